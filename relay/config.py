@@ -1,0 +1,115 @@
+"""What one edge process is told: a JSON file, written by the local world or by a deployment."""
+
+from pathlib import Path
+
+import msgspec
+
+from relay.errors import ConfigError
+
+
+class TokenKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key that signs client tokens, found by `kid` and bound to one algorithm."""
+
+    kid: str
+    alg: str  # HS256 | EdDSA
+    key: str  # HS256: the secret in hex, ≥ 32 bytes; EdDSA: the public key in PEM
+
+
+class NatsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to reach the region's own NATS: user and password, or a creds file."""
+
+    servers: list[str]  # nats://host:port, no user information
+    user: str | None = None
+    password: str | None = None
+    creds: str | None = None  # path
+
+
+class RegionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A region as every edge knows it; the list is in the same order everywhere."""
+
+    name: str
+    index: int  # 0 to 15, never changed: it names the region's share of the slots of `s`
+    lat: float = 0.0
+    lon: float = 0.0
+    urls: list[str] = msgspec.field(default_factory=list)  # ws:// address of each edge
+    nats_servers: int = 1
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every bound of an edge. Each has a metric, and says clearly when it is hit."""
+
+    frame_bytes: int = 32 * 1024  # a client frame
+    fragments: int = 64  # of one client message
+    rooms_per_session: int = 128
+    connections: int = 18_000
+    connections_per_s: float = 500.0
+    identify_timeout_s: float = 10.0
+    resume_timeout_s: float = 2.0  # for connections admitted by ?resume=1
+    heartbeat_interval_ms: int = 20_000
+    frames_per_minute: int = 120  # besides PUBLISH and HEARTBEAT
+    publishes_per_s: float = 1_000.0
+    publish_burst: int = 2_000
+    publish_window: int = 512  # publishes in flight to JetStream, per edge
+    publish_queue: int = 64  # publishes waiting behind one session before it is not read further
+    publish_deadline_s: float = 2.0  # then `unavailable`
+    send_buffer_bytes: int = 1024 * 1024  # per connection, then 4020
+    signal_buffer_bytes: int = 256 * 1024  # per connection: above it ephemeral events are dropped
+    join_buffer_events: int = 2_048  # live events held for one session while it replays
+    feed_buffer_events: int = 50_000  # live events held per origin while a hole is read
+    replay_page_events: int = 256
+    replay_page_bytes: int = 256 * 1024
+    replay_reads: int = 32  # at once, per edge
+    history_events: int = 1_000
+    history_bytes: int = 256 * 1024
+    grace_s: float = 10.0  # an abnormal end keeps the user online that long
+    resume_window_s: int = 86_400  # what the streams keep
+    drain_s: float = 30.0
+    takeovers_per_minute: int = 3
+    token_lifetime_s: int = 86_400
+
+
+class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything an edge needs to serve."""
+
+    region: str
+    edge: str
+    host: str
+    port: int
+    url: str  # ws://…/gateway, as clients reach it
+    admin_host: str
+    admin_port: int
+    nats: NatsConfig
+    regions: list[RegionConfig]
+    session_key: str  # hex, ≥ 32 bytes; the same on all edges
+    cursor_key: str  # hex, ≥ 32 bytes; the same on all edges
+    token_keys: list[TokenKey]
+    token_audience: str | None = None
+    token_tenant: bool = False  # whether tokens must carry `tenant`; else all are the tenant `_`
+    limits: Limits = Limits()
+    origins: list[str] | None = None  # allowed Origin headers; None: any
+
+
+def load_config(path: Path) -> EdgeConfig:
+    """Read an edge's configuration.
+
+    Raises:
+        ConfigError: the file can't be read, or a key in it is unknown, missing or of a wrong type.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    try:
+        config = msgspec.json.decode(data, type=EdgeConfig)
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if config.region not in {region.name for region in config.regions}:
+        raise ConfigError(f"{path}: region {config.region!r} is not in `regions`")
+    return config
+
+
+def save_config(config: EdgeConfig, path: Path) -> None:
+    """Write `config` to `path`, readable by its owner alone."""
+    path.touch(mode=0o600, exist_ok=True)
+    path.chmod(0o600)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=1) + b"\n")

@@ -1,0 +1,65 @@
+"""The 1 Hz telemetry frame that every edge publishes: absolute values, so a lost frame costs only
+freshness. Consoles fold these frames; `/metrics` serves the same counters.
+"""
+
+import msgspec
+
+
+class EdgeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """What one edge says of itself.
+
+    Counters count since the edge's start (`epoch`); a larger epoch restarts them from 0.
+    """
+
+    v: int = 1
+    region: str
+    edge: str
+    epoch: int  # Unix ms of the edge's start: a newer one replaces an older one at once
+    frame: int  # number of this frame, from 1
+    at_ms: int  # Unix ms when the frame was made
+    url: str  # ws:// address for clients
+    version: str
+    state: str  # starting | ready | draining | cut_off | full
+    nats_connected: bool
+    connections: int  # open WebSockets
+    sessions: int  # identified
+    rooms: int  # rooms with local members
+    events_in: int = 0  # events received from NATS for local rooms, total
+    events_out: int = 0  # frames of events written to clients, total
+    bytes_out: int = 0  # total
+    publishes: int = 0  # acknowledged to clients, total
+    publishes_failed: int = 0  # answered `unavailable`, total
+    publishes_waiting: int = 0  # in flight now
+    resumes: int = 0  # total
+    resumes_refused: int = 0  # INVALID_SESSION, total
+    replayed: int = 0  # events sent by replay, total
+    holes: int = 0  # found in the live feed and repaired, total
+    closes: dict[str, int] = msgspec.field(default_factory=dict)  # close code -> total
+    send_buffer_bytes: int = 0  # over all connections, now
+    loop_lag_ms: float = 0.0  # the worst of the last second
+    rss_bytes: int = 0
+    cpu_s: float = 0.0  # of the process, total
+    epochs: dict[str, int] = msgspec.field(default_factory=dict)  # origin -> stream epoch
+    positions: dict[str, int] = msgspec.field(default_factory=dict)  # origin -> dispatched sequence
+    heads: dict[str, int] = msgspec.field(default_factory=dict)  # origin -> head as the origin says
+    # origin -> ms from the stamp of the newest marker to its arrival here; grows while none comes,
+    # None until one was ever seen. The lag of the ordered pair (origin, region).
+    lag_ms: dict[str, float | None] = msgspec.field(default_factory=dict)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(EdgeFrame)
+
+
+def encode_frame(frame: EdgeFrame) -> bytes:
+    """The frame as UTF-8 JSON."""
+    return _encoder.encode(frame)
+
+
+def decode_frame(data: bytes) -> EdgeFrame:
+    """The frame in `data`; unknown keys are ignored, so newer edges and older consoles mix.
+
+    Raises:
+        msgspec.DecodeError: `data` is not a frame.
+    """
+    return _decoder.decode(data)
