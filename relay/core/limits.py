@@ -1,0 +1,44 @@
+"""Rates: how much of something a client may do."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class TokenBucket:
+    """`rate_per_s` on average, `burst` at once."""
+
+    rate_per_s: float
+    burst: float
+    level: float
+    at_s: float
+
+    @classmethod
+    def full(cls, rate_per_s: float, burst: float, now_s: float) -> "TokenBucket":
+        """A bucket that has its whole burst."""
+        return cls(rate_per_s, burst, burst, now_s)
+
+    def take(self, now_s: float) -> float:
+        """Take one. Returns 0.0 when there was one, else the seconds until there will be."""
+        self.level = min(self.burst, self.level + (now_s - self.at_s) * self.rate_per_s)
+        self.at_s = now_s
+        if self.level >= 1:
+            self.level -= 1
+            return 0.0
+        return (1 - self.level) / self.rate_per_s
+
+
+@dataclass(slots=True)
+class MinuteWindow:
+    """At most `limit` in 60 s, counted as Discord's gateway counts: per fixed minute."""
+
+    limit: int
+    started_s: float
+    count: int = 0
+
+    def take(self, now_s: float) -> bool:
+        """Count one. False when it is one too many."""
+        if now_s - self.started_s >= 60:
+            self.started_s = now_s
+            self.count = 0
+        self.count += 1
+        return self.count <= self.limit
