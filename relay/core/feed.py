@@ -1,0 +1,249 @@
+"""What an edge knows of one origin's stream: how far everything in its rooms has been delivered.
+
+Events republished by the region's copy of the stream arrive in stream order, at most once. The
+feed turns that into: each event of each local room once, in order, and a position that never
+passes an event that was not delivered. Where the order shows a hole (a room's event names another
+predecessor than the one that came; the connection was lost; no marker for too long), the position
+stays, live events are held, and one scan of the stream fills in what is missing.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from relay.core.event import Event, RoomKey
+from relay.core.names import MARK_ROOM, SYSTEM_TENANT
+
+MARK: RoomKey = (SYSTEM_TENANT, MARK_ROOM)
+# A leader that died may have stored and acknowledged events that are never republished. Markers
+# come once a second, so an event stamped this long after the last one proves nothing came between.
+MARK_SILENCE_MS = 2_500
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Deliver `event`; the edge's position for its origin is then `position`."""
+
+    event: Event
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The position moved without an event for a local room (a marker, or others' events)."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Read the stream from `first` to its head, and hand the pages to `scanned`."""
+
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewEpoch:
+    """The origin started a new epoch: what the old one held after `position` never comes."""
+
+    old: int
+    new: int
+    position: int
+
+
+Action = Dispatch | Moved | Scan | NewEpoch
+
+
+@dataclass(slots=True)
+class Feed:
+    """The feed of one origin, in one edge. Starts repairing: the first scan makes it live."""
+
+    origin: str
+    epoch: int
+    position: int
+    buffer_events: int
+    marked_ms: int = 0  # stamp of the newest marker, or of what a scan has proved complete
+    marked_seq: int = 0
+    holes: int = 0
+    overflows: int = 0
+    repairing: bool = False
+    _connected: bool = True
+    _next: int = 0  # where the scan that runs goes on
+    _held: deque[Event] = field(default_factory=deque)
+    _overflowed: bool = False
+    _tails: dict[RoomKey, int] = field(default_factory=dict)
+    _joining: dict[RoomKey, list[tuple[int, int]]] = field(default_factory=dict)
+
+    # --- rooms ---------------------------------------------------------------------------------
+
+    def joining(self, room: RoomKey) -> int:
+        """The room's live path is being opened. Returns the sequence its own scan starts after."""
+        self._joining[room] = []
+        return self.position
+
+    def joined(self, room: RoomKey, last: int) -> int | None:
+        """The room's own scan has read up to `last` (its newest event, or where it started).
+
+        Returns:
+            None when the live path joins it without a hole: the room is watched from now on.
+            Else the sequence after which the room must be scanned again.
+        """
+        tail = last
+        for seq, previous in self._joining[room]:
+            if seq <= tail:
+                continue
+            if previous > tail:
+                self._joining[room] = []
+                return tail
+            tail = seq
+        del self._joining[room]
+        self._tails[room] = tail
+        return None
+
+    def leave(self, room: RoomKey) -> None:
+        """The room has no local members any more."""
+        self._tails.pop(room, None)
+        self._joining.pop(room, None)
+
+    # --- the live path -------------------------------------------------------------------------
+
+    def live(self, event: Event) -> Sequence[Action]:
+        """A republished event arrived."""
+        if self.repairing:
+            self._hold(event)
+            return ()
+        return self._next_live(event)
+
+    def _next_live(self, event: Event) -> Sequence[Action]:
+        key = event.key
+        tail = self._tails.get(key)
+        if tail is not None and event.seq <= tail:
+            return ()  # a scan delivered it before
+        if event.epoch > self.epoch:
+            return self._turn_epoch(event)
+        if event.stored_ms - self.marked_ms > MARK_SILENCE_MS and self.marked_ms:
+            return self._repair_before(event, self.marked_seq + 1)
+        if tail is None:
+            joining = self._joining.get(key)
+            if joining is not None:
+                joining.append((event.seq, event.previous))
+            elif key != MARK:
+                return self._pass(event.seq)  # a room that was left meanwhile
+        elif event.previous > tail:
+            return self._repair_before(event, min(tail, self.position) + 1)
+        return (self._deliver(event),)
+
+    def _turn_epoch(self, event: Event) -> Sequence[Action]:
+        turned = NewEpoch(self.epoch, event.epoch, self.position)
+        self.epoch = event.epoch
+        self.marked_ms, self.marked_seq = 0, 0
+        return (turned, *self._repair_before(event, self.position + 1))
+
+    def _deliver(self, event: Event) -> Action:
+        key = event.key
+        if key == MARK:
+            self.marked_ms, self.marked_seq = event.stored_ms, event.seq
+            self._tails[MARK] = event.seq
+            self.position = max(self.position, event.seq)
+            return Moved(self.position)
+        if key in self._tails:
+            self._tails[key] = event.seq
+        self.position = max(self.position, event.seq)
+        return Dispatch(event, self.position)
+
+    def _pass(self, seq: int) -> Sequence[Action]:
+        if seq <= self.position:
+            return ()
+        self.position = seq
+        return (Moved(seq),)
+
+    def _hold(self, event: Event) -> None:
+        if len(self._held) >= self.buffer_events:
+            # What is held is in the stream as well: the scan goes on until it has read it there.
+            self._held.clear()
+            self._overflowed = True
+            self.overflows += 1
+            return
+        self._held.append(event)
+
+    # --- repair --------------------------------------------------------------------------------
+
+    def _repair_before(self, event: Event, first: int) -> Sequence[Action]:
+        self.holes += 1
+        self._held.appendleft(event)
+        return self._repair(first)
+
+    def _repair(self, first: int) -> Sequence[Action]:
+        self.repairing = True
+        self._next = first
+        return (Scan(first),)
+
+    def disconnected(self) -> None:
+        """The live connection is lost: what is published from now on does not arrive."""
+        self._connected = False
+        self.repairing = True
+        self._held.clear()
+        self._overflowed = False
+
+    def connected(self) -> Sequence[Action]:
+        """The live path works (again): read what it missed before going on."""
+        self._connected = True
+        self._held.clear()
+        self._overflowed = False
+        return self._repair(self.position + 1)
+
+    def rescan(self) -> Sequence[Action]:
+        """The scan failed (its read timed out): start it again where it was."""
+        return (Scan(self._next),) if self.repairing and self._connected else ()
+
+    def scanned(self, events: Iterable[Event], next_seq: int, *, more: bool) -> Sequence[Action]:
+        """A page of the scan.
+
+        Args:
+            events: all events of the page, of whatever room, in stream order.
+            next_seq: where the next page starts.
+            more: whether the stream held more when the page was read.
+        """
+        if not (self.repairing and self._connected) or next_seq < self._next:
+            return ()  # of a scan that a lost connection has overtaken
+        actions: list[Action] = []
+        for event in events:
+            actions.extend(self._scan_one(event))
+        self._next = max(self._next, next_seq)
+        if self._next - 1 > self.position:
+            self.position = self._next - 1
+            actions.append(Moved(self.position))
+        if more or self._overflowed:
+            self._overflowed = False if not more else self._overflowed
+            actions.append(Scan(self._next))
+            return actions
+        self.repairing = False
+        actions.extend(self._release())
+        return actions
+
+    def _scan_one(self, event: Event) -> Sequence[Action]:
+        actions: list[Action] = []
+        if event.epoch > self.epoch:
+            actions.append(NewEpoch(self.epoch, event.epoch, self.position))
+            self.epoch = event.epoch
+        key = event.key
+        if event.stored_ms > self.marked_ms:
+            self.marked_ms, self.marked_seq = event.stored_ms, event.seq
+        tail = self._tails.get(key)
+        if key == MARK:
+            self._tails[MARK] = max(event.seq, tail or 0)
+        elif key in self._joining:
+            # Its own scan reads from where it started; the live path starts after this one.
+            pass
+        elif tail is not None and event.seq > tail:
+            actions.append(self._deliver(event))
+        return actions
+
+    def _release(self) -> Sequence[Action]:
+        actions: list[Action] = []
+        while self._held and not self.repairing:
+            event = self._held.popleft()
+            if event.seq < self._next and event.key not in self._joining:
+                continue  # the scan has read it
+            actions.extend(self._next_live(event))
+        return actions

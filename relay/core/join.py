@@ -1,0 +1,113 @@
+"""How a session joins rooms: the replay of what it missed, and the live feed, without hole or repeat.
+
+The live feed is joined first, the replay is read second: live events beyond the replay's end are
+held until it is done; what the replay has sent is dropped from the live feed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from relay.core.event import Event, RoomKey
+
+
+@dataclass(slots=True)
+class Join:
+    """One RESUME or one SUBSCRIBE in progress.
+
+    `sent` holds, per origin, the sequence up to which the session has everything of these rooms:
+    what the client presented, then what was replayed. `target` is where the live feed takes over.
+    """
+
+    rooms: frozenset[RoomKey]
+    sent: dict[str, int]
+    target: dict[str, int]
+    buffer_events: int
+    replayed: int = 0
+    overflows: int = 0
+    _held: list[Event] = field(default_factory=list)
+    _overflowed: bool = False
+
+    @property
+    def missing(self) -> dict[str, tuple[int, int]]:
+        """Per origin the range of sequences to replay: (after, up to)."""
+        return {
+            origin: (self.sent.get(origin, 0), target)
+            for origin, target in self.target.items()
+            if self.sent.get(origin, 0) < target
+        }
+
+    def live(self, event: Event) -> None:
+        """The edge dispatches an event of one of these rooms."""
+        if event.seq <= max(self.sent.get(event.origin, 0), self.target.get(event.origin, 0)):
+            return  # the replay sends it, or the client has it
+        if self._overflowed:
+            return
+        if len(self._held) >= self.buffer_events:
+            # The stream has it as well: replay up to a later target instead.
+            self._held.clear()
+            self._overflowed = True
+            self.overflows += 1
+            return
+        self._held.append(event)
+
+    def replay(self, event: Event) -> bool:
+        """The replay has read an event. Whether to send it now."""
+        if event.seq <= self.sent.get(event.origin, 0):
+            return False
+        self.sent[event.origin] = event.seq
+        self.replayed += 1
+        return True
+
+    def read_up_to(self, origin: str, seq: int) -> None:
+        """The replay has read all of `origin` up to `seq`: there was nothing more to send."""
+        self.sent[origin] = max(self.sent.get(origin, 0), seq)
+
+    def finish(self, positions: Mapping[str, int]) -> Iterable[Event] | None:
+        """The replay has reached its target.
+
+        Args:
+            positions: the edge's positions now, per origin.
+
+        Returns:
+            The events to send before the session goes on live; None when more came meanwhile than
+            is held: `missing` has then moved on, and is to be replayed first.
+        """
+        if self._overflowed:
+            self._overflowed = False
+            for origin, position in positions.items():
+                self.target[origin] = max(self.target.get(origin, 0), position)
+            return None
+        released = [event for event in self._held if event.seq > self.sent.get(event.origin, 0)]
+        self._held.clear()
+        for event in released:
+            self.sent[event.origin] = max(self.sent.get(event.origin, 0), event.seq)
+        for origin, position in positions.items():
+            self.sent[origin] = max(self.sent.get(origin, 0), position)
+        return released
+
+
+@dataclass(slots=True)
+class Ahead:
+    """A session that has more than its edge has delivered, for some origins.
+
+    It came from a region whose copy was further. Until the edge has caught up, its frames are
+    its own: what it has is not sent again, and its cursor never steps back.
+    """
+
+    seqs: dict[str, int]
+
+    @classmethod
+    def of(cls, sent: Mapping[str, int], positions: Mapping[str, int]) -> "Ahead | None":
+        """None when the session stands where its edge stands."""
+        seqs = {origin: seq for origin, seq in sent.items() if seq > positions.get(origin, 0)}
+        return cls(seqs) if seqs else None
+
+    def wants(self, event: Event) -> bool:
+        """Whether the session lacks an event that the edge dispatches."""
+        return event.seq > self.seqs.get(event.origin, 0)
+
+    def caught_up(self, positions: Mapping[str, int]) -> bool:
+        """Whether the edge has delivered all that the session has."""
+        for origin in [o for o, seq in self.seqs.items() if positions.get(o, 0) >= seq]:
+            del self.seqs[origin]
+        return not self.seqs
