@@ -1,0 +1,46 @@
+"""What the console knows, as frozen values: telemetry frames are folded into a `Fleet`, and
+`observe` says how that looks at a given time.
+
+Nothing here reads a clock, a socket or a file: times are arguments, in ms of one steady clock.
+"""
+
+from console.model.fleet import (
+    MAX_EDGES,
+    MAX_REGIONS,
+    Fleet,
+    Link,
+    LinkState,
+    change_link,
+    count_refused,
+    expect,
+    fold,
+)
+from console.model.lag import LagCell, LagLevel
+from console.model.observe import observe
+from console.model.series import HISTORY_POINTS, Series
+from console.model.track import EdgeTrack, Rates
+from console.model.view import Ages, EdgeView, FleetView, Freshness, RegionView
+
+__all__ = [
+    "HISTORY_POINTS",
+    "MAX_EDGES",
+    "MAX_REGIONS",
+    "Ages",
+    "EdgeTrack",
+    "EdgeView",
+    "Fleet",
+    "FleetView",
+    "Freshness",
+    "LagCell",
+    "LagLevel",
+    "Link",
+    "LinkState",
+    "Rates",
+    "RegionView",
+    "Series",
+    "change_link",
+    "count_refused",
+    "expect",
+    "fold",
+    "observe",
+]

@@ -1,0 +1,34 @@
+"""What a frame may hold: an edge that is broken or hostile can't make the console grow or fail."""
+
+from relay.core.telemetry import EdgeFrame
+
+MAX_NAME = 64  # characters
+MAX_ORIGINS = 32  # regions that one frame may speak of
+MAX_NUMBER = 2**63
+
+
+def is_sound(frame: EdgeFrame) -> bool:
+    """Whether every name is short, every number in range, and every table small."""
+    return (
+        all(0 < len(name) <= MAX_NAME for name in (frame.region, frame.edge))
+        and all(0 <= number < MAX_NUMBER for number in _numbers(frame))
+        and len(frame.lag_ms) <= MAX_ORIGINS
+        and all(0 < len(origin) <= MAX_NAME for origin in frame.lag_ms)
+        and all(lag is None or -MAX_NUMBER < lag < MAX_NUMBER for lag in frame.lag_ms.values())
+    )
+
+
+def _numbers(frame: EdgeFrame) -> tuple[float, ...]:
+    return (
+        frame.epoch,
+        frame.frame,
+        frame.at_ms,
+        frame.connections,
+        frame.sessions,
+        frame.rooms,
+        frame.events_in,
+        frame.events_out,
+        frame.publishes,
+        frame.loop_lag_ms,
+        frame.rss_bytes,
+    )

@@ -1,0 +1,58 @@
+"""How far one region's copy of another's events is behind, in ms."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+OK_MS = 1_000  # markers come once a second: up to that, a mirror is current
+BAD_MS = 3_000
+
+
+class LagLevel(Enum):
+    """What a lag means."""
+
+    OK = "ok"
+    WARN = "warn"
+    BAD = "bad"
+    NONE = "none"  # no edge that was heard of late has a figure
+
+
+@dataclass(frozen=True, slots=True)
+class LagCell:
+    """The lag of the ordered pair (origin, region): `region` reads what `origin` stored."""
+
+    origin: str
+    region: str
+    lag_ms: float | None = None
+    age_ms: int | None = None  # of the figure
+
+    @property
+    def level(self) -> LagLevel:
+        """The lag against `OK_MS` and `BAD_MS`."""
+        if self.lag_ms is None:
+            return LagLevel.NONE
+        if self.lag_ms > BAD_MS:
+            return LagLevel.BAD
+        return LagLevel.WARN if self.lag_ms > OK_MS else LagLevel.OK
+
+
+def best(
+    origin: str, region: str, readings: Iterable[tuple[int, float | None]], stale_ms: int
+) -> LagCell:
+    """The cell from the `readings` (age in ms, lag in ms or None) of the region's edges.
+
+    The smallest lag is the mirror's own: what an edge has on top of it is the edge's. Figures
+    older than `stale_ms` count only where there is no younger one.
+    """
+    known = [(age, max(0.0, lag)) for age, lag in readings if lag is not None]
+    if not known:
+        return LagCell(origin, region)
+    fresh = [(age, lag) for age, lag in known if age <= stale_ms]
+    age, lag = min(fresh or known, key=lambda reading: (reading[1], reading[0]))
+    return LagCell(origin, region, lag, age)
+
+
+def worst(cells: Iterable[LagCell]) -> LagCell | None:
+    """The cell with the largest lag, or None where none has a figure."""
+    known = [cell for cell in cells if cell.lag_ms is not None]
+    return max(known, key=lambda cell: cell.lag_ms or 0.0, default=None)

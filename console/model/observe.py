@@ -1,0 +1,201 @@
+"""How the fleet looks at one time: what is live, stale or gone, and why a region is not ok.
+
+Three kinds of silence differ: `unknown`, the console can't tell (its own link is down, or it has
+not listened for long enough); `dark`, it listened and nothing came; and an edge's own words.
+"""
+
+from console.model.fleet import Fleet, Link, LinkState
+from console.model.lag import LagCell, LagLevel, best, worst
+from console.model.track import EdgeTrack, Rates
+from console.model.view import Ages, EdgeView, FleetView, Freshness, RegionView
+
+UNKNOWN = "unknown"
+DARK = "dark"
+READY = "ready"
+CUT_OFF = "cut_off"
+OK = "ok"
+DEGRADED = "degraded"
+
+DEFAULT_AGES = Ages()
+
+
+def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
+    """How `fleet` looks at `now_ms` (the clock that `received_ms` was read from)."""
+    heard: dict[str, list[EdgeTrack]] = {name: [] for name in fleet.regions}
+    for track in fleet.edges.values():
+        heard[track.region].append(track)
+    lag = {
+        (origin, region): best(
+            origin, region, _readings(tracks, origin, now_ms, ages), ages.stale_ms
+        )
+        for region, tracks in heard.items()
+        for origin in fleet.regions
+    }
+    edges = {
+        region: tuple(
+            _observe_edge(track, fleet.link, now_ms, ages)
+            for track in sorted(tracks, key=lambda track: _natural(track.name))
+        )
+        for region, tracks in heard.items()
+    }
+    gone = {
+        name for name, views in edges.items() if all(e.freshness is Freshness.GONE for e in views)
+    }
+    regions = tuple(
+        _observe_region(
+            name,
+            edges[name],
+            worst(lag[origin, name] for origin in fleet.regions if origin != name),
+            gone,
+            fleet,
+            now_ms,
+            ages,
+        )
+        for name in fleet.regions
+    )
+    return FleetView(
+        now_ms=now_ms,
+        link=fleet.link,
+        regions=regions,
+        lag=lag,
+        connections=_sum([region.connections for region in regions]),
+        rates=_sum_rates([region.rates for region in regions]),
+        worst_lag=worst(cell for (origin, region), cell in lag.items() if origin != region),
+        late=fleet.late,
+        refused=fleet.refused,
+        over_limit=fleet.over_limit,
+    )
+
+
+def _observe_edge(track: EdgeTrack, link: Link, now_ms: int, ages: Ages) -> EdgeView:
+    frame = track.frame
+    if frame is None:
+        state = _silence(None, link, now_ms, ages)
+        return EdgeView(track.region, track.name, state, Freshness.GONE, None)
+    age_ms = max(0, now_ms - track.received_ms)
+    freshness = _freshness(age_ms, ages)
+    if freshness is Freshness.GONE:
+        return EdgeView(
+            region=track.region,
+            name=track.name,
+            state=_silence(age_ms, link, now_ms, ages),
+            freshness=freshness,
+            age_ms=age_ms,
+            restarts=track.restarts,
+            url=frame.url,
+            version=frame.version,
+        )
+    return EdgeView(
+        region=track.region,
+        name=track.name,
+        state=frame.state,
+        freshness=freshness,
+        age_ms=age_ms,
+        connections=frame.connections,
+        rates=track.rates,
+        lag=worst(
+            LagCell(origin, track.region, lag, age_ms)
+            for origin, lag in frame.lag_ms.items()
+            if origin != track.region
+        ),
+        loop_lag_ms=frame.loop_lag_ms,
+        rss_bytes=frame.rss_bytes,
+        restarts=track.restarts,
+        url=frame.url,
+        version=frame.version,
+    )
+
+
+def _observe_region(
+    name: str,
+    edges: tuple[EdgeView, ...],
+    lag: LagCell | None,
+    gone: set[str],
+    fleet: Fleet,
+    now_ms: int,
+    ages: Ages,
+) -> RegionView:
+    heard = [edge for edge in edges if edge.freshness is not Freshness.GONE]
+    age_ms = min((edge.age_ms for edge in edges if edge.age_ms is not None), default=None)
+    if heard:
+        state, reason = _judge(edges, heard, lag, gone)
+    else:
+        state = _silence(age_ms, fleet.link, now_ms, ages)
+        reason = (
+            "nothing heard" if state == DARK else "not heard yet" if age_ms is None else "no link"
+        )
+    return RegionView(
+        name=name,
+        state=state,
+        reason=reason,
+        freshness=_freshness(age_ms, ages),
+        age_ms=age_ms,
+        edges=edges,
+        ready=sum(edge.state == READY for edge in heard),
+        connections=_sum([edge.connections for edge in heard]),
+        rates=_sum_rates([edge.rates for edge in heard]),
+        lag=lag,
+        history=fleet.regions[name],
+    )
+
+
+def _judge(
+    edges: tuple[EdgeView, ...], heard: list[EdgeView], lag: LagCell | None, gone: set[str]
+) -> tuple[str, str]:
+    """State and reason of a region of which at least one edge was heard."""
+    if all(edge.state == CUT_OFF for edge in heard):
+        return CUT_OFF, "no edge reaches its NATS"
+    not_ready = [edge for edge in edges if edge.state != READY]
+    if not_ready:
+        more = f" (+{len(not_ready) - 1})" if len(not_ready) > 1 else ""
+        return DEGRADED, f"{not_ready[0].name} {not_ready[0].state.replace('_', ' ')}{more}"
+    if lag is not None and lag.level is LagLevel.BAD:
+        if lag.origin in gone:
+            return DEGRADED, f"nothing comes from {lag.origin}"
+        return DEGRADED, f"reads {lag.origin} late"
+    return OK, ""
+
+
+def _readings(
+    tracks: list[EdgeTrack], origin: str, now_ms: int, ages: Ages
+) -> list[tuple[int, float | None]]:
+    return [
+        (age_ms, track.frame.lag_ms.get(origin))
+        for track in tracks
+        if track.frame is not None
+        and (age_ms := max(0, now_ms - track.received_ms)) <= ages.gone_ms
+    ]
+
+
+def _silence(age_ms: int | None, link: Link, now_ms: int, ages: Ages) -> str:
+    """`dark` where the console has listened for long enough to say so, else `unknown`."""
+    listened_ms = now_ms - link.since_ms if link.state is LinkState.CONNECTED else 0
+    silent_ms = listened_ms if age_ms is None else min(age_ms, listened_ms)
+    return DARK if silent_ms > ages.gone_ms else UNKNOWN
+
+
+def _ignorance(link: Link) -> str:
+    return "nothing heard yet" if link.state is LinkState.CONNECTED else "no link to hear it"
+
+
+def _freshness(age_ms: int | None, ages: Ages) -> Freshness:
+    if age_ms is None or age_ms > ages.gone_ms:
+        return Freshness.GONE
+    return Freshness.STALE if age_ms > ages.stale_ms else Freshness.LIVE
+
+
+def _sum(values: list[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _sum_rates(values: list[Rates | None]) -> Rates | None:
+    known = [value for value in values if value is not None]
+    return sum(known, Rates()) if known else None
+
+
+def _natural(name: str) -> tuple[str, int, str]:
+    """`us-2` before `us-10`."""
+    stem = name.rstrip("0123456789")
+    digits = name[len(stem) :]
+    return stem, int(digits[:18] or 0), name

@@ -1,0 +1,83 @@
+"""What the screens draw: the fleet at one time, every value with its age."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from console.model.fleet import Link
+from console.model.lag import LagCell
+from console.model.series import EMPTY, Series
+from console.model.track import Rates
+
+
+class Freshness(Enum):
+    """What a value's age makes of it."""
+
+    LIVE = "live"
+    STALE = "stale"  # shown dimmed
+    GONE = "gone"  # no longer shown; the time it was last seen is
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """When values stop being live, in ms."""
+
+    stale_ms: int = 3_000
+    gone_ms: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeView:
+    """One edge now. Figures are None where nothing young enough is known."""
+
+    region: str
+    name: str
+    state: str  # an edge's own word, or `dark`, or `unknown`
+    freshness: Freshness
+    age_ms: int | None  # of the newest frame; None: never heard
+    connections: int | None = None
+    rates: Rates | None = None
+    lag: LagCell | None = None  # the worst this edge reads
+    loop_lag_ms: float | None = None
+    rss_bytes: int | None = None
+    restarts: int = 0
+    url: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionView:
+    """One region now: sums over the edges that are not gone."""
+
+    name: str
+    state: str  # ok | degraded | cut_off | dark | unknown
+    reason: str  # why it is not ok; "" if it is
+    freshness: Freshness  # of its youngest edge
+    age_ms: int | None  # of its youngest frame
+    edges: tuple[EdgeView, ...]
+    ready: int  # edges that say so
+    connections: int | None
+    rates: Rates | None
+    lag: LagCell | None  # the worst that it reads from another region
+    history: Series = EMPTY  # events out per second
+
+
+@dataclass(frozen=True, slots=True)
+class FleetView:
+    """Everything the screens draw."""
+
+    now_ms: int
+    link: Link
+    regions: tuple[RegionView, ...]
+    lag: Mapping[tuple[str, str], LagCell]  # (origin, region) -> cell, for every pair
+    connections: int | None
+    rates: Rates | None
+    worst_lag: LagCell | None
+    late: int
+    refused: int
+    over_limit: int
+
+    @property
+    def edges(self) -> tuple[EdgeView, ...]:
+        """All edges, region by region."""
+        return tuple(edge for region in self.regions for edge in region.edges)

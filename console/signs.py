@@ -1,0 +1,66 @@
+"""A glyph and a word for every state, and the tone they are drawn in: never colour alone."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from console.model import LagLevel, LinkState
+
+
+class Tone(Enum):
+    """What a text is about; a theme gives each a colour."""
+
+    PLAIN = "plain"
+    MUTED = "muted"
+    STRONG = "strong"
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """How a state is shown."""
+
+    glyph: str
+    word: str
+    tone: Tone
+    meaning: str
+
+
+EDGE_SIGNS = {
+    "ready": Sign("●", "ready", Tone.GOOD, "serves clients"),
+    "starting": Sign("◔", "starting", Tone.WARN, "not serving yet"),
+    "draining": Sign("◑", "draining", Tone.WARN, "sends its clients elsewhere"),
+    "full": Sign("◕", "full", Tone.WARN, "refuses new connections"),
+    "cut_off": Sign("⊘", "cut off", Tone.BAD, "does not reach its NATS"),
+    "dark": Sign("○", "dark", Tone.BAD, "nothing heard for 10 s"),
+    "unknown": Sign("?", "unknown", Tone.MUTED, "the console can't tell"),
+}
+REGION_SIGNS = {
+    "ok": Sign("●", "ok", Tone.GOOD, "all edges ready, mirrors current"),
+    "degraded": Sign("◐", "degraded", Tone.WARN, "an edge is not ready, or a mirror is late"),
+    "cut_off": EDGE_SIGNS["cut_off"],
+    "dark": EDGE_SIGNS["dark"],
+    "unknown": EDGE_SIGNS["unknown"],
+}
+LAG_SIGNS = {
+    LagLevel.OK: Sign(" ", "ok", Tone.PLAIN, "up to 1,000 ms"),
+    LagLevel.WARN: Sign("▲", "late", Tone.WARN, "over 1,000 ms"),
+    LagLevel.BAD: Sign("✗", "very late", Tone.BAD, "over 3,000 ms"),
+    LagLevel.NONE: Sign(" ", "unknown", Tone.MUTED, "no figure"),
+}
+LINK_SIGNS = {
+    LinkState.CONNECTING: Sign("◌", "connecting", Tone.WARN, "the console has no link yet"),
+    LinkState.CONNECTED: Sign("●", "link", Tone.GOOD, "the console hears the fleet"),
+    LinkState.LOST: Sign("✗", "link lost", Tone.BAD, "the console hears nothing"),
+}
+
+
+def edge_sign(state: str) -> Sign:
+    """The sign of an edge's state; a word that is not known here is shown as it is."""
+    return EDGE_SIGNS.get(state) or Sign("◇", state, Tone.WARN, "a state of a newer edge")
+
+
+def region_sign(state: str) -> Sign:
+    """The sign of a region's state."""
+    return REGION_SIGNS[state]
