@@ -6,6 +6,7 @@ that no `.`, `*`, `>`, space or control character can widen or inject one.
 
 import hashlib
 import re
+from typing import Literal
 
 DEFAULT_TENANT = "_"
 DEFAULT_SHARD = "0"
@@ -169,3 +170,16 @@ def room_of(subject: str) -> tuple[str, str, str]:
     if parts[0] == "live" and len(parts) == 6:
         return parts[2], parts[3], parts[5]
     raise ValueError(f"not an event subject: {subject!r}")
+
+
+# --- wildcards: what streams capture, links carry and permissions allow ------------------------
+
+Kind = Literal[
+    "ev", "rec", "sig", "tele", "lease", "slot", "duty", "takeover", "head", "witness", "ctl",
+    "live", "siglive",
+]  # fmt: skip
+
+
+def below(kind: Kind, *tokens: str) -> str:
+    """Every subject of a kind under `tokens`: `below("ev", "us")` is `ev.us.>`."""
+    return ".".join((kind, *tokens, ">"))

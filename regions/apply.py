@@ -1,0 +1,127 @@
+"""Carry out the table: look, compare, change. Idempotent; one region's failure stops no other."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from regions.jetstream import JetStream
+from regions.streams import Change, ConsumerConfig, Declared, Step, compare, declare, extras, merged
+from regions.topology import Topology
+from relay.config import NatsConfig
+from relay.errors import RelayError
+
+REGION_DEADLINE_S = 20.0
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What could not be done in a region."""
+
+    region: str
+    error: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What differs or was changed, and where that is not known."""
+
+    changes: list[Change]
+    failures: list[Failure]
+
+    @property
+    def clean(self) -> bool:
+        """Everything is as declared, in every region."""
+        return not self.failures and all(change.action == "extra" for change in self.changes)
+
+
+async def plan(topology: Topology, nats: Mapping[str, NatsConfig]) -> Report:
+    """How every region differs from the table, extras included; changes nothing."""
+
+    async def look(admin: JetStream) -> list[Change]:
+        table = declare(topology, topology.region(admin.region))
+        found = [compare(entry, await _actual(admin, entry)) for entry in table]
+        changes = [change for change in found if change is not None]
+        return changes + extras(admin.region, table, await admin.consumers())
+
+    async with _Regions(topology, nats) as regions:
+        return await regions.ask(look)
+
+
+async def apply(topology: Topology, nats: Mapping[str, NatsConfig]) -> Report:
+    """Make every region as declared: home streams and consumers of all regions, then mirrors."""
+
+    def carry_out(step: Step) -> Callable[[JetStream], Awaitable[list[Change]]]:
+        async def run(admin: JetStream) -> list[Change]:
+            table = declare(topology, topology.region(admin.region))
+            found = [await _make(admin, entry) for entry in table if entry.step == step]
+            return [change for change in found if change is not None]
+
+        return run
+
+    async with _Regions(topology, nats) as regions:
+        home = await regions.ask(carry_out("home"))
+        mirrors = await regions.ask(carry_out("mirror"))
+    known = {failure.region: failure for failure in (*mirrors.failures, *home.failures)}
+    return Report([*home.changes, *mirrors.changes], list(known.values()))
+
+
+async def _actual(admin: JetStream, entry: Declared) -> dict[str, Any] | None:
+    if isinstance(entry.config, ConsumerConfig):
+        return await admin.config(entry.stream, entry.config.name)
+    return await admin.config(entry.stream)
+
+
+async def _make(admin: JetStream, entry: Declared) -> Change | None:
+    actual = await _actual(admin, entry)
+    change = compare(entry, actual)
+    if change is None:
+        return None
+    config = merged(entry, actual or {})
+    if isinstance(entry.config, ConsumerConfig):
+        await admin.put_consumer(entry.stream, config, exists=actual is not None)
+    else:
+        await admin.put_stream(config, exists=actual is not None)
+    return change
+
+
+class _Regions:
+    """A connection to each region that can be reached, and why the others can't."""
+
+    def __init__(self, topology: Topology, nats: Mapping[str, NatsConfig]) -> None:
+        self._names = topology.names
+        self._nats = nats
+        self._admins: dict[str, JetStream] = {}
+        self._unreached: dict[str, Failure] = {}
+
+    async def __aenter__(self) -> "_Regions":
+        async def connect(region: str) -> None:
+            try:
+                self._admins[region] = await JetStream.connect(region, self._nats[region])
+            except RelayError as error:
+                self._unreached[region] = Failure(region, str(error))
+
+        await asyncio.gather(*(connect(region) for region in self._names))
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await asyncio.gather(*(admin.close() for admin in self._admins.values()))
+
+    async def ask(self, question: Callable[[JetStream], Awaitable[list[Change]]]) -> Report:
+        """Put `question` to every region at once; the order of the answer is the topology's."""
+        changes: dict[str, list[Change]] = {}
+        failures = dict(self._unreached)
+
+        async def one(region: str, admin: JetStream) -> None:
+            try:
+                async with asyncio.timeout(REGION_DEADLINE_S):
+                    changes[region] = await question(admin)
+            except RelayError as error:
+                failures[region] = Failure(region, str(error))
+            except TimeoutError:
+                failures[region] = Failure(region, f"no answer within {REGION_DEADLINE_S:.0f} s")
+
+        await asyncio.gather(*(one(region, admin) for region, admin in self._admins.items()))
+        return Report(
+            [change for region in self._names for change in changes.get(region, [])],
+            [failures[region] for region in self._names if region in failures],
+        )

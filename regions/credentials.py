@@ -1,0 +1,93 @@
+"""Passwords and keys: those a state directory makes for itself, and those given for a deployment."""
+
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from regions.errors import WorldError
+from regions.nats_config import Secrets
+from regions.permissions import USERS
+from regions.topology import Topology
+from relay.config import NatsConfig, TokenKey
+
+
+def _key() -> str:
+    return secrets.token_hex(32)
+
+
+class SecretsFile(msgspec.Struct, frozen=True):
+    """What stands in `secrets.json`."""
+
+    nats: dict[str, str] = {}  # `<region>/<user>` and `<dialling region>><region>` -> password
+    session_key: str = msgspec.field(default_factory=_key)
+    cursor_key: str = msgspec.field(default_factory=_key)
+    token_key: str = msgspec.field(default_factory=_key)
+
+    def local_key(self) -> TokenKey:
+        """The key with which this world's own tokens are signed."""
+        return TokenKey(kid="local", alg="HS256", key=self.token_key)
+
+    def completed(self, topology: Topology) -> "SecretsFile":
+        """With a password for every user and link of `topology`; what stands, stays."""
+        wanted = [
+            f"{region}/{user}" for region in topology.names for user in ("sys", "cluster", *USERS)
+        ]
+        wanted += [
+            f"{source}>{target}" for source in topology.names for target in topology.others(source)
+        ]
+        passwords = {name: self.nats.get(name) or secrets.token_hex(24) for name in wanted}
+        return msgspec.structs.replace(self, nats=self.nats | passwords)
+
+    def of_region(self, region: str, topology: Topology) -> Secrets:
+        """What stands in the configurations of one region's servers."""
+        others = topology.others(region)
+        return Secrets(
+            users={user: self.nats[f"{region}/{user}"] for user in ("sys", "cluster", *USERS)},
+            links_in={
+                other: self.nats[f"{other}>{region}"]
+                for other in others
+                if topology.dials(other, region)
+            },
+            links_out={
+                other: self.nats[f"{region}>{other}"]
+                for other in others
+                if topology.dials(region, other)
+            },
+        )
+
+
+class _Login(msgspec.Struct, forbid_unknown_fields=True):
+    user: str
+    password: str
+
+
+def read_login(path: Path, servers: list[str]) -> NatsConfig:
+    """A deployment's NATS with the credentials in `path`.
+
+    The file is a NATS `.creds` file, JSON with `user` and `password`, or one line `user:password`.
+
+    Raises:
+        WorldError: it can't be read, is open to other users of the machine, or is none of these.
+    """
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorldError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    if mode & 0o077:
+        raise WorldError(f"{path}: other users may read it; `chmod 600 {path}`")
+    if "-----BEGIN NATS USER JWT-----" in text:
+        return NatsConfig(servers, creds=str(path.absolute()))
+    if text.startswith("{"):
+        try:
+            login = msgspec.json.decode(text, type=_Login)
+        except msgspec.DecodeError as error:
+            raise WorldError(f"{path}: {error}") from error
+        return NatsConfig(servers, user=login.user, password=login.password)
+    user, colon, password = text.partition(":")
+    if not colon or not user or "\n" in text:
+        raise WorldError(
+            f"{path}: neither a .creds file, nor JSON with user and password, nor user:password"
+        )
+    return NatsConfig(servers, user=user, password=password)

@@ -1,0 +1,19 @@
+"""Errors of the control plane."""
+
+from relay.errors import ConfigError, RelayError
+
+
+class TopologyError(ConfigError):
+    """A topology file is wrong; the text names file, key and what would be right."""
+
+
+class WorldError(RelayError):
+    """The local world is not in the state that was asked for; the text says what to do."""
+
+
+class ServerError(RelayError):
+    """A nats-server is missing, too old, or does not start."""
+
+
+class AdminError(RelayError):
+    """JetStream refused a request, with its own words."""

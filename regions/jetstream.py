@@ -1,0 +1,127 @@
+"""One region's JetStream API, raw: nats-py's typed API lacks keys that the table needs."""
+
+from typing import Any
+
+import msgspec
+import nats
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+
+from regions.errors import AdminError
+from regions.permissions import inbox
+from relay.config import NatsConfig
+from relay.errors import UnavailableError
+
+CONNECT_TIMEOUT_S = 3.0
+REQUEST_TIMEOUT_S = 5.0
+_NOT_FOUND = (10059, 10014)  # stream, consumer
+
+
+class JetStream:
+    """A connection as user `control`, for declaring streams and looking at them."""
+
+    def __init__(self, region: str, client: Client) -> None:
+        self.region = region
+        self._client = client
+
+    @classmethod
+    async def connect(cls, region: str, config: NatsConfig) -> "JetStream":
+        """Connect once, without retries.
+
+        Raises:
+            UnavailableError: no server of the region answered, or it refused the login.
+        """
+        try:
+            client = await nats.connect(
+                servers=config.servers,
+                user=config.user,
+                password=config.password,
+                user_credentials=config.creds,
+                name="jetrelay control",
+                inbox_prefix=inbox("control"),
+                allow_reconnect=False,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                error_cb=_ignore,
+            )
+        except (NatsError, OSError, TimeoutError) as error:
+            reason = str(error) or type(error).__name__
+            raise UnavailableError(
+                f"{region}: NATS at {', '.join(config.servers)}: {reason}"
+            ) from error
+        return cls(region, client)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.close()
+
+    async def config(self, stream: str, consumer: str | None = None) -> dict[str, Any] | None:
+        """The `config` of a stream or of a consumer; None if there is none."""
+        info = await self.info(stream, consumer)
+        if info is None:
+            return None
+        config = info["config"]
+        assert isinstance(config, dict)
+        return config
+
+    async def info(self, stream: str, consumer: str | None = None) -> dict[str, Any] | None:
+        """The API's whole answer about a stream or a consumer; None if there is none."""
+        api = f"STREAM.INFO.{stream}" if consumer is None else f"CONSUMER.INFO.{stream}.{consumer}"
+        return await self._ask(api, None, missing_ok=True)
+
+    async def consumers(self) -> dict[str, list[str]]:
+        """Every stream of the region and the names of its consumers."""
+        found: dict[str, list[str]] = {}
+        for stream in await self._names("STREAM.NAMES", "streams"):
+            found[stream] = await self._names(f"CONSUMER.NAMES.{stream}", "consumers")
+        return found
+
+    async def put_stream(self, config: dict[str, Any], *, exists: bool) -> None:
+        """Create a stream, or update it."""
+        action = "UPDATE" if exists else "CREATE"
+        await self._ask(f"STREAM.{action}.{config['name']}", config)
+
+    async def put_consumer(self, stream: str, config: dict[str, Any], *, exists: bool) -> None:
+        """Create a consumer, or update it."""
+        body = {
+            "stream_name": stream,
+            "config": config,
+            "action": "update" if exists else "create",
+        }
+        await self._ask(f"CONSUMER.CREATE.{stream}.{config['name']}", body)
+
+    async def _names(self, api: str, key: str) -> list[str]:
+        found: list[str] = []
+        while True:
+            answer = await self._ask(api, {"offset": len(found)})
+            assert answer is not None
+            page = answer.get(key) or []
+            found += page
+            if not page or len(found) >= answer["total"]:
+                return found
+
+    async def _ask(
+        self, api: str, body: dict[str, Any] | None, *, missing_ok: bool = False
+    ) -> dict[str, Any] | None:
+        payload = b"" if body is None else msgspec.json.encode(body)
+        try:
+            reply = await self._client.request(f"$JS.API.{api}", payload, REQUEST_TIMEOUT_S)
+        except NoRespondersError as error:
+            raise UnavailableError(f"{self.region}: JetStream does not answer") from error
+        except (NatsError, TimeoutError, OSError) as error:
+            reason = str(error) or type(error).__name__
+            raise UnavailableError(f"{self.region}: {api}: {reason}") from error
+        answer: dict[str, Any] = msgspec.json.decode(reply.data)
+        failure = answer.get("error")
+        if failure is None:
+            return answer
+        if missing_ok and failure.get("err_code") in _NOT_FOUND:
+            return None
+        text = f"{self.region}: {api}: {failure.get('description')} ({failure.get('err_code')})"
+        if failure.get("code") == 503:
+            raise UnavailableError(text)
+        raise AdminError(text)
+
+
+async def _ignore(_error: Exception) -> None:
+    """What goes wrong is raised by the call that it concerns."""

@@ -1,0 +1,280 @@
+"""Configuration text of the nats-servers: a leaf mesh in which each link has its own account.
+
+Each region is a NATS system of its own (JetStream domain, system account, meta group). A pair of
+regions is joined by leaf-node connections, dialled from one side, that are bound to the account
+`LINK_<other>`; the application account APP exchanges with it only what replication and telemetry
+need. So a region alone can do everything, room interest never crosses a link, and another region
+can do here no more than what is listed in `_offers`.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from regions.permissions import USERS, permissions
+from regions.topology import NatsServer, Region, Topology
+from relay.core import names
+
+APP = "APP"
+SYSTEM = "SYS"
+STREAM_SLACK_BYTES = 1024**3
+
+# The kinds of stream that are mirrored: each is a home stream and a mirror in every other region.
+MIRRORED: tuple[Callable[[str], str], ...] = (names.events_stream, names.records_stream)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPorts:
+    """Where one nats-server listens."""
+
+    client: int
+    monitor: int
+    leaf: int
+    cluster: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFiles:
+    """Where one nats-server keeps its things; absolute paths."""
+
+    store: str
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The passwords that stand in one region's configurations."""
+
+    users: dict[str, str]  # of this region's own users, `sys` and `cluster` among them
+    links_in: dict[str, str]  # region that dials us -> password it shows
+    links_out: dict[str, str]  # region that we dial -> password that we show
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """One subject that crosses an account boundary."""
+
+    kind: Literal["service", "stream"]
+    subject: str
+    many: bool = False  # a service whose answer is more than one message
+
+
+def server_config(
+    topology: Topology,
+    region: Region,
+    server: NatsServer,
+    ports: dict[str, ServerPorts],
+    files: ServerFiles,
+    secrets: Secrets,
+) -> str:
+    """The configuration of `server`; `ports` holds those of every server of the world."""
+    own = ports[server.name]
+    others = topology.others(region.name)
+    parts = [
+        f"server_name: {_quote(server.name)}",
+        f"listen: {_quote(_address(region.bind, own.client))}",
+        f"http: {_quote(_address(region.bind, own.monitor))}",
+        f"log_file: {_quote(files.log)}",
+        "logfile_size_limit: 16MB",
+        "logfile_max_num: 2",
+        'ping_interval: "5s"  # the default of 2 minutes would not notice a cut for over 4',
+        _jetstream(topology, region, files.store),
+    ]
+    if len(region.servers) > 1:
+        parts.append(_cluster(region, own, ports, secrets))
+    parts += [
+        _leafnodes(topology, region, own, ports, secrets),
+        f"system_account: {SYSTEM}",
+        "accounts {",
+        f"  {SYSTEM} {{ users: [ {_user('sys', secrets.users['sys'])} ] }}",
+        _app_account(region.name, others, secrets),
+        *(_link_account(region.name, other, secrets) for other in others),
+        "}",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def link_account(other: str) -> str:
+    """The account in which the link with `other` ends."""
+    return f"LINK_{other}"
+
+
+def _jetstream(topology: Topology, region: Region, store: str) -> str:
+    streams = len(topology.regions) * len(MIRRORED) * topology.streams.max_bytes
+    return "\n".join(
+        (
+            "jetstream {",
+            f"  domain: {_quote(region.name)}",
+            f"  store_dir: {_quote(store)}",
+            f"  sync_interval: {_quote(topology.streams.sync)}",
+            "  max_mem: 256MB",
+            f"  max_file: {streams + STREAM_SLACK_BYTES}",
+            "  limits { default_max_consumers: 5000 }",
+            "}",
+        )
+    )
+
+
+def _cluster(
+    region: Region, own: ServerPorts, ports: dict[str, ServerPorts], secrets: Secrets
+) -> str:
+    password = secrets.users["cluster"]
+    routes = ", ".join(
+        _quote(f"nats://cluster:{password}@{_address(region.bind, ports[server.name].cluster)}")
+        for server in region.servers
+    )
+    return "\n".join(
+        (
+            "cluster {",
+            f"  name: {_quote(region.name)}",
+            f"  listen: {_quote(_address(region.bind, own.cluster))}",
+            f"  authorization {{ user: cluster, password: {_quote(password)} }}",
+            f"  routes: [ {routes} ]",
+            "}",
+        )
+    )
+
+
+def _leafnodes(
+    topology: Topology,
+    region: Region,
+    own: ServerPorts,
+    ports: dict[str, ServerPorts],
+    secrets: Secrets,
+) -> str:
+    lines = [
+        "leafnodes {",
+        f"  listen: {_quote(_address(region.bind, own.leaf))}",
+        "  no_advertise: true  # gossiped addresses would bypass tunnels and relays",
+        "  remotes: [",
+    ]
+    for other in topology.regions:
+        if other.name == region.name or not topology.dials(region.name, other.name):
+            continue
+        addresses = topology.via(region.name, other.name) or tuple(
+            _address(other.bind, ports[server.name].leaf) for server in other.servers
+        )
+        login = f"link-{region.name}:{secrets.links_out[other.name]}"
+        urls = ", ".join(_quote(f"nats-leaf://{login}@{address}") for address in addresses)
+        lines.append(
+            f"    {{ urls: [ {urls} ], account: {_quote(link_account(other.name))}, "
+            "ignore_discovered_servers: true }"
+        )
+    return "\n".join((*lines, "  ]", "}"))
+
+
+def _offers(home: str, other: str) -> list[_Share]:
+    """What region `other` may do in `home`: the whole list."""
+    shares: list[_Share] = []
+    for stream_of in MIRRORED:
+        stream = stream_of(home)
+        consumer = names.mirror_consumer(stream, other)
+        shares += [
+            _Share("service", f"$JS.API.CONSUMER.RESET.{stream}.{consumer}"),
+            _Share("service", f"$JS.FC.{stream}.{consumer}.*"),
+            _Share("stream", names.mirror_delivery(stream, other)),
+        ]
+    return [
+        *shares,
+        # A lagging mirror reads here; the gate of `other` reads its own mirror that stands here.
+        _Share("service", f"$JS.API.DIRECT.GET.{names.events_stream(home)}", many=True),
+        _Share("service", f"$JS.API.DIRECT.GET.{names.events_stream(other)}", many=True),
+        _Share("stream", names.below("tele", home)),
+        _Share("stream", names.below("lease", home)),
+        _Share("stream", names.below("sig", home)),
+        _Share("stream", names.takeover_subject(home)),
+        _Share("stream", names.head_subject(home)),
+    ]
+
+
+def _reached(home: str, other: str) -> list[_Share]:
+    """What `other` offers, as `home` reaches it: its JetStream API under its domain.
+
+    On the serving side the prefix is not given: the link maps `$JS.<domain>.API` by itself.
+    """
+    api, there = "$JS.API.", f"$JS.{other}.API."
+    return [
+        _Share(
+            share.kind,
+            there + share.subject.removeprefix(api)
+            if share.subject.startswith(api)
+            else share.subject,
+            share.many,
+        )
+        for share in _offers(other, home)
+    ]
+
+
+def _export(share: _Share, accounts: Iterable[str]) -> str:
+    response = ", response_type: stream" if share.many else ""
+    to = ", ".join(_quote(account) for account in accounts)
+    return f"{{ {share.kind}: {_quote(share.subject)}{response}, accounts: [ {to} ] }}"
+
+
+def _import(share: _Share, account: str) -> str:
+    return f"{{ {share.kind}: {{ account: {_quote(account)}, subject: {_quote(share.subject)} }} }}"
+
+
+def _app_account(home: str, others: tuple[str, ...], secrets: Secrets) -> str:
+    shared: dict[_Share, list[str]] = {}
+    for other in others:
+        for share in _offers(home, other):
+            shared.setdefault(share, []).append(link_account(other))
+    lines = ["    users: ["]
+    for user in USERS:
+        allowed = permissions(user, home, others)
+        denied = f", deny: {_list(allowed.deny)}" if allowed.deny else ""
+        lines += [
+            f"      {{ user: {user}, password: {_quote(secrets.users[user])}, permissions: {{",
+            f"        publish: {{ allow: {_list(allowed.publish)}{denied} }},",
+            f"        subscribe: {{ allow: {_list(allowed.subscribe)} }} }} }}",
+        ]
+    lines += ["    ]", "    exports: ["]
+    lines += [f"      {_export(share, accounts)}" for share, accounts in shared.items()]
+    lines += ["    ]", "    imports: ["]
+    lines += [
+        f"      {_import(share, link_account(other))}"
+        for other in others
+        for share in _reached(home, other)
+    ]
+    return "\n".join((f"  {APP} {{", "    jetstream: enabled", *lines, "    ]", "  }"))
+
+
+def _link_account(home: str, other: str, secrets: Secrets) -> str:
+    password = secrets.links_in.get(other)
+    # A link user can't log in on the client port. Where we dial, nobody logs in.
+    login = (
+        ""
+        if password is None
+        else f"{_user(f'link-{other}', password, 'allowed_connection_types: [ LEAFNODE ]')}"
+    )
+    return "\n".join(
+        (
+            f"  {_quote(link_account(other))} {{",
+            f"    users: [ {login} ]",
+            "    imports: [",
+            *(f"      {_import(share, APP)}" for share in _offers(home, other)),
+            "    ]",
+            "    exports: [",
+            *(f"      {_export(share, [APP])}" for share in _reached(home, other)),
+            "    ]",
+            "  }",
+        )
+    )
+
+
+def _user(name: str, password: str, *more: str) -> str:
+    return "{ " + ", ".join((f"user: {name}", f"password: {_quote(password)}", *more)) + " }"
+
+
+def _list(subjects: Iterable[str]) -> str:
+    return "[ " + ", ".join(_quote(subject) for subject in subjects) + " ]"
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text)

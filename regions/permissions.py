@@ -1,0 +1,100 @@
+"""What each NATS user of a region's application account may publish and subscribe to.
+
+Permission wildcards match whole tokens: `$JS.API.DIRECT.GET.EV_*` would match only that literal, so
+streams are named one by one. A denied publish is a silent time-out for whoever sent it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from relay.core import names
+
+User = Literal["edge", "console", "control", "backend"]
+USERS: tuple[User, ...] = ("edge", "console", "control", "backend")
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Subjects a user may publish and subscribe to; `deny` takes from what `publish` allows."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    deny: tuple[str, ...] = ()
+
+
+def inbox(user: User) -> str:
+    """The prefix of the user's reply subjects, which no other user may read."""
+    return f"_INBOX_{user}"
+
+
+def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions:
+    """What `user` may do in `region`; `others` are the regions it is linked with."""
+    own = f"{inbox(user)}.>"
+    match user:
+        case "edge":
+            return _edge(region, others, own)
+        case "console":
+            return Permissions(
+                publish=(
+                    "$JS.API.INFO",
+                    "$JS.API.STREAM.INFO.*",
+                    "$JS.API.STREAM.NAMES",
+                    "$JS.API.STREAM.LIST",
+                    "$JS.API.CONSUMER.INFO.*.*",
+                ),
+                subscribe=(
+                    names.below("tele"),
+                    names.below("lease"),
+                    names.below("head"),
+                    "$JS.EVENT.ADVISORY.>",
+                    own,
+                ),
+            )
+        case "control":
+            return Permissions(publish=("$JS.API.>",), subscribe=(own,))
+        case "backend":
+            return Permissions(
+                publish=(names.below("ev", region),),
+                subscribe=(own,),
+                deny=(names.below("ev", region, names.SYSTEM_TENANT),),
+            )
+
+
+def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
+    home = names.events_stream(region)
+    readable = [
+        *(names.events_stream(origin) for origin in (region, *others)),
+        *(names.records_stream(origin) for origin in (region, *others)),
+        names.LEASE_STREAM,
+    ]
+    return Permissions(
+        publish=(
+            names.below("ev", region),
+            names.below("sig", region),
+            names.below("rec", region),
+            names.below("tele", region),
+            names.below("lease", region),
+            names.below("slot", region),
+            names.below("duty", region),
+            names.takeover_subject(region),
+            names.head_subject(region),
+            names.witness_subject(region),
+            own,  # answers to other edges
+            *(f"$JS.API.DIRECT.GET.{stream}" for stream in readable),
+            *(f"$JS.API.STREAM.INFO.{stream}" for stream in readable),
+            f"$JS.API.STREAM.UPDATE.{home}",  # a new epoch
+            f"$JS.API.STREAM.PURGE.{home}",  # and its first sequence
+            *(f"$JS.{other}.API.DIRECT.GET.{names.events_stream(other)}" for other in others),
+            *(f"$JS.{other}.API.DIRECT.GET.{home}" for other in others),
+        ),
+        subscribe=(
+            names.below("live", region),
+            names.below("siglive"),
+            names.below("lease"),
+            names.below("takeover"),
+            names.below("head"),
+            names.witness_subject(region),
+            names.below("ctl", region),
+            own,
+        ),
+    )

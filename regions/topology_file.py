@@ -1,0 +1,239 @@
+"""Topology files: TOML to a `Topology`, with errors that name file, key and nearest known key."""
+
+import re
+import tomllib
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from regions.errors import TopologyError
+from regions.topology import (
+    Edge,
+    Link,
+    NatsServer,
+    Region,
+    StreamSettings,
+    Tokens,
+    Topology,
+    server_name,
+)
+from relay.config import Limits, TokenKey
+
+T = TypeVar("T")
+
+DEFAULT = "three"
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$(?P<at>.*)`)?")
+_INDEX = re.compile(r"\[[0-9]+\]")
+_WHERE = re.compile(r"(?P<text>.*?) - at `\$(?P<at>.*)`")
+
+
+class _Nats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    servers: int = 1
+    ports: list[int] | None = None
+    monitor_ports: list[int] | None = None
+    leaf_ports: list[int] | None = None
+    cluster_ports: list[int] | None = None
+
+
+class _Edge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    port: int | None = None
+    admin_port: int | None = None
+
+
+class _Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    lat: float = 0.0
+    lon: float = 0.0
+    index: int | None = None
+    bind: str = "127.0.0.1"
+    netns: str | None = None
+    nats: _Nats = _Nats()
+    edges: int | list[str | _Edge] = 0
+
+
+class _Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"source": "from"}):
+    source: str
+    to: str
+    via: list[str]
+
+
+class _Streams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    max_age_s: int = StreamSettings().max_age_s
+    max_bytes: int = StreamSettings().max_bytes
+    duplicate_window_s: int = StreamSettings().duplicate_window_s
+    sync: str = StreamSettings().sync
+
+
+class _Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    audience: str | None = None
+    tenant: bool = False
+    keys: list[TokenKey] = []
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    regions: list[dict[str, Any]]
+    links: list[dict[str, Any]] = []
+    streams: dict[str, Any] = {}
+    tokens: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+    origins: list[str] | None = None
+
+
+# Tables inside a table that is converted in one step, for the keys that are known there.
+_INNER: dict[str, type[msgspec.Struct]] = {
+    ".nats": _Nats,
+    ".edges[...]": _Edge,
+    ".keys[...]": TokenKey,
+}
+
+
+def load_topology(path: Path | None) -> Topology:
+    """The topology in `path`, or the built-in one of three regions.
+
+    Raises:
+        TopologyError: the file can't be read, or something in it is wrong.
+    """
+    if path is None:
+        return builtin_topology(DEFAULT)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TopologyError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise TopologyError(f"{path}: not UTF-8 (byte {error.start})") from error
+    return parse_topology(text, str(path))
+
+
+def builtin_topology(name: str) -> Topology:
+    """One of the topologies in `regions/maps`: `three`, `three-by-three`."""
+    text = (files("regions") / "maps" / f"{name}.toml").read_text(encoding="utf-8")
+    return parse_topology(text, f"{name}.toml")
+
+
+def parse_topology(text: str, where: str) -> Topology:
+    """The topology that `text` describes; `where` names it in errors.
+
+    Raises:
+        TopologyError: it is not TOML, a key is unknown, or a value is wrong.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise TopologyError(f"{where}: not TOML: {error}") from error
+    file = _convert(raw, _File, where, "")
+    regions = tuple(
+        _region(_convert(table, _Region, where, _label(table, number)), number, where)
+        for number, table in enumerate(file.regions)
+    )
+    links = [
+        _convert(table, _Link, where, f"links[{number}]") for number, table in enumerate(file.links)
+    ]
+    streams = _convert(file.streams, _Streams, where, "streams")
+    tokens = _convert(file.tokens, _Tokens, where, "tokens")
+    return Topology(
+        regions=regions,
+        links=tuple(Link(link.source, link.to, tuple(link.via)) for link in links),
+        streams=StreamSettings(
+            max_age_s=streams.max_age_s,
+            max_bytes=streams.max_bytes,
+            duplicate_window_s=streams.duplicate_window_s,
+            sync=streams.sync,
+        ),
+        tokens=Tokens(tokens.audience, tokens.tenant, tuple(tokens.keys)),
+        limits=_convert(file.limits, Limits, where, "limits"),
+        origins=None if file.origins is None else tuple(file.origins),
+        where=where,
+        text=text,
+    )
+
+
+def _label(table: dict[str, Any], number: int) -> str:
+    name = table.get("name")
+    return f"regions.{name}" if isinstance(name, str) else f"regions[{number}]"
+
+
+def _region(table: _Region, number: int, where: str) -> Region:
+    nats = table.nats
+    if not 1 <= nats.servers <= 9:
+        raise TopologyError(f"{where}: regions.{table.name}.nats.servers: {nats.servers}, not 1, 3")
+    lists = {
+        "ports": nats.ports,
+        "monitor_ports": nats.monitor_ports,
+        "leaf_ports": nats.leaf_ports,
+        "cluster_ports": nats.cluster_ports,
+    }
+    for key, given in lists.items():
+        if given is not None and len(given) != nats.servers:
+            raise TopologyError(
+                f"{where}: regions.{table.name}.nats.{key}: {len(given)} given for "
+                f"{nats.servers} servers"
+            )
+
+    def port(key: str, at: int) -> int | None:
+        given = lists[key]
+        return None if given is None else given[at]
+
+    return Region(
+        name=table.name,
+        index=number if table.index is None else table.index,
+        lat=table.lat,
+        lon=table.lon,
+        bind=table.bind,
+        netns=table.netns,
+        servers=tuple(
+            NatsServer(
+                name=server_name(table.name, at + 1),
+                port=port("ports", at),
+                monitor_port=port("monitor_ports", at),
+                leaf_port=port("leaf_ports", at),
+                cluster_port=port("cluster_ports", at),
+            )
+            for at in range(nats.servers)
+        ),
+        edges=_edges(table, where),
+    )
+
+
+def _edges(table: _Region, where: str) -> tuple[Edge, ...]:
+    if isinstance(table.edges, int):
+        if not 0 <= table.edges <= 64:
+            raise TopologyError(f"{where}: regions.{table.name}.edges: {table.edges}, not 0 to 64")
+        return tuple(Edge(f"{table.name}-{number}") for number in range(1, table.edges + 1))
+    return tuple(
+        Edge(edge) if isinstance(edge, str) else Edge(edge.name, edge.port, edge.admin_port)
+        for edge in table.edges
+    )
+
+
+def _convert(table: dict[str, Any], kind: type[T], where: str, label: str) -> T:
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        raise TopologyError(f"{where}: {_explain(str(error), kind, label)}") from error
+
+
+def _explain(text: str, kind: type, label: str) -> str:
+    """What msgspec says, in the words of the file: the key first, and the nearest known one."""
+    unknown = _UNKNOWN.match(text)
+    if unknown is not None:
+        at = unknown["at"] or ""
+        known = _keys(_INNER.get(_INDEX.sub("[...]", at), kind))
+        near = get_close_matches(unknown["key"], known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+        return f"{_join(label + at, unknown['key'])}: unknown key; {hint}"
+    found = _WHERE.match(text)
+    if found is not None:
+        return f"{_join(label, found['at'].lstrip('.'))}: {found['text']}"
+    return f"{label}: {text}" if label else text
+
+
+def _keys(kind: type) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(kind)]
+
+
+def _join(label: str, key: str) -> str:
+    return f"{label}.{key}".strip(".") if key else label

@@ -1,0 +1,144 @@
+"""The local world as `world.json` describes it: what runs where, under which pid."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from regions.credentials import SecretsFile, read_login
+from regions.errors import WorldError
+from regions.identity import Identity, boot_id, is_alive
+from regions.permissions import User
+from regions.topology import Topology
+from regions.topology_file import parse_topology
+from relay.config import NatsConfig, TokenKey
+
+VERSION = 1
+
+
+class WorldNats(msgspec.Struct, frozen=True):
+    """A nats-server; without pid where it is not ours, or is down now."""
+
+    name: str
+    url: str  # nats://host:port
+    monitor_url: str | None = None
+    pid: int | None = None
+    started: int | None = None
+
+
+class WorldEdge(msgspec.Struct, frozen=True):
+    """An edge; without pid while it is down."""
+
+    name: str
+    url: str  # ws://host:port/gateway
+    http: str
+    admin: str
+    pid: int | None = None
+    started: int | None = None
+
+
+class WorldRegion(msgspec.Struct, frozen=True):
+    """A region's processes."""
+
+    name: str
+    index: int
+    lat: float
+    lon: float
+    nats: list[WorldNats]
+    edges: list[WorldEdge]
+    creds: str | None = None  # file with the credentials of a deployment that is not ours
+
+
+class WorldRecord(msgspec.Struct, frozen=True):
+    """The content of `world.json`."""
+
+    version: int
+    boot: str
+    supervisor: Identity
+    topology_where: str
+    topology_text: str
+    regions: list[WorldRegion]
+
+    def processes(self) -> list[Identity]:
+        """Every child that it names, edges first; none if it is from another boot."""
+        if self.boot != boot_id():
+            return []
+        children: list[WorldNats | WorldEdge] = []
+        for region in self.regions:
+            children += region.edges
+        for region in self.regions:
+            children += region.nats
+        return [
+            Identity(child.pid, child.started)
+            for child in children
+            if child.pid is not None and child.started is not None
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A world that other commands talk to."""
+
+    record: WorldRecord
+    secrets: SecretsFile
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its supervisor runs."""
+        return self.record.boot == boot_id() and is_alive(self.record.supervisor)
+
+    @property
+    def regions(self) -> list[WorldRegion]:
+        """The regions, in the order of the topology."""
+        return self.record.regions
+
+    @property
+    def edges(self) -> list[WorldEdge]:
+        """All edges, region by region."""
+        return [edge for region in self.regions for edge in region.edges]
+
+    def region(self, name: str) -> WorldRegion:
+        """The region called `name`.
+
+        Raises:
+            WorldError: there is none.
+        """
+        for region in self.regions:
+            if region.name == name:
+                return region
+        known = ", ".join(region.name for region in self.regions)
+        raise WorldError(f"no region {name!r}; the world has {known}")
+
+    def edge(self, name: str) -> WorldEdge:
+        """The edge called `name`.
+
+        Raises:
+            WorldError: there is none.
+        """
+        for edge in self.edges:
+            if edge.name == name:
+                return edge
+        known = ", ".join(edge.name for edge in self.edges)
+        raise WorldError(f"no edge {name!r}; the world has {known}")
+
+    def nats_config(self, region: str, user: User) -> NatsConfig:
+        """How `user` reaches the NATS of `region`.
+
+        Raises:
+            WorldError: no such region, or its credentials can't be read.
+        """
+        found = self.region(region)
+        servers = [server.url for server in found.nats]
+        if found.creds is not None:
+            return read_login(Path(found.creds), servers)
+        if found.nats and found.nats[0].monitor_url is None:
+            return NatsConfig(servers)  # a deployment that asks for no login
+        return NatsConfig(servers, user=user, password=self.secrets.nats[f"{region}/{user}"])
+
+    def token_key(self) -> TokenKey:
+        """The key that signs this world's own client tokens (`kid` "local")."""
+        return self.secrets.local_key()
+
+    def topology(self) -> Topology:
+        """The topology with which the world was started."""
+        return parse_topology(self.record.topology_text, self.record.topology_where)
