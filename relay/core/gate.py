@@ -3,18 +3,11 @@
 An origin that lost its tail would give out sequences a second time, and its mirrors would ignore
 the new events without an error. So after every connection writes stay shut until the stream is
 shown to hold all that anybody saw in it; a lost tail is written back from a mirror; where that
-can't be done, a new epoch starts above all sequences of the old one.
+can't be done, a new epoch starts above all known sequences.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-EPOCH_SEQUENCES = 1 << 40  # epoch e has the sequences above (e - 1) * 2^40: always above the last
-
-
-def epoch_floor(epoch: int) -> int:
-    """The sequence that the first event of an epoch comes after."""
-    return (epoch - 1) * EPOCH_SEQUENCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +17,7 @@ class Home:
     epoch: int
     last: int
     created: str
+    above: int = 0  # the epoch starts after this sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +49,10 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class StartEpoch:
-    """Start `epoch`: events may be gone, and are declared so."""
+    """Start `epoch`: events may be gone, and are declared so. Its first sequence is > `above`."""
 
     epoch: int
+    above: int
 
 
 Decision = Open | AskMirrors | Repair | StartEpoch
@@ -65,8 +60,8 @@ Decision = Open | AskMirrors | Repair | StartEpoch
 
 def first_look(home: Home, witnesses: Iterable[Witness]) -> Open | AskMirrors | StartEpoch:
     """Decide from what is known in the region itself."""
-    if home.last < epoch_floor(home.epoch):
-        return StartEpoch(home.epoch)  # a new epoch was begun and not finished
+    if home.last < home.above:
+        return StartEpoch(home.epoch, home.above)  # was begun and not finished
     seen = list(witnesses)
     if seen and all(w.created == home.created and w.last <= home.last for w in seen):
         return Open()
@@ -86,13 +81,12 @@ def second_look(
     """
     seen = max((w.last for w in witnesses), default=0)
     best = max(mirrors, key=lambda region: mirrors[region], default=None)
-    if best is not None and mirrors[best] > home.last:
-        if mirrors[best] >= seen:
-            return Repair(best, home.last, mirrors[best])
-        return StartEpoch(home.epoch + 1)
-    if seen > home.last:
-        return StartEpoch(home.epoch + 1)
-    if mirrors or asked == 0 or home.last == 0:
+    held = mirrors[best] if best is not None else 0
+    if best is not None and held > home.last and held >= seen:
+        return Repair(best, home.last, held)
+    if max(seen, held) > home.last:
+        return StartEpoch(home.epoch + 1, max(seen, held))
+    if mirrors or asked == 0:
         return Open()
     # Nobody saw the stream before and no mirror answers: what it may have lost is unknown.
-    return StartEpoch(home.epoch + 1)
+    return StartEpoch(home.epoch + 1, home.last)

@@ -1,4 +1,4 @@
-"""How a session joins rooms: the replay of what it missed, and the live feed, without hole or repeat.
+"""How a session joins rooms: replay and live feed, without a hole or a repeat.
 
 The live feed is joined first, the replay is read second: live events beyond the replay's end are
 held until it is done; what the replay has sent is dropped from the live feed.

@@ -1,4 +1,4 @@
-"""The order of a session's publishes: one in flight per room; one that fails takes those behind it."""
+"""The order of publishes: one in flight per session and room; a failure takes those behind it."""
 
 from collections import deque
 from dataclasses import dataclass, field

@@ -1,0 +1,110 @@
+"""What a session asks of the shell that holds its socket. Values only."""
+
+from dataclasses import dataclass
+
+from relay.core.cursor import Cursor
+from relay.core.grants import Grants
+from relay.core.wire import Nonce, Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write this payload. `with_cursor`: with the session's current cursor as `c`."""
+
+    payload: Payload
+    with_cursor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the connection with this code."""
+
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A room to join, and from where: a cursor, the last n events, or from now on."""
+
+    room: str
+    since: Cursor | None = None
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A room that is not joined, and why."""
+
+    room: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """IDENTIFY was accepted: join these rooms, then `session.entered`."""
+
+    grants: Grants
+    session_id: str
+    rooms: tuple[Wish, ...]
+    refused: tuple[Refused, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """RESUME was accepted as far as the session can tell: replay, then `session.resumed`."""
+
+    grants: Grants
+    session_id: str
+    cursor: Cursor | None
+    seq: int | None  # where there is no cursor
+    rooms: tuple[Wish, ...]
+    refused: tuple[Refused, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """SUBSCRIBE: join these rooms, then `session.joined`."""
+
+    rooms: tuple[Wish, ...]
+    refused: tuple[Refused, ...]
+    nonce: Nonce | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Leave these rooms."""
+
+    rooms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Store an event, then `session.stored` or `session.failed`."""
+
+    room: str
+    id: str
+    data: bytes
+    nonce: Nonce | None
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Send an ephemeral event."""
+
+    room: str
+    id: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReadHistory:
+    """HISTORY: read a page, then `Send` the ACK."""
+
+    room: str
+    limit: int
+    before: Cursor | None
+    after: Cursor | None
+    nonce: Nonce | None
+
+
+Effect = Send | Close | Enter | Resume | Join | Leave | Store | Emit | ReadHistory

@@ -1,0 +1,576 @@
+"""The state machine of one connection: client frames and time in, effects out.
+
+It knows the protocol and the bearer's grants; it knows nothing of sockets, NATS or other sessions.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from relay.config import Limits
+from relay.core import numbering
+from relay.core.codes import ErrorCode, EventName, Invalid, Op
+from relay.core.cursor import Cursor, CursorCodec, CursorError
+from relay.core.effects import (
+    Close,
+    Effect,
+    Emit,
+    Enter,
+    Join,
+    Leave,
+    ReadHistory,
+    Refused,
+    Resume,
+    Send,
+    Store,
+    Wish,
+)
+from relay.core.grants import Act, Grants
+from relay.core.limits import MinuteWindow, TokenBucket
+from relay.core.names import is_publish_id, is_room
+from relay.core.publishing import PublishQueue
+from relay.core.session_id import SessionIds
+from relay.core.tokens import TokenError, TokenRules, verify
+from relay.core.wire import (
+    Codec,
+    Envelope,
+    History,
+    Identify,
+    Nonce,
+    Nonced,
+    Payload,
+    Publish,
+    Refresh,
+    RoomRequest,
+    Subscribe,
+    Unsubscribe,
+    WireError,
+    stored_data,
+)
+from relay.core.wire import Resume as ResumeRequest
+
+MAX_NONCE = 64
+MAX_STORED_BYTES = 60_000  # of `data`, under the streams' 64 KiB with headers
+POSTPONED_FRAMES = 256  # sent by the client while its IDENTIFY or RESUME is in progress
+SEQ_FUTURE_MS = 60_000
+INVALID_RETRIES = 3
+IDENTIFY_AGAIN_S = 10.0
+EXPIRY_WARNING_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A moment: the monotonic clock for time-outs, the wall clock for tokens and `s`."""
+
+    mono_s: float
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is the same for all sessions of an edge."""
+
+    limits: Limits
+    tokens: TokenRules
+    session_ids: SessionIds
+    cursors: CursorCodec
+
+
+class Phase(Enum):
+    """How far a session is."""
+
+    NEW = "new"  # neither IDENTIFY nor RESUME yet
+    ENTERING = "entering"  # one of them is in progress
+    LIVE = "live"
+    ENDED = "ended"
+
+
+class Session:
+    """One connection's session.
+
+    Args:
+        rules: limits and keys of the edge.
+        codec: the connection's encoding.
+        fresh: 16 random bytes, for the session id and the delays of this connection.
+        now: when the connection opened.
+        resuming: admitted by `?resume=1`: the first op is to be a RESUME.
+    """
+
+    def __init__(
+        self, rules: Rules, codec: Codec[Any], fresh: bytes, now: Instant, *, resuming: bool = False
+    ) -> None:
+        self.rules = rules
+        self.codec = codec
+        self.phase = Phase.NEW
+        self.session_id = ""
+        self.grants: Grants | None = None
+        self.rooms: dict[str, bool] = {}  # room -> whether its join is acknowledged
+        self.last_seen_s: int | None = None  # what the client's heartbeats say
+        self._fresh = fresh
+        self._resuming = resuming
+        limits = rules.limits
+        patience_s = limits.resume_timeout_s if resuming else limits.identify_timeout_s
+        self._identify_by_s = now.mono_s + patience_s
+        self._beat_s = now.mono_s
+        self._frames = MinuteWindow(limits.frames_per_minute, now.mono_s)
+        self._publishes = TokenBucket.full(limits.publishes_per_s, limits.publish_burst, now.mono_s)
+        self._queue: PublishQueue[Store] = PublishQueue()
+        self._postponed: deque[bytes] = deque()
+        self._invalid: tuple[float, Payload] | None = None  # INVALID_SESSION true, and when
+        self._invalids = 0
+        self._made_ids = 0
+        self._warned = False
+
+    # --- time ----------------------------------------------------------------------------------
+
+    def deadline_s(self, now: Instant) -> float:
+        """The monotonic time by which `tick` is to be called, at the latest."""
+        due = [self._beat_s + 2 * self.rules.limits.heartbeat_interval_ms / 1000]
+        if self.phase is Phase.NEW:
+            due.append(self._invalid[0] if self._invalid else self._identify_by_s)
+        if self.grants is not None:
+            expires_s = now.mono_s + self.grants.expires_s - now.wall_ms / 1000
+            due.append(expires_s if self._warned else expires_s - EXPIRY_WARNING_S)
+        return min(due)
+
+    def tick(self, now: Instant) -> list[Effect]:
+        """Time has passed."""
+        if self.phase is Phase.ENDED:
+            return []
+        if self._invalid is not None and now.mono_s >= self._invalid[0]:
+            payload = self._invalid[1]
+            self._invalid = None
+            self._identify_by_s = now.mono_s + IDENTIFY_AGAIN_S
+            return [Send(payload)]
+        waiting = self.phase is Phase.NEW and self._invalid is None
+        if waiting and now.mono_s >= self._identify_by_s:
+            return self._close(4003)
+        if now.mono_s - self._beat_s >= 2 * self.rules.limits.heartbeat_interval_ms / 1000:
+            return self._close(4009)
+        return self._check_expiry(now)
+
+    def _check_expiry(self, now: Instant) -> list[Effect]:
+        if self.grants is None:
+            return []
+        left_s = self.grants.expires_s - now.wall_ms / 1000
+        if left_s <= 0:
+            return self._close(4004)
+        if left_s <= EXPIRY_WARNING_S and not self._warned:
+            self._warned = True
+            message = f"the token expires in {math.ceil(left_s)} s: send REFRESH"
+            return [_error(None, ErrorCode.TOKEN_EXPIRING, message)]
+        return []
+
+    # --- frames --------------------------------------------------------------------------------
+
+    @property
+    def saturated(self) -> bool:
+        """Whether so many publishes wait that the client is not to be read further."""
+        return self._queue.waiting >= self.rules.limits.publish_queue
+
+    def receive(self, frame: bytes, now: Instant) -> list[Effect]:
+        """A whole client message arrived."""
+        if self.phase is Phase.ENDED:
+            return []
+        try:
+            envelope = self.codec.envelope(frame)
+            if self.phase is Phase.ENTERING and envelope.op not in (
+                Op.HEARTBEAT,
+                Op.IDENTIFY,
+                Op.RESUME,
+            ):
+                if len(self._postponed) >= POSTPONED_FRAMES:
+                    return self._close(4008)
+                self._postponed.append(frame)
+                return []
+            return self._handle(envelope, now)
+        except WireError:
+            return self._close(4002)
+
+    def _handle(self, envelope: Envelope, now: Instant) -> list[Effect]:
+        handler = _HANDLERS.get(envelope.op)
+        if handler is None:
+            return self._close(4001)
+        if envelope.op not in (Op.HEARTBEAT, Op.PUBLISH) and not self._frames.take(now.mono_s):
+            return self._close(4008)
+        if self.phase is Phase.NEW and envelope.op not in (Op.HEARTBEAT, Op.IDENTIFY, Op.RESUME):
+            return self._close(4003)
+        return handler(self, envelope, now)
+
+    def _resume_reading(self, now: Instant) -> list[Effect]:
+        effects: list[Effect] = []
+        while self._postponed and self.phase is Phase.LIVE:
+            effects += self.receive(self._postponed.popleft(), now)
+        return effects
+
+    def _heartbeat(self, envelope: Envelope, now: Instant) -> list[Effect]:
+        self._beat_s = now.mono_s
+        self.last_seen_s = self.codec.read(envelope.d, int | None)
+        return [Send(Payload(Op.HEARTBEAT_ACK), with_cursor=self.phase is Phase.LIVE)]
+
+    # --- IDENTIFY and RESUME -------------------------------------------------------------------
+
+    def _identify(self, envelope: Envelope, now: Instant) -> list[Effect]:
+        if self.phase is not Phase.NEW or self._invalid is not None:
+            return self._close(4005)
+        if self._resuming:
+            return self._close(4003)
+        request = self.codec.read(envelope.d, Identify)
+        grants = self._verify(request.token, now)
+        if grants is None:
+            return self._close(4004)
+        if grants.nothing:
+            return self._close(4014)
+        wishes, refused = self._wishes(request.rooms, grants)
+        asked = {wish.room for wish in wishes}
+        wishes += [Wish(room) for room in grants.auto_rooms if room not in asked]
+        wishes, refused = self._cap(wishes, refused)
+        self._begin(grants)
+        self.session_id = self.rules.session_ids.make(grants.tenant, grants.user, self._fresh)
+        return [Enter(grants, self.session_id, tuple(wishes), tuple(refused))]
+
+    def _resume(self, envelope: Envelope, now: Instant) -> list[Effect]:
+        if self.phase is not Phase.NEW or self._invalid is not None:
+            return self._close(4005)
+        request = self.codec.read(envelope.d, ResumeRequest)
+        grants = self._verify(request.token, now)
+        if grants is None:
+            return self._close(4004)
+        if not self.rules.session_ids.belongs(request.session_id, grants.tenant, grants.user):
+            return self._close(4003) if self._resuming else self.refuse(Invalid.SESSION, now)
+        cursor, seq = None, None
+        if request.cursor is not None:
+            try:
+                cursor = self.rules.cursors.decode(request.cursor)
+            except CursorError:
+                return self._close(4007)
+        else:
+            seq = request.seq
+            now_s = numbering.s_at(now.wall_ms + SEQ_FUTURE_MS, numbering.SLOTS - 1)
+            if seq is None or not 0 <= seq <= now_s:
+                return self._close(4007)
+        asked = request.rooms if cursor is not None else None
+        wishes, refused = self._wishes(
+            list(grants.auto_rooms) if asked is None else asked, grants, replay=False
+        )
+        wishes, refused = self._cap(wishes, refused)
+        self._resuming = False
+        self._begin(grants)
+        self.session_id = request.session_id
+        return [Resume(grants, self.session_id, cursor, seq, tuple(wishes), tuple(refused))]
+
+    def _verify(self, token: str, now: Instant) -> Grants | None:
+        try:
+            return verify(token, self.rules.tokens, now.wall_ms / 1000)
+        except TokenError:
+            return None
+
+    def _begin(self, grants: Grants) -> None:
+        self.phase = Phase.ENTERING
+        self.grants = grants
+        self._warned = False
+
+    def _wishes(
+        self, requests: Iterable[str | RoomRequest], grants: Grants, *, replay: bool = True
+    ) -> tuple[list[Wish], list[Refused]]:
+        wishes: dict[str, Wish] = {}
+        refused: list[Refused] = []
+        for request in requests:
+            asked = RoomRequest(request) if isinstance(request, str) else request
+            try:
+                wish = self._wish(asked, grants, replay=replay)
+            except _RefusalError as error:
+                refused.append(Refused(asked.room[:128], error.code))
+            else:
+                wishes[wish.room] = wish
+        return list(wishes.values()), refused
+
+    def _wish(self, asked: RoomRequest, grants: Grants, *, replay: bool) -> Wish:
+        if not is_room(asked.room):
+            raise _RefusalError(ErrorCode.INVALID_ROOM)
+        if not grants.allows(Act.SUBSCRIBE, asked.room):
+            raise _RefusalError(ErrorCode.NOT_PERMITTED)
+        if asked.presence and not grants.allows(Act.PRESENCE, asked.room):
+            raise _RefusalError(ErrorCode.NOT_PERMITTED)
+        if asked.since is None or not replay:
+            return Wish(asked.room)
+        if not grants.allows(Act.HISTORY, asked.room):
+            raise _RefusalError(ErrorCode.NOT_PERMITTED)
+        if isinstance(asked.since, str):
+            return Wish(asked.room, since=self._cursor(asked.since))
+        if not 0 <= asked.since.last <= self.rules.limits.history_events:
+            raise _RefusalError(ErrorCode.INVALID_DATA)
+        return Wish(asked.room, last=asked.since.last)
+
+    def _cursor(self, text: str) -> Cursor:
+        try:
+            return self.rules.cursors.decode(text)
+        except CursorError as error:
+            raise _RefusalError(ErrorCode.INVALID_DATA) from error
+
+    def _cap(self, wishes: list[Wish], refused: list[Refused]) -> tuple[list[Wish], list[Refused]]:
+        free = self.rules.limits.rooms_per_session - len(self.rooms)
+        kept: list[Wish] = []
+        for wish in wishes:
+            if wish.room in self.rooms:
+                kept.append(wish)
+            elif free > 0:
+                free -= 1
+                kept.append(wish)
+            else:
+                refused.append(Refused(wish.room, ErrorCode.TOO_MANY_ROOMS))
+        for wish in kept:
+            self.rooms[wish.room] = False
+        return kept, refused
+
+    def entered(self, ready: dict[str, Any], s: int, now: Instant) -> list[Effect]:
+        """The rooms of IDENTIFY are joined: say READY."""
+        return self._enter(EventName.READY, ready, s, now)
+
+    def resumed(self, resumed: dict[str, Any], s: int, now: Instant) -> list[Effect]:
+        """The missed events were sent: say RESUMED."""
+        return self._enter(EventName.RESUMED, resumed, s, now)
+
+    def _enter(self, name: EventName, d: dict[str, Any], s: int, now: Instant) -> list[Effect]:
+        if self.phase is not Phase.ENTERING:
+            return []
+        self.phase = Phase.LIVE
+        for room in self.rooms:
+            self.rooms[room] = True
+        return [Send(Payload(Op.DISPATCH, d, s, name)), *self._resume_reading(now)]
+
+    def refuse(
+        self,
+        reason: Invalid,
+        now: Instant,
+        *,
+        retry: bool = False,
+        missing: dict[str, tuple[int, int]] | None = None,
+    ) -> list[Effect]:
+        """The RESUME can't be done: INVALID_SESSION, and the client may go on from there."""
+        if self.phase is Phase.ENDED:
+            return []
+        e: dict[str, Any] = {"reason": reason}
+        if missing is not None:
+            e["missing"] = missing
+        payload = Payload(Op.INVALID_SESSION, retry, e=e)
+        self.phase = Phase.NEW
+        self.grants = None
+        self.rooms.clear()
+        self._postponed.clear()
+        self._resuming = False
+        self._identify_by_s = now.mono_s + IDENTIFY_AGAIN_S
+        if not retry:
+            return [Send(payload)]
+        self._invalids += 1
+        if self._invalids > INVALID_RETRIES:
+            return self._close(4000)
+        # Libraries repeat the RESUME without a pause of their own.
+        delay_s = 1 + 4 * self._fresh[self._invalids] / 255
+        self._invalid = (now.mono_s + delay_s, payload)
+        return []
+
+    # --- rooms ---------------------------------------------------------------------------------
+
+    def _subscribe(self, envelope: Envelope, _now: Instant) -> list[Effect]:
+        request = self.codec.read(envelope.d, Subscribe)
+        if (nonce_error := _check_nonce(request.nonce)) is not None:
+            return [nonce_error]
+        wishes, refused = self._wishes(request.rooms, self._granted)
+        # A room that is in already stays as it is, unless it is to be replayed.
+        settled = [w for w in wishes if self.rooms.get(w.room) and w.since is None and not w.last]
+        wishes, refused = self._cap([w for w in wishes if w not in settled], refused)
+        return (
+            [Join((*wishes,), (*refused,), request.nonce)]
+            if wishes or not settled
+            else [*self.joined([w.room for w in settled], refused, request.nonce)]
+        )
+
+    def joined(
+        self, rooms: Iterable[str], refused: Iterable[Refused], nonce: Nonce | None
+    ) -> list[Effect]:
+        """The rooms of a SUBSCRIBE are joined."""
+        acknowledged = []
+        for room in rooms:
+            if room in self.rooms:
+                self.rooms[room] = True
+                acknowledged.append(room)
+        if nonce is None:
+            return []
+        d = {"nonce": nonce, "rooms": acknowledged, "refused": _refused(refused)}
+        return [Send(Payload(Op.ACK, d), with_cursor=True)]
+
+    def not_joined(self, rooms: Iterable[str], nonce: Nonce | None, message: str) -> list[Effect]:
+        """The rooms of a SUBSCRIBE could not be joined."""
+        for room in rooms:
+            self.rooms.pop(room, None)
+        return [_error(nonce, ErrorCode.UNAVAILABLE, message)]
+
+    def _unsubscribe(self, envelope: Envelope, _now: Instant) -> list[Effect]:
+        request = self.codec.read(envelope.d, Unsubscribe)
+        if (nonce_error := _check_nonce(request.nonce)) is not None:
+            return [nonce_error]
+        left = tuple(room for room in dict.fromkeys(request.rooms) if room in self.rooms)
+        for room in left:
+            del self.rooms[room]
+        return [Leave(left), *_ack(request.nonce)]
+
+    # --- publishing ----------------------------------------------------------------------------
+
+    def _publish(self, envelope: Envelope, now: Instant) -> list[Effect]:
+        request = self.codec.read(envelope.d, Publish)
+        if (nonce_error := _check_nonce(request.nonce)) is not None:
+            return [nonce_error]
+        if (wait_s := self._publishes.take(now.mono_s)) > 0:
+            message = f"more than {self.rules.limits.publishes_per_s:g} publishes a second"
+            return [_error(request.nonce, ErrorCode.RATE_LIMITED, message, retry_after=wait_s)]
+        try:
+            store = self._checked(request)
+        except _RefusalError as error:
+            return [_error(request.nonce, error.code, str(error))]
+        if request.ephemeral:
+            emit = Emit(store.room, store.id, store.data)
+            return [emit, *_ack(request.nonce, id=store.id)]
+        started = self._queue.submit(store.room, store)
+        return [started] if started is not None else []
+
+    def _checked(self, request: Publish) -> Store:
+        if not is_room(request.room):
+            raise _RefusalError(ErrorCode.INVALID_ROOM, "a room is 1 to 128 of A-Z a-z 0-9 _ - :")
+        if not self._granted.allows(Act.PUBLISH, request.room):
+            raise _RefusalError(ErrorCode.NOT_PERMITTED, "publishing there is not granted")
+        if request.id is None:
+            self._made_ids += 1
+            publish_id = f"{self._fresh.hex()}-{self._made_ids}"
+        elif isinstance(request.id, str) and is_publish_id(request.id):
+            publish_id = request.id
+        else:
+            raise _RefusalError(ErrorCode.INVALID_ID, "an id is 1 to 64 of A-Z a-z 0-9 _ - : .")
+        try:
+            data = stored_data(request.data)
+        except WireError as error:
+            raise _RefusalError(ErrorCode.INVALID_DATA, str(error)) from error
+        if len(data) > MAX_STORED_BYTES:
+            message = f"data is {len(data)} bytes of JSON, at most {MAX_STORED_BYTES}"
+            raise _RefusalError(ErrorCode.TOO_LARGE, message)
+        return Store(request.room, publish_id, data, request.nonce)
+
+    def stored(
+        self, store: Store, origin: str, epoch: int, seq: int, *, duplicate: bool
+    ) -> list[Effect]:
+        """The event was stored."""
+        following = self._queue.stored(store.room)
+        extra: dict[str, Any] = {"duplicate": True} if duplicate else {}
+        acks = _ack(store.nonce, origin=origin, epoch=epoch, seq=seq, id=store.id, **extra)
+        return [*acks, *([following] if following is not None else [])]
+
+    def failed(self, store: Store, message: str) -> list[Effect]:
+        """The event was not stored, or nobody knows."""
+        failures = (store, *self._queue.failed(store.room))
+        return [_error(failed.nonce, ErrorCode.UNAVAILABLE, message) for failed in failures]
+
+    # --- the rest ------------------------------------------------------------------------------
+
+    def _history(self, envelope: Envelope, _now: Instant) -> list[Effect]:
+        request = self.codec.read(envelope.d, History)
+        if (nonce_error := _check_nonce(request.nonce)) is not None:
+            return [nonce_error]
+        try:
+            if not is_room(request.room):
+                raise _RefusalError(ErrorCode.INVALID_ROOM)
+            if not self._granted.allows(Act.HISTORY, request.room):
+                raise _RefusalError(ErrorCode.NOT_PERMITTED)
+            if not 1 <= request.limit <= self.rules.limits.history_events:
+                raise _RefusalError(
+                    ErrorCode.INVALID_DATA, f"limit: 1 to {self.rules.limits.history_events}"
+                )
+            before = self._cursor(request.before) if request.before is not None else None
+            after = self._cursor(request.after) if request.after is not None else None
+        except _RefusalError as error:
+            return [_error(request.nonce, error.code, str(error))]
+        return [ReadHistory(request.room, request.limit, before, after, request.nonce)]
+
+    def _refresh(self, envelope: Envelope, now: Instant) -> list[Effect]:
+        request = self.codec.read(envelope.d, Refresh)
+        if (nonce_error := _check_nonce(request.nonce)) is not None:
+            return [nonce_error]
+        grants = self._verify(request.token, now)
+        held = self._granted
+        if grants is None or (grants.tenant, grants.user) != (held.tenant, held.user):
+            return self._close(4004)
+        self.grants = grants
+        self._warned = False
+        lost = tuple(room for room in self.rooms if not grants.allows(Act.SUBSCRIBE, room))
+        for room in lost:
+            del self.rooms[room]
+        told = [
+            _error(None, ErrorCode.NOT_PERMITTED, f"{room} is granted no more") for room in lost
+        ]
+        return [*([Leave(lost)] if lost else []), *told, *_ack(request.nonce)]
+
+    def _not_yet(self, envelope: Envelope, _now: Instant) -> list[Effect]:
+        try:
+            nonce = self.codec.read(envelope.d, Nonced).nonce
+        except WireError:
+            nonce = None
+        if (nonce_error := _check_nonce(nonce)) is not None:
+            return [nonce_error]
+        return [_error(nonce, ErrorCode.UNAVAILABLE, f"op {envelope.op} is not served here")]
+
+    @property
+    def _granted(self) -> Grants:
+        assert self.grants is not None, "only a session that has begun gets here"
+        return self.grants
+
+    def _close(self, code: int) -> list[Effect]:
+        self.phase = Phase.ENDED
+        return [Close(code)]
+
+
+class _RefusalError(Exception):
+    def __init__(self, code: ErrorCode, message: str = "") -> None:
+        super().__init__(message or code.replace("_", " "))
+        self.code = code
+
+
+def _refused(refused: Iterable[Refused]) -> list[dict[str, str]]:
+    return [{"room": refusal.room, "code": refusal.code} for refusal in refused]
+
+
+def _ack(nonce: Nonce | None, **d: Any) -> list[Effect]:
+    return [] if nonce is None else [Send(Payload(Op.ACK, {"nonce": nonce, **d}))]
+
+
+def _error(nonce: Nonce | None, code: str, message: str, retry_after: float | None = None) -> Send:
+    d: dict[str, Any] = {"code": code, "message": message}
+    if nonce is not None:
+        d = {"nonce": nonce, **d}
+    if retry_after is not None:
+        d["retry_after"] = round(retry_after, 3)
+    return Send(Payload(Op.ERROR, d))
+
+
+def _check_nonce(nonce: Nonce | None) -> Send | None:
+    if nonce is None or len(str(nonce)) <= MAX_NONCE:
+        return None
+    return _error(None, ErrorCode.INVALID_DATA, f"nonce: at most {MAX_NONCE} characters")
+
+
+_Handler = Callable[[Session, Envelope, Instant], list[Effect]]
+_HANDLERS: dict[int, _Handler] = {
+    Op.HEARTBEAT: Session._heartbeat,  # noqa: SLF001 (the table of the class's own methods)
+    Op.IDENTIFY: Session._identify,  # noqa: SLF001
+    Op.PRESENCE_UPDATE: Session._not_yet,  # noqa: SLF001
+    Op.RESUME: Session._resume,  # noqa: SLF001
+    Op.SUBSCRIBE: Session._subscribe,  # noqa: SLF001
+    Op.UNSUBSCRIBE: Session._unsubscribe,  # noqa: SLF001
+    Op.PUBLISH: Session._publish,  # noqa: SLF001
+    Op.TYPING: Session._not_yet,  # noqa: SLF001
+    Op.WATCH: Session._not_yet,  # noqa: SLF001
+    Op.UNWATCH: Session._not_yet,  # noqa: SLF001
+    Op.HISTORY: Session._history,  # noqa: SLF001
+    Op.REFRESH: Session._refresh,  # noqa: SLF001
+}
