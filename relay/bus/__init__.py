@@ -1,0 +1,1 @@
+"""NATS: connections, publishing, live subscriptions, replay by direct get, leases."""

@@ -208,7 +208,7 @@ class Session:
 
     def _heartbeat(self, envelope: Envelope, now: Instant) -> list[Effect]:
         self._beat_s = now.mono_s
-        self.last_seen_s = self.codec.read(envelope.d, int | None)
+        self.last_seen_s = self.codec.number(envelope.d)
         return [Send(Payload(Op.HEARTBEAT_ACK), with_cursor=self.phase is Phase.LIVE)]
 
     # --- IDENTIFY and RESUME -------------------------------------------------------------------

@@ -188,6 +188,20 @@ class Codec(Generic[T]):
             raise WireError(f"d: {error}") from error
         return decoded
 
+    def number(self, raw: Raw) -> int | None:
+        """`d`, as HEARTBEAT has it: a number or null.
+
+        Raises:
+            WireError: it is neither.
+        """
+        try:
+            value = self._module.decode(raw)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
+            raise WireError(f"d: {error}") from error
+        if value is None or type(value) is int:
+            return value
+        raise WireError("d: a number or null")
+
     def encode(self, payload: Payload) -> bytes:
         """A payload in this encoding."""
         encoded: bytes = self._encoder.encode(payload)

@@ -1,0 +1,184 @@
+"""Reading streams: batched direct get (ADR-31) and stream information, on a connection of its own.
+
+A batch is read inline in the connection's read loop at the server, so replay never shares the
+connection that carries live events or publishes.
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from relay.bus.connection import STATUS, Headers
+from relay.bus.events import LAST_SEQUENCE, SEQUENCE
+from relay.bus.inbox import NO_RESPONDERS, Inbox
+from relay.errors import BusError, UnavailableError
+
+API = "$JS.API"
+END_OF_BATCH, NOT_FOUND, BAD_REQUEST = "204", "404", "408"
+PENDING = "Nats-Num-Pending"
+
+
+def remote_api(region: str) -> str:
+    """The JetStream API of another region, across the link."""
+    return f"$JS.{region}.API"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Messages in stream order, and how many more match behind them."""
+
+    messages: tuple[tuple[Headers, bytes], ...]
+    pending: int
+
+    @property
+    def last(self) -> int:
+        """Sequence of the last message; 0 when there is none."""
+        return int(self.messages[-1][0][SEQUENCE]) if self.messages else 0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What a stream says of itself."""
+
+    first: int  # last + 1 when it is empty
+    last: int
+    messages: int
+    created: str
+    metadata: dict[str, str]
+    config: dict[str, Any]
+    mirror_active_ms: float | None  # since the mirror heard its origin; None: no mirror, or never
+
+
+class Reader:
+    """Reads with a limit on how many run at once."""
+
+    def __init__(self, inbox: Inbox, reads: int, timeout_s: float = 2.0) -> None:
+        self._inbox = inbox
+        self._slots = asyncio.Semaphore(reads)
+        self._timeout_s = timeout_s
+        self.reads = 0  # total
+
+    async def page(
+        self,
+        stream: str,
+        seq: int,
+        *,
+        batch: int,
+        max_bytes: int = 256 * 1024,
+        subject: str | None = None,
+        api: str = API,
+    ) -> Page:
+        """Up to `batch` messages from `seq` on, of one subject (wildcards allowed) or of all.
+
+        Raises:
+            UnavailableError: no answer in time, or nobody there to answer.
+        """
+        request: dict[str, Any] = {"seq": max(seq, 1), "batch": batch, "max_bytes": max_bytes}
+        if subject is not None:
+            request["next_by_subj"] = subject
+        return await self._batch(f"{api}.DIRECT.GET.{stream}", request)
+
+    async def since(
+        self, stream: str, start_time: str, *, batch: int, subject: str | None = None
+    ) -> Page:
+        """Up to `batch` messages stored at or after an RFC 3339 time.
+
+        Raises:
+            UnavailableError: no answer in time, or nobody there to answer.
+        """
+        request: dict[str, Any] = {
+            "start_time": start_time,
+            "batch": batch,
+            "max_bytes": 256 * 1024,
+        }
+        if subject is not None:
+            request["next_by_subj"] = subject
+        return await self._batch(f"{API}.DIRECT.GET.{stream}", request)
+
+    async def last_by_subject(
+        self, stream: str, subject: str, *, api: str = API, timeout_s: float | None = None
+    ) -> tuple[Headers, bytes] | None:
+        """The newest message on `subject` (wildcards allowed), or None.
+
+        Raises:
+            UnavailableError: no answer in time, or nobody there to answer.
+        """
+        body = json.dumps({"last_by_subj": subject}).encode()
+        self.reads += 1
+        headers, data = await self._inbox.request(
+            f"{api}.DIRECT.GET.{stream}", body, timeout_s or self._timeout_s
+        )
+        if headers.get(STATUS) == NOT_FOUND:
+            return None
+        if SEQUENCE not in headers:
+            raise BusError(f"direct get of {stream}: status {headers.get(STATUS)}")
+        return headers, data
+
+    async def info(self, stream: str) -> StreamInfo:
+        """The stream's state, from its leader.
+
+        Raises:
+            UnavailableError: no answer in time.
+            BusError: there is no such stream.
+        """
+        answer = await self.api(f"STREAM.INFO.{stream}", {})
+        state, config = answer["state"], answer["config"]
+        first = state["first_seq"] if state["messages"] else state["last_seq"] + 1
+        mirror = answer.get("mirror")
+        active = mirror.get("active", -1) if mirror else -1
+        return StreamInfo(
+            first=first,
+            last=state["last_seq"],
+            messages=state["messages"],
+            created=answer["created"],
+            metadata=config.get("metadata") or {},
+            config=config,
+            mirror_active_ms=active / 1e6 if active >= 0 else None,
+        )
+
+    async def api(self, call: str, request: dict[str, Any]) -> dict[str, Any]:
+        """A call of the JetStream API.
+
+        Raises:
+            UnavailableError: no answer in time.
+            BusError: the server refused it.
+        """
+        body = json.dumps(request).encode() if request else b""
+        _, data = await self._inbox.request(f"{API}.{call}", body, self._timeout_s)
+        answer: dict[str, Any] = json.loads(data)
+        if "error" in answer:
+            raise BusError(f"{call}: {answer['error'].get('description', 'refused')}")
+        return answer
+
+    async def _batch(self, subject: str, request: dict[str, Any]) -> Page:
+        done: asyncio.Future[Headers] = asyncio.get_running_loop().create_future()
+        messages: list[tuple[Headers, bytes]] = []
+
+        def sink(headers: Headers, data: bytes) -> None:
+            if STATUS in headers:
+                if not done.done():
+                    done.set_result(headers)
+            else:
+                messages.append((headers, data))
+
+        reply = self._inbox.open(sink)
+        try:
+            async with self._slots:
+                self.reads += 1
+                await self._inbox.send(subject, json.dumps(request).encode(), reply)
+                async with asyncio.timeout(self._timeout_s):
+                    end = await done
+        except TimeoutError as error:
+            raise UnavailableError(f"no answer on {subject}") from error
+        finally:
+            self._inbox.close(reply)
+        status = end[STATUS]
+        if status == NO_RESPONDERS:
+            raise UnavailableError(f"nobody answers on {subject}")
+        if status not in (END_OF_BATCH, NOT_FOUND):
+            raise BusError(f"{subject}: status {status} for {request}")
+        return Page(tuple(messages), int(end.get(PENDING) or 0))
+
+
+__all__ = ["API", "LAST_SEQUENCE", "Page", "Reader", "StreamInfo", "remote_api"]
