@@ -7,10 +7,10 @@ _STEPS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def count(value: int | None) -> str:
-    """`61,234`; from ten million on `12.3M`."""
+    """`61,234`; from a million on `1.2M`."""
     if value is None:
         return NONE
-    return f"{value:,}" if value < 10_000_000 else _scaled(value)
+    return f"{value:,}" if value < 1_000_000 else _scaled(value)
 
 
 def rate(per_second: float | None) -> str:

@@ -1,0 +1,35 @@
+"""One line of what the figures do not show; without anything to say it takes no room."""
+
+from textual.widgets import Static
+
+from console.model import MAX_EDGES, FleetView, LinkState
+from console.signs import Tone
+from console.views.cell import Cell, cell, line
+
+
+class Notice(Static):
+    """Why the link is lost, frames that could not be used, bounds that were hit."""
+
+    def __init__(self) -> None:
+        super().__init__(id="notice", markup=False)
+
+    def show_view(self, view: FleetView) -> None:
+        """Draw the line, or hide it."""
+        cells = notices(view)
+        self.display = bool(cells)
+        self.update(line(*cells))
+
+
+def notices(view: FleetView) -> list[Cell]:
+    """The texts, most urgent first."""
+    cells: list[Cell] = []
+    if view.link.state is LinkState.LOST:
+        reason = f" ({view.link.reason})" if view.link.reason else ""
+        text = f"The console's own link is lost{reason}: trying every region. "
+        cells += [cell(text, Tone.BAD, 120)]
+    if view.over_limit:
+        text = f"Limit of {MAX_EDGES:,} edges reached, {view.over_limit:,} frames left out. "
+        cells += [cell(text, Tone.WARN, 80)]
+    if view.refused:
+        cells += [cell(f"{view.refused:,} frames could not be used. ", Tone.WARN, 80)]
+    return cells

@@ -1,0 +1,179 @@
+"""The regions: a card each where there is room, else a line each."""
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.content import Content
+from textual.widgets import Static
+
+from console import figures
+from console.model import FleetView, Freshness, LagCell, Rates, RegionView
+from console.signs import LAG_SIGNS, Tone, region_sign
+from console.views.cell import Cell, cell, line, sign_cell
+from console.views.spark import spark
+from console.views.table import Column, RowTable
+
+CARD_WIDTH = 30  # the narrowest card
+CARD_HEIGHT = 6
+SPARK_LINE = 20  # width of the sparkline in a line
+
+COLUMNS = (
+    Column("region", 8),
+    Column("state", 10),
+    Column("edges", 5, right=True),
+    Column("conns", 7, right=True),
+    Column("in/s", 6, right=True, rank=3),
+    Column("out/s", 6, right=True),
+    Column("pub/s", 6, right=True, rank=4),
+    Column("lag ms", 8, right=True),
+    Column("out/s, last 20 s", SPARK_LINE, rank=2),
+    Column("why", 20, rank=1),
+)
+
+
+def value_tone(freshness: Freshness) -> Tone:
+    """Values that are no longer live are dimmed."""
+    return Tone.PLAIN if freshness is Freshness.LIVE else Tone.MUTED
+
+
+def lag_cell(lag: LagCell | None, freshness: Freshness) -> Cell:
+    """The figure of a lag with its glyph."""
+    if lag is None or lag.lag_ms is None:
+        return cell(figures.NONE, Tone.MUTED)
+    sign = LAG_SIGNS[lag.level]
+    tone = sign.tone if freshness is Freshness.LIVE else Tone.MUTED
+    return cell(f"{sign.glyph} {figures.duration(lag.lag_ms)}".strip(), tone)
+
+
+def rate_cells(rates: Rates | None, tone: Tone) -> tuple[Cell, Cell, Cell]:
+    """Events in, events out and publishes, per second."""
+    if rates is None:
+        unknown = cell(figures.NONE, Tone.MUTED)
+        return unknown, unknown, unknown
+    return (
+        cell(figures.rate(rates.events_in), tone),
+        cell(figures.rate(rates.events_out), tone),
+        cell(figures.rate(rates.publishes), tone),
+    )
+
+
+def history(region: RegionView, now_ms: int, seconds: int) -> str:
+    """The sparkline of the last full `seconds`."""
+    return spark(region.history.window(now_ms // 1000 - 1, seconds))
+
+
+class RegionCard(Static):
+    """One region: its sums, the last minute as a sparkline, and why it is not ok."""
+
+    def __init__(self) -> None:
+        super().__init__(markup=False, classes="card")
+        self._drawn: tuple[object, ...] = ()
+
+    def show(self, region: RegionView, now_ms: int) -> None:
+        """Draw `region`."""
+        width = max(8, self.content_size.width)
+        sign = region_sign(region.state)
+        title = line(cell(f"{sign.glyph} ", sign.tone), cell(region.name, Tone.STRONG, 16))
+        state = line(cell(sign.word, sign.tone))
+        body = Content("\n").join(self._lines(region, now_ms, width))
+        drawn = (title, state, body)
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
+        self.border_title = title
+        self.border_subtitle = state
+        self.set_class(region.freshness is Freshness.GONE, "gone")
+        self.set_class(sign.tone is Tone.BAD, "bad")
+        self.set_class(sign.tone is Tone.WARN, "warn")
+        self.update(body)
+
+    def _lines(self, region: RegionView, now_ms: int, width: int) -> list[Content]:
+        tone = value_tone(region.freshness)
+        events_in, events_out, publishes = rate_cells(region.rates, tone)
+        return [
+            _spread(
+                width,
+                (cell("connections ", Tone.MUTED), cell(figures.count(region.connections), tone)),
+                (cell("edges ", Tone.MUTED), cell(f"{region.ready}/{len(region.edges)}", tone)),
+            ),
+            _spread(
+                width,
+                (cell("in ", Tone.MUTED), events_in),
+                (cell("out ", Tone.MUTED), events_out),
+                (cell("pub ", Tone.MUTED), publishes),
+            ),
+            line(cell(history(region, now_ms, width), Tone.GOOD, width)),
+            line(*self._last_line(region, tone, width)),
+        ]
+
+    def _last_line(self, region: RegionView, tone: Tone, width: int) -> tuple[Cell, ...]:
+        if region.freshness is Freshness.GONE:
+            seen = f", last {figures.age(region.age_ms)} ago" if region.age_ms is not None else ""
+            return (cell(f"{region.reason}{seen}", Tone.WARN, width),)
+        if region.reason:
+            return (cell(region.reason, Tone.WARN, width),)
+        if region.lag is None:
+            return (cell("mirror lag ", Tone.MUTED), cell(figures.NONE, Tone.MUTED))
+        return (
+            cell("mirror lag ", Tone.MUTED),
+            lag_cell(region.lag, region.freshness),
+            cell(f" ms from {region.lag.origin}", Tone.MUTED, width - 18),
+        )
+
+
+class RegionCards(Container):
+    """The cards in a row."""
+
+    def compose(self) -> ComposeResult:
+        """Nothing until the first view."""
+        yield from ()
+
+    def show(self, view: FleetView) -> None:
+        """Draw every region; cards appear as regions become known."""
+        cards = list(self.query(RegionCard))
+        missing = [RegionCard() for _ in range(len(view.regions) - len(cards))]
+        if missing:
+            self.mount(*missing)
+        for card, region in zip([*cards, *missing], view.regions, strict=True):
+            card.show(region, view.now_ms)
+
+
+class RegionLines(RowTable):
+    """One line for each region."""
+
+    def __init__(self) -> None:
+        super().__init__(COLUMNS, name="region-lines")
+        self.border_title = "Regions"
+
+    def show_view(self, view: FleetView) -> None:
+        """Draw every region."""
+        self.show(len(view.regions), lambda at: _region_row(view.regions[at], view.now_ms))
+
+
+def _region_row(region: RegionView, now_ms: int) -> Sequence[Cell]:
+    tone = value_tone(region.freshness)
+    why = region.reason
+    if region.freshness is Freshness.GONE and region.age_ms is not None:
+        why = f"{why}, {figures.age(region.age_ms)}"
+    return (
+        cell(region.name, Tone.STRONG),
+        sign_cell(region_sign(region.state)),
+        cell(f"{region.ready}/{len(region.edges)}", tone),
+        cell(figures.count(region.connections), tone),
+        *rate_cells(region.rates, tone),
+        lag_cell(region.lag, region.freshness),
+        cell(history(region, now_ms, SPARK_LINE), Tone.GOOD),
+        cell(why, Tone.WARN),
+    )
+
+
+def _spread(width: int, *groups: tuple[Cell, ...]) -> Content:
+    """Groups of cells with the spare width between them."""
+    used = sum(len(piece.text) for group in groups for piece in group)
+    gaps = len(groups) - 1
+    spare = max(gaps, width - used)
+    cells: list[Cell] = list(groups[0])
+    for at, group in enumerate(groups[1:]):
+        cells += [cell(" " * (spare * (at + 1) // gaps - spare * at // gaps), limit=width), *group]
+    return line(*cells)

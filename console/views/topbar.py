@@ -1,0 +1,81 @@
+"""The top bar: the fleet in one line, the console's own link, the time."""
+
+from textual.content import Content
+from textual.widgets import Static
+
+from console import figures
+from console.model import FleetView, Link, LinkState
+from console.signs import LAG_SIGNS, LINK_SIGNS, Tone
+from console.views.cell import Cell, cell, line
+from console.views.regions import rate_cells
+
+GAP = "   "
+WORLD_FROM = 96  # cells from which the world is named
+
+
+class TopBar(Static):
+    """World, totals, worst lag on the left; link and clock on the right."""
+
+    def __init__(self, world: str) -> None:
+        super().__init__(id="top", markup=False)
+        self._world = world
+
+    def show_view(self, view: FleetView, wall_ms: int) -> None:
+        """Draw the bar."""
+        right = [
+            *link_cells(view.link, view.now_ms),
+            cell(GAP),
+            cell(figures.clock(wall_ms), Tone.STRONG),
+        ]
+        width = self.content_size.width
+        title = [cell("jetrelay", Tone.STRONG)]
+        if width >= WORLD_FROM:
+            title.append(cell(f"  {self._world}", Tone.MUTED, 32))
+        self.update(bar(width, [title, *total_groups(view)], right))
+
+
+def total_groups(view: FleetView) -> list[list[Cell]]:
+    """The fleet's figures, the one that is left out last first."""
+    _, events_out, publishes = rate_cells(view.rates, Tone.PLAIN)
+    return [
+        [cell(figures.count(view.connections)), cell(" connections", Tone.MUTED)],
+        worst_cells(view),
+        [events_out, cell(" out/s", Tone.MUTED)],
+        [publishes, cell(" pub/s", Tone.MUTED)],
+    ]
+
+
+def worst_cells(view: FleetView) -> list[Cell]:
+    """The largest mirror lag and its pair."""
+    lag = view.worst_lag
+    if lag is None:
+        return [cell("lag ", Tone.MUTED), cell(figures.NONE, Tone.MUTED)]
+    sign = LAG_SIGNS[lag.level]
+    return [
+        cell("lag ", Tone.MUTED),
+        cell(f"{sign.glyph} {figures.duration(lag.lag_ms)}".strip(), sign.tone),
+        cell(f" {lag.region}←{lag.origin}", Tone.MUTED, 24),
+    ]
+
+
+def link_cells(link: Link, now_ms: int) -> list[Cell]:
+    """The console's own link: a word, a glyph, and since when it is lost."""
+    sign = LINK_SIGNS[link.state]
+    if link.state is LinkState.LOST:
+        return [cell(f"{sign.glyph} {sign.word} {figures.age(now_ms - link.since_ms)}", sign.tone)]
+    return [cell(f"{sign.glyph} {sign.word} {link.via}".rstrip(), sign.tone, 24)]
+
+
+def bar(width: int, groups: list[list[Cell]], right: list[Cell]) -> Content:
+    """As many of `groups` as fit, in order, then `right` at the right edge."""
+    end = sum(len(piece.text) for piece in right)
+    cells: list[Cell] = []
+    used = 0
+    for group in groups:
+        gap = len(GAP) if cells else 0
+        size = gap + sum(len(piece.text) for piece in group)
+        if cells and used + size + len(GAP) + end > width:
+            break
+        cells += [cell(GAP), *group] if gap else group
+        used += size
+    return line(*cells, cell(" " * max(1, width - used - end), limit=max(1, width)), *right)
