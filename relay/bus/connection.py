@@ -114,7 +114,7 @@ async def open_connection(
     """
 
     async def on_error(error: Exception) -> None:
-        _log.warning("nats %s: %s", name, error or type(error).__name__)
+        _log.warning("nats %s: %s", name, str(error) or type(error).__name__)
 
     connection = Connection()
 

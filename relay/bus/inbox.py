@@ -53,7 +53,7 @@ class Inbox:
         try:
             await self._connection.publish(subject, data, reply=reply, headers=headers)
         except NatsError as error:
-            raise UnavailableError(f"NATS: {error or type(error).__name__}") from error
+            raise UnavailableError(f"NATS: {str(error) or type(error).__name__}") from error
 
     async def request(
         self, subject: str, data: bytes, timeout_s: float, headers: Headers | None = None

@@ -119,9 +119,9 @@ async def _by_room(
     while sources:
         dry = [source for source in sources if not source.events and not source.done]
         if dry:
-            async with asyncio.TaskGroup() as group:
-                for source in dry:
-                    group.create_task(source.fill(reader, stream, epoch, upto, small))
+            await asyncio.gather(
+                *(source.fill(reader, stream, epoch, upto, small) for source in dry)
+            )
         sources = [source for source in sources if source.events]
         while sources:
             first = min(sources, key=lambda source: source.events[0].seq)

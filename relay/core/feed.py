@@ -100,6 +100,10 @@ class Feed:
         self._tails[room] = tail
         return None
 
+    def reach(self, room: RoomKey) -> int:
+        """Up to where a watched room has been read: what comes live is beyond it."""
+        return max(self.position, self._tails.get(room, 0))
+
     def leave(self, room: RoomKey) -> None:
         """The room has no local members any more."""
         self._tails.pop(room, None)
@@ -118,7 +122,7 @@ class Feed:
         key = event.key
         tail = self._tails.get(key)
         if tail is not None and event.seq <= tail:
-            return ()  # a scan delivered it before
+            return self._pass(event.seq)  # a scan delivered it before
         if event.epoch > self.epoch:
             return self._turn_epoch(event)
         if event.stored_ms - self.marked_ms > MARK_SILENCE_MS and self.marked_ms:
