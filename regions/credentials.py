@@ -1,4 +1,4 @@
-"""Passwords and keys: those a state directory makes for itself, and those given for a deployment."""
+"""Passwords and keys: those a state directory makes for itself, and those of a deployment."""
 
 import secrets
 from pathlib import Path

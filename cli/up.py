@@ -1,0 +1,128 @@
+"""`jetrelay up`: run a whole world on this machine, with the console or headless."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+
+import click
+import msgspec
+
+from regions.deployment import parse_deployment
+from regions.events import Event
+from regions.state import DEFAULT_STATE, StateDir
+from regions.supervisor import Supervisor
+from regions.topology_file import load_topology
+from relay.errors import RelayError
+from relay.tasks import Tasks
+
+
+@click.command()
+@click.option("--topology", type=click.Path(path_type=Path), help="TOML; three regions without.")
+@click.option(
+    "--state", type=click.Path(path_type=Path), default=DEFAULT_STATE, show_default=True,
+    help="Directory that keeps data, ports and secrets between starts.",
+)  # fmt: skip
+@click.option("--headless", is_flag=True, help="JSON lines on stdout instead of the console.")
+@click.option("--drain", is_flag=True, help="At the end, let clients of the edges move first.")
+@click.option("--nats", multiple=True, metavar="REGION=URL[,URL]", help="Use an existing NATS.")
+@click.option("--creds", multiple=True, metavar="REGION=FILE", help="Credentials for it.")
+@click.option("--apply", "apply_streams", is_flag=True, help="With --nats: declare the streams.")
+def command(
+    topology: Path | None,
+    state: Path,
+    headless: bool,
+    drain: bool,
+    nats: tuple[str, ...],
+    creds: tuple[str, ...],
+    apply_streams: bool,
+) -> None:
+    """Run NATS, edges and the console of a whole world on this machine.
+
+    Headless, the first line on stdout is the event `ready`, as soon as everything serves, and each
+    later change is one line more. SIGINT and SIGTERM end it, with exit code 0.
+    """
+    if not headless and not sys.stdout.isatty():
+        narrate("stdout is no terminal: running headless")
+        headless = True
+    read = load_topology(topology)
+    deployment = parse_deployment(read, nats, creds)
+    supervisor = Supervisor(
+        read,
+        StateDir(state),
+        tell if headless else ignore,
+        narrate,
+        deployment=deployment,
+        apply_streams=deployment is None or apply_streams,
+    )
+    asyncio.run(run(supervisor, headless=headless, drain=drain))
+
+
+async def run(supervisor: Supervisor, *, headless: bool, drain: bool) -> None:
+    """Start the world, wait for a signal or the end of the console, and stop the world."""
+    tasks = Tasks("up")
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    try:
+        if await until(ended, supervisor.start(), tasks):
+            await until(ended, ended.wait() if headless else console(supervisor), tasks)
+    finally:
+        await supervisor.stop(drain=drain)
+        await tasks.close()
+
+
+async def until(
+    ended: asyncio.Event, work: Coroutine[object, object, object], tasks: Tasks
+) -> bool:
+    """Do `work`, but only until `ended`; whether it was done."""
+    doing = tasks.spawn(outcome(work), "work")
+    ending = tasks.spawn(ended.wait(), "signal")
+    await asyncio.wait((doing, ending), return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+    if not doing.done():
+        doing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await doing
+        return False
+    failure = doing.result()
+    if failure is not None:
+        raise failure
+    return True
+
+
+async def outcome(work: Coroutine[object, object, object]) -> RelayError | None:
+    """Do `work`; what it refused, as a value: that is the user's to read, not the log's."""
+    try:
+        await work
+    except RelayError as error:
+        return error
+    return None
+
+
+async def console(supervisor: Supervisor) -> None:
+    """Show the console until the operator quits."""
+    from console.app import run_console
+
+    world = supervisor.world()
+    region = world.regions[0].name
+    names = [one.name for one in world.regions]
+    await run_console(world.nats_config(region, "console"), region, names)
+
+
+def tell(event: Event) -> None:
+    """One event, one line on stdout; a reader that went away ends nothing."""
+    with contextlib.suppress(BrokenPipeError):
+        print(msgspec.json.encode(event).decode(), flush=True)
+
+
+def ignore(_event: Event) -> None:
+    """With a console on the terminal, events are seen there."""
+
+
+def narrate(text: str) -> None:
+    """Say on stderr what is going on."""
+    click.echo(f"jetrelay: {text}", err=True)

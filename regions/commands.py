@@ -1,0 +1,68 @@
+"""How a world's processes are run, and how it is seen that they serve."""
+
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from regions import http
+from regions.layout import Layout
+from regions.process import Command
+from regions.state import write_private
+from regions.topology import Edge, NatsServer, Region
+from relay.config import save_config
+
+NATS_END_S = 3.0
+EDGE_END_S = 3.0
+
+
+def nats_command(layout: Layout, program: Path, region: Region, server: NatsServer) -> Command:
+    """Write the configuration of a nats-server; the command that runs it."""
+    directory = layout.state.server_dir(server.name)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    conf = directory / "nats-server.conf"
+    write_private(conf, layout.server_text(region, server).encode())
+    return Command(
+        name=server.name,
+        kind="nats",
+        region=region.name,
+        argv=(*_inside(region), str(program), "-c", str(conf)),
+        output=directory / "server.out",
+        log=directory / "server.log",
+        quick=signal.SIGTERM,
+        gentle=signal.SIGTERM,
+        quick_s=NATS_END_S,
+        gentle_s=NATS_END_S,
+    )
+
+
+def edge_command(layout: Layout, region: Region, edge: Edge) -> Command:
+    """Write the configuration of an edge; the command that runs it."""
+    path, log = layout.state.edge_config(edge.name), layout.state.edge_log(edge.name)
+    save_config(layout.edge_config(region, edge), path)
+    return Command(
+        name=edge.name,
+        kind="edge",
+        region=region.name,
+        argv=(*_inside(region), sys.executable, "-m", "cli", "edge", "--config", str(path)),
+        output=log,
+        log=log,
+        quick=signal.SIGINT,
+        gentle=signal.SIGTERM,
+        quick_s=EDGE_END_S,
+        gentle_s=layout.topology.limits.drain_s + EDGE_END_S,
+    )
+
+
+def serves(url: str) -> Callable[[], Awaitable[bool]]:
+    """A question: does a GET of `url` answer 200 now?"""
+
+    async def ask() -> bool:
+        answer = await http.get(url)
+        return answer is not None and answer.status == 200
+
+    return ask
+
+
+def _inside(region: Region) -> tuple[str, ...]:
+    return () if region.netns is None else ("ip", "netns", "exec", region.netns)

@@ -1,0 +1,56 @@
+"""The loop that keeps the streams of a running world as declared."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from regions.apply import Report, apply
+from regions.topology import Topology
+from relay.config import NatsConfig
+
+EVERY_S = 10.0
+
+
+class StreamKeeper:
+    """Applies the table again after each start of a nats-server, and every 10 s.
+
+    A nats-server that stands alone forgets its streams in memory when it restarts.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        nats: Mapping[str, NatsConfig],
+        tell: Callable[[Report], None],
+    ) -> None:
+        self._topology = topology
+        self._nats = nats
+        self._tell = tell
+        self._due = asyncio.Event()
+        self._last_failures: list[str] = []
+
+    def hurry(self) -> None:
+        """Apply soon: a nats-server came up."""
+        self._due.set()
+
+    async def settle(self, timeout_s: float) -> Report:
+        """Apply until everything is as declared, or time is over; the last round's report."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            report = await apply(self._topology, self._nats)
+            if not report.failures or asyncio.get_running_loop().time() > deadline:
+                return report
+            await asyncio.sleep(0.25)
+
+    async def run(self) -> None:
+        """Keep on; tells what was changed, and failures when they are others than before."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    await self._due.wait()
+            self._due.clear()
+            report = await apply(self._topology, self._nats)
+            failures = [failure.error for failure in report.failures]
+            if report.changes or failures != self._last_failures:
+                self._tell(report)
+            self._last_failures = failures
