@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.bus.connection import STATUS, Headers
-from relay.bus.events import LAST_SEQUENCE, SEQUENCE
+from relay.bus.events import SEQUENCE
 from relay.bus.inbox import NO_RESPONDERS, Inbox
 from relay.errors import BusError, UnavailableError
 
@@ -179,6 +179,3 @@ class Reader:
         if status not in (END_OF_BATCH, NOT_FOUND):
             raise BusError(f"{subject}: status {status} for {request}")
         return Page(tuple(messages), int(end.get(PENDING) or 0))
-
-
-__all__ = ["API", "LAST_SEQUENCE", "Page", "Reader", "StreamInfo", "remote_api"]

@@ -1,0 +1,181 @@
+"""History of a room: pages forwards and backwards over all origins, never by a scan of a stream."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from relay.bus.reader import Reader
+from relay.bus.replay import Pages, events_of
+from relay.core.cursor import Position
+from relay.core.event import Event, RoomKey
+from relay.core.names import DEFAULT_SHARD, event_subject, events_stream
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Events in an order that keeps each origin's; where the next pages begin."""
+
+    events: tuple[Event, ...]
+    before: Mapping[str, Position]  # everything in the page is after these
+    after: Mapping[str, Position]  # everything in the page is at or before these
+    more: bool  # in the direction of reading
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """One origin's candidates, in stream order, and whether it has more beyond."""
+
+    events: tuple[Event, ...]
+    more: bool
+
+
+class History:
+    """Reads history from the region's own copies."""
+
+    def __init__(self, reader: Reader, pages: Pages, max_bytes: int) -> None:
+        self._reader = reader
+        self._pages = pages
+        self._max_bytes = max_bytes
+
+    async def newest(self, room: RoomKey, limit: int, upto: Mapping[str, Position]) -> HistoryPage:
+        """The newest `limit` events of a room at or before `upto`.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        slices = {
+            origin: await self._last(origin, position.epoch, room, limit, position.seq)
+            for origin, position in upto.items()
+        }
+        taken = _newest_of(slices, limit, self._max_bytes)
+        count = sum(len(part.events) for part in slices.values())
+        more = any(part.more for part in slices.values()) or len(taken) < count
+        return _page(taken, upto, upto, more=more)
+
+    async def following(
+        self,
+        room: RoomKey,
+        limit: int,
+        after: Mapping[str, Position],
+        upto: Mapping[str, Position],
+    ) -> HistoryPage:
+        """The oldest `limit` events of a room after `after`, none beyond `upto`.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        slices = {
+            origin: await self._from(
+                origin, head.epoch, room, limit, after.get(origin, Position(0, 0)).seq, head.seq
+            )
+            for origin, head in upto.items()
+        }
+        taken = _oldest_of(slices, limit, self._max_bytes)
+        count = sum(len(part.events) for part in slices.values())
+        more = any(part.more for part in slices.values()) or len(taken) < count
+        start = {
+            origin: Position(head.epoch, min(after.get(origin, Position(0, 0)).seq, head.seq))
+            for origin, head in upto.items()
+        }
+        return _page(taken, start, start, more=more)
+
+    async def _from(
+        self, origin: str, epoch: int, room: RoomKey, limit: int, after: int, upto: int
+    ) -> _Slice:
+        subject = _subject(origin, room)
+        events: list[Event] = []
+        seq, size = after + 1, 0
+        while seq <= upto and len(events) <= limit and size <= self._max_bytes:
+            batch = min(limit + 1 - len(events), self._pages.events)
+            page = await self._reader.page(events_stream(origin), seq, batch=batch, subject=subject)
+            found = [event for event in events_of(page, epoch) if event.seq <= upto]
+            events += found
+            size += sum(len(event.data) for event in found)
+            if not page.messages or page.pending == 0 or page.last > upto:
+                return _Slice(tuple(events[:limit]), more=len(events) > limit)
+            seq = page.last + 1
+        return _Slice(tuple(events[:limit]), more=seq <= upto or len(events) > limit)
+
+    async def _last(self, origin: str, epoch: int, room: RoomKey, limit: int, upto: int) -> _Slice:
+        """The newest `limit` at or before `upto`: bisect on how many match behind a sequence."""
+        beyond = await self._count_from(origin, room, upto + 1)
+        total = await self._count_from(origin, room, 1) - beyond
+        if total <= 0:
+            return _Slice((), more=False)
+        first = 1
+        if total > limit:
+            low, high = 1, upto  # the largest sequence from which `limit` still match
+            while low < high:
+                middle = (low + high + 1) // 2
+                if await self._count_from(origin, room, middle) - beyond >= limit:
+                    low = middle
+                else:
+                    high = middle - 1
+            first = low
+        part = await self._from(origin, epoch, room, limit, first - 1, upto)
+        return _Slice(part.events, more=total > limit)
+
+    async def _count_from(self, origin: str, room: RoomKey, seq: int) -> int:
+        page = await self._reader.page(
+            events_stream(origin), seq, batch=1, subject=_subject(origin, room)
+        )
+        return page.pending + len(page.messages)
+
+
+def _subject(origin: str, room: RoomKey) -> str:
+    tenant, name = room
+    return event_subject(origin, tenant, DEFAULT_SHARD, name)
+
+
+def _size(event: Event) -> int:
+    return len(event.data) + 256
+
+
+def _newest_of(slices: Mapping[str, _Slice], limit: int, max_bytes: int) -> list[Event]:
+    left = {origin: list(part.events) for origin, part in slices.items() if part.events}
+    taken: list[Event] = []
+    size = 0
+    while left and len(taken) < limit:
+        origin = max(left, key=lambda name: (left[name][-1].ts_ms, name))
+        size += _size(left[origin][-1])
+        if taken and size > max_bytes:
+            break
+        taken.append(left[origin].pop())
+        if not left[origin]:
+            del left[origin]
+    taken.reverse()
+    return taken
+
+
+def _oldest_of(slices: Mapping[str, _Slice], limit: int, max_bytes: int) -> list[Event]:
+    left = {origin: list(part.events[::-1]) for origin, part in slices.items() if part.events}
+    taken: list[Event] = []
+    size = 0
+    while left and len(taken) < limit:
+        origin = min(left, key=lambda name: (left[name][-1].ts_ms, name))
+        size += _size(left[origin][-1])
+        if taken and size > max_bytes:
+            break
+        taken.append(left[origin].pop())
+        if not left[origin]:
+            del left[origin]
+    return taken
+
+
+def _page(
+    events: list[Event],
+    before: Mapping[str, Position],
+    after: Mapping[str, Position],
+    *,
+    more: bool,
+) -> HistoryPage:
+    starts, ends = dict(before), dict(after)
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for event in events:
+        first.setdefault(event.origin, event.seq)
+        last[event.origin] = event.seq
+    for origin, seq in first.items():
+        starts[origin] = Position(starts[origin].epoch, seq - 1)
+    for origin, seq in last.items():
+        ends[origin] = Position(ends[origin].epoch, max(seq, ends[origin].seq))
+    return HistoryPage(tuple(events), starts, ends, more)

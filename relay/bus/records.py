@@ -1,0 +1,98 @@
+"""Records of `s`: once a second an edge stores its `s` with its position, in a mirrored stream.
+
+So a client that kept only `s` can be resumed anywhere, after its edge died too.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from relay.bus.ack import read_ack
+from relay.bus.inbox import Inbox
+from relay.bus.reader import Reader
+from relay.core.cursor import Position
+from relay.core.names import record_subject, records_stream
+from relay.core.numbering import slot_of, unix_ms_of
+
+_LOOK_BACK_S = (5, 60, 3600, 2 * 86_400)
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What an edge had delivered when its `s` was this."""
+
+    s: int
+    edge: str
+    positions: dict[str, tuple[int, int]]  # origin -> (epoch, sequence)
+
+
+_decoder = msgspec.json.Decoder(Record)
+
+
+async def store_record(
+    inbox: Inbox, region: str, edge: str, s: int, positions: Mapping[str, Position]
+) -> None:
+    """Store one record.
+
+    Raises:
+        UnavailableError: it was not stored; the one before it serves.
+    """
+    record = Record(s, edge, {origin: tuple(place) for origin, place in positions.items()})
+    subject = record_subject(region, slot_of(s))
+    read_ack(*await inbox.request(subject, msgspec.json.encode(record), 2.0))
+
+
+async def newest_record(reader: Reader, region: str, slot: int) -> Record | None:
+    """The newest record of a slot, from this region's copy of `region`'s records.
+
+    Raises:
+        UnavailableError: NATS did not answer.
+    """
+    got = await reader.last_by_subject(records_stream(region), record_subject(region, slot))
+    return _decode(got[1]) if got else None
+
+
+async def find_record(reader: Reader, region: str, s: int) -> Record | None:
+    """The newest record that came before `s`: what it names was delivered to whoever saw `s`.
+
+    Strictly before: events of one millisecond share their `s`.
+
+    Raises:
+        UnavailableError: NATS did not answer.
+    """
+    newest = await newest_record(reader, region, slot_of(s))
+    if newest is None or newest.s < s:
+        return newest
+    for look_back_s in _LOOK_BACK_S:
+        found = await _last_before(reader, region, s, look_back_s)
+        if found is not None:
+            return found
+    return None
+
+
+async def _last_before(reader: Reader, region: str, s: int, look_back_s: int) -> Record | None:
+    stream, subject = records_stream(region), record_subject(region, slot_of(s))
+    start = datetime.fromtimestamp(unix_ms_of(s) / 1000 - look_back_s, UTC)
+    page = await reader.since(
+        stream, start.isoformat().replace("+00:00", "Z"), batch=256, subject=subject
+    )
+    found: Record | None = None
+    while page.messages:
+        for _, data in page.messages:
+            record = _decode(data)
+            if record is None:
+                continue
+            if record.s >= s:
+                return found
+            found = record
+        if page.pending == 0:
+            break
+        page = await reader.page(stream, page.last + 1, batch=256, subject=subject)
+    return found
+
+
+def _decode(data: bytes) -> Record | None:
+    try:
+        return _decoder.decode(data)
+    except msgspec.DecodeError:
+        return None
