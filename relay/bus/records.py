@@ -37,7 +37,7 @@ async def store_record(
     Raises:
         UnavailableError: it was not stored; the one before it serves.
     """
-    record = Record(s, edge, {origin: tuple(place) for origin, place in positions.items()})
+    record = Record(s, edge, {o: (place.epoch, place.seq) for o, place in positions.items()})
     subject = record_subject(region, slot_of(s))
     read_ack(*await inbox.request(subject, msgspec.json.encode(record), 2.0))
 

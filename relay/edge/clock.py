@@ -1,0 +1,15 @@
+"""The clocks of an edge: the only place that reads them."""
+
+import time
+
+from relay.core.session import Instant
+
+
+def now() -> Instant:
+    """This moment, by both clocks."""
+    return Instant(time.monotonic(), int(time.time() * 1000))
+
+
+def wall_ms() -> int:
+    """Unix time in ms."""
+    return int(time.time() * 1000)

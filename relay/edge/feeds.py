@@ -1,0 +1,277 @@
+"""The feeds at work: the live connection's one dispatch point, and the scans that repair it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+
+from relay.bus.connection import Connection, Headers
+from relay.bus.events import event_of, signal_of
+from relay.bus.reader import Reader
+from relay.bus.replay import Pages, events_of
+from relay.core.event import RoomKey
+from relay.core.feed import MARK, Action, Dispatch, Feed, Moved, NewEpoch, Scan
+from relay.core.marker import Head, decode_head
+from relay.core.names import (
+    DEFAULT_SHARD,
+    event_subject,
+    events_stream,
+    head_subject,
+    live_subject,
+    mark_live_subject,
+    signal_live_subject,
+)
+from relay.edge.clock import wall_ms
+from relay.edge.hub import Hub
+from relay.errors import BusError, UnavailableError
+from relay.tasks import Tasks
+
+_log = logging.getLogger("jetrelay.feeds")
+
+CLUSTER_SETTLE_S = 0.25  # a flush says nothing about the routes inside a cluster
+OPEN_DEADLINE_S = 5.0
+
+
+class Feeds:
+    """Every origin's feed in one edge."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        reader: Reader,
+        hub: Hub,
+        region: str,
+        *,
+        clustered: bool,
+        pages: Pages,
+        buffer_events: int,
+    ) -> None:
+        self._connection = connection
+        self._reader = reader
+        self._hub = hub
+        self._region = region
+        self._settle_s = CLUSTER_SETTLE_S if clustered else 0.0
+        self._pages = pages
+        self._buffer_events = buffer_events
+        self._tasks = Tasks("feeds")
+        self._scans: dict[str, int] = {}  # origin -> where the scan that is wanted starts
+        self._scanning: set[str] = set()
+        self._generation = 0  # of the live connection
+        self._subscriptions: dict[RoomKey, tuple[int, int]] = {}
+        self.feeds: dict[str, Feed] = {}
+        self.heads: dict[str, Head] = {}
+        self.marks: dict[str, tuple[int, int]] = {}  # origin -> (marker's stamp, arrival), ms
+        self.events_in = 0
+        self.undecodable = 0
+        self.guard: Callable[[], bool] = lambda: True  # False: fenced, nothing is sent
+        self.on_epoch: Callable[[str, NewEpoch], None] = lambda _origin, _turned: None
+
+    async def start(self, epochs: Mapping[str, int]) -> None:
+        """Join the live feed at the head of every stream.
+
+        Args:
+            epochs: origin -> epoch of its stream, as known now.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        await self._connection.listen(mark_live_subject(self._region), self.receive)
+        await self._connection.listen(head_subject("*"), self._receive_head)
+        await self._settle()
+        for origin, epoch in epochs.items():
+            info = await self._reader.info(events_stream(origin))
+            feed = Feed(origin, epoch, info.last, self._buffer_events)
+            self.feeds[origin] = feed
+            self._hub.move(origin, epoch, info.last)
+        for feed in self.feeds.values():
+            self._carry_out(feed, feed.connected())
+
+    async def close(self) -> None:
+        """End the scans."""
+        await self._tasks.close()
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether no origin is being repaired."""
+        return not any(feed.repairing for feed in self.feeds.values())
+
+    # --- the live connection -------------------------------------------------------------------
+
+    async def lost(self) -> None:
+        """The live connection is lost."""
+        self._generation += 1
+        for feed in self.feeds.values():
+            feed.disconnected()
+
+    async def back(self) -> None:
+        """It is back; its subscriptions were made again."""
+        self._tasks.spawn(self._rejoin(self._generation), "rejoin")
+
+    async def _rejoin(self, generation: int) -> None:
+        await self._settle()
+        if generation != self._generation:
+            return
+        for feed in self.feeds.values():
+            self._carry_out(feed, feed.connected())
+
+    async def _settle(self) -> None:
+        try:
+            await self._connection.flush(5)
+        except Exception as error:
+            raise UnavailableError("the live connection does not answer") from error
+        if self._settle_s:
+            await asyncio.sleep(self._settle_s)
+
+    def receive(self, _subject: str, _reply: str, headers: Headers, data: bytes) -> None:
+        """The ordered dispatch point: every republished event comes through here."""
+        if not self.guard():
+            return
+        try:
+            event = event_of(headers, data, 0)
+        except ValueError:
+            self.undecodable += 1
+            return
+        feed = self.feeds.get(event.origin)
+        if feed is None:
+            return
+        if event.epoch == 0:
+            event = event_of(headers, data, feed.epoch)
+        self.events_in += 1
+        if event.key == MARK:
+            self.marks[event.origin] = (event.ts_ms, wall_ms())
+        self._carry_out(feed, feed.live(event))
+
+    def _receive_head(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
+        head = decode_head(data)
+        if head is not None and head.origin in self.feeds:
+            self.heads[head.origin] = head
+
+    def _receive_signal(self, subject: str, _reply: str, headers: Headers, data: bytes) -> None:
+        if not self.guard():
+            return
+        try:
+            # The SIGNAL stream's republish subject is the one the message came on.
+            self._hub.signal(signal_of(subject, headers, data))
+        except ValueError:
+            self.undecodable += 1
+
+    def _carry_out(self, feed: Feed, actions: Iterable[Action]) -> None:
+        for action in actions:
+            match action:
+                case Dispatch(event, position):
+                    self._hub.dispatch(event, position)
+                case Moved(position):
+                    self._hub.move(feed.origin, feed.epoch, position)
+                case Scan(first):
+                    self._want_scan(feed, first)
+                case NewEpoch():
+                    _log.error(
+                        "%s: epoch %d follows %d after sequence %d",
+                        feed.origin,
+                        action.new,
+                        action.old,
+                        action.position,
+                    )
+                    self.on_epoch(feed.origin, action)
+
+    # --- repair --------------------------------------------------------------------------------
+
+    def _want_scan(self, feed: Feed, first: int) -> None:
+        self._scans[feed.origin] = first
+        if feed.origin not in self._scanning:
+            self._scanning.add(feed.origin)
+            self._tasks.spawn(self._scan(feed), f"scan.{feed.origin}")
+
+    async def _scan(self, feed: Feed) -> None:
+        try:
+            while (first := self._scans.pop(feed.origin, None)) is not None:
+                try:
+                    page = await self._reader.page(
+                        events_stream(feed.origin),
+                        first,
+                        batch=self._pages.events,
+                        max_bytes=self._pages.bytes,
+                    )
+                except BusError as error:
+                    _log.info("%s: scan from %d waits: %s", feed.origin, first, error)
+                    await asyncio.sleep(0.2)
+                    self._carry_out(feed, feed.rescan())
+                    continue
+                if not self.guard():
+                    return
+                events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
+                next_seq = max(page.last + 1, first)
+                more = page.pending > 0 and bool(page.messages)
+                self._carry_out(feed, feed.scanned(events, next_seq, more=more))
+        finally:
+            self._scanning.discard(feed.origin)
+            if feed.origin in self._scans:
+                self._want_scan(feed, self._scans[feed.origin])
+
+    # --- rooms ---------------------------------------------------------------------------------
+
+    async def open_room(self, key: RoomKey) -> None:
+        """Open a room's live path, and prove that it works.
+
+        After this, every event of the room beyond `Feed.reach` comes through the dispatch point.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        tenant, room = key
+        live = await self._connection.listen(
+            live_subject(self._region, "*", tenant, DEFAULT_SHARD, room), self.receive
+        )
+        signals = await self._connection.listen(
+            signal_live_subject(tenant, DEFAULT_SHARD, room), self._receive_signal
+        )
+        self._subscriptions[key] = (live, signals)
+        try:
+            async with asyncio.timeout(OPEN_DEADLINE_S):
+                while True:
+                    generation = self._generation
+                    await self._settle()
+                    await asyncio.gather(*(self._base(feed, key) for feed in self.feeds.values()))
+                    if generation == self._generation:
+                        return
+                    for feed in self.feeds.values():
+                        feed.leave(key)
+        except (TimeoutError, UnavailableError) as error:
+            await self.close_room(key)
+            raise UnavailableError(f"room {room} could not be opened") from error
+
+    async def _base(self, feed: Feed, key: RoomKey) -> None:
+        """Read the room from the position on: the base against which holes show."""
+        tenant, room = key
+        last = feed.joining(key)
+        subject = event_subject(feed.origin, tenant, DEFAULT_SHARD, room)
+        while True:
+            pending = 1
+            while pending:
+                page = await self._reader.page(
+                    events_stream(feed.origin), last + 1, batch=64, subject=subject
+                )
+                last = max(last, page.last)
+                pending = page.pending if page.messages else 0
+            again = feed.joined(key, last)
+            if again is None:
+                return
+            last = again
+
+    async def close_room(self, key: RoomKey) -> None:
+        """The room has no local members any more."""
+        for feed in self.feeds.values():
+            feed.leave(key)
+        for sid in self._subscriptions.pop(key, ()):
+            await self._connection.unlisten(sid)
+
+    def reach(self, key: RoomKey) -> dict[str, int]:
+        """Per origin, up to where the room has been read: live events come beyond it."""
+        return {origin: feed.reach(key) for origin, feed in self.feeds.items()}
+
+
+def lag_ms(mark: tuple[int, int] | None, now_ms: int) -> float | None:
+    """How long the newest marker took; grows while none comes (they come once a second)."""
+    if mark is None:
+        return None
+    stamped, arrived = mark
+    return float(max(arrived - stamped, now_ms - stamped - 1_000, 0))

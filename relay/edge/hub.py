@@ -1,0 +1,237 @@
+"""The hub: which sessions are in which room, and what each gets of an event.
+
+Sessions that stand where the edge stands share frames: encoded once per encoding, with the edge's
+cursor. Those that replay, or have more than the edge, get their own.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import UNSET
+
+from relay.core.codes import EventName, Op
+from relay.core.cursor import Cursor, CursorCodec, Position, furthest
+from relay.core.event import Event, RoomKey
+from relay.core.join import Ahead, Join
+from relay.core.numbering import Numbering
+from relay.core.wire import Codec, Payload, WireError
+from relay.edge.clock import wall_ms
+from relay.edge.frames import frame
+
+
+class Seat:
+    """What the hub knows of one session's connection. The connection derives from it."""
+
+    codec: Codec[Any]
+    tenant = ""
+    ahead: Ahead | None = None
+    seated: set[RoomKey]
+
+    def write(self, framed: bytes, events: int = 1) -> None:
+        """Write a ready frame; `events` of it count as delivered."""
+        raise NotImplementedError
+
+    def write_signal(self, framed: bytes) -> None:
+        """Write a frame that may be dropped when the client reads too slowly."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True, eq=False)
+class Room:
+    """One room with local members."""
+
+    key: RoomKey
+    shared: dict[str, set[Seat]] = field(default_factory=dict)  # encoding -> seats
+    private: set[Seat] = field(default_factory=set)
+    joins: set[int] = field(default_factory=set)  # ids of joins in progress
+
+
+class Hub:
+    """All rooms, seats and joins of one edge, and the edge's positions."""
+
+    def __init__(self, region: str, cursors: CursorCodec, numbering: Numbering) -> None:
+        self._region = region
+        self._cursors = cursors
+        self.numbering = numbering
+        self.positions: dict[str, Position] = {}
+        self.seqs: dict[str, int] = {}
+        self.rooms: dict[RoomKey, Room] = {}
+        self._joins: dict[int, Join] = {}
+        self._next_join = 0
+        self._ahead: set[Seat] = set()
+        self.events_out = 0
+        self.poisoned = 0
+
+    # --- positions -----------------------------------------------------------------------------
+
+    def move(self, origin: str, epoch: int, seq: int) -> None:
+        """The edge's position for an origin."""
+        self.positions[origin] = Position(epoch, seq)
+        self.seqs[origin] = seq
+        if self._ahead:
+            for seat in [s for s in self._ahead if s.ahead and s.ahead.caught_up(self.seqs)]:
+                self._share(seat)
+
+    def cursor(self) -> str:
+        """The edge's cursor now."""
+        return self._cursors.encode(Cursor(self._region, self.positions))
+
+    def cursor_of(self, seat: Seat) -> str:
+        """The session's cursor now: never behind what the session has."""
+        return self.private_cursor(seat.ahead.seqs) if seat.ahead else self.cursor()
+
+    def private_cursor(
+        self, sent: Mapping[str, int], base: Mapping[str, Position] | None = None
+    ) -> str:
+        """A cursor with, per origin, the later of `base` (default: the edge) and `sent`."""
+        base = self.positions if base is None else base
+        own = {
+            origin: Position(
+                max(
+                    self.positions[origin].epoch if origin in self.positions else 0,
+                    base[origin].epoch if origin in base else 0,
+                ),
+                seq,
+            )
+            for origin, seq in sent.items()
+        }
+        return self._cursors.encode(Cursor(self._region, furthest(base, own)))
+
+    # --- rooms and seats -----------------------------------------------------------------------
+
+    def room(self, key: RoomKey) -> Room:
+        """The room, made when it is not there yet."""
+        room = self.rooms.get(key)
+        if room is None:
+            room = self.rooms[key] = Room(key)
+        return room
+
+    def take(self, seat: Seat, keys: Iterable[RoomKey]) -> None:
+        """The session is in these rooms now."""
+        for key in keys:
+            seat.seated.add(key)
+            room = self.room(key)
+            if seat.ahead is None:
+                room.shared.setdefault(seat.codec.name, set()).add(seat)
+            else:
+                room.private.add(seat)
+
+    def leave(self, seat: Seat, key: RoomKey) -> None:
+        """The session is not in this room any more."""
+        seat.seated.discard(key)
+        room = self.rooms.get(key)
+        if room is not None:
+            room.private.discard(seat)
+            room.shared.get(seat.codec.name, set()).discard(seat)
+
+    def set_ahead(self, seat: Seat, ahead: Ahead | None) -> None:
+        """How far the session is beyond the edge; None: it stands where the edge stands."""
+        if ahead is None:
+            self._share(seat)
+            return
+        for key in seat.seated:
+            room = self.room(key)
+            room.shared.get(seat.codec.name, set()).discard(seat)
+            room.private.add(seat)
+        seat.ahead = ahead
+        self._ahead.add(seat)
+
+    def _share(self, seat: Seat) -> None:
+        seat.ahead = None
+        self._ahead.discard(seat)
+        for key in seat.seated:
+            room = self.room(key)
+            room.private.discard(seat)
+            room.shared.setdefault(seat.codec.name, set()).add(seat)
+
+    def forget(self, seat: Seat) -> None:
+        """The connection is gone."""
+        self._ahead.discard(seat)
+        for key in list(seat.seated):
+            self.leave(seat, key)
+
+    def begin(self, join: Join) -> int:
+        """A session begins to join rooms. Returns the id for `end`."""
+        self._next_join += 1
+        self._joins[self._next_join] = join
+        for key in join.rooms:
+            self.room(key).joins.add(self._next_join)
+        return self._next_join
+
+    def end(self, join_id: int) -> None:
+        """A join is done, or given up."""
+        join = self._joins.pop(join_id, None)
+        for key in join.rooms if join else ():
+            room = self.rooms.get(key)
+            if room is not None:
+                room.joins.discard(join_id)
+
+    # --- fan-out -------------------------------------------------------------------------------
+
+    def dispatch(self, event: Event, position: int) -> None:
+        """Deliver an event to the room; the edge's position is then `position`."""
+        self.move(event.origin, max(event.epoch, self._epoch(event.origin)), position)
+        room = self.rooms.get(event.key)
+        if room is None:
+            return
+        s = self.numbering.at(wall_ms())
+        cursor: str | None = None
+        for seats in room.shared.values():
+            if not seats:
+                continue
+            if cursor is None:
+                cursor = self.cursor()
+            codec = next(iter(seats)).codec
+            framed = self.framed(codec, event, s, cursor)
+            self.events_out += len(seats)
+            for seat in list(seats):
+                seat.write(framed)
+        for seat in list(room.private):
+            if seat.ahead is None or seat.ahead.wants(event):
+                self.events_out += 1
+                seat.write(self.framed(seat.codec, event, s, self.cursor_of(seat)))
+        for join_id in room.joins:
+            self._joins[join_id].live(event)
+
+    def _epoch(self, origin: str) -> int:
+        position = self.positions.get(origin)
+        return position.epoch if position else 1
+
+    def framed(self, codec: Codec[Any], event: Event, s: int | None, cursor: str | None) -> bytes:
+        """The frame of an event; a GAP where its stored data is nothing that can be sent."""
+        c = UNSET if cursor is None else cursor
+        try:
+            payload = codec.message(event, s, c)
+        except WireError:
+            self.poisoned += 1
+            d = gap(event.origin, event.epoch, event.seq, event.seq, "poison", event.room)
+            payload = codec.encode(Payload(Op.DISPATCH, d, s, EventName.GAP, c))
+        return frame(payload, binary=codec.binary)
+
+    def signal(self, event: Event) -> None:
+        """Deliver an ephemeral event to the room."""
+        room = self.rooms.get(event.key)
+        if room is None:
+            return
+        s = self.numbering.at(wall_ms())
+        for seats in (*room.shared.values(), room.private):
+            frames: dict[str, bytes] = {}
+            for seat in list(seats):
+                codec = seat.codec
+                if codec.name not in frames:
+                    try:
+                        payload = codec.signal(event, s)
+                    except WireError:
+                        self.poisoned += 1
+                        return
+                    frames[codec.name] = frame(payload, binary=codec.binary)
+                seat.write_signal(frames[codec.name])
+
+
+def gap(
+    origin: str, epoch: int, first: int, last: int | None, reason: str, room: str | None = None
+) -> dict[str, Any]:
+    """GAP.d: events that the session will not get."""
+    d: dict[str, Any] = {} if room is None else {"room": room}
+    return d | {"origin": origin, "epoch": epoch, "first": first, "last": last, "reason": reason}
