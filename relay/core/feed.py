@@ -196,6 +196,10 @@ class Feed:
         self._overflowed = False
         return self._repair(self.position + 1)
 
+    def advance(self) -> Sequence[Action]:
+        """Read on to the head now, rather than wait for the next event or marker."""
+        return () if self.repairing else self._repair(self.position + 1)
+
     def rescan(self) -> Sequence[Action]:
         """The scan failed (its read timed out): start it again where it was."""
         return (Scan(self._next),) if self.repairing and self._connected else ()

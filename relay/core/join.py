@@ -4,7 +4,7 @@ The live feed is joined first, the replay is read second: live events beyond the
 held until it is done; what the replay has sent is dropped from the live feed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relay.core.event import Event, RoomKey
@@ -62,27 +62,34 @@ class Join:
         """The replay has read all of `origin` up to `seq`: there was nothing more to send."""
         self.sent[origin] = max(self.sent.get(origin, 0), seq)
 
-    def finish(self, positions: Mapping[str, int]) -> Iterable[Event] | None:
-        """The replay has reached its target.
+    @property
+    def overflowed(self) -> bool:
+        """Whether more came live than is held: `retarget`, and replay further."""
+        return self._overflowed
+
+    def retarget(self, positions: Mapping[str, int]) -> None:
+        """Let the live feed take over at the edge's positions of now."""
+        self._overflowed = False
+        for origin, position in positions.items():
+            self.target[origin] = max(self.target.get(origin, 0), position)
+
+    def finish(self, positions: Mapping[str, int]) -> list[Event]:
+        """The replay has reached its target, and nothing overflowed.
 
         Args:
             positions: the edge's positions now, per origin.
 
         Returns:
-            The events to send before the session goes on live; None when more came meanwhile than
-            is held: `missing` has then moved on, and is to be replayed first.
+            The held events, to be sent before the session goes on live.
         """
-        if self._overflowed:
-            self._overflowed = False
-            for origin, position in positions.items():
-                self.target[origin] = max(self.target.get(origin, 0), position)
-            return None
-        released = [event for event in self._held if event.seq > self.sent.get(event.origin, 0)]
+        assert not self._overflowed and not self.missing, "the replay is not done"
+        released = []
+        for event in self._held:
+            if self.replay(event):
+                released.append(event)
         self._held.clear()
-        for event in released:
-            self.sent[event.origin] = max(self.sent.get(event.origin, 0), event.seq)
         for origin, position in positions.items():
-            self.sent[origin] = max(self.sent.get(origin, 0), position)
+            self.read_up_to(origin, position)
         return released
 
 

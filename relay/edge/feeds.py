@@ -57,6 +57,7 @@ class Feeds:
         self._scanning: set[str] = set()
         self._generation = 0  # of the live connection
         self._subscriptions: dict[RoomKey, tuple[int, int]] = {}
+        self._waiters: list[asyncio.Future[None]] = []  # of `until`
         self.feeds: dict[str, Feed] = {}
         self.heads: dict[str, Head] = {}
         self.marks: dict[str, tuple[int, int]] = {}  # origin -> (marker's stamp, arrival), ms
@@ -155,6 +156,11 @@ class Feeds:
             self.undecodable += 1
 
     def _carry_out(self, feed: Feed, actions: Iterable[Action]) -> None:
+        if self._waiters:
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._waiters.clear()
         for action in actions:
             match action:
                 case Dispatch(event, position):
@@ -236,7 +242,7 @@ class Feeds:
                     for feed in self.feeds.values():
                         feed.leave(key)
         except (TimeoutError, UnavailableError) as error:
-            await self.close_room(key)
+            await self.unlisten(self.detach(key))
             raise UnavailableError(f"room {room} could not be opened") from error
 
     async def _base(self, feed: Feed, key: RoomKey) -> None:
@@ -257,12 +263,27 @@ class Feeds:
                 return
             last = again
 
-    async def close_room(self, key: RoomKey) -> None:
-        """The room has no local members any more."""
+    def detach(self, key: RoomKey) -> tuple[int, ...]:
+        """The room has no local members any more. Returns what is to be given to `unlisten`."""
         for feed in self.feeds.values():
             feed.leave(key)
-        for sid in self._subscriptions.pop(key, ()):
+        return self._subscriptions.pop(key, ())
+
+    async def unlisten(self, subscriptions: Iterable[int]) -> None:
+        """End subscriptions."""
+        for sid in subscriptions:
             await self._connection.unlisten(sid)
+
+    async def until(self, targets: Mapping[str, int]) -> None:
+        """Wait until the edge's positions have reached these sequences."""
+        while short := [o for o, seq in targets.items() if self._hub.seqs.get(o, 0) < seq]:
+            for origin in short:
+                feed = self.feeds[origin]
+                self._carry_out(feed, feed.advance())
+            if any(self._hub.seqs.get(origin, 0) < targets[origin] for origin in short):
+                moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._waiters.append(moved)
+                await asyncio.wait([moved], timeout=0.5)
 
     def reach(self, key: RoomKey) -> dict[str, int]:
         """Per origin, up to where the room has been read: live events come beyond it."""

@@ -1,0 +1,100 @@
+"""The other edges: alive while they say so, and where clients are pointed to."""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from relay.config import RegionConfig
+from relay.core.names import lease_subject
+
+ALIVE_S = 6.0
+BEAT_S = 2.0
+READY = "ready"
+
+
+class LeaseBeat(msgspec.Struct, frozen=True):
+    """What an edge says every 2 s, through the links."""
+
+    region: str
+    edge: str
+    epoch: int
+    url: str
+    state: str
+
+
+_decoder = msgspec.json.Decoder(LeaseBeat)
+
+
+def subject_of(beat: LeaseBeat) -> str:
+    """Where this beat is published."""
+    return lease_subject(beat.region, beat.edge)
+
+
+class Peers:
+    """All edges heard of, and the static list of regions."""
+
+    def __init__(self, region: str, edge: str, url: str, regions: Sequence[RegionConfig]) -> None:
+        self._region = region
+        self._edge = edge
+        self._url = url
+        self._heard: dict[tuple[str, str], tuple[LeaseBeat, float]] = {}
+        home = next(r for r in regions if r.name == region)
+        self._regions = sorted(regions, key=lambda r: (r.name != region, _distance(home, r)))
+
+    def hear(self, subject: str, data: bytes, now_s: float) -> None:
+        """A beat arrived. One that does not come from its own subject is ignored."""
+        try:
+            beat = _decoder.decode(data)
+        except (msgspec.DecodeError, RecursionError):
+            return
+        key = (beat.region, beat.edge)
+        known = self._heard.get(key)
+        if subject != subject_of(beat) or (known and known[0].epoch > beat.epoch):
+            return
+        if beat.region in {region.name for region in self._regions}:
+            self._heard[key] = (beat, now_s)
+
+    def forget_dead(self, now_s: float) -> None:
+        """Drop edges not heard of for long: the table stays as large as the fleet."""
+        for key in [k for k, (_, at) in self._heard.items() if now_s - at > 10 * ALIVE_S]:
+            del self._heard[key]
+
+    def _ready(self, region: str, now_s: float) -> list[str]:
+        return sorted(
+            beat.url
+            for (name, edge), (beat, at) in self._heard.items()
+            if name == region
+            and beat.state == READY
+            and now_s - at < ALIVE_S
+            and (name, edge) != (self._region, self._edge)
+        )
+
+    def regions(self, now_s: float) -> list[dict[str, str]]:
+        """`[{name, url}]` for HELLO: this region first, then by distance; live edges preferred."""
+        listed = []
+        for region in self._regions:
+            live = self._ready(region.name, now_s)
+            if region.name == self._region:
+                listed.append({"name": region.name, "url": self._url})
+            elif live:
+                listed.append({"name": region.name, "url": live[0]})
+            elif region.urls:
+                listed.append({"name": region.name, "url": region.urls[0]})
+        return listed
+
+    def resume_url(self, now_s: float) -> str:
+        """Another live edge: of this region, else of the next one; else any other that is known."""
+        for region in self._regions:
+            live = self._ready(region.name, now_s)
+            if live:
+                return live[0]
+        others = [url for region in self._regions for url in region.urls if url != self._url]
+        return others[0] if others else self._url
+
+
+def _distance(a: RegionConfig, b: RegionConfig) -> float:
+    lat = math.radians(a.lat), math.radians(b.lat)
+    d_lat, d_lon = lat[1] - lat[0], math.radians(b.lon - a.lon)
+    h = math.sin(d_lat / 2) ** 2 + math.cos(lat[0]) * math.cos(lat[1]) * math.sin(d_lon / 2) ** 2
+    return 2 * math.asin(math.sqrt(min(1.0, h)))

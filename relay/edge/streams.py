@@ -1,0 +1,50 @@
+"""The region's streams as they stand: epoch, first and last sequence, kept fresh for resumes."""
+
+import asyncio
+from collections.abc import Mapping
+
+from relay.bus.gatekeeper import EPOCH
+from relay.bus.reader import Reader
+from relay.core.marker import decode_marker
+from relay.core.names import events_stream, mark_subject
+from relay.core.resume import StreamState
+
+
+class Streams:
+    """Asks for the state of every origin's stream."""
+
+    def __init__(self, reader: Reader, region: str, origins: tuple[str, ...]) -> None:
+        self._reader = reader
+        self._region = region
+        self._origins = origins
+
+    async def epochs(self) -> dict[str, int]:
+        """The epoch of every origin's stream, as this region's copies tell it.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        found: dict[str, int] = {}
+        for origin in self._origins:
+            stream = events_stream(origin)
+            if origin == self._region:
+                found[origin] = int((await self._reader.info(stream)).metadata.get(EPOCH, "1"))
+                continue
+            got = await self._reader.last_by_subject(stream, mark_subject(origin))
+            marker = decode_marker(got[1]) if got else None
+            found[origin] = marker.epoch if marker else 1
+        return found
+
+    async def states(self, epochs: Mapping[str, int]) -> Mapping[str, StreamState]:
+        """The state of every stream, read after the call was made.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        infos = await asyncio.gather(
+            *(self._reader.info(events_stream(origin)) for origin in self._origins)
+        )
+        return {
+            origin: StreamState(epochs[origin], info.first, info.last, origin == self._region)
+            for origin, info in zip(self._origins, infos, strict=True)
+        }

@@ -1,0 +1,67 @@
+"""Takeovers: a session that is resumed is closed wherever else it still has a connection."""
+
+from collections import OrderedDict, deque
+
+import msgspec
+
+MINUTE_S = 60.0
+REPEAT_S = 60.0  # how long a resume is announced
+MAX_SESSIONS = 100_000
+
+
+class Takeover(msgspec.Struct, frozen=True):
+    """An edge resumed a session; or, with `displaced`, closed an older connection of it."""
+
+    session: str
+    edge: str
+    epoch: int
+    resumed_at: int  # Unix ms
+    displaced: bool = False
+
+
+_decoder = msgspec.json.Decoder(list[Takeover])
+
+
+def decode_takeovers(data: bytes) -> list[Takeover]:
+    """The announcements in a message; none when it is no list of them."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return []
+
+
+class Takeovers:
+    """What one edge knows of sessions that moved, bounded."""
+
+    def __init__(self) -> None:
+        self._displaced: OrderedDict[str, deque[float]] = OrderedDict()
+        self._mine: OrderedDict[str, tuple[Takeover, float]] = OrderedDict()
+
+    def resumed(self, takeover: Takeover, now_s: float) -> None:
+        """This edge resumed a session: announced again for a minute."""
+        self._mine[takeover.session] = (takeover, now_s)
+        self._mine.move_to_end(takeover.session)
+        while len(self._mine) > MAX_SESSIONS:
+            self._mine.popitem(last=False)
+
+    def announced(self, now_s: float) -> list[Takeover]:
+        """What is to be announced again now."""
+        while self._mine:
+            session, (_, at) = next(iter(self._mine.items()))
+            if now_s - at < REPEAT_S:
+                break
+            del self._mine[session]
+        return [takeover for takeover, _ in self._mine.values()]
+
+    def displaced(self, session: str, now_s: float) -> None:
+        """A connection of this session was closed because another resumed it."""
+        times = self._displaced.setdefault(session, deque(maxlen=16))
+        times.append(now_s)
+        self._displaced.move_to_end(session)
+        while len(self._displaced) > MAX_SESSIONS:
+            self._displaced.popitem(last=False)
+
+    def too_many(self, session: str, now_s: float, limit: int) -> bool:
+        """Whether the session was taken over more than `limit` times in the last minute."""
+        times = self._displaced.get(session, ())
+        return sum(1 for at in times if now_s - at < MINUTE_S) > limit
