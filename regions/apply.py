@@ -65,6 +65,28 @@ async def apply(topology: Topology, nats: Mapping[str, NatsConfig]) -> Report:
     return Report([*home.changes, *mirrors.changes], list(known.values()))
 
 
+async def silent_mirrors(topology: Topology, nats: Mapping[str, NatsConfig]) -> list[str]:
+    """The mirrors that have not heard of their origin since their server started.
+
+    A mirror that tries before its link is up tries again after 5 s. Regions that do not answer are
+    left out.
+    """
+
+    async def look(admin: JetStream) -> list[Change]:
+        table = declare(topology, topology.region(admin.region))
+        silent: list[Change] = []
+        for entry in table:
+            if entry.step == "mirror":
+                info = await admin.info(entry.stream)
+                if info is None or info.get("mirror", {}).get("active", -1) < 0:
+                    silent.append(Change(admin.region, entry.stream, "update"))
+        return silent
+
+    async with _Regions(topology, nats) as regions:
+        report = await regions.ask(look)
+    return [f"{change.name} in {change.region}" for change in report.changes]
+
+
 async def _actual(admin: JetStream, entry: Declared) -> dict[str, Any] | None:
     if isinstance(entry.config, ConsumerConfig):
         return await admin.config(entry.stream, entry.config.name)

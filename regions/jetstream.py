@@ -1,9 +1,9 @@
 """One region's JetStream API, raw: nats-py's typed API lacks keys that the table needs."""
 
+import asyncio
 from typing import Any
 
 import msgspec
-import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
@@ -13,7 +13,7 @@ from regions.permissions import inbox
 from relay.config import NatsConfig
 from relay.errors import UnavailableError
 
-CONNECT_TIMEOUT_S = 3.0
+CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 5.0
 _NOT_FOUND = (10059, 10014)  # stream, consumer
 
@@ -32,23 +32,26 @@ class JetStream:
         Raises:
             UnavailableError: no server of the region answered, or it refused the login.
         """
+        client = Client()
         try:
-            client = await nats.connect(
-                servers=config.servers,
-                user=config.user,
-                password=config.password,
-                user_credentials=config.creds,
-                name="jetrelay control",
-                inbox_prefix=inbox("control"),
-                allow_reconnect=False,
-                connect_timeout=CONNECT_TIMEOUT_S,
-                error_cb=_ignore,
-            )
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await client.connect(
+                    servers=config.servers,
+                    user=config.user,
+                    password=config.password,
+                    user_credentials=config.creds,
+                    name="jetrelay control",
+                    inbox_prefix=inbox("control"),
+                    allow_reconnect=False,
+                    connect_timeout=1,
+                    max_reconnect_attempts=2,  # of each server, while connecting; 0 is no limit
+                    reconnect_time_wait=0,
+                    error_cb=_ignore,
+                )
         except (NatsError, OSError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-            raise UnavailableError(
-                f"{region}: NATS at {', '.join(config.servers)}: {reason}"
-            ) from error
+            await client.close()
+            where = ", ".join(config.servers)
+            raise UnavailableError(f"{region}: NATS at {where}: {_reason(error)}") from error
         return cls(region, client)
 
     async def close(self) -> None:
@@ -109,8 +112,7 @@ class JetStream:
         except NoRespondersError as error:
             raise UnavailableError(f"{self.region}: JetStream does not answer") from error
         except (NatsError, TimeoutError, OSError) as error:
-            reason = str(error) or type(error).__name__
-            raise UnavailableError(f"{self.region}: {api}: {reason}") from error
+            raise UnavailableError(f"{self.region}: {api}: {_reason(error)}") from error
         answer: dict[str, Any] = msgspec.json.decode(reply.data)
         failure = answer.get("error")
         if failure is None:
@@ -121,6 +123,10 @@ class JetStream:
         if failure.get("code") == 503:
             raise UnavailableError(text)
         raise AdminError(text)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).removeprefix("nats: ") or type(error).__name__
 
 
 async def _ignore(_error: Exception) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from regions.apply import Report, apply
+from regions.apply import Report, apply, silent_mirrors
 from regions.topology import Topology
 from relay.config import NatsConfig
 
@@ -40,6 +40,15 @@ class StreamKeeper:
             report = await apply(self._topology, self._nats)
             if not report.failures or asyncio.get_running_loop().time() > deadline:
                 return report
+            await asyncio.sleep(0.25)
+
+    async def mirrors_heard(self, timeout_s: float) -> list[str]:
+        """Wait until every mirror has heard of its origin; those that have not when time is over."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            silent = await silent_mirrors(self._topology, self._nats)
+            if not silent or asyncio.get_running_loop().time() > deadline:
+                return silent
             await asyncio.sleep(0.25)
 
     async def run(self) -> None:

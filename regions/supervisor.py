@@ -24,6 +24,7 @@ from relay.tasks import Tasks
 
 NATS_START_S = 60.0
 STREAMS_START_S = 45.0
+MIRRORS_START_S = 10.0  # a mirror that tried before its link was up tries again after 5 s
 STALE_END_S = 3.0
 BIND_ATTEMPTS = 5
 _TAKEN = "address already in use"
@@ -82,7 +83,7 @@ class Supervisor:
             layout = self._arrange(self.state.ports())
         if self._apply_streams:
             await self._start_streams(layout)
-        await self._start_edges(layout)
+        await asyncio.gather(self._start_edges(layout), self._hear_mirrors())
         self._ready = True
         self._tell(Event(event="ready", regions=_ready_regions(self._record(layout).regions)))
 
@@ -204,6 +205,13 @@ class Supervisor:
         if urls:
             self._narrate(f"starting {len(urls)} edges")
         await _all_up(self._of("edge"))
+
+    async def _hear_mirrors(self) -> None:
+        if self._keeper is None:
+            return
+        silent = await self._keeper.mirrors_heard(MIRRORS_START_S)
+        if silent:
+            self._narrate(f"not heard of their origin yet: {', '.join(silent)}")
 
     # --- processes -----------------------------------------------------------------------------
 

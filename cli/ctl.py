@@ -1,0 +1,80 @@
+"""`jetrelay ctl`: tell the supervisor of the local world what to do with single processes."""
+
+from pathlib import Path
+from typing import get_args
+
+import click
+import msgspec
+
+from regions.control import Cmd, ProcessStatus, Request, control
+from regions.state import DEFAULT_STATE, StateDir, find_world
+
+HELP: dict[Cmd, str] = {
+    "status": "Show every process of the local world.",
+    "stop": "End a process gently (an edge drains); it stays down.",
+    "hold": "Kill a process, and keep it down until `start`.",
+    "start": "Start a process that was stopped or is held.",
+    "restart": "End a process gently, and start it again.",
+    "kill": "Kill a process; the supervisor starts it again.",
+    "pause": "Stop a process where it is (SIGSTOP).",
+    "continue": "Let a paused process go on.",
+}
+assert set(HELP) == set(get_args(Cmd))
+
+
+@click.group()
+def command() -> None:
+    """Stop, hold and restart single processes of the local world."""
+
+
+def run(cmd: Cmd, process: str | None, state: Path, *, as_json: bool) -> None:
+    """Send one request and print the processes that it concerns."""
+    find_world(state)
+    statuses = control(StateDir(state).control_socket, Request(cmd, process))
+    if as_json:
+        click.echo(msgspec.json.encode(statuses))
+        return
+    for line in table(statuses):
+        click.echo(line)
+
+
+def table(statuses: list[ProcessStatus]) -> list[str]:
+    """Lines for people, the columns aligned."""
+    rows = [("PROCESS", "REGION", "STATE", "PID", "STARTS", "URL")]
+    rows += [
+        (
+            status.name,
+            status.region,
+            "paused" if status.paused else status.state,
+            "-" if status.pid is None else str(status.pid),
+            str(status.starts),
+            status.url,
+        )
+        for status in statuses
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def subcommand(cmd: Cmd) -> click.Command:
+    """The click command of one request."""
+    state = click.Option(
+        ["--state"], type=click.Path(path_type=Path), default=DEFAULT_STATE, show_default=True,
+        help="State directory of the local world.",
+    )  # fmt: skip
+    as_json = click.Option(["--json", "as_json"], is_flag=True, help="JSON on stdout.")
+
+    def callback(state: Path, as_json: bool, process: str | None = None) -> None:
+        run(cmd, process, state, as_json=as_json)
+
+    arguments = [] if cmd == "status" else [click.Argument(["process"])]
+    return click.Command(
+        cmd, params=[*arguments, state, as_json], callback=callback, help=HELP[cmd]
+    )
+
+
+for _cmd in HELP:
+    command.add_command(subcommand(_cmd))
