@@ -4,7 +4,7 @@ The live feed is joined first, the replay is read second: live events beyond the
 held until it is done; what the replay has sent is dropped from the live feed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from relay.core.event import Event, RoomKey
@@ -73,24 +73,22 @@ class Join:
         for origin, position in positions.items():
             self.target[origin] = max(self.target.get(origin, 0), position)
 
-    def finish(self, positions: Mapping[str, int]) -> list[Event]:
-        """The replay has reached its target, and nothing overflowed.
+    def release(self) -> Iterator[Event]:
+        """The replay has reached its target, and nothing overflowed: the held events, to be sent.
 
-        Args:
-            positions: the edge's positions now, per origin.
-
-        Returns:
-            The held events, to be sent before the session goes on live.
+        `sent` is up to date as each is yielded.
         """
-        assert not self._overflowed and not self.missing, "the replay is not done"
-        released = []
+        assert not self._overflowed, "retarget first"
+        assert not self.missing, "the replay is not done"
         for event in self._held:
             if self.replay(event):
-                released.append(event)
+                yield event
         self._held.clear()
+
+    def settle(self, positions: Mapping[str, int]) -> None:
+        """The session stands at the edge's positions, or beyond."""
         for origin, position in positions.items():
             self.read_up_to(origin, position)
-        return released
 
 
 @dataclass(slots=True)

@@ -28,8 +28,8 @@ class Seat:
     ahead: Ahead | None = None
     seated: set[RoomKey]
 
-    def write(self, framed: bytes, events: int = 1) -> None:
-        """Write a ready frame; `events` of it count as delivered."""
+    def write(self, framed: bytes) -> None:
+        """Write a ready frame."""
         raise NotImplementedError
 
     def write_signal(self, framed: bytes) -> None:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from relay.core.event import RoomKey
 from relay.edge.feeds import Feeds
+from relay.errors import UnavailableError
 from relay.tasks import Tasks
 
 
 @dataclass(slots=True)
 class _Entry:
-    opening: asyncio.Task[None]
+    opening: asyncio.Task[UnavailableError | None]
     holders: int = 0
 
 
@@ -41,14 +42,19 @@ class Rooms:
             self._entries[key] = entry
         entry.holders += 1
         try:
-            await asyncio.shield(entry.opening)
+            if (failure := await asyncio.shield(entry.opening)) is not None:
+                raise failure
         except BaseException:
             self.release(key)
             raise
 
-    async def _open(self, key: RoomKey) -> None:
+    async def _open(self, key: RoomKey) -> UnavailableError | None:
         try:
             await self._feeds.open_room(key)
+        except UnavailableError as error:
+            return error  # for all who wait
+        else:
+            return None
         finally:
             if self._entries[key].holders == 0:
                 self._drop(key)

@@ -1,0 +1,195 @@
+"""One client's connection: the session's effects carried out on its socket."""
+
+import asyncio
+import secrets
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from relay.core.codes import CLOSES, EventName, Op
+from relay.core.effects import (
+    Close,
+    Effect,
+    Emit,
+    Enter,
+    Join,
+    Leave,
+    ReadHistory,
+    Resume,
+    Send,
+    Store,
+)
+from relay.core.event import RoomKey
+from relay.core.session import Instant, Phase, Session
+from relay.core.wire import Codec, Payload
+from relay.edge import clock
+from relay.edge.frames import frame
+from relay.edge.hub import Seat
+
+if TYPE_CHECKING:
+    from relay.edge.gateway import Gateway
+
+
+class Socket(Protocol):
+    """What a connection needs of its WebSocket."""
+
+    def write(self, data: bytes) -> None:
+        """Queue ready bytes."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake."""
+
+    def buffered(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+
+    def pause(self) -> None:
+        """Read no further."""
+
+    def proceed(self) -> None:
+        """Read on."""
+
+
+class ClientConnection(Seat):
+    """A session with its socket, in one gateway."""
+
+    def __init__(
+        self, gateway: "Gateway", socket: Socket, codec: Codec[Any], *, resuming: bool
+    ) -> None:
+        self.gateway = gateway
+        self.socket = socket
+        self.codec = codec
+        self.seated: set[RoomKey] = set()
+        self.held: set[RoomKey] = set()  # rooms that this connection holds open
+        self.open = True
+        self.resumed_at = 0
+        self.signals_dropped = 0
+        self.session = Session(
+            gateway.rules, codec, secrets.token_bytes(16), clock.now(), resuming=resuming
+        )
+        self._timer: asyncio.TimerHandle | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._paused = False
+
+    # --- what the socket says ------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """The handshake is done: say HELLO."""
+        self.send(Payload(Op.HELLO, self.gateway.hello()))
+        self._watch_time()
+
+    def message(self, data: bytes) -> None:
+        """A whole client message arrived."""
+        self.run(self.session.receive(data, clock.now()))
+
+    def writable(self, writable: bool) -> None:
+        """Whether the send buffer is below its high-water mark."""
+        if writable:
+            self._writable.set()
+        else:
+            self._writable.clear()
+
+    def closed(self, code: int) -> None:
+        """The connection is gone."""
+        if not self.open:
+            return
+        self.open = False
+        self.session.phase = Phase.ENDED
+        self._writable.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        self.gateway.gone(self, code)
+
+    # --- time ----------------------------------------------------------------------------------
+
+    def _watch_time(self) -> None:
+        now = clock.now()
+        wait_s = max(self.session.deadline_s(now) - now.mono_s, 0.01)
+        loop = asyncio.get_running_loop()
+        # One timer a connection: heartbeats only move the deadline that it finds when it fires.
+        self._timer = loop.call_later(min(wait_s, 30.0), self._time)
+
+    def _time(self) -> None:
+        if not self.open:
+            return
+        self.run(self.session.tick(clock.now()))
+        if self.open and self.session.phase is not Phase.ENDED:
+            self._watch_time()
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def write(self, framed: bytes) -> None:
+        """Write a ready frame; a client that reads too slowly is closed and resumes."""
+        self.socket.write(framed)
+        if self.socket.buffered() > self.gateway.rules.limits.send_buffer_bytes:
+            self.close(4020)
+
+    def write_signal(self, framed: bytes) -> None:
+        """Write an ephemeral frame, unless the client reads too slowly."""
+        if self.socket.buffered() > self.gateway.rules.limits.signal_buffer_bytes:
+            self.signals_dropped += 1
+            self.gateway.counters.signals_dropped += 1
+            return
+        self.socket.write(framed)
+
+    def send(self, payload: Payload) -> None:
+        """Encode and write a payload of this connection's own."""
+        if self.open:
+            self.write(frame(self.codec.encode(payload), binary=self.codec.binary))
+
+    def dispatch(self, name: EventName, d: dict[str, Any]) -> None:
+        """Write a DISPATCH of this connection's own, without `s`."""
+        self.send(Payload(Op.DISPATCH, d, None, name))
+
+    async def drained(self) -> None:
+        """Wait while the send buffer is above its high-water mark."""
+        await self._writable.wait()
+
+    def close(self, code: int) -> None:
+        """Close with a code of the protocol's."""
+        if not self.open:
+            return
+        self.session.phase = Phase.ENDED
+        reason = CLOSES[code].reason if code in CLOSES else ""
+        self.gateway.left(self)
+        self.socket.close(code, reason)
+
+    # --- effects -------------------------------------------------------------------------------
+
+    def run(self, effects: Iterable[Effect]) -> None:
+        """Carry out what the session asks for."""
+        for effect in effects:
+            self._run(effect)
+        saturated = self.session.saturated
+        if saturated != self._paused:
+            self._paused = saturated
+            if saturated:
+                self.socket.pause()
+            else:
+                self.socket.proceed()
+
+    def _run(self, effect: Effect) -> None:
+        match effect:
+            case Send(payload, with_cursor):
+                if with_cursor:
+                    payload.c = self.gateway.hub.cursor_of(self)
+                self.send(payload)
+            case Close(code):
+                self.close(code)
+            case Enter() | Resume() | Join():
+                self.gateway.join(self, effect)
+            case Leave(rooms):
+                self.gateway.leave(self, rooms)
+            case Store():
+                self.gateway.store(self, effect)
+            case Emit():
+                self.gateway.emit(self, effect)
+            case ReadHistory():
+                self.gateway.read_history(self, effect)
+
+    def key(self, room: str) -> RoomKey:
+        """A room of this session's tenant."""
+        return (self.tenant, room)
+
+    def now(self) -> Instant:
+        """This moment."""
+        return clock.now()

@@ -1,0 +1,288 @@
+"""The gateway: all client connections of one edge, and what their sessions ask for."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from relay.bus.history import History, HistoryPage
+from relay.bus.publisher import Publication, Publisher
+from relay.core.codes import ErrorCode, Invalid, Op
+from relay.core.cursor import Cursor, CursorCodec, Position
+from relay.core.effects import Emit, Enter, Join, ReadHistory, Resume, Store
+from relay.core.session import Rules
+from relay.core.wire import Payload, WireError, message_of
+from relay.edge import clock
+from relay.edge.connection import ClientConnection
+from relay.edge.counters import Counters
+from relay.edge.hub import Hub
+from relay.edge.joining import Joiner
+from relay.edge.peers import Peers
+from relay.edge.takeovers import Takeover, Takeovers
+from relay.errors import BusError, UnavailableError
+from relay.tasks import Tasks
+
+_log = logging.getLogger("jetrelay.gateway")
+
+
+class Gateway:
+    """Connections by session, and the acts that need the bus."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        hub: Hub,
+        joiner: Joiner,
+        publisher: Publisher,
+        history: History,
+        peers: Peers,
+        region: str,
+        edge: str,
+        epoch: int,
+    ) -> None:
+        self.rules = rules
+        self.hub = hub
+        self.counters = Counters()
+        self.connections: set[ClientConnection] = set()
+        self.takeovers = Takeovers()
+        self.announcements: list[Takeover] = []
+        self._joiner = joiner
+        self._publisher = publisher
+        self._history = history
+        self._peers = peers
+        self._region = region
+        self._edge = edge
+        self._epoch = epoch
+        self._tasks = Tasks("gateway")
+        self._sessions: dict[str, ClientConnection] = {}
+        self._regions: list[dict[str, str]] = []
+
+    async def close(self) -> None:
+        """End what runs for connections."""
+        await self._tasks.close()
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions are identified."""
+        return len(self._sessions)
+
+    # --- what every client is told -------------------------------------------------------------
+
+    def hello(self) -> dict[str, Any]:
+        """HELLO.d"""
+        limits = self.rules.limits
+        return {
+            "heartbeat_interval": limits.heartbeat_interval_ms,
+            "region": self._region,
+            "edge": self._edge,
+            "regions": self._peers.regions(clock.now().mono_s),
+            "reconnect": {"base_ms": 100, "jitter_ms": 1000, "max_ms": 30_000},
+            "resume_window_s": limits.resume_window_s,
+        }
+
+    def _ready(self) -> dict[str, Any]:
+        now_s = clock.now().mono_s
+        return {
+            "v": 10,
+            "resume_gateway_url": self._peers.resume_url(now_s),
+            "region": self._region,
+            "edge": self._edge,
+            "regions": self._peers.regions(now_s),
+        }
+
+    def tell_regions(self) -> None:
+        """Send REGIONS when the list of HELLO has changed."""
+        regions = self._peers.regions(clock.now().mono_s)
+        if self._regions and regions != self._regions:
+            for connection in list(self.connections):
+                connection.send(Payload(Op.REGIONS, regions))
+        self._regions = regions
+
+    # --- connections ---------------------------------------------------------------------------
+
+    def opened(self, connection: ClientConnection) -> None:
+        """A WebSocket opened."""
+        self.counters.connections += 1
+        self.connections.add(connection)
+        connection.opened()
+
+    def left(self, connection: ClientConnection) -> None:
+        """The edge closes this connection: nothing more is delivered to it."""
+        self._joiner.release(connection)
+        session_id = connection.session.session_id
+        if self._sessions.get(session_id) is connection:
+            del self._sessions[session_id]
+
+    def gone(self, connection: ClientConnection, code: int) -> None:
+        """The WebSocket is closed."""
+        self.left(connection)
+        self.connections.discard(connection)
+        self.counters.closes[code if 1000 <= code < 5000 else 0] += 1
+
+    def close_all(self, code: int) -> None:
+        """Close every connection."""
+        for connection in list(self.connections):
+            connection.close(code)
+
+    # --- rooms ---------------------------------------------------------------------------------
+
+    def join(self, connection: ClientConnection, effect: Enter | Resume | Join) -> None:
+        """IDENTIFY, RESUME or SUBSCRIBE."""
+        self._tasks.spawn(self._join(connection, effect), "join")
+
+    async def _join(self, connection: ClientConnection, effect: Enter | Resume | Join) -> None:
+        try:
+            match effect:
+                case Enter():
+                    self._sessions[effect.session_id] = connection
+                    await self._joiner.enter(connection, effect, self._ready())
+                case Join():
+                    await self._joiner.subscribe(connection, effect)
+                case Resume():
+                    await self._resume(connection, effect)
+        except Exception:
+            self.counters.errors += 1
+            connection.close(4000)
+            raise
+
+    async def _resume(self, connection: ClientConnection, effect: Resume) -> None:
+        now = connection.now()
+        limit = self.rules.limits.takeovers_per_minute
+        if self.takeovers.too_many(effect.session_id, now.mono_s, limit):
+            self.counters.resumes_refused += 1
+            connection.run(connection.session.refuse(Invalid.SESSION, now))
+            return
+        connection.resumed_at = now.wall_ms
+        await self._joiner.resume(connection, effect, self._take_over)
+
+    def _take_over(self, connection: ClientConnection, session_id: str) -> None:
+        """The resume goes through: older connections of the session end, here and elsewhere."""
+        takeover = Takeover(session_id, self._edge, self._epoch, connection.resumed_at)
+        self.takeovers.resumed(takeover, connection.now().mono_s)
+        self.announcements.append(takeover)
+        older = self._sessions.get(session_id)
+        self._sessions[session_id] = connection
+        if older is not None and older is not connection:
+            self._displace(older, takeover)
+
+    def hear_takeover(self, takeover: Takeover) -> None:
+        """Another edge resumed a session, or closed an older connection of one."""
+        if takeover.edge == self._edge and takeover.epoch == self._epoch:
+            return
+        if takeover.displaced:
+            self.takeovers.displaced(takeover.session, clock.now().mono_s)
+            return
+        mine = self._sessions.get(takeover.session)
+        if mine is not None and mine.resumed_at < takeover.resumed_at:
+            self._displace(mine, takeover)
+
+    def _displace(self, older: ClientConnection, takeover: Takeover) -> None:
+        self.counters.takeovers += 1
+        self.takeovers.displaced(takeover.session, clock.now().mono_s)
+        self.announcements.append(
+            Takeover(takeover.session, self._edge, self._epoch, older.resumed_at, displaced=True)
+        )
+        older.close(4022)
+
+    def leave(self, connection: ClientConnection, rooms: Iterable[str]) -> None:
+        """UNSUBSCRIBE."""
+        self._joiner.leave(connection, rooms)
+
+    # --- publishing ----------------------------------------------------------------------------
+
+    def _publication(self, connection: ClientConnection, effect: Store | Emit) -> Publication:
+        grants = connection.session.grants
+        assert grants is not None, "only an identified session publishes"
+        return Publication(
+            tenant=grants.tenant,
+            room=effect.room,
+            user=grants.user,
+            id=effect.id,
+            session=connection.session.session_id[:16],
+            data=effect.data,
+            ts_ms=connection.now().wall_ms,
+        )
+
+    def store(self, connection: ClientConnection, effect: Store) -> None:
+        """PUBLISH."""
+        publication = self._publication(connection, effect)
+        self._tasks.spawn(self._store(connection, effect, publication), "store")
+
+    async def _store(
+        self, connection: ClientConnection, effect: Store, publication: Publication
+    ) -> None:
+        try:
+            stored = await self._publisher.publish(publication)
+        except UnavailableError as error:
+            connection.run(connection.session.failed(effect, str(error)))
+            return
+        connection.run(
+            connection.session.stored(
+                effect, self._region, stored.epoch, stored.seq, duplicate=stored.duplicate
+            )
+        )
+
+    def emit(self, connection: ClientConnection, effect: Emit) -> None:
+        """PUBLISH of an ephemeral event."""
+        self._tasks.spawn(self._emit(self._publication(connection, effect)), "emit")
+
+    async def _emit(self, publication: Publication) -> None:
+        try:
+            await self._publisher.signal(publication)
+        except UnavailableError as error:
+            _log.debug("ephemeral event dropped: %s", error)
+
+    # --- history -------------------------------------------------------------------------------
+
+    def read_history(self, connection: ClientConnection, effect: ReadHistory) -> None:
+        """HISTORY."""
+        self._tasks.spawn(self._read_history(connection, effect), "history")
+
+    async def _read_history(self, connection: ClientConnection, effect: ReadHistory) -> None:
+        key = connection.key(effect.room)
+        here = self.hub.positions
+        try:
+            if effect.after is not None:
+                page = await self._history.following(
+                    key, effect.limit, effect.after.positions, here
+                )
+            else:
+                upto = _at_most(effect.before, here)
+                page = await self._history.newest(key, effect.limit, upto)
+        except BusError as error:
+            d = {"nonce": effect.nonce, "code": ErrorCode.UNAVAILABLE, "message": str(error)}
+            connection.send(Payload(Op.ERROR, {k: v for k, v in d.items() if v is not None}))
+            return
+        connection.send(Payload(Op.ACK, self._history_ack(connection, effect, page)))
+
+    def _history_ack(
+        self, connection: ClientConnection, effect: ReadHistory, page: HistoryPage
+    ) -> dict[str, Any]:
+        events = []
+        for event in page.events:
+            try:
+                events.append(message_of(event, connection.codec.data(event.data)))
+            except WireError:
+                self.hub.poisoned += 1
+        cursors = self.rules.cursors
+        return {
+            "nonce": effect.nonce,
+            "events": events,
+            "before": _cursor(cursors, self._region, page.before),
+            "after": _cursor(cursors, self._region, page.after),
+            "more": page.more,
+        }
+
+
+def _cursor(codec: CursorCodec, region: str, positions: Any) -> str:
+    return codec.encode(Cursor(region, positions))
+
+
+def _at_most(before: Cursor | None, here: dict[str, Position]) -> dict[str, Position]:
+    if before is None:
+        return dict(here)
+    return {
+        origin: Position(
+            place.epoch, min(place.seq, before.positions.get(origin, Position(0, 0)).seq)
+        )
+        for origin, place in here.items()
+    }

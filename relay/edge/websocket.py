@@ -1,0 +1,194 @@
+"""The WebSocket protocol class given to uvicorn: websockets' sans-I/O core on a bare transport."""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from relay.edge.admission import Door, Refusal, Ticket
+from relay.edge.connection import ClientConnection
+
+if TYPE_CHECKING:
+    from relay.edge.gateway import Gateway
+
+_log = logging.getLogger("jetrelay.websocket")
+_quiet = logging.getLogger("jetrelay.websocket.protocol")
+_quiet.setLevel(logging.WARNING)
+
+HIGH_WATER_BYTES = 256 * 1024
+CLOSING_S = 3.0
+
+
+class GatewayProtocol(asyncio.Protocol):
+    """One upgraded connection. `bind` makes the class that uvicorn instantiates."""
+
+    gateway: "Gateway"
+    door: Door
+
+    def __init__(self, config: Any, server_state: Any, app_state: Any) -> None:
+        del config, app_state
+        self._server_state = server_state
+        limits = self.gateway.rules.limits
+        self._ws = ServerProtocol(
+            origins=self.door.origins,
+            max_size=limits.frame_bytes,
+            logger=_quiet,
+        )
+        self._max_fragments = limits.fragments
+        self._parts: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._connection: ClientConnection | None = None
+        self._closing: asyncio.TimerHandle | None = None
+
+    @classmethod
+    def bind(cls, gateway: "Gateway", door: Door) -> type["GatewayProtocol"]:
+        """The class for one gateway."""
+        return type("BoundGatewayProtocol", (cls,), {"gateway": gateway, "door": door})
+
+    # --- transport -----------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """uvicorn hands the connection over after it has read the upgrade request."""
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]
+        self._server_state.connections.add(self)
+        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        self._ws.receive_data(data)
+        self._pump()
+
+    def eof_received(self) -> None:
+        """The client closed its half."""
+        self._ws.receive_eof()
+        self._pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        del exc
+        self._server_state.connections.discard(self)
+        if self._closing is not None:
+            self._closing.cancel()
+        if self._connection is not None:
+            received, sent = self._ws.close_rcvd, self._ws.close_sent
+            first = received if self._ws.close_rcvd_then_sent else sent or received
+            self._connection.closed(first.code if first else CloseCode.ABNORMAL_CLOSURE)
+            self._connection = None
+        self._transport = None
+
+    def pause_writing(self) -> None:
+        """The send buffer is above its high-water mark."""
+        if self._connection is not None:
+            self._connection.writable(writable=False)
+
+    def resume_writing(self) -> None:
+        """It is below again."""
+        if self._connection is not None:
+            self._connection.writable(writable=True)
+
+    def shutdown(self) -> None:
+        """uvicorn is ending."""
+        self.close(CloseCode.GOING_AWAY, "")
+
+    # --- socket of a ClientConnection ----------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Queue ready bytes."""
+        if self._transport is not None and self._ws.close_sent is None:
+            self.gateway.counters.bytes_out += len(data)
+            self._transport.write(data)
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake; whoever does not answer it is cut off."""
+        if self._ws.close_sent is None and self._ws.handshake_exc is None:
+            self._ws.fail(code, reason)
+        self._flush()
+        self._cut_off_later()
+
+    def buffered(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def pause(self) -> None:
+        """Read no further."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def proceed(self) -> None:
+        """Read on."""
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    # --- protocol ------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        for event in self._ws.events_received():
+            if isinstance(event, Request):
+                self._handshake(event)
+            elif isinstance(event, Frame) and self._connection is not None:
+                self._frame(event)
+        self._flush()
+        if self._ws.close_expected():
+            self._cut_off_later()
+
+    def _flush(self) -> None:
+        if self._transport is None:
+            return
+        for chunk in self._ws.data_to_send():
+            if chunk:
+                self._transport.write(chunk)
+            else:
+                self._transport.close()
+
+    def _cut_off_later(self) -> None:
+        if self._transport is not None and self._closing is None:
+            self._closing = asyncio.get_running_loop().call_later(CLOSING_S, self._transport.abort)
+
+    def _handshake(self, request: Request) -> None:
+        url = urlsplit(request.path)
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        answer = self.door.judge(url.path, query)
+        if isinstance(answer, Refusal):
+            self.gateway.counters.refused[answer.reason] += 1
+            response = self._ws.reject(answer.status, answer.text)
+            if answer.retry_after_s is not None:
+                response.headers["Retry-After"] = str(answer.retry_after_s)
+            self._ws.send_response(response)
+            return
+        response = self._ws.accept(request)
+        self._ws.send_response(response)
+        if response.status_code != 101:
+            self.gateway.counters.refused["handshake"] += 1
+            return
+        self._flush()
+        self._open(answer)
+
+    def _open(self, ticket: Ticket) -> None:
+        if ticket.codec is None:
+            self.close(4012, "invalid version")
+            return
+        self._connection = ClientConnection(
+            self.gateway, self, ticket.codec, resuming=ticket.resuming
+        )
+        self.gateway.opened(self._connection)
+
+    def _frame(self, frame: Frame) -> None:
+        assert self._connection is not None, "only an open connection has frames"
+        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            return  # pings are answered, and closes handled, by the protocol itself
+        if frame.fin and not self._parts:
+            self._connection.message(bytes(frame.data))
+            return
+        self._parts.append(bytes(frame.data))
+        if len(self._parts) > self._max_fragments:
+            self._parts.clear()
+            self._connection.close(1009)
+        elif frame.fin:
+            message = b"".join(self._parts)
+            self._parts.clear()
+            self._connection.message(message)
