@@ -79,6 +79,7 @@ class ClientConnection(Seat):
 
     def message(self, data: bytes) -> None:
         """A whole client message arrived."""
+        self.gateway.before()
         self.run(self.session.receive(data, clock.now()))
 
     def writable(self, writable: bool) -> None:

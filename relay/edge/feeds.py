@@ -63,7 +63,7 @@ class Feeds:
         self.marks: dict[str, tuple[int, int]] = {}  # origin -> (marker's stamp, arrival), ms
         self.events_in = 0
         self.undecodable = 0
-        self.guard: Callable[[], bool] = lambda: True  # False: fenced, nothing is sent
+        self.before: Callable[[], None] = lambda: None  # called before anything is dispatched
         self.on_epoch: Callable[[str, NewEpoch], None] = lambda _origin, _turned: None
 
     async def start(self, epochs: Mapping[str, int]) -> None:
@@ -124,8 +124,7 @@ class Feeds:
 
     def receive(self, _subject: str, _reply: str, headers: Headers, data: bytes) -> None:
         """The ordered dispatch point: every republished event comes through here."""
-        if not self.guard():
-            return
+        self.before()
         try:
             event = event_of(headers, data, 0)
         except ValueError:
@@ -147,8 +146,7 @@ class Feeds:
             self.heads[head.origin] = head
 
     def _receive_signal(self, subject: str, _reply: str, headers: Headers, data: bytes) -> None:
-        if not self.guard():
-            return
+        self.before()
         try:
             # The SIGNAL stream's republish subject is the one the message came on.
             self._hub.signal(signal_of(subject, headers, data))
@@ -202,8 +200,7 @@ class Feeds:
                     await asyncio.sleep(0.2)
                     self._carry_out(feed, feed.rescan())
                     continue
-                if not self.guard():
-                    return
+                self.before()
                 events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
                 next_seq = max(page.last + 1, first)
                 more = page.pending > 0 and bool(page.messages)

@@ -1,7 +1,7 @@
 """The gateway: all client connections of one edge, and what their sessions ask for."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from relay.bus.history import History, HistoryPage
@@ -45,6 +45,7 @@ class Gateway:
         self.connections: set[ClientConnection] = set()
         self.takeovers = Takeovers()
         self.announcements: list[Takeover] = []
+        self.before: Callable[[], None] = lambda: None  # called before a client is answered
         self._joiner = joiner
         self._publisher = publisher
         self._history = history

@@ -1,0 +1,48 @@
+"""`jetrelay edge`: one edge process."""
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+import uvloop
+
+from relay.config import EdgeConfig, load_config
+from relay.edge.process import Edge
+from relay.errors import ConfigError
+
+WRONG_CONFIGURATION = 3  # a supervisor need not hurry to try again
+
+
+@click.command("edge")
+@click.option(
+    "--config",
+    "path",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The edge's configuration (JSON).",
+)
+@click.option("--log-level", default="INFO", show_default=True, help="DEBUG, INFO, WARNING, ERROR.")
+def command(path: Path, log_level: str) -> None:
+    """Run one edge: SIGTERM drains it, a second one or SIGINT ends it at once.
+
+    Exit codes: 0 ended as asked, 1 it could not serve, 3 the configuration is wrong.
+    """
+    logging.basicConfig(
+        level=log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        config = load_config(path)
+        uvloop.run(_run(config))
+    except ConfigError as error:
+        click.echo(f"jetrelay edge: {error}", err=True)
+        sys.exit(WRONG_CONFIGURATION)
+    except OSError as error:
+        click.echo(f"jetrelay edge: {error}", err=True)
+        sys.exit(1)
+
+
+async def _run(config: EdgeConfig) -> None:
+    await Edge(config).run()

@@ -1,0 +1,105 @@
+"""HTTP of an edge: health on the public port, metrics on the admin listener."""
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from relay.edge import metrics
+from relay.edge.websocket import GatewayProtocol
+
+Readiness = Callable[[], str | None]  # None: ready; else why not
+
+
+def _health_routes(not_ready: Readiness) -> list[Route]:
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def readyz(_request: Request) -> Response:
+        why = not_ready()
+        if why is None:
+            return JSONResponse({"status": "ready"})
+        error = {"error": {"code": "unavailable", "message": why, "retry_after": 1}}
+        return JSONResponse(error, 503, headers={"Retry-After": "1"})
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz)]
+
+
+async def _not_found(_request: Request, _error: Exception) -> Response:
+    return JSONResponse({"error": {"code": "not_found", "message": "no such resource"}}, 404)
+
+
+async def _upgrade_required(_request: Request) -> Response:
+    message = "this is a WebSocket endpoint: connect with a WebSocket client"
+    error = {"error": {"code": "upgrade_required", "message": message}}
+    return JSONResponse(error, 426, headers={"Upgrade": "websocket"})
+
+
+def public_app(not_ready: Readiness) -> Starlette:
+    """What clients and load balancers reach."""
+    routes = [
+        *_health_routes(not_ready),
+        Route("/gateway", _upgrade_required),
+        Route("/", _upgrade_required),
+    ]
+    return Starlette(routes=routes, exception_handlers={404: _not_found})
+
+
+def admin_app(not_ready: Readiness, registry: CollectorRegistry) -> Starlette:
+    """What operators reach: a listener of its own."""
+
+    async def serve_metrics(_request: Request) -> Response:
+        return Response(metrics.exposition(registry), media_type=metrics.CONTENT_TYPE)
+
+    routes = [*_health_routes(not_ready), Route("/metrics", serve_metrics)]
+    return Starlette(routes=routes, exception_handlers={404: _not_found})
+
+
+class Listener(uvicorn.Server):
+    """A uvicorn server that leaves signals to the edge."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the process's own business."""
+        yield
+
+
+def listener(app: ASGIApp, protocol: type[GatewayProtocol] | None) -> Listener:
+    """A server for `app`, upgrading WebSockets with `protocol`."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws=protocol or "none",  # type: ignore[arg-type]  # a class is accepted, as documented
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=2048,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=1,
+    )
+    return Listener(config)
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A listening socket's address taken now, so that a taken port is an error at once.
+
+    Raises:
+        OSError: the address can't be bound.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+    except OSError:
+        made.close()
+        raise
+    return made

@@ -1,0 +1,101 @@
+"""`/metrics`: the telemetry frame's figures and the bounds, in OpenMetrics, read at scrape."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from relay.core.telemetry import EdgeFrame
+from relay.edge.counters import Counters
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_GAUGES = {
+    "connections": "Open WebSockets.",
+    "sessions": "Identified sessions.",
+    "rooms": "Rooms with local members.",
+    "publishes_waiting": "Publishes in flight.",
+    "send_buffer_bytes": "Bytes waiting in send buffers.",
+    "loop_lag_ms": "Worst lag of the event loop in the last second.",
+    "rss_bytes": "Resident memory.",
+}
+_COUNTERS = {
+    "events_in": "Events received from NATS.",
+    "events_out": "Frames of events written to clients.",
+    "bytes_out": "Bytes written to clients.",
+    "publishes": "Publishes acknowledged.",
+    "publishes_failed": "Publishes answered unavailable.",
+    "resumes": "Sessions resumed.",
+    "resumes_refused": "INVALID_SESSION sent.",
+    "replayed": "Events sent by replay.",
+    "holes": "Holes found in the live feed and repaired.",
+}
+
+
+class _EdgeCollector(Collector):
+    def __init__(self, frame: Callable[[], EdgeFrame], counters: Counters) -> None:
+        self._frame = frame
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        frame = self._frame()
+        labels = [frame.region, frame.edge]
+        for name, text in _GAUGES.items():
+            gauge = GaugeMetricFamily(f"jetrelay_{name}", text, labels=["region", "edge"])
+            gauge.add_metric(labels, float(getattr(frame, name)))
+            yield gauge
+        for name, text in _COUNTERS.items():
+            counter = CounterMetricFamily(f"jetrelay_{name}", text, labels=["region", "edge"])
+            counter.add_metric(labels, float(getattr(frame, name)))
+            yield counter
+        yield from self._by_label(frame, labels)
+
+    def _by_label(self, frame: EdgeFrame, labels: list[str]) -> Iterator[Metric]:
+        closes = CounterMetricFamily(
+            "jetrelay_closes", "Closed connections.", labels=["region", "edge", "code"]
+        )
+        for code, count in sorted(frame.closes.items()):
+            closes.add_metric([*labels, code], count)
+        yield closes
+        refused = CounterMetricFamily(
+            "jetrelay_handshakes_refused",
+            "Handshakes refused.",
+            labels=["region", "edge", "reason"],
+        )
+        for reason, number in sorted(self._counters.refused.items()):
+            refused.add_metric([*labels, reason], number)
+        yield refused
+        dropped = CounterMetricFamily(
+            "jetrelay_signals_dropped",
+            "Ephemeral events dropped for slow readers.",
+            labels=["region", "edge"],
+        )
+        dropped.add_metric(labels, self._counters.signals_dropped)
+        yield dropped
+        lag = GaugeMetricFamily(
+            "jetrelay_lag_ms", "Lag of the pair (origin, region).", labels=["origin", "region"]
+        )
+        for origin, value in sorted(frame.lag_ms.items()):
+            if value is not None:
+                lag.add_metric([origin, frame.region], value)
+        yield lag
+        position = GaugeMetricFamily(
+            "jetrelay_position", "Sequence delivered.", labels=["region", "edge", "origin"]
+        )
+        for origin, seq in sorted(frame.positions.items()):
+            position.add_metric([*labels, origin], seq)
+        yield position
+
+
+def registry(frame: Callable[[], EdgeFrame], counters: Counters) -> CollectorRegistry:
+    """The metrics of one edge."""
+    made = CollectorRegistry(auto_describe=False)
+    made.register(_EdgeCollector(frame, counters))
+    return made
+
+
+def exposition(registry: CollectorRegistry) -> bytes:
+    """All metrics, in OpenMetrics text."""
+    return generate_latest(registry)
