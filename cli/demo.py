@@ -15,6 +15,7 @@ import msgspec
 from cli.lines import run_until_signal
 from cli.quakes import Quake, Site, load_quakes, nearest, rooms_of, schedule
 from cli.target import region_urls, world_token
+from cli.text import clean
 from regions.state import DEFAULT_STATE, find_world
 from regions.world import World
 from relay.client import Client, ClientError, connect
@@ -183,7 +184,7 @@ async def _publish(
         ack = await client.publish(room, msgspec.to_builtins(quake), id=quake.id)
     except ClientError as error:
         tally.failed += 1
-        click.echo(f"jetrelay: {quake.id} in {room}: {error}", err=True)
+        click.echo(f"jetrelay: {quake.id} in {room}: {clean(str(error))}", err=True)
     else:
         tally.acknowledged += 1
         tally.duplicates += ack.duplicate

@@ -8,6 +8,7 @@ import click
 
 from cli.lines import read_lines, run_until_signal
 from cli.target import Target, find_target, target_options
+from cli.text import clean
 from relay.client import Ack, Client, NotSent, Refused, Unknown, connect
 
 
@@ -87,6 +88,6 @@ async def run(
             else:
                 await one(client, data)
         except (Refused, Unknown, NotSent) as error:
-            click.echo(f"jetrelay: {error}", err=True)
+            click.echo(f"jetrelay: {clean(str(error))}", err=True)
             return 1
     return 0

@@ -19,6 +19,7 @@ from relay.core.codes import Op
 MAX_FRAME = 4 * 1024 * 1024  # of the edge's; a page of history has up to 256 KiB of events
 QUEUED_FRAMES = 128  # parsed ahead of the session, then the socket is not read
 CLOSE_S = 1.0
+REASON = 200  # characters of what a server says about a failure
 _LOCAL = {"127.0.0.1", "localhost", "::1"}
 _BUSY = {429, 503}
 
@@ -68,8 +69,8 @@ class Connection:
             return self._codec.decode(await self._socket.recv(decode=False))
         except ConnectionClosed as error:
             if error.rcvd is not None:
-                return End(error.rcvd.code, error.rcvd.reason)
-            return End(None, str(error))
+                return End(error.rcvd.code, _printable(error.rcvd.reason))
+            return End(None, "the connection broke")
 
     async def close(self, code: int, reason: str) -> None:
         """Close with `code`; a peer that does not answer is left after a second."""
@@ -103,15 +104,20 @@ async def open_connection(url: str, codec: Codec, timeout_s: float) -> Connectio
     except TimeoutError as error:
         raise OpenError(OpenFailed(f"did not open within {timeout_s:g} s")) from error
     except (OSError, ssl.SSLError, WebSocketException, ValueError) as error:
-        raise OpenError(OpenFailed(str(error) or type(error).__name__)) from error
+        reason = _printable(str(error)) or type(error).__name__
+        raise OpenError(OpenFailed(reason)) from error
     return Connection(socket, codec)
+
+
+def _printable(text: str) -> str:
+    """Text from the network, for messages that end up on terminals and in logs."""
+    return "".join(character for character in text[:REASON] if character.isprintable())
 
 
 def _refusal(error: InvalidStatus) -> OpenFailed:
     response = error.response
-    body = response.body[:200].decode(errors="replace") if response.body else ""
-    printable = "".join(character for character in body if character.isprintable())
-    reason = f"HTTP {response.status_code}" + (f": {printable}" if printable else "")
+    body = _printable(response.body.decode(errors="replace")) if response.body else ""
+    reason = f"HTTP {response.status_code}" + (f": {body}" if body else "")
     try:
         retry_after_s = float(response.headers.get("Retry-After", ""))
     except ValueError:
