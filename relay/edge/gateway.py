@@ -1,5 +1,7 @@
 """The gateway: all client connections of one edge, and what their sessions ask for."""
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -56,6 +58,8 @@ class Gateway:
         self._tasks = Tasks("gateway")
         self._sessions: dict[str, ClientConnection] = {}
         self._regions: list[dict[str, str]] = []
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     async def close(self) -> None:
         """End what runs for connections."""
@@ -104,6 +108,7 @@ class Gateway:
         """A WebSocket opened."""
         self.counters.connections += 1
         self.connections.add(connection)
+        self._empty.clear()
         connection.opened()
 
     def left(self, connection: ClientConnection) -> None:
@@ -117,12 +122,20 @@ class Gateway:
         """The WebSocket is closed."""
         self.left(connection)
         self.connections.discard(connection)
+        if not self.connections:
+            self._empty.set()
         self.counters.closes[code if 1000 <= code < 5000 else 0] += 1
 
     def close_all(self, code: int) -> None:
         """Close every connection."""
         for connection in list(self.connections):
             connection.close(code)
+
+    async def emptied(self, timeout_s: float) -> None:
+        """Wait until no connection is left, or the time is up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._empty.wait()
 
     # --- rooms ---------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ def listener(app: ASGIApp, protocol: type[GatewayProtocol] | None) -> Listener:
     config = uvicorn.Config(
         app,
         http="httptools",
-        ws=protocol or "none",  # type: ignore[arg-type]  # a class is accepted, as documented
+        ws=protocol or "none",
         lifespan="off",
         log_config=None,
         access_log=False,

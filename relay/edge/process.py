@@ -424,10 +424,7 @@ class Edge:
             for connection in waiting:
                 connection.send(Payload(Op.RECONNECT))
                 await asyncio.sleep(pause_s)
-            loop = asyncio.get_running_loop()
-            until = loop.time() + STAY_S
-            while self._gateway.connections and loop.time() < until:
-                await asyncio.sleep(0.05)
+            await self._gateway.emptied(STAY_S)
         self._ending.set()
 
 
