@@ -135,8 +135,8 @@ class ConsoleApp(App[None]):
 
     def repaint(self) -> None:
         """Draw the fleet as it looks now."""
-        if not self.screen_stack:
-            return
+        if not self.screen_stack or not self.screen_stack[0].query(LagMatrix):
+            return  # not mounted yet, or about to end
         view = observe(self.fleet, self._clock.steady_ms())
         main = self.screen_stack[0]
         self._lay_out(view)
@@ -176,25 +176,19 @@ class ConsoleApp(App[None]):
         self.push_screen(HelpScreen([*own, *SCROLL_KEYS]))
 
 
-async def run_console(
-    nats: NatsConfig,
-    region: str,
-    regions: Sequence[str],
-    *,
-    others: Sequence[Door] = (),
-    edges: Mapping[str, Sequence[str]] | None = None,
-    world: str = "",
+async def watch(
+    doors: Sequence[Door], known: Mapping[str, Sequence[str]], *, world: str = ""
 ) -> None:
     """Show the console on this terminal until the operator quits.
 
     Args:
-        nats: the NATS to listen at first, and the user to do it as.
-        region: whose NATS that is.
-        regions: every region that is known, in the order to show.
-        others: more ways into the fleet, tried in turn when `nats` does not answer.
-        edges: region -> the names of its edges, as far as known.
+        doors: the ways into the fleet, tried in turn.
+        known: region -> the names of its edges as far as known, in the order to show.
         world: what the top bar calls the fleet.
     """
-    known = {name: tuple((edges or {}).get(name, ())) for name in (*regions, region)}
-    app = ConsoleApp(LiveFeed([Door(region, nats), *others]), known, world=world)
-    await app.run_async()
+    await ConsoleApp(LiveFeed(doors), known, world=world).run_async()
+
+
+async def run_console(nats: NatsConfig, region: str, regions: Sequence[str]) -> None:
+    """Watch `regions` through the NATS of one `region` until the operator quits."""
+    await watch([Door(region, nats)], dict.fromkeys((*regions, region), ()))

@@ -110,6 +110,7 @@ class LiveFeed:
             inbox_prefix=INBOX_PREFIX,
             allow_reconnect=False,
             max_reconnect_attempts=1,
+            reconnect_time_wait=0,
             ping_interval=PING_S,
             error_cb=on_error,
             closed_cb=on_closed,

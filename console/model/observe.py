@@ -121,9 +121,7 @@ def _observe_region(
         state, reason = _judge(edges, heard, lag, gone)
     else:
         state = _silence(age_ms, fleet.link, now_ms, ages)
-        reason = (
-            "nothing heard" if state == DARK else "not heard yet" if age_ms is None else "no link"
-        )
+        reason = "nothing heard" if state == DARK else _ignorance(fleet.link)
     return RegionView(
         name=name,
         state=state,
@@ -175,7 +173,7 @@ def _silence(age_ms: int | None, link: Link, now_ms: int, ages: Ages) -> str:
 
 
 def _ignorance(link: Link) -> str:
-    return "nothing heard yet" if link.state is LinkState.CONNECTED else "no link to hear it"
+    return "nothing heard yet" if link.state is LinkState.CONNECTED else "no link"
 
 
 def _freshness(age_ms: int | None, ages: Ages) -> Freshness:

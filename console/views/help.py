@@ -45,7 +45,7 @@ class HelpScreen(ModalScreen[None]):
             Content(""),
             _head("Ages"),
             _pair("dim", "older than 3 s"),
-            _pair("—", "not known, or older than 10 s; `age` says when it was last seen"),
+            _pair("—", "not known, or older than 10 s: see its age"),
         ]
         return Content("\n").join(lines)
 
@@ -55,8 +55,8 @@ def _head(title: str) -> Content:
 
 
 def _pair(key: str, what: str) -> Content:
-    return line(cell(f"  {key:<12}", Tone.GOOD), cell(what, limit=80))
+    return line(cell(f"  {key:<14}", Tone.GOOD), cell(what, limit=80))
 
 
 def _meaning(sign: Sign) -> Content:
-    return line(cell(f"  {sign.glyph} {sign.word:<10}", sign.tone), cell(sign.meaning, limit=80))
+    return line(cell(f"  {sign.glyph} {sign.word:<12}", sign.tone), cell(sign.meaning, limit=80))

@@ -46,6 +46,12 @@ def lag_cell(lag: LagCell | None, freshness: Freshness) -> Cell:
     return cell(f"{sign.glyph} {figures.duration(lag.lag_ms)}".strip(), tone)
 
 
+def ready(region: RegionView) -> str:
+    """`3/4`: the edges that are ready, of all that are known."""
+    known = figures.NONE if region.freshness is Freshness.GONE else str(region.ready)
+    return f"{known}/{len(region.edges)}"
+
+
 def rate_cells(rates: Rates | None, tone: Tone) -> tuple[Cell, Cell, Cell]:
     """Events in, events out and publishes, per second."""
     if rates is None:
@@ -95,7 +101,7 @@ class RegionCard(Static):
             _spread(
                 width,
                 (cell("connections ", Tone.MUTED), cell(figures.count(region.connections), tone)),
-                (cell("edges ", Tone.MUTED), cell(f"{region.ready}/{len(region.edges)}", tone)),
+                (cell("edges ", Tone.MUTED), cell(ready(region), tone)),
             ),
             _spread(
                 width,
@@ -109,8 +115,7 @@ class RegionCard(Static):
 
     def _last_line(self, region: RegionView, tone: Tone, width: int) -> tuple[Cell, ...]:
         if region.freshness is Freshness.GONE:
-            seen = f", last {figures.age(region.age_ms)} ago" if region.age_ms is not None else ""
-            return (cell(f"{region.reason}{seen}", Tone.WARN, width),)
+            return (cell(_silence(region), Tone.WARN, width),)
         if region.reason:
             return (cell(region.reason, Tone.WARN, width),)
         if region.lag is None:
@@ -153,19 +158,23 @@ class RegionLines(RowTable):
 
 def _region_row(region: RegionView, now_ms: int) -> Sequence[Cell]:
     tone = value_tone(region.freshness)
-    why = region.reason
-    if region.freshness is Freshness.GONE and region.age_ms is not None:
-        why = f"{why}, {figures.age(region.age_ms)}"
+    why = _silence(region) if region.freshness is Freshness.GONE else region.reason
     return (
         cell(region.name, Tone.STRONG),
         sign_cell(region_sign(region.state)),
-        cell(f"{region.ready}/{len(region.edges)}", tone),
+        cell(ready(region), tone),
         cell(figures.count(region.connections), tone),
         *rate_cells(region.rates, tone),
         lag_cell(region.lag, region.freshness),
         cell(history(region, now_ms, SPARK_LINE), Tone.GOOD),
         cell(why, Tone.WARN),
     )
+
+
+def _silence(region: RegionView) -> str:
+    if region.age_ms is None:
+        return region.reason
+    return f"{region.reason}, last heard {figures.age(region.age_ms)} ago"
 
 
 def _spread(width: int, *groups: tuple[Cell, ...]) -> Content:

@@ -1,0 +1,11 @@
+"""Errors of the console."""
+
+from relay.errors import RelayError
+
+
+class ConsoleError(RelayError):
+    """The console can't do what was asked."""
+
+
+class NoLinkError(ConsoleError):
+    """No NATS of any region answers."""

@@ -1,0 +1,61 @@
+"""One look at the fleet without a screen: listen until every known edge was heard, then say."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+
+from console.clock import Clock
+from console.errors import NoLinkError
+from console.feed import Feed, apply
+from console.model import Ages, Fleet, FleetView, LinkState, expect, observe
+
+WAIT_S = 3.0
+LINK_WAIT_S = 10.0
+# Who stayed silent while the console listened for that long is dark: frames come once a second.
+ONCE_AGES = Ages(stale_ms=2_000, gone_ms=2_800)
+
+
+async def look(
+    feed: Feed, known: Mapping[str, Sequence[str]], clock: Clock, wait_s: float = WAIT_S
+) -> FleetView:
+    """The fleet after every known edge was heard twice (rates need two frames), or after `wait_s`
+    with a link.
+
+    Args:
+        known: region -> its edges, as far as known.
+
+    Raises:
+        NoLinkError: no region's NATS could be reached.
+    """
+    fleet = Fleet()
+    for region, edges in known.items():
+        fleet = expect(fleet, region, edges)
+    loop = asyncio.get_running_loop()
+    started = False
+    try:
+        async with asyncio.timeout(LINK_WAIT_S) as deadline, aclosing(feed.events()) as events:
+            async for event in events:
+                fleet = apply(fleet, event, clock.steady_ms())
+                if fleet.link.state is LinkState.CONNECTED and not started:
+                    started = True
+                    deadline.reschedule(loop.time() + wait_s)
+                if is_complete(fleet, known):
+                    break
+    except TimeoutError:
+        if not started:
+            raise NoLinkError(
+                f"no NATS answers: {fleet.link.reason or 'no reason given'}"
+            ) from None
+    return observe(fleet, clock.steady_ms(), ONCE_AGES)
+
+
+def is_complete(fleet: Fleet, known: Mapping[str, Sequence[str]]) -> bool:
+    """Whether there is nothing to wait for: every known edge has rates.
+
+    Where a region's edges are not known by name, there may always be one more.
+    """
+    return (
+        bool(known)
+        and all(known.values())
+        and all(track.rates is not None for track in fleet.edges.values())
+    )

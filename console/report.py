@@ -1,0 +1,202 @@
+"""The fleet for people without a screen and for programs: text and JSON, from the same view."""
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+from rich.cells import cell_len
+
+from console import figures
+from console.literal import clean
+from console.model import EdgeView, FleetView, LagCell, RegionView
+from console.signs import LAG_SIGNS, edge_sign, region_sign
+
+
+class EdgeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One edge; a figure is null where nothing young enough is known."""
+
+    name: str
+    state: str  # starting | ready | draining | cut_off | full | dark | unknown
+    connections: int | None
+    events_in_per_s: float | None
+    events_out_per_s: float | None
+    publishes_per_s: float | None
+    loop_lag_ms: float | None
+    rss_bytes: int | None
+    age_ms: int | None  # of its newest frame; null: never heard
+    restarts: int  # seen since the console listens
+    url: str
+    version: str
+
+
+class RegionReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One region; sums over the edges that were heard of late."""
+
+    name: str
+    state: str  # ok | degraded | cut_off | dark | unknown
+    reason: str
+    connections: int | None
+    events_out_per_s: float | None
+    edges: list[EdgeReport]
+
+
+class LinkReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The console's own connection."""
+
+    state: str  # connecting | connected | lost
+    via: str  # region
+    reason: str
+
+
+class FleetReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What `jetrelay console --once --format json` prints."""
+
+    at_ms: int  # Unix ms
+    link: LinkReport
+    regions: list[RegionReport]
+    lag_ms: dict[str, dict[str, float | None]]  # origin -> region that reads -> ms
+    frames_refused: int
+    frames_over_limit: int
+
+
+def report(view: FleetView, wall_ms: int) -> FleetReport:
+    """The report of `view` at `wall_ms`, Unix ms."""
+    names = [region.name for region in view.regions]
+    return FleetReport(
+        at_ms=wall_ms,
+        link=LinkReport(
+            state=view.link.state.value, via=view.link.via, reason=clean(view.link.reason, 200)
+        ),
+        regions=[_region(region) for region in view.regions],
+        lag_ms={
+            origin: {reader: _lag(view.lag[origin, reader]) for reader in names if reader != origin}
+            for origin in names
+        },
+        frames_refused=view.refused,
+        frames_over_limit=view.over_limit,
+    )
+
+
+def to_json(view: FleetView, wall_ms: int) -> str:
+    """The report as one line of JSON, in ASCII: names keep what they hold, terminals obey none."""
+    return json.dumps(msgspec.to_builtins(report(view, wall_ms)))
+
+
+def to_text(view: FleetView, wall_ms: int) -> str:
+    """Regions, edges and the lag matrix as aligned text, without control codes."""
+    names = [region.name for region in view.regions]
+    link = clean(f"link {view.link.state.value} via {view.link.via}", 60)
+    blocks = [
+        f"{figures.clock(wall_ms)}  {figures.count(view.connections)} connections  {link}",
+        _table(
+            ["region", "state", "edges", "conns", "in/s", "out/s", "pub/s", "lag ms", "why"],
+            [_region_row(region) for region in view.regions],
+            left={0, 1, 8},
+        ),
+        _table(
+            ["edge", "region", "state", "conns", "in/s", "out/s", "pub/s", "lag ms", "age"],
+            [_edge_row(edge) for edge in view.edges],
+            left={0, 1, 2},
+        ),
+        _table(
+            ["lag ms", *(f"from {name}" for name in names)],
+            [
+                [reader, *(_matrix(view.lag[origin, reader]) for origin in names)]
+                for reader in names
+            ],
+            left={0},
+        ),
+    ]
+    return "\n\n".join(blocks)
+
+
+def _region(region: RegionView) -> RegionReport:
+    return RegionReport(
+        name=region.name,
+        state=region.state,
+        reason=region.reason,
+        connections=region.connections,
+        events_out_per_s=_round(region.rates.events_out if region.rates else None),
+        edges=[_edge(edge) for edge in region.edges],
+    )
+
+
+def _edge(edge: EdgeView) -> EdgeReport:
+    rates = edge.rates
+    return EdgeReport(
+        name=edge.name,
+        state=edge.state,
+        connections=edge.connections,
+        events_in_per_s=_round(rates.events_in if rates else None),
+        events_out_per_s=_round(rates.events_out if rates else None),
+        publishes_per_s=_round(rates.publishes if rates else None),
+        loop_lag_ms=_round(edge.loop_lag_ms),
+        rss_bytes=edge.rss_bytes,
+        age_ms=edge.age_ms,
+        restarts=edge.restarts,
+        url=edge.url,
+        version=edge.version,
+    )
+
+
+def _lag(lag: LagCell) -> float | None:
+    return _round(lag.lag_ms)
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _region_row(region: RegionView) -> list[str]:
+    sign = region_sign(region.state)
+    rates = region.rates
+    return [
+        region.name,
+        f"{sign.glyph} {sign.word}",
+        f"{region.ready}/{len(region.edges)}",
+        figures.count(region.connections),
+        figures.rate(rates.events_in if rates else None),
+        figures.rate(rates.events_out if rates else None),
+        figures.rate(rates.publishes if rates else None),
+        _lag_text(region.lag),
+        region.reason,
+    ]
+
+
+def _edge_row(edge: EdgeView) -> list[str]:
+    sign = edge_sign(edge.state)
+    rates = edge.rates
+    return [
+        edge.name,
+        edge.region,
+        f"{sign.glyph} {sign.word}",
+        figures.count(edge.connections),
+        figures.rate(rates.events_in if rates else None),
+        figures.rate(rates.events_out if rates else None),
+        figures.rate(rates.publishes if rates else None),
+        _lag_text(edge.lag),
+        figures.age(edge.age_ms),
+    ]
+
+
+def _matrix(lag: LagCell) -> str:
+    return "·" if lag.origin == lag.region else _lag_text(lag)
+
+
+def _lag_text(lag: LagCell | None) -> str:
+    if lag is None:
+        return figures.NONE
+    return f"{LAG_SIGNS[lag.level].glyph} {figures.duration(lag.lag_ms)}".strip()
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: set[int]) -> str:
+    drawn = [[clean(text, 40) for text in row] for row in (head, *rows)]
+    widths = [max(cell_len(row[at]) for row in drawn) for at in range(len(head))]
+
+    def pad(text: str, at: int) -> str:
+        spare = " " * (widths[at] - cell_len(text))
+        return text + spare if at in left else spare + text
+
+    return "\n".join(
+        "  ".join(pad(text, at) for at, text in enumerate(row)).rstrip() for row in drawn
+    )

@@ -1,0 +1,65 @@
+"""A console played by hand: frozen clock, silent feed."""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+
+from textual.app import App
+from textual.pilot import Pilot
+
+from console.app import ConsoleApp
+from console.clock import Clock
+from console.feed import FeedEvent, FrameHeard, LinkChanged
+from console.model import LinkState
+from relay.core.telemetry import EdgeFrame
+from tests.console.scenario import START_MS, Arrival
+
+
+class SilentFeed:
+    """A feed that says nothing: tests fold their events themselves, at times of their own."""
+
+    async def events(self) -> AsyncGenerator[FeedEvent, None]:
+        nothing: tuple[FeedEvent, ...] = ()
+        for event in nothing:
+            yield event
+
+
+class FrozenClock:
+    """Stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+
+    def clock(self) -> Clock:
+        return Clock(lambda: self.now_ms, lambda: START_MS + self.now_ms)
+
+
+class Stage:
+    """A console and the frames that a test plays to it."""
+
+    def __init__(self, known: Mapping[str, Sequence[str]]) -> None:
+        self.time = FrozenClock()
+        self.app = ConsoleApp(SilentFeed(), known, world="local world", clock=self.time.clock())
+
+    def connect(self) -> None:
+        self.app.hear(LinkChanged(LinkState.CONNECTED, "us"))
+
+    def hear(self, frame: EdgeFrame, at_ms: int) -> None:
+        self.time.now_ms = at_ms
+        self.app.hear(FrameHeard(frame))
+
+    def play(self, arrivals: Iterable[Arrival]) -> None:
+        for arrival in arrivals:
+            self.hear(arrival.frame, arrival.at_ms)
+
+
+async def settle(stage: Stage, pilot: Pilot[None], now_ms: int) -> None:
+    """Draw the screen as it looks at `now_ms`, twice: cards learn their width from the first."""
+    stage.time.now_ms = now_ms
+    for _ in range(2):
+        stage.app.repaint()
+        await pilot.pause()
+
+
+def screen_text(app: App[None]) -> str:
+    """The lines on the screen, without colours."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join(strip.text.rstrip() for strip in strips) + "\n"

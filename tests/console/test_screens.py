@@ -1,0 +1,156 @@
+"""The screens as an operator sees them, at three sizes; frames and clock stand still."""
+
+from collections.abc import Callable
+
+import pytest
+
+from console.app import ConsoleApp
+from console.feed import LinkChanged
+from console.model import LinkState
+from tests.console.scenario import EDGES, frame, quiet, troubled
+from tests.console.stage import Stage, screen_text, settle
+
+Golden = Callable[[ConsoleApp, str], None]
+SIZES = {"80x24": (80, 24), "120x36": (120, 36), "200x50": (200, 50)}
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_quiet_fleet(size: str, golden: Golden) -> None:
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=SIZES[size]) as pilot:
+        stage.connect()
+        stage.play(quiet(80))
+        await settle(stage, pilot, 79_600)
+        golden(stage.app, f"quiet-{size}")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_region_cut_off_an_edge_silent_another_draining(size: str, golden: Golden) -> None:
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=SIZES[size]) as pilot:
+        stage.connect()
+        stage.play(troubled(80))
+        await settle(stage, pilot, 79_600)
+        golden(stage.app, f"troubled-{size}")
+
+
+async def test_before_anything_is_heard(golden: Golden) -> None:
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=(120, 36)) as pilot:
+        await settle(stage, pilot, 2_000)
+        golden(stage.app, "connecting")
+
+
+async def test_the_consoles_own_link_is_lost(golden: Golden) -> None:
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=(120, 36)) as pilot:
+        stage.connect()
+        stage.play(quiet(80))
+        stage.time.now_ms = 80_000
+        stage.app.hear(LinkChanged(LinkState.LOST, "us", "connection refused"))
+        await settle(stage, pilot, 84_000)
+        dimmed = screen_text(stage.app)
+        assert "● ready" in dimmed
+        assert "✗ link lost 4s" in dimmed
+        await settle(stage, pilot, 95_000)
+        golden(stage.app, "link-lost")
+
+
+async def test_help(golden: Golden) -> None:
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=(120, 50)) as pilot:
+        await settle(stage, pilot, 1_000)
+        await pilot.press("question_mark")
+        await pilot.pause()
+        golden(stage.app, "help")
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "Edges (6)" in screen_text(stage.app)
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+c"])
+async def test_quit(key: str) -> None:
+    stage = Stage(EDGES)
+    async with stage.app.run_test() as pilot:
+        await pilot.press(key)
+        await pilot.pause()
+        assert stage.app.return_code == 0
+
+
+async def test_help_does_not_stop_the_picture() -> None:
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=(120, 36)) as pilot:
+        stage.connect()
+        await pilot.press("question_mark")
+        stage.play(quiet(3))
+        await settle(stage, pilot, 2_600)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "17,515" in screen_text(stage.app)
+
+
+async def test_resizing_lays_out_anew() -> None:
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=(160, 40)) as pilot:
+        stage.connect()
+        stage.play(quiet(3))
+        await settle(stage, pilot, 2_600)
+        assert "╭─ ● us" in screen_text(stage.app)
+        await pilot.resize_terminal(80, 24)
+        await settle(stage, pilot, 2_600)
+        narrow = screen_text(stage.app)
+        assert "╭─ ● us" not in narrow
+        assert "╭─ Regions" in narrow
+        assert "╭─ Mirror lag" in narrow
+
+
+async def test_many_edges_scroll_under_a_header_that_stays() -> None:
+    names = tuple(f"us-{number}" for number in range(1, 301))
+    stage = Stage({"us": names})
+    async with stage.app.run_test(size=(120, 36)) as pilot:
+        stage.connect()
+        await settle(stage, pilot, 1_000)
+        assert "us-300" not in screen_text(stage.app)
+        await pilot.press("end")
+        await pilot.wait_for_animation()
+        await pilot.pause()
+        text = screen_text(stage.app)
+        assert "us-300" in text
+        assert "edge       region  state" in text
+
+
+async def test_twelve_regions_fit_as_lines() -> None:
+    stage = Stage({f"r{number}": (f"r{number}-1",) for number in range(12)})
+    async with stage.app.run_test(size=(200, 50)) as pilot:
+        stage.connect()
+        await settle(stage, pilot, 1_000)
+        text = screen_text(stage.app)
+        assert "╭─ Regions" in text
+        assert "r11" in text
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR", "TEXTUAL_COLOR_SYSTEM"])
+async def test_states_are_told_without_colour(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "standard")
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=(120, 36)) as pilot:
+        stage.connect()
+        stage.play(troubled(80))
+        await settle(stage, pilot, 79_600)
+        text = screen_text(stage.app)
+        for sign in ("○ dark", "◑ draining", "● ready", "✗ 18", "▲ 2,4", "◐ us"):
+            assert sign in text
+
+
+async def test_a_restarted_edge_shows_its_new_figures_at_once() -> None:
+    stage = Stage({"us": ("us-1",)})
+    async with stage.app.run_test(size=(120, 36)) as pilot:
+        stage.connect()
+        stage.play(quiet(5))
+        late = frame("us", "us-1", 0, epoch=1_795_000_009_000, connections=3, state="starting")
+        stage.hear(late, 5_000)
+        await settle(stage, pilot, 5_100)
+        text = screen_text(stage.app)
+        assert "◔ starting" in text
