@@ -69,9 +69,9 @@ async def check_world(world: World) -> list[Check]:
                 async with asyncio.timeout(10):
                     checks.append(await _clock(region, admin))
                     checks += [
-                        await _mirror(admin, reached[origin])
+                        await _mirror(admin, origin, reached.get(origin))
                         for origin in regions
-                        if origin != region and origin in reached
+                        if origin != region
                     ]
             except (RelayError, TimeoutError) as error:
                 checks.append(Check(f"jetstream {region}", "fail", str(error) or "no answer"))
@@ -142,23 +142,29 @@ def check_disk(free_bytes: int, where: Path) -> Check:
 
 
 def check_mirror(
-    region: str, origin: str, mirror: Mapping[str, Any] | None, origin_seq: int
+    region: str, origin: str, mirror: Mapping[str, Any] | None, origin_seq: int | None
 ) -> Check:
-    """A mirror in `region`; `mirror` is its STREAM.INFO, read before the origin's last sequence."""
+    """A mirror in `region`.
+
+    Args:
+        mirror: its STREAM.INFO, read before `origin_seq`; None: there is no such stream.
+        origin_seq: the last sequence at the origin; None: it does not answer.
+    """
     name = f"mirror {origin} in {region}"
     if mirror is None:
         return Check(name, "fail", "is missing", "`jetrelay streams apply`")
     here = int(mirror["state"]["last_seq"])
-    active_ns = mirror.get("mirror", {}).get("active", -1)
-    if here > origin_seq:
+    if origin_seq is not None and here > origin_seq:
         advice = f"{origin} lost its last events; its edges repair them when they reconnect"
         return Check(name, "fail", f"at {here}, ahead of its origin at {origin_seq}", advice)
+    place = f"at {here}" if origin_seq is None else f"at {here} of {origin_seq}"
+    active_ns = mirror.get("mirror", {}).get("active", -1)
     if active_ns < 0 or active_ns > ACTIVE_S * 1e9:
-        heard = "never heard of it" if active_ns < 0 else f"silent for {active_ns / 1e9:.1f} s"
+        heard = "heard nothing yet" if active_ns < 0 else f"silent for {active_ns / 1e9:.1f} s"
         advice = f"is the link between {region} and {origin} cut? it catches up when it heals"
-        return Check(name, "fail", f"{heard}, at {here} of {origin_seq}", advice)
-    text = f"at {here} of {origin_seq}, heard {active_ns / 1e6:.0f} ms ago"
-    if origin_seq - here > DISTANCE:
+        return Check(name, "fail", f"{heard}, {place}", advice)
+    text = f"{place}, heard {active_ns / 1e6:.0f} ms ago"
+    if origin_seq is not None and origin_seq - here > DISTANCE:
         return Check(name, "warn", text, "it lags: under load or after a cut; look again")
     return Check(name, "ok", text)
 
@@ -191,12 +197,14 @@ async def _streams(world: World) -> Check:
     return Check("streams", "fail", "; ".join(lines), "`jetrelay streams apply`")
 
 
-async def _mirror(admin: JetStream, origin: JetStream) -> Check:
-    stream = names.events_stream(origin.region)
+async def _mirror(admin: JetStream, origin: str, home: JetStream | None) -> Check:
+    stream = names.events_stream(origin)
     mirror = await admin.info(stream)
-    home = await origin.info(stream)
-    last = 0 if home is None else int(home["state"]["last_seq"])
-    return check_mirror(admin.region, origin.region, mirror, last)
+    if home is None:
+        return check_mirror(admin.region, origin, mirror, None)
+    at_home = await home.info(stream)
+    last = 0 if at_home is None else int(at_home["state"]["last_seq"])
+    return check_mirror(admin.region, origin, mirror, last)
 
 
 async def _clock(region: str, admin: JetStream) -> Check:

@@ -43,7 +43,7 @@ class StreamKeeper:
             await asyncio.sleep(0.25)
 
     async def mirrors_heard(self, timeout_s: float) -> list[str]:
-        """Wait until every mirror has heard of its origin; those that have not when time is over."""
+        """Wait until every mirror has heard of its origin; those that have not in time."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         while True:
             silent = await silent_mirrors(self._topology, self._nats)
