@@ -1,0 +1,284 @@
+"""The feed: each event of each local room once, in order, and a position that never lies."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.core.event import Event
+from relay.core.feed import Action, Dispatch, Feed, Moved, NewEpoch, Scan
+from tests.unit.streams_model import StreamModel, key
+
+A, B = key("a"), key("b")
+
+
+def live_feed(stream: StreamModel, *, buffer_events: int = 100) -> Feed:
+    """A feed at the head of `stream`, its first scan done."""
+    feed = Feed(stream.origin, stream.epoch, stream.head, buffer_events)
+    assert feed.connected() == (Scan(stream.head + 1),)
+    feed.scanned([], stream.head + 1, more=False)
+    assert not feed.repairing
+    return feed
+
+
+def joined(feed: Feed, stream: StreamModel, *rooms: tuple[str, str]) -> None:
+    for room in rooms:
+        after = feed.joining(room)
+        events, _ = stream.page(after + 1, 1000, room)
+        assert feed.joined(room, events[-1].seq if events else after) is None
+
+
+def seqs(actions: Iterable[Action]) -> list[int]:
+    return [action.event.seq for action in actions if isinstance(action, Dispatch)]
+
+
+def test_live_events_are_dispatched_in_order_and_move_the_position() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A)
+    for _ in range(3):
+        event = stream.store(A)
+        assert feed.live(event) == (Dispatch(event, event.seq),)
+    assert feed.position == 3
+
+
+def test_a_marker_moves_the_position_of_a_quiet_room() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A)
+    stream.store(B)
+    assert feed.live(stream.mark()) == (Moved(2),)
+
+
+def test_a_repeated_event_is_dropped() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A)
+    event = stream.store(A)
+    feed.live(event)
+    assert feed.live(event) == ()
+
+
+def test_a_hole_in_a_room_holds_what_follows_until_one_scan_has_filled_it() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A, B)
+    feed.live(stream.store(A))
+    lost = stream.store(A, republished=False)
+    after_hole = stream.store(A)
+    other = stream.store(B)
+    assert feed.live(after_hole) == (Scan(lost.seq),)
+    assert feed.live(other) == ()
+    assert feed.position == 1
+    page, more = stream.page(lost.seq, 256)
+    actions = feed.scanned(page, page[-1].seq + 1, more=more)
+    assert seqs(actions) == [2, 3, 4]
+    assert (feed.position, feed.holes, feed.repairing) == (4, 1, False)
+
+
+def test_silence_of_the_markers_makes_the_next_event_prove_itself() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A, B)
+    mark = stream.mark()
+    feed.live(mark)
+    lost = stream.store(A, republished=False)  # a leader died before it republished this one
+    late = stream.store(B, after_ms=3_000)
+    assert feed.live(late) == (Scan(mark.seq + 1),)
+    page, _ = stream.page(mark.seq + 1, 256)
+    assert seqs(feed.scanned(page, late.seq + 1, more=False)) == [lost.seq, late.seq]
+
+
+def test_after_a_reconnect_the_stream_is_read_before_anything_live() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A)
+    feed.disconnected()
+    missed = stream.store(A)
+    assert feed.connected() == (Scan(1),)
+    fresh = stream.store(A)
+    assert feed.live(fresh) == ()
+    actions = feed.scanned([missed], missed.seq + 1, more=False)
+    assert seqs(actions) == [missed.seq, fresh.seq]
+
+
+def test_a_full_hold_is_dropped_and_read_from_the_stream_instead() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream, buffer_events=2)
+    joined(feed, stream, A)
+    feed.connected()
+    for _ in range(5):
+        feed.live(stream.store(A))
+    dispatched: list[int] = []
+    first, scans = 1, 0
+    while feed.repairing:
+        page, more = stream.page(first, 2)
+        actions = feed.scanned(page, page[-1].seq + 1 if page else first, more=more)
+        dispatched += seqs(actions)
+        first = next((a.first for a in actions if isinstance(a, Scan)), first)
+        scans += 1
+    assert dispatched == [1, 2, 3, 4, 5]
+    assert feed.overflows >= 1
+
+
+def test_a_new_epoch_is_told_before_its_first_event() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A)
+    feed.live(stream.store(A))
+    stream.epoch = 2
+    event = stream.store(A)
+    actions = feed.live(event)
+    assert actions == (NewEpoch(1, 2, 1), Scan(2))
+    assert seqs(feed.scanned([event], 3, more=False)) == [2]
+    assert feed.epoch == 2
+
+
+def test_a_room_that_changes_while_it_is_joined_is_scanned_again() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    after = feed.joining(A)
+    stream.store(A, republished=False)  # stored after the room was read, before its live path
+    event = stream.store(A)
+    feed.live(event)
+    assert feed.joined(A, after) == after
+    assert feed.joined(A, event.seq) is None
+
+
+def test_pages_of_a_scan_that_a_lost_connection_overtook_are_ignored() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A)
+    feed.disconnected()
+    assert feed.scanned([stream.store(A)], 2, more=False) == ()
+    assert feed.position == 0
+
+
+STEP = st.sampled_from(
+    ["store a", "store b", "store c", "lose a", "lose b", "mark", "deliver", "deliver", "deliver"]
+    + ["drop", "back", "page", "page", "join a", "join b", "leave a", "leave b"]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(steps=st.lists(STEP, max_size=120), page=st.integers(1, 4), buffer=st.integers(1, 6))
+def test_any_interleaving_gives_each_event_once_and_in_order(
+    steps: list[str], page: int, buffer: int
+) -> None:
+    """Whatever is lost, cut, held or joined: nothing is missing, repeated or out of order."""
+    world = _World(page, buffer)
+    for step in steps:
+        world.do(step)
+    world.settle()
+    for room, base in world.bases.items():
+        expected = [e.seq for e in world.stream.events if e.key == room and e.seq > base]
+        assert world.got[room] == expected
+    if not world.lossy:
+        assert world.order == sorted(world.order)
+
+
+class _World:
+    """One feed over one stream, driven step by step."""
+
+    def __init__(self, page: int, buffer: int) -> None:
+        self.stream = StreamModel("us")
+        self.feed = live_feed(self.stream, buffer_events=buffer)
+        self.page_size = page
+        self.connected = True
+        self.lossy = False
+        self.scan: int | None = None
+        self.bases: dict[tuple[str, str], int] = {}
+        self.got: dict[tuple[str, str], list[int]] = {}
+        self.order: list[int] = []
+
+    def do(self, step: str) -> None:
+        act, _, room = step.partition(" ")
+        getattr(self, f"_{act}")(*([key(room)] if room else []))
+
+    def _store(self, room: tuple[str, str], *, republished: bool = True) -> None:
+        event = self.stream.store(room, republished=republished and self.connected)
+        del event
+
+    def _lose(self, room: tuple[str, str]) -> None:
+        self.lossy = True
+        self._store(room, republished=False)
+
+    def _mark(self) -> None:
+        self.stream.mark(republished=self.connected)
+
+    def _deliver(self) -> None:
+        if self.stream.wire:
+            self._act(self.feed.live(self.stream.wire.popleft()))
+
+    def _drop(self) -> None:
+        if self.connected:
+            self.connected = False
+            self.stream.wire = deque()
+            self.scan = None
+            self.feed.disconnected()
+
+    def _back(self) -> None:
+        if not self.connected:
+            self.connected = True
+            self._act(self.feed.connected())
+
+    def _page(self) -> None:
+        if self.scan is not None and self.connected:
+            first, self.scan = self.scan, None
+            events, more = self.stream.page(first, self.page_size)
+            next_seq = events[-1].seq + 1 if events else first
+            self._act(self.feed.scanned(events, next_seq, more=more))
+
+    def _join(self, room: tuple[str, str]) -> None:
+        if room in self.bases or not self.connected:
+            return
+        after: int | None = self.feed.joining(room)
+        while after is not None:
+            events, _ = self.stream.page(after + 1, 10_000, room)
+            base = events[-1].seq if events else after
+            after = self.feed.joined(room, base)
+        self.bases[room] = base
+        self.got[room] = []
+
+    def _leave(self, room: tuple[str, str]) -> None:
+        if room in self.bases:
+            self.feed.leave(room)
+            del self.bases[room], self.got[room]
+
+    def _act(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            match action:
+                case Scan(first):
+                    self.scan = first
+                case Dispatch(event, position):
+                    self._dispatched(event, position)
+                case _:
+                    pass
+        if not self.lossy:
+            self._check_position()
+
+    def _dispatched(self, event: Event, position: int) -> None:
+        assert position >= event.seq
+        if event.key in self.bases:
+            self.got[event.key].append(event.seq)
+            self.order.append(event.seq)
+
+    def _check_position(self) -> None:
+        """The position never passes an event of a joined room that was not delivered."""
+        for room, base in self.bases.items():
+            due = [
+                e.seq
+                for e in self.stream.events
+                if e.key == room and base < e.seq <= self.feed.position
+            ]
+            assert self.got[room] == due
+
+    def settle(self) -> None:
+        """Everything heals, and every room hears one more event, so that holes show."""
+        self._back()
+        for room in self.bases:
+            self.stream.store(room)
+        while self.stream.wire or self.scan is not None:
+            self._deliver()
+            self._page()
