@@ -68,7 +68,7 @@ def command(
     if once:
         click.echo(asyncio.run(_look(target, format_)))
         return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise ConsoleError("this is not a terminal: use --once, with --format text or json")
     asyncio.run(_watch(target))
 

@@ -25,7 +25,7 @@ from relay.config import NatsConfig
 from relay.tasks import Tasks
 
 REPAINT_S = 0.5
-CARDS_FROM = (100, 28)  # columns and lines from which regions are cards
+CARDS_FROM = (100, 22)  # columns and lines from which regions are cards
 FRAME_WIDTH = 5  # borders, padding and a scroll bar
 FRAME_LINES = 3  # borders and header
 TABLE_WIDTH = 70  # cells that the edge table keeps where the matrix stands beside it

@@ -15,6 +15,7 @@ class Tone(Enum):
     GOOD = "good"
     WARN = "warn"
     BAD = "bad"
+    TREND = "trend"
 
 
 @dataclass(frozen=True, slots=True)

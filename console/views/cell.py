@@ -17,6 +17,7 @@ STYLES = {
     Tone.GOOD: "$text-success",
     Tone.WARN: "bold $text-warning",
     Tone.BAD: "bold $text-error",
+    Tone.TREND: "$primary",
 }
 
 

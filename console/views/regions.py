@@ -109,7 +109,7 @@ class RegionCard(Static):
                 (cell("out ", Tone.MUTED), events_out),
                 (cell("pub ", Tone.MUTED), publishes),
             ),
-            line(cell(history(region, now_ms, width), Tone.GOOD, width)),
+            line(cell(history(region, now_ms, width), Tone.TREND, width)),
             line(*self._last_line(region, tone, width)),
         ]
 
@@ -166,7 +166,7 @@ def _region_row(region: RegionView, now_ms: int) -> Sequence[Cell]:
         cell(figures.count(region.connections), tone),
         *rate_cells(region.rates, tone),
         lag_cell(region.lag, region.freshness),
-        cell(history(region, now_ms, SPARK_LINE), Tone.GOOD),
+        cell(history(region, now_ms, SPARK_LINE), Tone.TREND),
         cell(why, Tone.WARN),
     )
 

@@ -36,7 +36,7 @@ def wave(second: int, period: int) -> float:
 def frame(region: str, edge: str, second: int, **changes: object) -> EdgeFrame:
     """The frame of `edge` at `second` of a quiet day."""
     place = REGIONS.index(region) if region in REGIONS else 3
-    number = int(edge[-1]) if edge[-1].isdigit() else 0
+    number = int(edge[-1]) if edge[-1:].isdecimal() else 0
     per_second = [
         int(9_000 / (place + 1) * (0.3 + 0.7 * wave(at + 4 * number, 24 + 7 * place)))
         for at in range(second + 1)

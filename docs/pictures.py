@@ -1,0 +1,92 @@
+"""Renders the console from frames into docs/console.svg, the README's picture.
+
+.venv/bin/python docs/pictures.py                    from the frames of the console's tests
+.venv/bin/python docs/pictures.py --state .jetrelay  from a running world, after a minute
+"""
+
+import argparse
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from console.app import ConsoleApp  # noqa: E402  the tree is importable from here on
+from console.live import Door, LiveFeed  # noqa: E402
+from regions.state import find_world  # noqa: E402
+from tests.console.scenario import EDGES, troubled  # noqa: E402
+from tests.console.stage import Stage, settle  # noqa: E402
+
+PICTURE = ROOT / "docs" / "console.svg"
+SIZE = (120, 22)
+CELL = 12.2  # width of a character in the SVG
+WARM_UP_S = 60  # of a running world: a full sparkline
+
+_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+_TEXT = re.compile(
+    r'<text (class="[^"]*") x="([\d.]+)" (y="[\d.]+") textLength="[\d.]+"([^>]*)>(.*?)<'
+)
+
+
+def tidy(svg: str) -> str:
+    """`svg` without fonts from other servers, each text set where it begins.
+
+    Renderers differ on leading spaces; a position they all obey.
+    """
+    svg = _FONT.sub("", svg)
+    svg = re.sub(r"terminal-\d+-", "terminal-", svg)
+    svg = svg.replace("Fira Code", "ui-monospace, Menlo, DejaVu Sans Mono")
+    svg = _TEXT.sub(_place, svg)
+    return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
+
+
+def _place(match: re.Match[str]) -> str:
+    style, x, y, rest, text = match.groups()
+    plain = text.replace("&#160;", " ")
+    begins = len(plain) - len(plain.lstrip())
+    words = plain.strip()
+    length = len(re.sub(r"&[^;]+;", "?", words)) * CELL
+    at = float(x) + begins * CELL
+    spaced = words.replace(" ", "&#160;")
+    return f'<text {style} x="{at:.1f}" {y} textLength="{length:.1f}"{rest}>{spaced}<'
+
+
+async def draw_scenario() -> str:
+    """The made-up fleet of the tests, in trouble."""
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=SIZE) as pilot:
+        stage.connect()
+        stage.play(troubled(80))
+        await settle(stage, pilot, 79_600)
+        return stage.app.export_screenshot(title="jetrelay console")
+
+
+async def draw_world(state: Path) -> str:
+    """A running world."""
+    world = find_world(state)
+    doors = [
+        Door(region.name, world.nats_config(region.name, "console")) for region in world.regions
+    ]
+    known = {region.name: [edge.name for edge in region.edges] for region in world.regions}
+    app = ConsoleApp(LiveFeed(doors), known, world="local")
+    async with app.run_test(size=SIZE) as pilot:
+        await asyncio.sleep(WARM_UP_S)
+        app.repaint()
+        await pilot.pause()
+        return app.export_screenshot(title="jetrelay console")
+
+
+def main() -> None:
+    """Write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--state", type=Path, help="state directory of a running world")
+    state: Path | None = parser.parse_args().state
+    svg = asyncio.run(draw_scenario() if state is None else draw_world(state))
+    PICTURE.write_text(tidy(svg), encoding="utf-8")
+    sys.stderr.write(f"{PICTURE.relative_to(ROOT)}\n")
+
+
+if __name__ == "__main__":
+    main()
