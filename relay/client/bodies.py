@@ -100,6 +100,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
     message: str = ""
     nonce: int | str | None = None
     retry_after: float | None = None
+    room: str | None = None  # with not_permitted and no nonce: a refreshed token grants it no more
 
 
 def read(d: object, body: type[T]) -> T:

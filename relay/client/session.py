@@ -433,6 +433,8 @@ class Session:
             return self._calls.refused(body, now)
         if body.code == ErrorCode.TOKEN_EXPIRING and self._settings.fresh_tokens:
             return [FetchToken()]
+        if body.code == ErrorCode.NOT_PERMITTED and body.room in self.rooms:
+            return [*self._drop([RefusedRoom(body.room, body.code)])]
         return []
 
     def _greeted(self, hello: Hello, now: float) -> list[Effect]:

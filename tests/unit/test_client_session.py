@@ -537,6 +537,13 @@ def test_an_expiring_token_is_refreshed() -> None:
     assert book.sent(Op.RESUME)["token"] == "fresh"
 
 
+def test_a_room_that_a_refreshed_token_grants_no_more_is_told_and_dropped() -> None:
+    book = Playbook(fresh_tokens=True).connected("chat:a", "chat:b")
+    book.hears(Op.ERROR, {"code": "not_permitted", "message": "", "room": "chat:b"})
+    assert book.events == [RoomRefused("chat:b", "not_permitted")]
+    assert book.session.rooms == ("chat:a",)
+
+
 # --- the end -------------------------------------------------------------------------------------
 
 
