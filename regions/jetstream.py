@@ -9,7 +9,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from regions.errors import AdminError
-from regions.permissions import inbox
+from regions.permissions import USERS, User, inbox
 from relay.config import NatsConfig
 from relay.errors import UnavailableError
 
@@ -21,9 +21,10 @@ _NOT_FOUND = (10059, 10014)  # stream, consumer
 class JetStream:
     """A connection as user `control`, for declaring streams and looking at them."""
 
-    def __init__(self, region: str, client: Client) -> None:
+    def __init__(self, region: str, client: Client, denials: list[str]) -> None:
         self.region = region
         self._client = client
+        self._denials = denials  # what the server said: a denied request itself just times out
 
     @classmethod
     async def connect(cls, region: str, config: NatsConfig) -> "JetStream":
@@ -33,6 +34,13 @@ class JetStream:
             UnavailableError: no server of the region answered, or it refused the login.
         """
         client = Client()
+        denials: list[str] = []
+
+        async def hear(error: Exception) -> None:
+            if "permissions violation" in str(error).lower():
+                denials.append(_reason(error))
+
+        known: User = next((user for user in USERS if user == config.user), "control")
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await client.connect(
@@ -41,18 +49,18 @@ class JetStream:
                     password=config.password,
                     user_credentials=config.creds,
                     name="jetrelay control",
-                    inbox_prefix=inbox("control"),
+                    inbox_prefix=inbox(known),
                     allow_reconnect=False,
                     connect_timeout=1,
                     max_reconnect_attempts=2,  # of each server, while connecting; 0 is no limit
                     reconnect_time_wait=0,
-                    error_cb=_ignore,
+                    error_cb=hear,
                 )
         except (NatsError, OSError, TimeoutError) as error:
             await client.close()
             where = ", ".join(config.servers)
             raise UnavailableError(f"{region}: NATS at {where}: {_reason(error)}") from error
-        return cls(region, client)
+        return cls(region, client, denials)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -106,12 +114,15 @@ class JetStream:
     async def _ask(
         self, api: str, body: dict[str, Any] | None, *, missing_ok: bool = False
     ) -> dict[str, Any] | None:
+        self._denials.clear()
         payload = b"" if body is None else msgspec.json.encode(body)
         try:
             reply = await self._client.request(f"$JS.API.{api}", payload, REQUEST_TIMEOUT_S)
         except NoRespondersError as error:
             raise UnavailableError(f"{self.region}: JetStream does not answer") from error
         except (NatsError, TimeoutError, OSError) as error:
+            if self._denials:
+                raise AdminError(f"{self.region}: {api}: {self._denials[0]}") from error
             raise UnavailableError(f"{self.region}: {api}: {_reason(error)}") from error
         answer: dict[str, Any] = msgspec.json.decode(reply.data)
         failure = answer.get("error")
@@ -127,7 +138,3 @@ class JetStream:
 
 def _reason(error: Exception) -> str:
     return str(error).removeprefix("nats: ") or type(error).__name__
-
-
-async def _ignore(_error: Exception) -> None:
-    """What goes wrong is raised by the call that it concerns."""

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from regions.events import Event
+from regions.ports import Claims
 from regions.state import StateDir
+from regions.supervisor import Supervisor
+from regions.topology_file import parse_topology
 from tests.world import World, WorldFailedError
 
 ONE = '[[regions]]\nname = "us"\n'
@@ -136,6 +140,32 @@ async def test_a_kept_port_that_was_taken_meanwhile_is_chosen_anew(
         await world.start()
         assert not world.regions["us"].nats[0].url.endswith(f":{port}")
     assert f"us-n1: port {port} is taken" in world.log()
+
+
+async def test_a_fresh_port_that_is_taken_before_it_is_used_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        unlucky = [taken.getsockname()[1]]
+        pick = Claims.pick
+
+        def pick_badly(self: Claims, host: str, *, local: bool = True) -> int:
+            return unlucky.pop() if unlucky else pick(self, host, local=local)
+
+        monkeypatch.setattr(Claims, "pick", pick_badly)
+        said: list[str] = []
+        events: list[Event] = []
+        supervisor = Supervisor(
+            parse_topology(ONE, "w.toml"), StateDir(tmp_path / "state"), events.append, said.append
+        )
+        try:
+            await supervisor.start()
+        finally:
+            await supervisor.stop()
+    assert "the ports of us-n1 were taken meanwhile" in said
+    assert [event.event for event in events] == ["ready", "stopping", "stopped"]
 
 
 def test_commands_say_what_to_do_where_no_world_is(tmp_path: Path) -> None:
