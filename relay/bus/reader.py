@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.bus.connection import STATUS, Headers
-from relay.bus.events import SEQUENCE
+from relay.bus.events import SEQUENCE, stamp_ms
 from relay.bus.inbox import NO_RESPONDERS, Inbox
 from relay.errors import BusError, UnavailableError
 
@@ -44,6 +44,7 @@ class StreamInfo:
     first: int  # last + 1 when it is empty
     last: int
     messages: int
+    last_ms: int  # Unix ms of its last message; 0 when it never had one
     created: str
     metadata: dict[str, str]
     config: dict[str, Any]
@@ -131,6 +132,7 @@ class Reader:
             first=first,
             last=state["last_seq"],
             messages=state["messages"],
+            last_ms=max(stamp_ms(state.get("last_ts", "")), 0),
             created=answer["created"],
             metadata=config.get("metadata") or {},
             config=config,

@@ -63,7 +63,7 @@ class Feed:
     position: int
     buffer_events: int
     marked_ms: int = 0  # stamp of the newest marker, or of what a scan has proved complete
-    marked_seq: int = 0
+    marked_seq: int = 0  # its sequence: no event up to here is missing
     holes: int = 0
     overflows: int = 0
     repairing: bool = False
@@ -73,6 +73,9 @@ class Feed:
     _overflowed: bool = False
     _tails: dict[RoomKey, int] = field(default_factory=dict)
     _joining: dict[RoomKey, list[tuple[int, int]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.marked_seq = self.position  # no room was joined before
 
     # --- rooms ---------------------------------------------------------------------------------
 
@@ -140,7 +143,7 @@ class Feed:
     def _turn_epoch(self, event: Event) -> Sequence[Action]:
         turned = NewEpoch(self.epoch, event.epoch, self.position)
         self.epoch = event.epoch
-        self.marked_ms, self.marked_seq = 0, 0
+        self.marked_ms, self.marked_seq = 0, self.position
         return (turned, *self._repair_before(event, self.position + 1))
 
     def _deliver(self, event: Event) -> Action:
@@ -178,9 +181,10 @@ class Feed:
         return self._repair(first)
 
     def _repair(self, first: int) -> Sequence[Action]:
+        # Never from beyond what is proved complete: the scan will prove all that it covers.
         self.repairing = True
-        self._next = first
-        return (Scan(first),)
+        self._next = min(first, self.marked_seq + 1)
+        return (Scan(self._next),)
 
     def disconnected(self) -> None:
         """The live connection is lost: what is published from now on does not arrive."""

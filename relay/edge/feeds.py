@@ -80,7 +80,7 @@ class Feeds:
         await self._settle()
         for origin, epoch in epochs.items():
             info = await self._reader.info(events_stream(origin))
-            feed = Feed(origin, epoch, info.last, self._buffer_events)
+            feed = Feed(origin, epoch, info.last, self._buffer_events, info.last_ms)
             self.feeds[origin] = feed
             self._hub.move(origin, epoch, info.last)
         for feed in self.feeds.values():

@@ -1,7 +1,7 @@
 """A model of one origin's stream and of its republished events, as one region sees them."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from relay.core.event import Event, RoomKey
 from relay.core.feed import MARK
@@ -58,6 +58,11 @@ class StreamModel:
         return self.store(MARK, republished=republished, after_ms=1_000)
 
     def page(self, first: int, size: int, room: RoomKey | None = None) -> tuple[list[Event], bool]:
-        """Up to `size` events from `first` on, and whether more match behind them."""
-        found = [e for e in self.events if e.seq >= first and room in (None, e.key)]
+        """Up to `size` events from `first` on, and whether more match behind them.
+
+        As in direct get, they do not tell the room's event before them.
+        """
+        found = [
+            replace(e, previous=0) for e in self.events if e.seq >= first and room in (None, e.key)
+        ]
         return found[:size], len(found) > size

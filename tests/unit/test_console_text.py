@@ -62,6 +62,7 @@ def test_very_long_text_is_cut_before_it_is_read() -> None:
         (figures.count(1_204_000), "1.2M"),
         (figures.rate(0.0), "0"),
         (figures.rate(0.42), "0.4"),
+        (figures.rate(5.0), "5"),
         (figures.rate(1240.2), "1,240"),
         (figures.rate(41_230.0), "41.2k"),
         (figures.rate(99_960.0), "100k"),
