@@ -14,11 +14,11 @@ def count(value: int | None) -> str:
 
 
 def rate(per_second: float | None) -> str:
-    """`0`, `0.4`, `87`, `1,240`, `41.2k`."""
+    """`0`, `0.4`, `5`, `87`, `1,240`, `41.2k`."""
     if per_second is None:
         return NONE
     if 0 < per_second < 9.95:
-        return f"{per_second:.1f}"
+        return f"{per_second:.1f}".removesuffix(".0")
     return f"{per_second:,.0f}" if per_second < 9_999.5 else _scaled(per_second)
 
 
