@@ -66,12 +66,18 @@ class Hub:
     # --- positions -----------------------------------------------------------------------------
 
     def move(self, origin: str, epoch: int, seq: int) -> None:
-        """The edge's position for an origin."""
+        """The edge's position for an origin: everything up to it has been delivered."""
+        self._set(origin, epoch, seq)
+        self._promote()
+
+    def _set(self, origin: str, epoch: int, seq: int) -> None:
         self.positions[origin] = Position(epoch, seq)
         self.seqs[origin] = seq
-        if self._ahead:
-            for seat in [s for s in self._ahead if s.ahead and s.ahead.caught_up(self.seqs)]:
-                self._share(seat)
+
+    def _promote(self) -> None:
+        """Sessions that the edge has caught up with share its frames from now on."""
+        for seat in [s for s in self._ahead if s.ahead and s.ahead.caught_up(self.seqs)]:
+            self._share(seat)
 
     def cursor(self) -> str:
         """The edge's cursor now."""
@@ -171,10 +177,15 @@ class Hub:
 
     def dispatch(self, event: Event, position: int) -> None:
         """Deliver an event to the room; the edge's position is then `position`."""
-        self.move(event.origin, max(event.epoch, self._epoch(event.origin)), position)
+        self._set(event.origin, max(event.epoch, self._epoch(event.origin)), position)
         room = self.rooms.get(event.key)
-        if room is None:
-            return
+        if room is not None:
+            self._fan_out(room, event)
+        # Last: a session that is caught up by this very event has it, and must not get it again.
+        if self._ahead:
+            self._promote()
+
+    def _fan_out(self, room: Room, event: Event) -> None:
         s = self.numbering.at(wall_ms())
         cursor: str | None = None
         for seats in room.shared.values():
