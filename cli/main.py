@@ -9,6 +9,7 @@ import sys
 
 import click
 
+from cli.text import clean
 from relay import __version__
 from relay.errors import RelayError
 
@@ -56,5 +57,5 @@ def main() -> None:
     try:
         app(prog_name="jetrelay")
     except RelayError as error:
-        click.echo(f"jetrelay: {error}", err=True)
+        click.echo(f"jetrelay: {clean(str(error))}", err=True)
         sys.exit(2)

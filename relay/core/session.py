@@ -507,7 +507,8 @@ class Session:
         for room in lost:
             del self.rooms[room]
         told = [
-            _error(None, ErrorCode.NOT_PERMITTED, f"{room} is granted no more") for room in lost
+            _error(None, ErrorCode.NOT_PERMITTED, "granted no more: left", room=room)
+            for room in lost
         ]
         return [*([Leave(lost)] if lost else []), *told, *_ack(request.nonce)]
 
@@ -544,12 +545,20 @@ def _ack(nonce: Nonce | None, **d: Any) -> list[Effect]:
     return [] if nonce is None else [Send(Payload(Op.ACK, {"nonce": nonce, **d}))]
 
 
-def _error(nonce: Nonce | None, code: str, message: str, retry_after: float | None = None) -> Send:
-    d: dict[str, Any] = {"code": code, "message": message}
-    if nonce is not None:
-        d = {"nonce": nonce, **d}
+def _error(
+    nonce: Nonce | None,
+    code: str,
+    message: str,
+    *,
+    retry_after: float | None = None,
+    room: str | None = None,
+) -> Send:
+    d: dict[str, Any] = {} if nonce is None else {"nonce": nonce}
+    d |= {"code": code, "message": message}
     if retry_after is not None:
         d["retry_after"] = round(retry_after, 3)
+    if room is not None:
+        d["room"] = room
     return Send(Payload(Op.ERROR, d))
 
 

@@ -66,6 +66,7 @@ class ClientConnection(Seat):
             gateway.rules, codec, secrets.token_bytes(16), clock.now(), resuming=resuming
         )
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = 0.0  # when it fires
         self._writable = asyncio.Event()
         self._writable.set()
         self._paused = False
@@ -103,18 +104,20 @@ class ClientConnection(Seat):
     # --- time ----------------------------------------------------------------------------------
 
     def _watch_time(self) -> None:
+        """One timer a connection: heartbeats only move the deadline that it finds when it fires."""
         now = clock.now()
-        wait_s = max(self.session.deadline_s(now) - now.mono_s, 0.01)
-        loop = asyncio.get_running_loop()
-        # One timer a connection: heartbeats only move the deadline that it finds when it fires.
-        self._timer = loop.call_later(min(wait_s, 30.0), self._time)
+        due_s = self.session.deadline_s(now)
+        if self._timer is not None:
+            if due_s >= self._timer_s:
+                return
+            self._timer.cancel()
+        self._timer_s = max(due_s, now.mono_s + 0.01)
+        self._timer = asyncio.get_running_loop().call_later(self._timer_s - now.mono_s, self._time)
 
     def _time(self) -> None:
-        if not self.open:
-            return
-        self.run(self.session.tick(clock.now()))
-        if self.open and self.session.phase is not Phase.ENDED:
-            self._watch_time()
+        self._timer = None
+        if self.open:
+            self.run(self.session.tick(clock.now()))
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -160,6 +163,9 @@ class ClientConnection(Seat):
         """Carry out what the session asks for."""
         for effect in effects:
             self._run(effect)
+        if not self.open or self.session.phase is Phase.ENDED:
+            return
+        self._watch_time()
         saturated = self.session.saturated
         if saturated != self._paused:
             self._paused = saturated

@@ -19,6 +19,7 @@ from relay.edge.counters import Counters
 from relay.edge.hub import Hub
 from relay.edge.joining import Joiner
 from relay.edge.peers import Peers
+from relay.edge.streams import Streams
 from relay.edge.takeovers import Takeover, Takeovers
 from relay.errors import BusError, UnavailableError
 from relay.tasks import Tasks
@@ -36,6 +37,7 @@ class Gateway:
         joiner: Joiner,
         publisher: Publisher,
         history: History,
+        streams: Streams,
         peers: Peers,
         region: str,
         edge: str,
@@ -51,6 +53,7 @@ class Gateway:
         self._joiner = joiner
         self._publisher = publisher
         self._history = history
+        self._streams = streams
         self._peers = peers
         self._region = region
         self._edge = edge
@@ -253,8 +256,11 @@ class Gateway:
 
     async def _read_history(self, connection: ClientConnection, effect: ReadHistory) -> None:
         key = connection.key(effect.room)
-        here = self.hub.positions
         try:
+            # All that is stored here, not only what this edge has delivered: who was just
+            # acknowledged finds his own event.
+            states = await self._streams.states(self.hub.epochs())
+            here = {o: Position(state.epoch, state.last) for o, state in states.items()}
             if effect.after is not None:
                 page = await self._history.following(
                     key, effect.limit, effect.after.positions, here

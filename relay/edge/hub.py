@@ -79,6 +79,10 @@ class Hub:
         for seat in [s for s in self._ahead if s.ahead and s.ahead.caught_up(self.seqs)]:
             self._share(seat)
 
+    def epochs(self) -> dict[str, int]:
+        """Per origin the epoch that the edge stands in."""
+        return {origin: position.epoch for origin, position in self.positions.items()}
+
     def cursor(self) -> str:
         """The edge's cursor now."""
         return self._cursors.encode(Cursor(self._region, self.positions))

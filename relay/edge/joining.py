@@ -169,7 +169,7 @@ class Joiner:
                 return
 
     async def _say_expired(self, connection: ClientConnection, join: Join, wish: Wish) -> None:
-        states = await self._streams.states(self._epochs())
+        states = await self._streams.states(self._hub.epochs())
         for origin, state in states.items():
             start = join.sent.get(origin, 0)
             if start > 0 and start + 1 < state.first:
@@ -201,7 +201,7 @@ class Joiner:
             if presented is None:
                 self._refuse(connection, Refuse(Invalid.EXPIRED, missing={}))
                 return
-            states = await self._streams.states(self._epochs())
+            states = await self._streams.states(self._hub.epochs())
             verdict = judge(presented, states)
             if isinstance(verdict, Refuse):
                 self._refuse(connection, verdict)
@@ -330,9 +330,6 @@ class Joiner:
         connection.write(self._hub.framed(connection.codec, event, None, cursor))
         self.replayed += 1
         await connection.drained()
-
-    def _epochs(self) -> dict[str, int]:
-        return {origin: position.epoch for origin, position in self._hub.positions.items()}
 
     # --- holding rooms open --------------------------------------------------------------------
 

@@ -183,6 +183,7 @@ class Edge:
             self._joiner,
             self._publisher,
             history,
+            streams,
             self._peers,
             self.region,
             self.name,
