@@ -143,7 +143,10 @@ class GatewayProtocol(asyncio.Protocol):
             if chunk:
                 self._transport.write(chunk)
             else:
-                self._transport.close()
+                # Only our half: closing with input unread would reset the connection, and a client
+                # that was still sending would never read the close code.
+                self._transport.write_eof()
+                self._cut_off_later()
 
     def _cut_off_later(self) -> None:
         if self._transport is not None and self._closing is None:
