@@ -212,7 +212,8 @@ class Joiner:
             return
         announce(connection, effect.session_id)
         try:
-            await self._resume(connection, effect, presented, verdict)
+            held = {origin: state.last for origin, state in states.items()}
+            await self._resume(connection, effect, presented, verdict, held)
         except BusError:
             # Some of the replay is out: the client resumes from the cursors it got with it.
             connection.close(4000)
@@ -247,6 +248,7 @@ class Joiner:
         effect: Resume,
         presented: Mapping[str, Position],
         accept: Accept,
+        held: Mapping[str, int],
     ) -> None:
         keys = frozenset(connection.key(wish.room) for wish in effect.rooms)
         join = Join(
@@ -255,10 +257,11 @@ class Joiner:
             target=self._target(keys),
             buffer_events=self._limits.join_buffer_events,
         )
+        # What the region lacks: this edge's own position may stand up to a marker before its copy.
         behind = {
-            origin: seq - self._hub.seqs[origin]
+            origin: seq - max(held[origin], self._hub.seqs[origin])
             for origin, seq in accept.after.items()
-            if seq > self._hub.seqs[origin]
+            if seq > max(held[origin], self._hub.seqs[origin])
         }
         for lost in accept.gaps:
             connection.dispatch(EventName.GAP, gap_of(lost))
