@@ -137,4 +137,6 @@ class JetStream:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
     return str(error).removeprefix("nats: ") or type(error).__name__

@@ -22,6 +22,7 @@ from regions.topology import Topology
 from regions.world import VERSION, World, WorldEdge, WorldNats, WorldRecord, WorldRegion
 from relay.tasks import Tasks
 
+NATS_STAGGER_S = 0.03
 NATS_START_S = 60.0
 STREAMS_START_S = 45.0
 MIRRORS_START_S = 10.0  # a mirror that tried before its link was up tries again after 5 s
@@ -148,10 +149,13 @@ class Supervisor:
                 for region in layout.regions({})
                 for server in region.nats
             }
-            for region in self.topology.regions:
+            # Those that are dialled a little before those that dial: a link that is refused at
+            # first comes 1.6 s later, and the mirrors behind it 5 s after that.
+            for region in reversed(self.topology.regions):
                 for server in region.servers:
                     command = nats_command(layout, program, region, server)
                     self._launch(command, urls[server.name])
+                await asyncio.sleep(NATS_STAGGER_S)
             self._narrate(f"starting {len(urls)} nats-servers")
             conflicts = await self._nats_up()
             if not conflicts:
@@ -262,6 +266,9 @@ class Supervisor:
     def _streams_applied(self, report: Report) -> None:
         changes = [str(change) for change in report.changes]
         failures = [failure.error for failure in report.failures]
+        if not self._ready:  # `ready` is the first event
+            self._narrate("; ".join(("streams:", *changes, *failures)))
+            return
         self._tell(Event(event="streams_applied", changes=changes, failures=failures))
 
     def _child(self, process: Process) -> WorldNats | WorldEdge:

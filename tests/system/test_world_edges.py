@@ -106,7 +106,9 @@ async def test_edges_run_on_a_deployment_that_is_not_ours(
 
 
 async def test_an_edge_that_can_not_have_its_port_says_so_and_is_tried_again(one: World) -> None:
+    since = len(one.events)
     await one.ctl("hold", "us-1")
+    await one.event("edge_down", edge="us-1", reason="held", since=since)
     port = int(one.edges["us-1"].http.rpartition(":")[2])
     since = len(one.events)
     with socket.socket() as taken:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from regions.events import Event
 from regions.ports import Claims
 from regions.state import StateDir
 from regions.supervisor import Supervisor
@@ -156,16 +155,19 @@ async def test_a_fresh_port_that_is_taken_before_it_is_used_is_replaced(
 
         monkeypatch.setattr(Claims, "pick", pick_badly)
         said: list[str] = []
-        events: list[Event] = []
+        events: list[str] = []
         supervisor = Supervisor(
-            parse_topology(ONE, "w.toml"), StateDir(tmp_path / "state"), events.append, said.append
+            parse_topology(ONE, "w.toml"),
+            StateDir(tmp_path / "state"),
+            lambda event: events.append(event.event),
+            said.append,
         )
         try:
             await supervisor.start()
         finally:
             await supervisor.stop()
     assert "the ports of us-n1 were taken meanwhile" in said
-    assert [event.event for event in events] == ["ready", "stopping", "stopped"]
+    assert events == ["ready", "stopping", "stopped"]
 
 
 def test_commands_say_what_to_do_where_no_world_is(tmp_path: Path) -> None:
