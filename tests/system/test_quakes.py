@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
 
 from cli.quakes import ROOM_ALL, Quake, Site, load_quakes, nearest, rooms_of
 from relay.bus.connection import open_connection
@@ -22,6 +21,7 @@ from relay.bus.records import Record, find_record
 from relay.client import Message, connect
 from relay.core.codes import Op
 from tests.raw import Payload, Raw, auto, token
+from tests.ready import serving
 from tests.world import World
 
 QUAKES = load_quakes()
@@ -218,18 +218,6 @@ async def kill(world: World, edge: str) -> None:
     await world.event("edge_down", since=since, edge=edge)
 
 
-async def revived(world: World, edge: str) -> None:
-    """Wait until an edge serves again, under its old address."""
-    url = world.edges[edge].url
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                async with Raw(url):
-                    return
-            except (OSError, InvalidStatus):  # 503 while it starts
-                await asyncio.sleep(0.2)
-
-
 async def test_the_edge_is_killed_and_the_client_resumes_by_cursor_in_another_region(
     quake_world: World,
 ) -> None:
@@ -250,7 +238,7 @@ async def test_the_edge_is_killed_and_the_client_resumes_by_cursor_in_another_re
         follower.take(resumed.seen[-1:])
     check(quake_world, prefix, flatten(follower.seen), ROOM_ALL)
     await raw.ws.wait_closed()
-    await revived(quake_world, "eu-1")
+    await serving(quake_world, "eu-1")
 
 
 async def test_twice_in_a_row_over_two_edges_and_in_the_middle_of_a_replay(
@@ -276,8 +264,8 @@ async def test_twice_in_a_row_over_two_edges_and_in_the_middle_of_a_replay(
         assert resumed["d"]["replayed"] == len(QUAKES) - 900
         assert resumed["d"]["behind"] == {}
     check(quake_world, prefix, flatten(follower.seen), ROOM_ALL)
-    await revived(quake_world, "us-1")
-    await revived(quake_world, "ap-1")
+    await serving(quake_world, "us-1")
+    await serving(quake_world, "ap-1")
 
 
 async def record_before(world: World, region: str, home: str, s: int) -> Record:
@@ -325,7 +313,7 @@ async def test_the_edge_is_killed_and_the_client_resumes_by_seq_in_another_regio
     for origin in quake_world.regions:
         sequences = [p["d"]["seq"] for p in after if p["d"]["origin"] == origin]
         assert sequences == sorted(set(sequences)), "in order, none twice on one connection"
-    await revived(quake_world, "eu-1")
+    await serving(quake_world, "eu-1")
 
 
 def fresh(payloads: Iterable[Payload], known: set[tuple[str, int]]) -> list[Payload]:
@@ -351,7 +339,7 @@ async def test_a_library_that_keeps_only_s_is_alive_again_on_the_restarted_edge(
         await follower.until(raw, 1)
         await kill(quake_world, "ap-1")
         await publisher.publish(follower.room, 2, id="two")
-        await revived(quake_world, "ap-1")
+        await serving(quake_world, "ap-1")
         await publisher.publish(follower.room, 3, id="three")
         async with follower.by_seq("ap-1") as resumed:
             await resumed.dispatched("RESUMED")

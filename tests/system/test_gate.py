@@ -1,0 +1,145 @@
+"""The gate: an origin that lost its tail gets it back before it takes a write."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from relay.bus.connection import open_connection
+from relay.bus.gatekeeper import EPOCH
+from relay.bus.inbox import Inbox
+from relay.bus.reader import Reader
+from relay.bus.replay import Pages, replay
+from relay.client import connect
+from relay.core.codes import Op
+from relay.core.names import events_stream
+from tests.raw import Raw, token
+from tests.ready import serving
+from tests.world import World
+
+TOPOLOGY = """
+[[regions]]
+name = "us"
+edges = 1
+
+[[regions]]
+name = "eu"
+edges = 1
+"""
+ROOM = ("_", "gate:room")
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[World]:
+    """Two regions with an edge each, for this test alone: it loses data on purpose."""
+    running = World(tmp_path / "state", TOPOLOGY)
+    running.launch()
+    yield running
+    running.clean()
+
+
+@asynccontextmanager
+async def reader(world: World, region: str) -> AsyncIterator[Reader]:
+    """A reader of a region's copies."""
+    connection = await open_connection(world.nats_config(region), "test", "_INBOX_edge")
+    try:
+        inbox = Inbox(connection)
+        await inbox.start()
+        yield Reader(inbox, 4)
+    finally:
+        await connection.close()
+
+
+async def copy_of(world: World, region: str, origin: str) -> list[tuple[int, str | None, bytes]]:
+    """The room's events of `origin`, as `region` holds them."""
+    async with reader(world, region) as reads:
+        info = await reads.info(events_stream(origin))
+        events = replay(reads, origin, 1, {ROOM}, 0, info.last, Pages())
+        return [(e.seq, e.id, e.data) async for e in events]
+
+
+async def mirrored(world: World, region: str, origin: str, seq: int) -> None:
+    """Wait until `region`'s copy of `origin` holds `seq`."""
+    async with reader(world, region) as reads, asyncio.timeout(20):
+        while (await reads.info(events_stream(origin))).last < seq:
+            await asyncio.sleep(0.1)
+
+
+async def publish(world: World, first: int, count: int) -> int:
+    """Publish in us; the last sequence."""
+    seq = 0
+    async with connect(world.edges["us-1"].url, token=token(world, "p"), listen=False) as client:
+        for number in range(first, first + count):
+            seq = (await client.publish(ROOM[1], number, id=f"e{number}")).seq or 0
+    return seq
+
+
+async def test_a_lost_tail_is_written_back_from_the_mirror_before_writes_open(
+    pair: World,
+) -> None:
+    store = pair.state_dir / "nats" / "us-n1"
+    backup = pair.state_dir.with_name("backup")
+    await publish(pair, 0, 20)
+    await pair.ctl("stop", "nats:us-n1")
+    shutil.copytree(store, backup)
+    await pair.ctl("start", "nats:us-n1")
+    last = await publish(pair, 20, 30)
+    await mirrored(pair, "eu", "us", last)
+    before = await copy_of(pair, "eu", "us")
+    assert [e[1] for e in before] == [f"e{number}" for number in range(50)]
+
+    await pair.ctl("stop", "nats:us-n1")
+    shutil.rmtree(store)
+    shutil.copytree(backup, store)
+    await pair.ctl("start", "nats:us-n1")
+
+    after_loss = await publish(pair, 50, 1)
+    assert after_loss > last, "no sequence is given out twice"
+    at_home = await copy_of(pair, "us", "us")
+    assert at_home[:50] == before, "same sequences, same ids, same bytes"
+    await mirrored(pair, "eu", "us", after_loss)
+    assert await copy_of(pair, "eu", "us") == at_home
+    async with reader(pair, "us") as reads:
+        info = await reads.info(events_stream("us"))
+        assert info.metadata.get(EPOCH, "1") == "1", "nothing was lost: the epoch stands"
+
+
+async def test_a_tail_that_nobody_holds_starts_a_new_epoch_and_old_cursors_are_refused(
+    pair: World,
+) -> None:
+    """The mirror never got it: what the edge acknowledged is gone, and that is said."""
+    store = pair.state_dir / "nats" / "us-n1"
+    backup = pair.state_dir.with_name("backup")
+    await publish(pair, 0, 20)
+    await pair.ctl("stop", "nats:us-n1")
+    shutil.copytree(store, backup)
+    await pair.ctl("stop", "nats:eu-n1")
+    await pair.ctl("start", "nats:us-n1")
+    await serving(pair, "us-1")
+    async with Raw(pair.edges["us-1"].url) as raw:
+        ready = await raw.identify(token(pair, "reader"), ROOM[1])
+        session_id = ready["d"]["session_id"]
+        last = await publish(pair, 20, 30)
+        cursor = (await raw.messages(30))[-1]["c"]
+
+        await pair.ctl("stop", "nats:us-n1")
+        shutil.rmtree(store)
+        shutil.copytree(backup, store)
+        await pair.ctl("start", "nats:us-n1")
+        await pair.ctl("start", "nats:eu-n1")
+
+        after_loss = await publish(pair, 50, 1)
+        assert after_loss > last, "the new epoch is above all that was acknowledged"
+        gap = await raw.dispatched("GAP")
+        assert gap["d"]["reason"] == "epoch"
+        assert gap["d"]["first"] == last + 1
+        message = await raw.dispatched("MESSAGE")
+        assert (message["d"]["epoch"], message["d"]["seq"]) == (2, after_loss)
+
+    async with Raw(pair.edges["us-1"].url) as raw:
+        await raw.resume(token(pair, "reader"), session_id, cursor=cursor, rooms=[ROOM[1]])
+        refused = await raw.op(Op.INVALID_SESSION)
+        assert (refused["d"], refused["e"]) == (False, {"reason": "epoch"})
