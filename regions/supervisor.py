@@ -211,8 +211,9 @@ class Supervisor:
         await _all_up(self._of("edge"))
 
     async def _hear_mirrors(self) -> None:
-        if self._keeper is None:
+        if self._keeper is None or len(self.topology.regions) == 1:
             return
+        self._narrate("waiting for the mirrors")
         silent = await self._keeper.mirrors_heard(MIRRORS_START_S)
         if silent:
             self._narrate(f"not heard of their origin yet: {', '.join(silent)}")
