@@ -12,9 +12,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Three regions with two edges each, shared by the tests of a module."""
     running = World(tmp_path_factory.mktemp("world") / "state")
     running.launch()
-    yield running
-    running.clean()
-    assert not running.leftovers()
+    try:
+        yield running
+        assert running.end() == 0
+        assert running.leftovers() == []
+    finally:
+        running.clean()
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +26,9 @@ def bare_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     topology = "\n".join(f'[[regions]]\nname = "{name}"' for name in ("us", "eu", "ap"))
     running = World(tmp_path_factory.mktemp("bare") / "state", topology)
     running.launch()
-    yield running
-    running.clean()
-    assert not running.leftovers()
+    try:
+        yield running
+        assert running.end() == 0
+        assert running.leftovers() == []
+    finally:
+        running.clean()

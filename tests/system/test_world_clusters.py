@@ -23,9 +23,12 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two regions of three servers."""
     world = World(tmp_path_factory.mktemp("clusters") / "state", TOPOLOGY)
     world.launch()
-    yield world
-    world.clean()
-    assert not world.leftovers()
+    try:
+        yield world
+        assert world.end() == 0
+        assert world.leftovers() == []
+    finally:
+        world.clean()
 
 
 async def test_streams_have_three_copies_and_differ_in_nothing(clusters: World) -> None:

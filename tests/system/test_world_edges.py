@@ -28,9 +28,12 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One region with one edge."""
     world = World(tmp_path_factory.mktemp("one") / "state", ONE)
     world.launch()
-    yield world
-    world.clean()
-    assert not world.leftovers()
+    try:
+        yield world
+        assert world.end() == 0
+        assert world.leftovers() == []
+    finally:
+        world.clean()
 
 
 async def test_ready_means_that_everything_serves(one: World) -> None:
@@ -75,6 +78,14 @@ async def test_edges_of_a_dead_supervisor_are_ended_by_the_next_start(
     await world.start()
     assert not set(orphans) & set(world.leftovers())
     assert world.edges["us-1"].url == before.url
+    assert await world.stop() == 0
+    assert world.leftovers() == []
+
+
+async def test_with_drain_it_ends_as_well(tmp_path: Path, worlds: list[World]) -> None:
+    world = World(tmp_path / "state", ONE, "--drain")
+    worlds.append(world)
+    await world.start()
     assert await world.stop() == 0
     assert world.leftovers() == []
 
