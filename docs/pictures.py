@@ -1,7 +1,9 @@
-"""Renders the console from frames into docs/console.svg, the README's picture.
+"""Renders the console's two pictures.
 
-.venv/bin/python docs/pictures.py                    from the frames of the console's tests
-.venv/bin/python docs/pictures.py --state .jetrelay  from a running world, after a minute
+.venv/bin/python docs/pictures.py                    docs/console-trouble.svg, a fleet in trouble,
+                                                     from the frames of the console's tests
+.venv/bin/python docs/pictures.py --state .jetrelay  docs/console.svg, a running world, watched for
+                                                     a minute; give it load: `jetrelay demo quakes`
 """
 
 import argparse
@@ -19,8 +21,9 @@ from regions.state import find_world  # noqa: E402
 from tests.console.scenario import EDGES, troubled  # noqa: E402
 from tests.console.stage import Stage, settle  # noqa: E402
 
-PICTURE = ROOT / "docs" / "console.svg"
-SIZE = (120, 22)
+LIVE = ROOT / "docs" / "console.svg"
+TROUBLE = ROOT / "docs" / "console-trouble.svg"
+SIZE = (120, 22)  # the least with a card a region
 CELL = 12.2  # width of a character in the SVG
 WARM_UP_S = 60  # of a running world: a full sparkline
 
@@ -79,13 +82,14 @@ async def draw_world(state: Path) -> str:
 
 
 def main() -> None:
-    """Write the picture."""
+    """Write one of the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--state", type=Path, help="state directory of a running world")
     state: Path | None = parser.parse_args().state
+    picture = TROUBLE if state is None else LIVE
     svg = asyncio.run(draw_scenario() if state is None else draw_world(state))
-    PICTURE.write_text(tidy(svg), encoding="utf-8")
-    sys.stderr.write(f"{PICTURE.relative_to(ROOT)}\n")
+    picture.write_text(tidy(svg), encoding="utf-8")
+    sys.stderr.write(f"{picture.relative_to(ROOT)}\n")
 
 
 if __name__ == "__main__":
