@@ -1,0 +1,61 @@
+"""The gate: who may vouch for a home stream, and what follows when nobody can."""
+
+from relay.core.gate import (
+    AskMirrors,
+    Home,
+    Open,
+    Repair,
+    StartEpoch,
+    Witness,
+    first_look,
+    second_look,
+)
+
+HOME = Home(epoch=1, last=100, created="t0")
+
+
+def test_a_stream_that_holds_all_that_was_seen_opens_at_once() -> None:
+    assert first_look(HOME, [Witness(100, "t0"), Witness(90, "t0")]) == Open()
+
+
+def test_without_a_witness_the_mirrors_are_asked() -> None:
+    assert first_look(HOME, []) == AskMirrors()
+
+
+def test_a_shorter_or_a_recreated_stream_is_not_trusted() -> None:
+    assert first_look(HOME, [Witness(101, "t0")]) == AskMirrors()
+    assert first_look(HOME, [Witness(50, "t1")]) == AskMirrors()
+
+
+def test_an_epoch_that_was_begun_is_finished() -> None:
+    begun = Home(epoch=2, last=100, created="t0", above=120)
+    assert first_look(begun, [Witness(100, "t0")]) == StartEpoch(2, 120)
+
+
+def test_a_tail_that_a_mirror_holds_is_written_back_from_the_furthest() -> None:
+    mirrors = {"eu": 110, "ap": 120}
+    assert second_look(HOME, [], mirrors, asked=2) == Repair("ap", 100, 120)
+    assert second_look(HOME, [Witness(120, "t0")], mirrors, asked=2) == Repair("ap", 100, 120)
+
+
+def test_a_tail_that_no_mirror_has_whole_starts_an_epoch_above_all_of_it() -> None:
+    mirrors = {"eu": 110}
+    assert second_look(HOME, [Witness(130, "t0")], mirrors, asked=2) == StartEpoch(2, 130)
+    assert second_look(HOME, [Witness(130, "t0")], {}, asked=2) == StartEpoch(2, 130)
+
+
+def test_mirrors_that_are_not_ahead_open_it() -> None:
+    assert second_look(HOME, [], {"eu": 100}, asked=2) == Open()
+    assert second_look(HOME, [], {"eu": 0}, asked=2) == Open()
+
+
+def test_a_world_of_one_region_has_nobody_to_ask() -> None:
+    assert second_look(HOME, [], {}, asked=0) == Open()
+
+
+def test_when_nobody_can_vouch_a_new_epoch_says_so() -> None:
+    assert second_look(HOME, [], {}, asked=2) == StartEpoch(2, 100)
+
+
+def test_a_recreated_stream_that_mirrors_do_not_contradict_is_opened_by_them() -> None:
+    assert second_look(HOME, [Witness(100, "t1")], {"eu": 100}, asked=1) == Open()
