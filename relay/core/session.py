@@ -12,8 +12,9 @@ from typing import Any
 
 from relay.config import Limits
 from relay.core import numbering
+from relay.core.answers import RefusalError, ack, error, nonce_refusal, refused_rooms
 from relay.core.codes import ErrorCode, EventName, Invalid, Op
-from relay.core.cursor import Cursor, CursorCodec, CursorError
+from relay.core.cursor import CursorCodec, CursorError
 from relay.core.effects import (
     Close,
     Effect,
@@ -30,8 +31,8 @@ from relay.core.effects import (
 )
 from relay.core.grants import Act, Grants
 from relay.core.limits import MinuteWindow, TokenBucket
-from relay.core.names import is_publish_id, is_room
-from relay.core.publishing import PublishQueue
+from relay.core.names import is_room
+from relay.core.publishing import PublishQueue, read_publish
 from relay.core.session_id import SessionIds
 from relay.core.tokens import TokenError, TokenRules, verify
 from relay.core.wire import (
@@ -44,16 +45,13 @@ from relay.core.wire import (
     Payload,
     Publish,
     Refresh,
-    RoomRequest,
     Subscribe,
     Unsubscribe,
     WireError,
-    stored_data,
 )
 from relay.core.wire import Resume as ResumeRequest
+from relay.core.wishes import WishRules, read_cursor, read_wishes
 
-MAX_NONCE = 64
-MAX_STORED_BYTES = 60_000  # of `data`, under the streams' 64 KiB with headers
 POSTPONED_FRAMES = 256  # sent by the client while its IDENTIFY or RESUME is in progress
 SEQ_FUTURE_MS = 60_000
 INVALID_RETRIES = 3
@@ -77,6 +75,11 @@ class Rules:
     tokens: TokenRules
     session_ids: SessionIds
     cursors: CursorCodec
+
+    @property
+    def wishes(self) -> WishRules:
+        """How rooms that are asked for are judged."""
+        return WishRules(self.cursors, self.limits.history_events)
 
 
 class Phase(Enum):
@@ -161,7 +164,7 @@ class Session:
         if left_s <= EXPIRY_WARNING_S and not self._warned:
             self._warned = True
             message = f"the token expires in {math.ceil(left_s)} s: send REFRESH"
-            return [_error(None, ErrorCode.TOKEN_EXPIRING, message)]
+            return [error(None, ErrorCode.TOKEN_EXPIRING, message)]
         return []
 
     # --- frames --------------------------------------------------------------------------------
@@ -224,7 +227,7 @@ class Session:
             return self._close(4004)
         if grants.nothing:
             return self._close(4014)
-        wishes, refused = self._wishes(request.rooms, grants)
+        wishes, refused = read_wishes(request.rooms, grants, self.rules.wishes)
         asked = {wish.room for wish in wishes}
         wishes += [Wish(room) for room in grants.auto_rooms if room not in asked]
         wishes, refused = self._cap(wishes, refused)
@@ -253,8 +256,11 @@ class Session:
             if seq is None or not 0 <= seq <= now_s:
                 return self._close(4007)
         asked = request.rooms if cursor is not None else None
-        wishes, refused = self._wishes(
-            list(grants.auto_rooms) if asked is None else asked, grants, replay=False
+        wishes, refused = read_wishes(
+            list(grants.auto_rooms) if asked is None else asked,
+            grants,
+            self.rules.wishes,
+            replay=False,
         )
         wishes, refused = self._cap(wishes, refused)
         self._resuming = False
@@ -272,44 +278,6 @@ class Session:
         self.phase = Phase.ENTERING
         self.grants = grants
         self._warned = False
-
-    def _wishes(
-        self, requests: Iterable[str | RoomRequest], grants: Grants, *, replay: bool = True
-    ) -> tuple[list[Wish], list[Refused]]:
-        wishes: dict[str, Wish] = {}
-        refused: list[Refused] = []
-        for request in requests:
-            asked = RoomRequest(request) if isinstance(request, str) else request
-            try:
-                wish = self._wish(asked, grants, replay=replay)
-            except _RefusalError as error:
-                refused.append(Refused(asked.room[:128], error.code))
-            else:
-                wishes[wish.room] = wish
-        return list(wishes.values()), refused
-
-    def _wish(self, asked: RoomRequest, grants: Grants, *, replay: bool) -> Wish:
-        if not is_room(asked.room):
-            raise _RefusalError(ErrorCode.INVALID_ROOM)
-        if not grants.allows(Act.SUBSCRIBE, asked.room):
-            raise _RefusalError(ErrorCode.NOT_PERMITTED)
-        if asked.presence and not grants.allows(Act.PRESENCE, asked.room):
-            raise _RefusalError(ErrorCode.NOT_PERMITTED)
-        if asked.since is None or not replay:
-            return Wish(asked.room)
-        if not grants.allows(Act.HISTORY, asked.room):
-            raise _RefusalError(ErrorCode.NOT_PERMITTED)
-        if isinstance(asked.since, str):
-            return Wish(asked.room, since=self._cursor(asked.since))
-        if not 0 <= asked.since.last <= self.rules.limits.history_events:
-            raise _RefusalError(ErrorCode.INVALID_DATA)
-        return Wish(asked.room, last=asked.since.last)
-
-    def _cursor(self, text: str) -> Cursor:
-        try:
-            return self.rules.cursors.decode(text)
-        except CursorError as error:
-            raise _RefusalError(ErrorCode.INVALID_DATA) from error
 
     def _cap(self, wishes: list[Wish], refused: list[Refused]) -> tuple[list[Wish], list[Refused]]:
         free = self.rules.limits.rooms_per_session - len(self.rooms)
@@ -377,9 +345,9 @@ class Session:
 
     def _subscribe(self, envelope: Envelope, _now: Instant) -> list[Effect]:
         request = self.codec.read(envelope.d, Subscribe)
-        if (nonce_error := _check_nonce(request.nonce)) is not None:
+        if (nonce_error := nonce_refusal(request.nonce)) is not None:
             return [nonce_error]
-        wishes, refused = self._wishes(request.rooms, self._granted)
+        wishes, refused = read_wishes(request.rooms, self._granted, self.rules.wishes)
         # A room that is in already stays as it is, unless it is to be replayed.
         settled = [w for w in wishes if self.rooms.get(w.room) and w.since is None and not w.last]
         wishes, refused = self._cap([w for w in wishes if w not in settled], refused)
@@ -400,63 +368,44 @@ class Session:
                 acknowledged.append(room)
         if nonce is None:
             return []
-        d = {"nonce": nonce, "rooms": acknowledged, "refused": _refused(refused)}
+        d = {"nonce": nonce, "rooms": acknowledged, "refused": refused_rooms(refused)}
         return [Send(Payload(Op.ACK, d), with_cursor=True)]
 
     def not_joined(self, rooms: Iterable[str], nonce: Nonce | None, message: str) -> list[Effect]:
         """The rooms of a SUBSCRIBE could not be joined."""
         for room in rooms:
             self.rooms.pop(room, None)
-        return [_error(nonce, ErrorCode.UNAVAILABLE, message)]
+        return [error(nonce, ErrorCode.UNAVAILABLE, message)]
 
     def _unsubscribe(self, envelope: Envelope, _now: Instant) -> list[Effect]:
         request = self.codec.read(envelope.d, Unsubscribe)
-        if (nonce_error := _check_nonce(request.nonce)) is not None:
+        if (nonce_error := nonce_refusal(request.nonce)) is not None:
             return [nonce_error]
         left = tuple(room for room in dict.fromkeys(request.rooms) if room in self.rooms)
         for room in left:
             del self.rooms[room]
-        return [Leave(left), *_ack(request.nonce)]
+        return [Leave(left), *ack(request.nonce)]
 
     # --- publishing ----------------------------------------------------------------------------
 
     def _publish(self, envelope: Envelope, now: Instant) -> list[Effect]:
         request = self.codec.read(envelope.d, Publish)
-        if (nonce_error := _check_nonce(request.nonce)) is not None:
+        if (nonce_error := nonce_refusal(request.nonce)) is not None:
             return [nonce_error]
         if (wait_s := self._publishes.take(now.mono_s)) > 0:
             message = f"more than {self.rules.limits.publishes_per_s:g} publishes a second"
-            return [_error(request.nonce, ErrorCode.RATE_LIMITED, message, retry_after=wait_s)]
+            return [error(request.nonce, ErrorCode.RATE_LIMITED, message, retry_after=wait_s)]
         try:
-            store = self._checked(request)
-        except _RefusalError as error:
-            return [_error(request.nonce, error.code, str(error))]
+            self._made_ids += 1
+            made_id = f"{self._fresh.hex()}-{self._made_ids}"
+            store = read_publish(request, self._granted, made_id)
+        except RefusalError as refusal:
+            return [error(request.nonce, refusal.code, str(refusal))]
         if request.ephemeral:
             emit = Emit(store.room, store.id, store.data)
-            return [emit, *_ack(request.nonce, id=store.id)]
+            return [emit, *ack(request.nonce, id=store.id)]
         started = self._queue.submit(store.room, store)
         return [started] if started is not None else []
-
-    def _checked(self, request: Publish) -> Store:
-        if not is_room(request.room):
-            raise _RefusalError(ErrorCode.INVALID_ROOM, "a room is 1 to 128 of A-Z a-z 0-9 _ - :")
-        if not self._granted.allows(Act.PUBLISH, request.room):
-            raise _RefusalError(ErrorCode.NOT_PERMITTED, "publishing there is not granted")
-        if request.id is None:
-            self._made_ids += 1
-            publish_id = f"{self._fresh.hex()}-{self._made_ids}"
-        elif isinstance(request.id, str) and is_publish_id(request.id):
-            publish_id = request.id
-        else:
-            raise _RefusalError(ErrorCode.INVALID_ID, "an id is 1 to 64 of A-Z a-z 0-9 _ - : .")
-        try:
-            data = stored_data(request.data)
-        except WireError as error:
-            raise _RefusalError(ErrorCode.INVALID_DATA, str(error)) from error
-        if len(data) > MAX_STORED_BYTES:
-            message = f"data is {len(data)} bytes of JSON, at most {MAX_STORED_BYTES}"
-            raise _RefusalError(ErrorCode.TOO_LARGE, message)
-        return Store(request.room, publish_id, data, request.nonce)
 
     def stored(
         self, store: Store, origin: str, epoch: int, seq: int, *, duplicate: bool
@@ -464,38 +413,46 @@ class Session:
         """The event was stored."""
         following = self._queue.stored(store.room)
         extra: dict[str, Any] = {"duplicate": True} if duplicate else {}
-        acks = _ack(store.nonce, origin=origin, epoch=epoch, seq=seq, id=store.id, **extra)
+        acks = ack(store.nonce, origin=origin, epoch=epoch, seq=seq, id=store.id, **extra)
         return [*acks, *([following] if following is not None else [])]
 
     def failed(self, store: Store, message: str) -> list[Effect]:
         """The event was not stored, or nobody knows."""
         failures = (store, *self._queue.failed(store.room))
-        return [_error(failed.nonce, ErrorCode.UNAVAILABLE, message) for failed in failures]
+        return [error(failed.nonce, ErrorCode.UNAVAILABLE, message) for failed in failures]
 
     # --- the rest ------------------------------------------------------------------------------
 
     def _history(self, envelope: Envelope, _now: Instant) -> list[Effect]:
         request = self.codec.read(envelope.d, History)
-        if (nonce_error := _check_nonce(request.nonce)) is not None:
+        if (nonce_error := nonce_refusal(request.nonce)) is not None:
             return [nonce_error]
         try:
             if not is_room(request.room):
-                raise _RefusalError(ErrorCode.INVALID_ROOM)
+                raise RefusalError(ErrorCode.INVALID_ROOM)
             if not self._granted.allows(Act.HISTORY, request.room):
-                raise _RefusalError(ErrorCode.NOT_PERMITTED)
+                raise RefusalError(ErrorCode.NOT_PERMITTED)
             if not 1 <= request.limit <= self.rules.limits.history_events:
-                raise _RefusalError(
+                raise RefusalError(
                     ErrorCode.INVALID_DATA, f"limit: 1 to {self.rules.limits.history_events}"
                 )
-            before = self._cursor(request.before) if request.before is not None else None
-            after = self._cursor(request.after) if request.after is not None else None
-        except _RefusalError as error:
-            return [_error(request.nonce, error.code, str(error))]
+            before = (
+                read_cursor(request.before, self.rules.cursors)
+                if request.before is not None
+                else None
+            )
+            after = (
+                read_cursor(request.after, self.rules.cursors)
+                if request.after is not None
+                else None
+            )
+        except RefusalError as refusal:
+            return [error(request.nonce, refusal.code, str(refusal))]
         return [ReadHistory(request.room, request.limit, before, after, request.nonce)]
 
     def _refresh(self, envelope: Envelope, now: Instant) -> list[Effect]:
         request = self.codec.read(envelope.d, Refresh)
-        if (nonce_error := _check_nonce(request.nonce)) is not None:
+        if (nonce_error := nonce_refusal(request.nonce)) is not None:
             return [nonce_error]
         grants = self._verify(request.token, now)
         held = self._granted
@@ -507,19 +464,19 @@ class Session:
         for room in lost:
             del self.rooms[room]
         told = [
-            _error(None, ErrorCode.NOT_PERMITTED, "granted no more: left", room=room)
+            error(None, ErrorCode.NOT_PERMITTED, "granted no more: left", room=room)
             for room in lost
         ]
-        return [*([Leave(lost)] if lost else []), *told, *_ack(request.nonce)]
+        return [*([Leave(lost)] if lost else []), *told, *ack(request.nonce)]
 
     def _not_yet(self, envelope: Envelope, _now: Instant) -> list[Effect]:
         try:
             nonce = self.codec.read(envelope.d, Nonced).nonce
         except WireError:
             nonce = None
-        if (nonce_error := _check_nonce(nonce)) is not None:
+        if (nonce_error := nonce_refusal(nonce)) is not None:
             return [nonce_error]
-        return [_error(nonce, ErrorCode.UNAVAILABLE, f"op {envelope.op} is not served here")]
+        return [error(nonce, ErrorCode.UNAVAILABLE, f"op {envelope.op} is not served here")]
 
     @property
     def _granted(self) -> Grants:
@@ -529,43 +486,6 @@ class Session:
     def _close(self, code: int) -> list[Effect]:
         self.phase = Phase.ENDED
         return [Close(code)]
-
-
-class _RefusalError(Exception):
-    def __init__(self, code: ErrorCode, message: str = "") -> None:
-        super().__init__(message or code.replace("_", " "))
-        self.code = code
-
-
-def _refused(refused: Iterable[Refused]) -> list[dict[str, str]]:
-    return [{"room": refusal.room, "code": refusal.code} for refusal in refused]
-
-
-def _ack(nonce: Nonce | None, **d: Any) -> list[Effect]:
-    return [] if nonce is None else [Send(Payload(Op.ACK, {"nonce": nonce, **d}))]
-
-
-def _error(
-    nonce: Nonce | None,
-    code: str,
-    message: str,
-    *,
-    retry_after: float | None = None,
-    room: str | None = None,
-) -> Send:
-    d: dict[str, Any] = {} if nonce is None else {"nonce": nonce}
-    d |= {"code": code, "message": message}
-    if retry_after is not None:
-        d["retry_after"] = round(retry_after, 3)
-    if room is not None:
-        d["room"] = room
-    return Send(Payload(Op.ERROR, d))
-
-
-def _check_nonce(nonce: Nonce | None) -> Send | None:
-    if nonce is None or len(str(nonce)) <= MAX_NONCE:
-        return None
-    return _error(None, ErrorCode.INVALID_DATA, f"nonce: at most {MAX_NONCE} characters")
 
 
 _Handler = Callable[[Session, Envelope, Instant], list[Effect]]

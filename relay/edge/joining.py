@@ -10,9 +10,10 @@ from relay.bus.records import find_record
 from relay.bus.replay import Pages, replay
 from relay.config import Limits, RegionConfig
 from relay.core import numbering
+from relay.core.answers import refused_rooms
 from relay.core.codes import EventName, Invalid
 from relay.core.cursor import Position
-from relay.core.effects import Enter, Refused, Resume, Wish
+from relay.core.effects import Enter, Resume, Wish
 from relay.core.effects import Join as JoinEffect
 from relay.core.event import Event, RoomKey
 from relay.core.join import Ahead, Join
@@ -377,11 +378,6 @@ class Joiner:
 def gap_of(lost: Gap) -> dict[str, Any]:
     """GAP.d of an origin's lost events."""
     return gap(lost.origin, lost.epoch, lost.first, lost.last, lost.reason)
-
-
-def refused_rooms(refused: Iterable[Refused]) -> list[dict[str, str]]:
-    """`refused` of READY and RESUMED."""
-    return [{"room": refusal.room, "code": refusal.code} for refusal in refused]
 
 
 def _furthest(targets: Iterable[Mapping[str, int]], ahead: Ahead | None) -> dict[str, int]:
