@@ -44,8 +44,8 @@ def command(
     Headless, the first line on stdout is the event `ready`, as soon as everything serves, and each
     later change is one line more. SIGINT and SIGTERM end it, with exit code 0.
     """
-    if not headless and not sys.stdout.isatty():
-        narrate("stdout is no terminal: running headless")
+    if not headless and not (sys.stdout.isatty() and sys.stderr.isatty()):
+        narrate("no terminal: running headless")
         headless = True
     read = load_topology(topology)
     deployment = parse_deployment(read, nats, creds)
@@ -105,12 +105,13 @@ async def outcome(work: Coroutine[object, object, object]) -> RelayError | None:
 
 async def console(supervisor: Supervisor) -> None:
     """Show the console until the operator quits."""
-    from console.app import run_console
+    from console.app import watch
+    from console.live import Door
 
     world = supervisor.world()
-    region = world.regions[0].name
-    names = [one.name for one in world.regions]
-    await run_console(world.nats_config(region, "console"), region, names)
+    doors = [Door(one.name, world.nats_config(one.name, "console")) for one in world.regions]
+    known = {one.name: [edge.name for edge in one.edges] for one in world.regions}
+    await watch(doors, known, world="local world")
 
 
 def tell(event: Event) -> None:

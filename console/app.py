@@ -21,7 +21,6 @@ from console.views.lag import LagMatrix, natural_width
 from console.views.notice import Notice
 from console.views.regions import CARD_WIDTH, RegionCards, RegionLines
 from console.views.topbar import TopBar
-from relay.config import NatsConfig
 from relay.tasks import Tasks
 
 REPAINT_S = 0.5
@@ -187,8 +186,3 @@ async def watch(
         world: what the top bar calls the fleet.
     """
     await ConsoleApp(LiveFeed(doors), known, world=world).run_async()
-
-
-async def run_console(nats: NatsConfig, region: str, regions: Sequence[str]) -> None:
-    """Watch `regions` through the NATS of one `region` until the operator quits."""
-    await watch([Door(region, nats)], dict.fromkeys((*regions, region), ()))

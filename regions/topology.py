@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from regions.errors import TopologyError
 from relay.config import Limits, TokenKey
 from relay.core import names
+from relay.core.cursor import MAX_CURSOR_BYTES, longest_cursor
 
 MAX_REGIONS = 16
 _SYNC = re.compile(r"always\Z|[1-9][0-9]{0,5}(ms|s|m)\Z")
@@ -159,6 +160,11 @@ def _first_problem(topology: Topology) -> str | None:
         problem = _region_problem(region)
         if problem is not None:
             return f"regions.{region.name}.{problem}"
+    if (size := longest_cursor(region.name for region in regions)) > MAX_CURSOR_BYTES:
+        return (
+            f"regions: with these names a cursor gets {size} bytes long, at most "
+            f"{MAX_CURSOR_BYTES} can be: give shorter names"
+        )
     return (
         _ports_problem(regions)
         or _links_problem(topology)

@@ -8,7 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -53,6 +53,14 @@ class _Body(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     format: int
     region: str
     positions: dict[str, tuple[int, int]]
+
+
+def longest_cursor(regions: Iterable[str]) -> int:
+    """How long a cursor over these regions can get, in bytes."""
+    names = list(regions)
+    far = {name: Position(2**31, 2**62) for name in names}
+    longest = max(names, key=len, default="")
+    return len(CursorCodec(bytes(32)).encode(Cursor(longest, far)))
 
 
 class CursorCodec:

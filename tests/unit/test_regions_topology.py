@@ -157,3 +157,9 @@ def test_what_is_wrong_is_named(text: str, message: str) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(TopologyError, match=r"nothing.toml: No such file"):
         load_topology(tmp_path / "nothing.toml")
+
+
+def test_names_that_would_make_a_cursor_too_long_are_refused() -> None:
+    text = "".join(f'[[regions]]\nname = "a-long-region-{n:02}"\n' for n in range(16))
+    with pytest.raises(TopologyError, match="shorter names"):
+        parse_topology(text, "world.toml")
