@@ -8,7 +8,7 @@ import click
 import uvloop
 
 from relay.config import EdgeConfig, load_config
-from relay.edge.process import Edge
+from relay.edge.process import EdgeProcess
 from relay.errors import ConfigError
 
 WRONG_CONFIGURATION = 3  # a supervisor need not hurry to try again
@@ -45,4 +45,4 @@ def command(path: Path, log_level: str) -> None:
 
 
 async def _run(config: EdgeConfig) -> None:
-    await Edge(config).run()
+    await EdgeProcess(config).run()

@@ -38,11 +38,21 @@ def parse_headers(raw: bytes | None) -> Headers:
     return headers
 
 
+async def _nothing() -> None:
+    pass
+
+
 class Connection(Client):
-    """nats-py's client with ordered, synchronous handlers beside its own subscriptions."""
+    """nats-py's client with ordered, synchronous handlers beside its own subscriptions.
+
+    `on_lost` is called when the connection is lost; `on_back` when it is back, after all
+    subscriptions were made again and flushed.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.on_lost: Callable[[], Awaitable[None]] = _nothing
+        self.on_back: Callable[[], Awaitable[None]] = _nothing
         self._handlers: dict[int, Handler] = {}
         self.handler_errors = 0
 
@@ -92,22 +102,13 @@ class Connection(Client):
             _log.exception("handler of %s failed", subject.decode("utf-8", "replace"))
 
 
-async def open_connection(
-    config: NatsConfig,
-    name: str,
-    inbox: str,
-    *,
-    lost: Callable[[], Awaitable[None]] | None = None,
-    back: Callable[[], Awaitable[None]] | None = None,
-) -> Connection:
+async def open_connection(config: NatsConfig, name: str, inbox: str) -> Connection:
     """Connect to the region's NATS, and stay connected for ever.
 
     Args:
         config: servers and credentials.
         name: shown by the server's monitoring.
         inbox: the inbox prefix that the user's permissions allow.
-        lost: called when the connection is lost.
-        back: called when it is back, after all subscriptions were made again and flushed.
 
     Raises:
         OSError, nats.errors.Error: the first connection could not be made.
@@ -118,17 +119,19 @@ async def open_connection(
 
     connection = Connection()
 
-    async def on_lost() -> None:
+    async def lost() -> None:
         connection.forget_pending()
-        if lost is not None:
-            await lost()
+        await connection.on_lost()
+
+    async def back() -> None:
+        await connection.on_back()
 
     options: dict[str, Any] = {
         "servers": config.servers,
         "name": name,
         "inbox_prefix": inbox.encode(),
         "error_cb": on_error,
-        "disconnected_cb": on_lost,
+        "disconnected_cb": lost,
         "reconnected_cb": back,
         "allow_reconnect": True,
         "max_reconnect_attempts": -1,

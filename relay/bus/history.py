@@ -1,5 +1,6 @@
 """History of a room: pages forwards and backwards over all origins, never by a scan of a stream."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from relay.bus.replay import Pages, events_of
 from relay.core.cursor import Position
 from relay.core.event import Event, RoomKey
 from relay.core.names import DEFAULT_SHARD, event_subject, events_stream
+
+_NEWEST_FIRST = 64  # events read before their size is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,23 +99,45 @@ class History:
         return _Slice(tuple(events[:limit]), more=seq <= upto or len(events) > limit)
 
     async def _last(self, origin: str, epoch: int, room: RoomKey, limit: int, upto: int) -> _Slice:
-        """The newest `limit` at or before `upto`: bisect on how many match behind a sequence."""
-        beyond = await self._count_from(origin, room, upto + 1)
-        total = await self._count_from(origin, room, 1) - beyond
-        if total <= 0:
-            return _Slice((), more=False)
-        first = 1
-        if total > limit:
-            low, high = 1, upto  # the largest sequence from which `limit` still match
-            while low < high:
-                middle = (low + high + 1) // 2
-                if await self._count_from(origin, room, middle) - beyond >= limit:
-                    low = middle
+        """The newest at or before `upto`: as many as `limit` or the bytes of a page ask for.
+
+        They are read from the end, a few first: their size says how many more are worth reading.
+        """
+        events: list[Event] = []
+        first, size, wanted = upto + 1, 0, min(limit, _NEWEST_FIRST)
+        while first > 1 and wanted > 0:
+            beyond = await self._count_from(origin, room, upto + 1)
+            if await self._count_from(origin, room, 1) - beyond <= len(events):
+                return _Slice(tuple(events), more=False)
+            end, first = first - 1, 1
+            high = end
+            while first < high:  # bisect on how many match behind a sequence
+                middle = (first + high + 1) // 2
+                matching = await self._count_from(origin, room, middle) - beyond
+                if matching >= len(events) + wanted:
+                    first = middle
                 else:
                     high = middle - 1
-            first = low
-        part = await self._from(origin, epoch, room, limit, first - 1, upto)
-        return _Slice(part.events, more=total > limit)
+            events[:0] = older = await self._between(origin, epoch, room, first, end)
+            size += sum(_size(event) for event in older)
+            mean = size // max(len(events), 1)
+            wanted = min(limit - len(events), math.ceil((self._max_bytes - size) / max(mean, 1)))
+        return _Slice(tuple(events[-limit:]), more=first > 1 or len(events) > limit)
+
+    async def _between(
+        self, origin: str, epoch: int, room: RoomKey, first: int, last: int
+    ) -> list[Event]:
+        subject = _subject(origin, room)
+        events: list[Event] = []
+        while first <= last:
+            page = await self._reader.page(
+                events_stream(origin), first, batch=self._pages.events, subject=subject
+            )
+            events += [event for event in events_of(page, epoch) if event.seq <= last]
+            if not page.messages or page.pending == 0:
+                break
+            first = page.last + 1
+        return events
 
     async def _count_from(self, origin: str, room: RoomKey, seq: int) -> int:
         page = await self._reader.page(

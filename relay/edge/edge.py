@@ -1,0 +1,276 @@
+"""One edge: its parts put together over a bus, and what it says of itself."""
+
+import logging
+
+from relay import __version__
+from relay.bus.bus import Bus
+from relay.bus.connection import Headers
+from relay.bus.gatekeeper import Gatekeeper
+from relay.bus.history import History
+from relay.bus.leases import TTL_S, Lease, Leases
+from relay.bus.marks import MarkWriter
+from relay.bus.publisher import Publisher
+from relay.bus.records import newest_record
+from relay.bus.replay import Pages
+from relay.config import EdgeConfig
+from relay.core.codes import EventName, Op
+from relay.core.cursor import CursorCodec
+from relay.core.feed import NewEpoch
+from relay.core.names import takeover_subject
+from relay.core.numbering import Numbering, slots_of_region, unix_ms_of
+from relay.core.session import Rules
+from relay.core.session_id import SessionIds
+from relay.core.telemetry import EdgeFrame
+from relay.core.tokens import token_rules
+from relay.core.wire import Payload
+from relay.edge import clock
+from relay.edge.feeds import Feeds, lag_ms
+from relay.edge.gateway import Gateway
+from relay.edge.hub import Hub, gap
+from relay.edge.joining import Joiner
+from relay.edge.machine import cpu_s, rss_bytes
+from relay.edge.peers import ALIVE_S, READY, Peers
+from relay.edge.rooms import Rooms
+from relay.edge.streams import Streams
+from relay.edge.takeovers import decode_takeovers
+from relay.errors import ConfigError
+
+_log = logging.getLogger("jetrelay.edge")
+
+SLOT_MARGIN_MS = 10_000  # another edge's slot is gone on with this far above its last record
+DRAINING, CUT_OFF, STARTING, FULL = "draining", "cut_off", "starting", "full"
+
+
+def rules_of(config: EdgeConfig) -> Rules:
+    """What is the same for all sessions of the edge.
+
+    Raises:
+        ConfigError: a key is wrong.
+    """
+    limits = config.limits
+    try:
+        cursors = CursorCodec(bytes.fromhex(config.cursor_key))
+        session_ids = SessionIds(bytes.fromhex(config.session_key))
+    except ValueError as error:
+        raise ConfigError(f"session_key, cursor_key: {error}") from error
+    tokens = token_rules(
+        config.token_keys, config.token_audience, config.token_tenant, limits.token_lifetime_s
+    )
+    return Rules(limits, tokens, session_ids, cursors)
+
+
+class Edge:
+    """The parts of one edge. `open` makes it, `start` joins the live feed."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        rules: Rules,
+        bus: Bus,
+        epoch: int,
+        leases: Leases,
+        slot: Lease,
+        numbering: Numbering,
+    ) -> None:
+        limits = config.limits
+        me = next(region for region in config.regions if region.name == config.region)
+        self.config = config
+        self.bus = bus
+        self.epoch = epoch  # Unix ms of the start
+        self.leases = leases
+        self.slot = slot
+        self.draining = False
+        self.loop_lag_ms = 0.0  # the worst of the last second
+        self.frames = 0
+        self._pulse_s = clock.now().mono_s
+        self._origins = tuple(region.name for region in config.regions)
+        self._slots = slots_of_region(me.index)
+        pages = Pages(limits.replay_page_events, limits.replay_page_bytes)
+        region, name = config.region, config.edge
+        self.hub = Hub(region, rules.cursors, numbering)
+        self.feeds = Feeds(
+            bus.live,
+            bus.reader,
+            self.hub,
+            region,
+            clustered=me.nats_servers > 1,
+            pages=pages,
+            buffer_events=limits.feed_buffer_events,
+        )
+        self.rooms = Rooms(self.feeds)
+        self._streams = Streams(bus.reader, region, self._origins)
+        history = History(bus.reader, pages, limits.history_bytes)
+        others = [origin for origin in self._origins if origin != region]
+        self.gate = Gatekeeper(bus.work, bus.inbox, bus.reader, leases, region, others)
+        self.publisher = Publisher(
+            bus.inbox, self.gate, region, limits.publish_window, limits.publish_deadline_s
+        )
+        self.joiner = Joiner(
+            self.hub,
+            self.feeds,
+            self.rooms,
+            self._streams,
+            bus.reader,
+            history,
+            config.regions,
+            limits,
+        )
+        self.peers = Peers(region, name, config.url, config.regions)
+        self.gateway = Gateway(
+            rules,
+            self.hub,
+            self.joiner,
+            self.publisher,
+            history,
+            self._streams,
+            self.peers,
+            region,
+            name,
+            epoch,
+        )
+        self.marks = MarkWriter(bus.inbox, bus.reader, leases, self.gate, region, name)
+
+    @classmethod
+    async def open(cls, config: EdgeConfig, rules: Rules, bus: Bus) -> "Edge":
+        """Take a slot of `s` and put the parts together.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+            BusError: the region's streams are not there, or all slots are taken.
+        """
+        epoch = clock.wall_ms()
+        leases = Leases(bus.inbox, bus.reader, config.region, config.edge, epoch)
+        me = next(region for region in config.regions if region.name == config.region)
+        slot, lease = await leases.take_slot(slots_of_region(me.index))
+        newest = await newest_record(bus.reader, config.region, slot)
+        floor_ms = 0
+        if newest is not None:
+            mine = newest.edge == config.edge
+            floor_ms = unix_ms_of(newest.s) + (int(TTL_S * 1000) if mine else SLOT_MARGIN_MS)
+        return cls(config, rules, bus, epoch, leases, lease, Numbering(slot, floor_ms))
+
+    async def start(self) -> None:
+        """Join the live feed, and let the gate look at the home stream.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+            BusError: the region's streams are not there.
+        """
+        self.bus.live.on_lost, self.bus.live.on_back = self.feeds.lost, self.feeds.back
+        self.bus.work.on_lost, self.bus.work.on_back = self._work_lost, self._work_back
+        self.feeds.before = self.gateway.before = self.check_fence
+        self.feeds.on_epoch = self._new_epoch
+        await self.bus.work.listen("lease.>", self._hear_lease)
+        await self.bus.work.listen(takeover_subject("*"), self._hear_takeover)
+        await self.feeds.start(await self._streams.epochs())
+        await self.gate.start()
+
+    async def close(self) -> None:
+        """End what runs."""
+        for part in (self.gateway, self.rooms, self.feeds, self.gate):
+            await part.close()
+
+    # --- what it hears -------------------------------------------------------------------------
+
+    async def _work_lost(self) -> None:
+        self.gate.shut()
+
+    async def _work_back(self) -> None:
+        self.gate.look()
+
+    def _hear_lease(self, subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
+        self.peers.hear(subject, data, clock.now().mono_s)
+
+    def _hear_takeover(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
+        for takeover in decode_takeovers(data):
+            self.gateway.hear_takeover(takeover)
+
+    def _new_epoch(self, origin: str, turned: NewEpoch) -> None:
+        d = gap(origin, turned.old, turned.position + 1, None, "epoch")
+        for connection in list(self.gateway.connections):
+            if connection.session.grants is not None:
+                connection.send(Payload(Op.DISPATCH, d, None, EventName.GAP))
+
+    # --- being alive ---------------------------------------------------------------------------
+
+    def check_fence(self) -> None:
+        """A process that was stopped and continued holds a lease that ran out: it says nothing."""
+        now_s = clock.now().mono_s
+        if now_s - self._pulse_s > ALIVE_S:
+            stopped_s, self._pulse_s = now_s - self._pulse_s, now_s
+            _log.error("this edge stood still for %.1f s: all sessions end", stopped_s)
+            self.gateway.close_all(4000)
+
+    def pulse(self) -> float:
+        """The loop turns. Returns the seconds since it was here before."""
+        self.check_fence()
+        now_s = clock.now().mono_s
+        since_s, self._pulse_s = now_s - self._pulse_s, now_s
+        return since_s
+
+    async def renew_slot(self) -> None:
+        """Keep the slot of `s`, or take another where the lease was lost.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        if not await self.leases.renew(self.slot):
+            number, self.slot = await self.leases.take_slot(self._slots)
+            self.hub.numbering.slot = number
+
+    # --- what it says --------------------------------------------------------------------------
+
+    def not_ready(self) -> str | None:
+        """Why no new client is taken: a state; None when they are."""
+        if self.draining:
+            return DRAINING
+        if not self.bus.connected:
+            return CUT_OFF
+        if self.gate.epoch == 0:
+            return STARTING
+        if len(self.gateway.connections) >= self.config.limits.connections:
+            return FULL
+        return None
+
+    @property
+    def state(self) -> str:
+        """The state as telemetry and leases say it."""
+        return self.not_ready() or READY
+
+    def frame(self) -> EdgeFrame:
+        """The telemetry frame of now."""
+        gateway, hub, feeds = self.gateway, self.hub, self.feeds
+        counters, now_ms = gateway.counters, clock.wall_ms()
+        return EdgeFrame(
+            region=self.config.region,
+            edge=self.config.edge,
+            epoch=self.epoch,
+            frame=self.frames,
+            at_ms=now_ms,
+            url=self.config.url,
+            version=__version__,
+            state=self.state,
+            nats_connected=self.bus.connected,
+            connections=len(gateway.connections),
+            sessions=gateway.sessions,
+            rooms=len(self.rooms),
+            events_in=feeds.events_in,
+            events_out=hub.events_out + self.joiner.replayed,
+            bytes_out=counters.bytes_out,
+            publishes=self.publisher.stored,
+            publishes_failed=self.publisher.failed,
+            publishes_waiting=self.publisher.in_flight,
+            resumes=counters.resumes,
+            resumes_refused=counters.resumes_refused,
+            replayed=self.joiner.replayed,
+            holes=sum(feed.holes for feed in feeds.feeds.values()),
+            closes={str(code): count for code, count in counters.closes.items()},
+            send_buffer_bytes=sum(c.socket.buffered() for c in gateway.connections),
+            loop_lag_ms=round(self.loop_lag_ms, 1),
+            rss_bytes=rss_bytes(),
+            cpu_s=round(cpu_s(), 3),
+            epochs=hub.epochs(),
+            positions=dict(hub.seqs),
+            heads={origin: head.seq for origin, head in feeds.heads.items()},
+            lag_ms={o: lag_ms(feeds.marks.get(o), now_ms) for o in self._origins},
+        )

@@ -1,0 +1,104 @@
+"""What an edge does every so often: pulse, lease, telemetry, markers, records, announcements."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from relay.bus.records import store_record
+from relay.core.names import takeover_subject, telemetry_subject
+from relay.core.telemetry import encode_frame
+from relay.edge import clock
+from relay.edge.edge import Edge
+from relay.edge.peers import BEAT_S, LeaseBeat, subject_of
+from relay.errors import BusError
+from relay.tasks import Tasks
+
+if TYPE_CHECKING:
+    from relay.edge.takeovers import Takeover
+
+_log = logging.getLogger("jetrelay.rhythm")
+
+PULSE_S = 0.25
+ANNOUNCE_S = 0.5
+REPEAT_S = 5.0  # takeovers are announced again
+ANNOUNCED_AT_ONCE = 256
+
+
+class Rhythm:
+    """The periodic acts of one edge. One that fails is tried again at its next turn."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._inbox = edge.bus.inbox
+        self._region, self._name = edge.config.region, edge.config.edge
+        self._tasks = Tasks("rhythm")
+        self._lag_worst_s = 0.0
+        self._repeated_s = 0.0
+
+    def start(self) -> None:
+        """Begin all of them."""
+        self._every(PULSE_S, self._pulse)
+        self._every(BEAT_S, self._beat)
+        self._every(BEAT_S, self._edge.renew_slot)
+        self._every(1.0, self._second)
+        self._every(1.0, self._mark)
+        self._every(1.0, self._record)
+        self._every(ANNOUNCE_S, self._announce)
+
+    async def close(self) -> None:
+        """End them."""
+        await self._tasks.close()
+
+    def _every(self, seconds: float, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        name = act.__name__.strip("_")
+
+        async def repeat() -> None:
+            while True:
+                try:
+                    await act()
+                except BusError as error:
+                    _log.info("%s: %s", name, error)
+                except Exception:
+                    self._edge.gateway.counters.errors += 1
+                    _log.exception("%s failed", name)
+                await asyncio.sleep(seconds)
+
+        self._tasks.spawn(repeat(), name)
+
+    async def _pulse(self) -> None:
+        self._lag_worst_s = max(self._lag_worst_s, self._edge.pulse() - PULSE_S)
+
+    async def _beat(self) -> None:
+        edge = self._edge
+        beat = LeaseBeat(self._region, self._name, edge.epoch, edge.config.url, edge.state)
+        await self._inbox.send(subject_of(beat), msgspec.json.encode(beat), "")
+        edge.peers.forget_dead(clock.now().mono_s)
+
+    async def _second(self) -> None:
+        edge = self._edge
+        edge.loop_lag_ms, self._lag_worst_s = self._lag_worst_s * 1000, 0.0
+        edge.frames += 1
+        edge.gateway.tell_regions()
+        subject = telemetry_subject(self._region, self._name)
+        await self._inbox.send(subject, encode_frame(edge.frame()), "")
+
+    async def _mark(self) -> None:
+        await self._edge.marks.write(clock.wall_ms())
+
+    async def _record(self) -> None:
+        hub = self._edge.hub
+        s, positions = hub.numbering.seal(clock.wall_ms()), dict(hub.positions)
+        await store_record(self._inbox, self._region, self._name, s, positions)
+
+    async def _announce(self) -> None:
+        gateway, now_s = self._edge.gateway, clock.now().mono_s
+        fresh, gateway.announcements = gateway.announcements, []
+        if now_s - self._repeated_s > REPEAT_S:
+            self._repeated_s = now_s
+            fresh = [*fresh, *gateway.takeovers.announced(now_s)]
+        for start in range(0, len(fresh), ANNOUNCED_AT_ONCE):
+            part: list[Takeover] = fresh[start : start + ANNOUNCED_AT_ONCE]
+            await self._inbox.send(takeover_subject(self._region), msgspec.json.encode(part), "")
