@@ -104,10 +104,11 @@ class History:
         They are read from the end, a few first: their size says how many more are worth reading.
         """
         events: list[Event] = []
-        first, size, wanted = upto + 1, 0, min(limit, _NEWEST_FIRST)
+        first, size, total, wanted = upto + 1, 0, 0, min(limit, _NEWEST_FIRST)
         while first > 1 and wanted > 0:
             beyond = await self._count_from(origin, room, upto + 1)
-            if await self._count_from(origin, room, 1) - beyond <= len(events):
+            total = await self._count_from(origin, room, 1) - beyond
+            if total <= len(events):
                 return _Slice(tuple(events), more=False)
             end, first = first - 1, 1
             high = end
@@ -122,7 +123,7 @@ class History:
             size += sum(_size(event) for event in older)
             mean = size // max(len(events), 1)
             wanted = min(limit - len(events), math.ceil((self._max_bytes - size) / max(mean, 1)))
-        return _Slice(tuple(events[-limit:]), more=first > 1 or len(events) > limit)
+        return _Slice(tuple(events), more=first > 1 and total > len(events))
 
     async def _between(
         self, origin: str, epoch: int, room: RoomKey, first: int, last: int
