@@ -79,7 +79,8 @@ class Rules:
     @property
     def wishes(self) -> WishRules:
         """How rooms that are asked for are judged."""
-        return WishRules(self.cursors, self.limits.history_events)
+        limits = self.limits
+        return WishRules(self.cursors, limits.history_events, 4 * limits.rooms_per_session)
 
 
 class Phase(Enum):

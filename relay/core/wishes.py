@@ -20,6 +20,7 @@ class WishRules:
 
     cursors: CursorCodec
     last_events: int  # the most that `{last: n}` may ask for
+    looked_at: int  # rooms of one request whose grants are looked up; the rest are refused
 
 
 def read_wishes(
@@ -39,8 +40,11 @@ def read_wishes(
     """
     wishes: dict[str, Wish] = {}
     refused: list[Refused] = []
-    for request in requests:
+    for number, request in enumerate(requests):
         asked = RoomRequest(request) if isinstance(request, str) else request
+        if number >= rules.looked_at:
+            refused.append(Refused(asked.room[:_SHOWN], ErrorCode.TOO_MANY_ROOMS))
+            continue
         try:
             wish = _wish(asked, grants, rules, replay=replay)
         except RefusalError as error:

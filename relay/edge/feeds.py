@@ -272,7 +272,18 @@ class Feeds:
             await self._connection.unlisten(sid)
 
     async def until(self, targets: Mapping[str, int]) -> None:
-        """Wait until the edge's positions have reached these sequences."""
+        """Wait until the edge's positions have reached these sequences.
+
+        Raises:
+            UnavailableError: they have not in time: a copy is behind, or NATS does not answer.
+        """
+        try:
+            async with asyncio.timeout(OPEN_DEADLINE_S):
+                await self._until(targets)
+        except TimeoutError as error:
+            raise UnavailableError("this region is behind; try again later") from error
+
+    async def _until(self, targets: Mapping[str, int]) -> None:
         while short := [o for o, seq in targets.items() if self._hub.seqs.get(o, 0) < seq]:
             for origin in short:
                 feed = self.feeds[origin]

@@ -260,6 +260,16 @@ def test_the_limit_of_rooms_refuses_the_rest() -> None:
     assert join.refused == (Refused("c", "too_many_rooms"),)
 
 
+def test_of_a_flood_of_rooms_only_some_are_looked_at() -> None:
+    book = Playbook(rooms_per_session=2)
+    book.live()
+    (join,) = book.send(20, {"rooms": [f"r{n}" for n in range(5_000)], "nonce": 1})
+    assert isinstance(join, Join)
+    assert [wish.room for wish in join.rooms] == ["r0", "r1"]
+    assert len(join.refused) == 4_998
+    assert {refusal.code for refusal in join.refused} == {"too_many_rooms"}
+
+
 def test_a_past_needs_the_grant_of_history_and_a_cursor_of_ours() -> None:
     grants = (
         RoomGrant("a", frozenset({Act.SUBSCRIBE})),
