@@ -62,6 +62,6 @@ class Takeovers:
             self._displaced.popitem(last=False)
 
     def too_many(self, session: str, now_s: float, limit: int) -> bool:
-        """Whether the session was taken over more than `limit` times in the last minute."""
+        """Whether one more takeover would be more than `limit` in a minute."""
         times = self._displaced.get(session, ())
-        return sum(1 for at in times if now_s - at < MINUTE_S) > limit
+        return sum(1 for at in times if now_s - at < MINUTE_S) >= limit

@@ -580,8 +580,7 @@ async def test_a_session_that_is_fought_over_ends(world: World) -> None:
             for raw in holders[1:]:
                 await raw.__aexit__()
         assert (answer["d"], answer["e"]) == (False, {"reason": "session"})
-        # More than 3 takeovers a minute: the fourth goes through, the fifth does not.
-        assert len(holders) == 1 + 4 + 1
+        assert len(holders) == 1 + 3 + 1, "three takeovers a minute, and not a fourth"
 
 
 # --- draining ----------------------------------------------------------------------------------
