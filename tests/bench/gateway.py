@@ -1,0 +1,160 @@
+"""A lean gateway client for load: a WebSocket over bare TCP, without reconnects."""
+
+import asyncio
+import base64
+import secrets
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+
+from relay.core.codes import Op
+from relay.tasks import Tasks
+
+_TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A
+_ZERO_KEY = b"\0\0\0\0"  # masks to the same bytes
+READY_S = 20.0
+
+
+class Frame(msgspec.Struct):
+    """A payload of the edge; `d` is read by whoever wants it."""
+
+    op: int
+    t: str | None = None
+    d: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Hello(msgspec.Struct):
+    heartbeat_interval: int
+
+
+_frames = msgspec.json.Decoder(Frame)
+
+
+class Gateway(asyncio.Protocol):
+    """One session. `handle(frame)` is called for each ACK, ERROR and DISPATCH after READY."""
+
+    def __init__(self, host: str, token: str, rooms: Sequence[str]) -> None:
+        self.handle: Callable[[Frame], None] = lambda _: None
+        self.lost: str | None = None
+        self._host, self._token, self._rooms = host, token, list(rooms)
+        self._buffer = bytearray()
+        self._upgraded = False
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tasks = Tasks("bench")
+        self._transport: asyncio.Transport | None = None
+
+    async def ready(self) -> None:
+        """Wait for READY."""
+        async with asyncio.timeout(READY_S):
+            await self._ready
+
+    async def close(self) -> None:
+        """End the session."""
+        self.lost = "closed"
+        await self._tasks.close()
+        if self._transport is not None:
+            self._write(_CLOSE, (1000).to_bytes(2, "big"))
+            self._transport.close()
+
+    def send(self, op: Op, d: object) -> None:
+        """Send a payload."""
+        self._write(_TEXT, msgspec.json.encode({"op": int(op), "d": d}))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the upgrade."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        key = base64.b64encode(secrets.token_bytes(16)).decode()
+        lines = (
+            "GET /gateway?v=10&encoding=json HTTP/1.1", f"Host: {self._host}",
+            "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}",
+            "Sec-WebSocket-Version: 13", "", "",
+        )  # fmt: skip
+        transport.write("\r\n".join(lines).encode())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A load without this connection is not the load that was asked for."""
+        self.lost = self.lost or str(exc or "the edge closed the connection")
+        if not self._ready.done():
+            self._ready.set_exception(ConnectionError(self.lost))
+
+    def data_received(self, data: bytes) -> None:
+        """Cut frames out of what came."""
+        self._buffer += data
+        if not self._upgraded and not self._upgrade():
+            return
+        start = 0
+        while (found := _frame_at(self._buffer, start)) is not None:
+            opcode, body, start = found
+            self._receive(opcode, body)
+        del self._buffer[:start]
+
+    def _upgrade(self) -> bool:
+        head, end, rest = bytes(self._buffer).partition(b"\r\n\r\n")
+        if not end:
+            return False
+        if not head.startswith(b"HTTP/1.1 101 "):
+            self.lost = head.split(b"\r\n", 1)[0].decode("latin-1")
+            assert self._transport is not None
+            self._transport.close()
+            return False
+        self._upgraded, self._buffer = True, bytearray(rest)
+        return True
+
+    def _receive(self, opcode: int, body: bytes) -> None:
+        if opcode == _PING:
+            self._write(_PONG, body)
+        elif opcode == _CLOSE:
+            self.lost = self.lost or f"closed with {int.from_bytes(body[:2], 'big')}"
+        if opcode != _TEXT:
+            return
+        frame = _frames.decode(body)
+        if frame.op == Op.HELLO:
+            interval_ms = msgspec.json.decode(frame.d, type=_Hello).heartbeat_interval
+            self._tasks.spawn(self._beat(interval_ms / 1000), "heartbeat")
+            self.send(Op.IDENTIFY, {"token": self._token, "rooms": self._rooms})
+        elif frame.t == "READY":
+            self._ready.set_result(None)
+        else:
+            self.handle(frame)
+
+    async def _beat(self, interval_s: float) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            self.send(Op.HEARTBEAT, None)
+
+    def _write(self, opcode: int, body: bytes) -> None:
+        size = len(body)
+        length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+        assert self._transport is not None
+        self._transport.write(bytes((opcode,)) + length + _ZERO_KEY + body)
+
+
+async def connect(url: str, token: str, rooms: Sequence[str] = ()) -> Gateway:
+    """A session on the edge at `url` that has got READY.
+
+    Raises:
+        ConnectionError, TimeoutError: it did not get there.
+    """
+    parts = urlsplit(url)
+    _, gateway = await asyncio.get_running_loop().create_connection(
+        lambda: Gateway(parts.netloc, token, rooms), parts.hostname or "", parts.port or 80
+    )
+    await gateway.ready()
+    return gateway
+
+
+def _frame_at(buffer: bytearray, start: int) -> tuple[int, bytes, int] | None:
+    """(first byte, body, end) of the server's frame at `start`; None while it is not whole."""
+    if len(buffer) < start + 2:
+        return None
+    size, at = buffer[start + 1], start + 2
+    if size >= 126:
+        width = 2 if size == 126 else 8
+        if len(buffer) < at + width:
+            return None
+        size, at = int.from_bytes(buffer[at : at + width], "big"), at + width
+    if len(buffer) < at + size:
+        return None
+    return buffer[start], bytes(buffer[at : at + size]), at + size
