@@ -12,7 +12,7 @@ from relay.config import Limits, RegionConfig
 from relay.core import numbering
 from relay.core.answers import refused_rooms
 from relay.core.codes import EventName, Invalid
-from relay.core.cursor import Position
+from relay.core.cursor import Cursor, Position
 from relay.core.effects import Enter, Resume, Wish
 from relay.core.effects import Join as JoinEffect
 from relay.core.event import Event, RoomKey
@@ -154,7 +154,7 @@ class Joiner:
     ) -> None:
         for join, wish in joins:
             if wish is not None and wish.since is not None:
-                await self._say_expired(connection, join, wish)
+                await self._say_expired(connection, join, wish.room, wish.since)
             if wish is not None and wish.last:
                 await self._send_last(connection, join, wish)
         while connection.open:
@@ -169,12 +169,15 @@ class Joiner:
             if not late:
                 return
 
-    async def _say_expired(self, connection: ClientConnection, join: Join, wish: Wish) -> None:
+    async def _say_expired(
+        self, connection: ClientConnection, join: Join, room: str, since: Cursor
+    ) -> None:
         states = await self._streams.states(self._hub.epochs())
         for origin, state in states.items():
             start = join.sent.get(origin, 0)
-            if start > 0 and start + 1 < state.first:
-                d = gap(origin, state.epoch, start + 1, state.first - 1, "expired", wish.room)
+            # Of an origin that the cursor does not know, nothing is missed: see `judge`.
+            if origin in since.positions and start + 1 < state.first:
+                d = gap(origin, state.epoch, start + 1, state.first - 1, "expired", room)
                 connection.dispatch(EventName.GAP, d)
 
     async def _send_last(self, connection: ClientConnection, join: Join, wish: Wish) -> None:
