@@ -978,6 +978,37 @@ async def test_a_cursor_of_a_newer_epoch_may_be_tried_again_three_times(
         assert await raw.close_code() == 4000
 
 
+async def test_a_cursor_that_is_older_than_the_stream(world: World, url: str) -> None:
+    async with live(world) as raw:
+        ready = raw.seen[-1]
+        for number in range(5):
+            ack = await raw.request(Op.PUBLISH, room="old:a", data=number)
+        first_kept = ack["d"]["seq"]
+    js = await JetStream.connect("us", world.nats_config("us", "control"))
+    try:
+        await js._ask("STREAM.PURGE.EV_us", {"seq": first_kept})
+    finally:
+        await js.close()
+    missing = [place(world, ready).seq + 1, first_kept - 1]
+    async with Raw(url) as raw:
+        await raw.resume(
+            token(world, "ana"),
+            ready["d"]["session_id"],
+            cursor=ready["d"]["cursor"],
+            rooms=["old:a"],
+        )
+        assert await refusal(raw) == (False, {"reason": "expired", "missing": {"us": missing}})
+        await raw.identify(token(world, "ana"))
+        # A `since` says what is gone, and goes on with what is left.
+        since = {"room": "old:a", "since": ready["d"]["cursor"]}
+        assert (await raw.request(Op.SUBSCRIBE, rooms=[since]))["d"]["rooms"] == ["old:a"]
+        told = [(p["t"], p["d"]) for p in raw.seen if p["t"] in ("GAP", "MESSAGE")]
+        assert [name for name, _ in told] == ["GAP", "MESSAGE"]
+        gap = {"room": "old:a", "origin": "us", "epoch": ack["d"]["epoch"], "reason": "expired"}
+        assert told[0][1] == gap | {"first": missing[0], "last": missing[1]}
+        assert told[1][1]["data"] == 4
+
+
 async def test_a_cursor_with_a_region_that_is_gone(world: World, url: str) -> None:
     async with live(world) as raw:
         ready = raw.seen[-1]

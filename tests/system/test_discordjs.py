@@ -70,7 +70,8 @@ def install(npm: str, home: Path) -> None:
     except subprocess.TimeoutExpired:
         pytest.skip("npm did not install @discordjs/ws within 120 s")
     if done.returncode != 0:
-        pytest.skip(f"npm can't install @discordjs/ws: {done.stderr.strip()[-300:]}")
+        why = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
+        pytest.skip(f"npm can't install @discordjs/ws: {'; '.join(why[:3])}")
     stamp.write_text(wanted)
 
 
