@@ -16,7 +16,8 @@ from relay.core.names import MARK_ROOM, SYSTEM_TENANT
 
 MARK: RoomKey = (SYSTEM_TENANT, MARK_ROOM)
 # A leader that died may have stored and acknowledged events that are never republished. Markers
-# come once a second, so an event stamped this long after the last one proves nothing came between.
+# come once a second, so an event that is stamped, or arrives, this long after the last one may
+# have lost others before it: it does not pass before the stream was read.
 MARK_SILENCE_MS = 2_500
 
 
@@ -63,13 +64,14 @@ class Feed:
     position: int
     buffer_events: int
     marked_ms: int = 0  # stamp of the newest marker, or of what a scan has proved complete
+    heard_ms: int = 0  # when it arrived here
     marked_seq: int = 0  # its sequence: no event up to here is missing
     holes: int = 0
     overflows: int = 0
     repairing: bool = False
     _connected: bool = True
     _next: int = 0  # where the scan that runs goes on
-    _held: deque[Event] = field(default_factory=deque)
+    _held: deque[tuple[Event, int]] = field(default_factory=deque)
     _overflowed: bool = False
     _tails: dict[RoomKey, int] = field(default_factory=dict)
     _joining: dict[RoomKey, list[tuple[int, int]]] = field(default_factory=dict)
@@ -114,22 +116,22 @@ class Feed:
 
     # --- the live path -------------------------------------------------------------------------
 
-    def live(self, event: Event) -> Sequence[Action]:
-        """A republished event arrived."""
+    def live(self, event: Event, now_ms: int) -> Sequence[Action]:
+        """A republished event arrived, at `now_ms` by a clock that does not step."""
         if self.repairing:
-            self._hold(event)
+            self._hold(event, now_ms)
             return ()
-        return self._next_live(event)
+        return self._next_live(event, now_ms)
 
-    def _next_live(self, event: Event) -> Sequence[Action]:
+    def _next_live(self, event: Event, now_ms: int) -> Sequence[Action]:
         key = event.key
         tail = self._tails.get(key)
         if tail is not None and event.seq <= tail:
             return self._pass(event.seq)  # a scan delivered it before
         if event.epoch > self.epoch:
-            return self._turn_epoch(event)
-        if event.stored_ms - self.marked_ms > MARK_SILENCE_MS and self.marked_ms:
-            return self._repair_before(event, self.marked_seq + 1)
+            return self._turn_epoch(event, now_ms)
+        if self._silent(event, now_ms):
+            return self._repair_before(event, now_ms, self.marked_seq + 1)
         if tail is None:
             joining = self._joining.get(key)
             if joining is not None:
@@ -137,14 +139,20 @@ class Feed:
             elif key != MARK:
                 return self._pass(event.seq)  # a room that was left meanwhile
         elif event.previous > tail:
-            return self._repair_before(event, min(tail, self.position) + 1)
+            return self._repair_before(event, now_ms, min(tail, self.position) + 1)
+        if key == MARK:
+            self.heard_ms = now_ms
         return (self._deliver(event),)
 
-    def _turn_epoch(self, event: Event) -> Sequence[Action]:
+    def _silent(self, event: Event, now_ms: int) -> bool:
+        stamped_ms = event.stored_ms - self.marked_ms if self.marked_ms else 0
+        return max(stamped_ms, now_ms - self.heard_ms) > MARK_SILENCE_MS
+
+    def _turn_epoch(self, event: Event, now_ms: int) -> Sequence[Action]:
         turned = NewEpoch(self.epoch, event.epoch, self.position)
         self.epoch = event.epoch
         self.marked_ms, self.marked_seq = 0, self.position
-        return (turned, *self._repair_before(event, self.position + 1))
+        return (turned, *self._repair_before(event, now_ms, self.position + 1))
 
     def _deliver(self, event: Event) -> Action:
         key = event.key
@@ -164,20 +172,20 @@ class Feed:
         self.position = seq
         return (Moved(seq),)
 
-    def _hold(self, event: Event) -> None:
+    def _hold(self, event: Event, now_ms: int) -> None:
         if len(self._held) >= self.buffer_events:
             # What is held is in the stream as well: the scan goes on until it has read it there.
             self._held.clear()
             self._overflowed = True
             self.overflows += 1
             return
-        self._held.append(event)
+        self._held.append((event, now_ms))
 
     # --- repair --------------------------------------------------------------------------------
 
-    def _repair_before(self, event: Event, first: int) -> Sequence[Action]:
+    def _repair_before(self, event: Event, now_ms: int, first: int) -> Sequence[Action]:
         self.holes += 1
-        self._held.appendleft(event)
+        self._held.appendleft((event, now_ms))
         return self._repair(first)
 
     def _repair(self, first: int) -> Sequence[Action]:
@@ -208,12 +216,15 @@ class Feed:
         """The scan failed (its read timed out): start it again where it was."""
         return (Scan(self._next),) if self.repairing and self._connected else ()
 
-    def scanned(self, events: Iterable[Event], next_seq: int, *, more: bool) -> Sequence[Action]:
+    def scanned(
+        self, events: Iterable[Event], next_seq: int, asked_ms: int, *, more: bool
+    ) -> Sequence[Action]:
         """A page of the scan.
 
         Args:
             events: all events of the page, of whatever room, in stream order.
             next_seq: where the next page starts.
+            asked_ms: when the page was asked for, by the clock of `live`.
             more: whether the stream held more when the page was read.
         """
         if not (self.repairing and self._connected) or next_seq < self._next:
@@ -230,6 +241,7 @@ class Feed:
             actions.append(Scan(self._next))
             return actions
         self.repairing = False
+        self.heard_ms = max(self.heard_ms, asked_ms)  # all that was stored by then is here
         actions.extend(self._release())
         return actions
 
@@ -254,8 +266,8 @@ class Feed:
     def _release(self) -> Sequence[Action]:
         actions: list[Action] = []
         while self._held and not self.repairing:
-            event = self._held.popleft()
+            event, arrived_ms = self._held.popleft()
             if event.seq < self._next and event.key not in self._joining:
                 continue  # the scan has read it
-            actions.extend(self._next_live(event))
+            actions.extend(self._next_live(event, arrived_ms))
         return actions

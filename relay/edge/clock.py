@@ -13,3 +13,8 @@ def now() -> Instant:
 def wall_ms() -> int:
     """Unix time in ms."""
     return int(time.time() * 1000)
+
+
+def mono_ms() -> int:
+    """The monotonic clock, in ms: it never steps."""
+    return time.monotonic_ns() // 1_000_000

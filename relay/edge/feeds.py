@@ -20,7 +20,7 @@ from relay.core.names import (
     mark_live_subject,
     signal_live_subject,
 )
-from relay.edge.clock import wall_ms
+from relay.edge import clock
 from relay.edge.hub import Hub
 from relay.errors import BusError, UnavailableError
 from relay.tasks import Tasks
@@ -80,7 +80,9 @@ class Feeds:
         await self._settle()
         for origin, epoch in epochs.items():
             info = await self._reader.info(events_stream(origin))
-            feed = Feed(origin, epoch, info.last, self._buffer_events, info.last_ms)
+            feed = Feed(
+                origin, epoch, info.last, self._buffer_events, info.last_ms, clock.mono_ms()
+            )
             self.feeds[origin] = feed
             self._hub.move(origin, epoch, info.last)
         for feed in self.feeds.values():
@@ -137,8 +139,8 @@ class Feeds:
             event = event_of(headers, data, feed.epoch)
         self.events_in += 1
         if event.key == MARK:
-            self.marks[event.origin] = (event.ts_ms, wall_ms())
-        self._carry_out(feed, feed.live(event))
+            self.marks[event.origin] = (event.ts_ms, clock.wall_ms())
+        self._carry_out(feed, feed.live(event, clock.mono_ms()))
 
     def _receive_head(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
         head = decode_head(data)
@@ -188,6 +190,7 @@ class Feeds:
     async def _scan(self, feed: Feed) -> None:
         try:
             while (first := self._scans.pop(feed.origin, None)) is not None:
+                asked_ms = clock.mono_ms()
                 try:
                     page = await self._reader.page(
                         events_stream(feed.origin),
@@ -204,7 +207,7 @@ class Feeds:
                 events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
                 next_seq = max(page.last + 1, first)
                 more = page.pending > 0 and bool(page.messages)
-                self._carry_out(feed, feed.scanned(events, next_seq, more=more))
+                self._carry_out(feed, feed.scanned(events, next_seq, asked_ms, more=more))
         finally:
             self._scanning.discard(feed.origin)
             if feed.origin in self._scans:

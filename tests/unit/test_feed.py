@@ -11,13 +11,14 @@ from relay.core.feed import Action, Dispatch, Feed, Moved, NewEpoch, Scan
 from tests.unit.streams_model import StreamModel, key
 
 A, B = key("a"), key("b")
+NOW = 50_000  # ms, by the monotonic clock
 
 
 def live_feed(stream: StreamModel, *, buffer_events: int = 100) -> Feed:
     """A feed at the head of `stream`, its first scan done."""
-    feed = Feed(stream.origin, stream.epoch, stream.head, buffer_events, stream.now_ms)
+    feed = Feed(stream.origin, stream.epoch, stream.head, buffer_events, stream.now_ms, NOW)
     assert feed.connected() == (Scan(stream.head + 1),)
-    feed.scanned([], stream.head + 1, more=False)
+    feed.scanned([], stream.head + 1, NOW, more=False)
     assert not feed.repairing
     return feed
 
@@ -39,7 +40,7 @@ def test_live_events_are_dispatched_in_order_and_move_the_position() -> None:
     joined(feed, stream, A)
     for _ in range(3):
         event = stream.store(A)
-        assert feed.live(event) == (Dispatch(event, event.seq),)
+        assert feed.live(event, NOW) == (Dispatch(event, event.seq),)
     assert feed.position == 3
 
 
@@ -48,7 +49,7 @@ def test_a_marker_moves_the_position_of_a_quiet_room() -> None:
     feed = live_feed(stream)
     joined(feed, stream, A)
     stream.store(B)
-    assert feed.live(stream.mark()) == (Moved(2),)
+    assert feed.live(stream.mark(), NOW) == (Moved(2),)
 
 
 def test_a_repeated_event_is_dropped() -> None:
@@ -56,23 +57,23 @@ def test_a_repeated_event_is_dropped() -> None:
     feed = live_feed(stream)
     joined(feed, stream, A)
     event = stream.store(A)
-    feed.live(event)
-    assert feed.live(event) == ()
+    feed.live(event, NOW)
+    assert feed.live(event, NOW) == ()
 
 
 def test_a_hole_in_a_room_holds_what_follows_until_one_scan_has_filled_it() -> None:
     stream = StreamModel("us")
     feed = live_feed(stream)
     joined(feed, stream, A, B)
-    feed.live(stream.store(A))
+    feed.live(stream.store(A), NOW)
     lost = stream.store(A, republished=False)
     after_hole = stream.store(A)
     other = stream.store(B)
-    assert feed.live(after_hole) == (Scan(1),)  # nothing is proved complete yet
-    assert feed.live(other) == ()
+    assert feed.live(after_hole, NOW) == (Scan(1),)  # nothing is proved complete yet
+    assert feed.live(other, NOW) == ()
     assert feed.position == lost.seq - 1
     page, more = stream.page(1, 256)
-    actions = feed.scanned(page, page[-1].seq + 1, more=more)
+    actions = feed.scanned(page, page[-1].seq + 1, NOW, more=more)
     assert seqs(actions) == [2, 3, 4]
     assert (feed.position, feed.holes, feed.repairing) == (4, 1, False)
 
@@ -82,12 +83,27 @@ def test_silence_of_the_markers_makes_the_next_event_prove_itself() -> None:
     feed = live_feed(stream)
     joined(feed, stream, A, B)
     mark = stream.mark()
-    feed.live(mark)
+    feed.live(mark, NOW)
     lost = stream.store(A, republished=False)  # a leader died before it republished this one
     late = stream.store(B, after_ms=3_000)
-    assert feed.live(late) == (Scan(mark.seq + 1),)
+    assert feed.live(late, NOW) == (Scan(mark.seq + 1),)
     page, _ = stream.page(mark.seq + 1, 256)
-    assert seqs(feed.scanned(page, late.seq + 1, more=False)) == [lost.seq, late.seq]
+    assert seqs(feed.scanned(page, late.seq + 1, NOW, more=False)) == [lost.seq, late.seq]
+
+
+def test_silence_here_counts_also_when_the_stamps_show_none() -> None:
+    """A mirror's leader died: the origin went on as ever."""
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A, B)
+    mark = stream.mark()
+    feed.live(mark, NOW)
+    lost = stream.store(A, republished=False)
+    late = stream.store(B)
+    assert feed.live(late, NOW + 4_000) == (Scan(mark.seq + 1),)
+    page, _ = stream.page(mark.seq + 1, 256)
+    actions = feed.scanned(page, late.seq + 1, NOW + 4_001, more=False)
+    assert seqs(actions) == [lost.seq, late.seq]
 
 
 def test_after_a_reconnect_the_stream_is_read_before_anything_live() -> None:
@@ -98,8 +114,8 @@ def test_after_a_reconnect_the_stream_is_read_before_anything_live() -> None:
     missed = stream.store(A)
     assert feed.connected() == (Scan(1),)
     fresh = stream.store(A)
-    assert feed.live(fresh) == ()
-    actions = feed.scanned([missed], missed.seq + 1, more=False)
+    assert feed.live(fresh, NOW) == ()
+    actions = feed.scanned([missed], missed.seq + 1, NOW, more=False)
     assert seqs(actions) == [missed.seq, fresh.seq]
 
 
@@ -109,12 +125,12 @@ def test_a_full_hold_is_dropped_and_read_from_the_stream_instead() -> None:
     joined(feed, stream, A)
     feed.connected()
     for _ in range(5):
-        feed.live(stream.store(A))
+        feed.live(stream.store(A), NOW)
     dispatched: list[int] = []
     first, scans = 1, 0
     while feed.repairing:
         page, more = stream.page(first, 2)
-        actions = feed.scanned(page, page[-1].seq + 1 if page else first, more=more)
+        actions = feed.scanned(page, page[-1].seq + 1 if page else first, NOW, more=more)
         dispatched += seqs(actions)
         first = next((a.first for a in actions if isinstance(a, Scan)), first)
         scans += 1
@@ -126,12 +142,12 @@ def test_a_new_epoch_is_told_before_its_first_event() -> None:
     stream = StreamModel("us")
     feed = live_feed(stream)
     joined(feed, stream, A)
-    feed.live(stream.store(A))
+    feed.live(stream.store(A), NOW)
     stream.epoch = 2
     event = stream.store(A)
-    actions = feed.live(event)
+    actions = feed.live(event, NOW)
     assert actions == (NewEpoch(1, 2, 1), Scan(2))
-    assert seqs(feed.scanned([event], 3, more=False)) == [2]
+    assert seqs(feed.scanned([event], 3, NOW, more=False)) == [2]
     assert feed.epoch == 2
 
 
@@ -141,7 +157,7 @@ def test_a_room_that_changes_while_it_is_joined_is_scanned_again() -> None:
     after = feed.joining(A)
     stream.store(A, republished=False)  # stored after the room was read, before its live path
     event = stream.store(A)
-    feed.live(event)
+    feed.live(event, NOW)
     assert feed.joined(A, after) == after
     assert feed.joined(A, event.seq) is None
 
@@ -151,7 +167,7 @@ def test_pages_of_a_scan_that_a_lost_connection_overtook_are_ignored() -> None:
     feed = live_feed(stream)
     joined(feed, stream, A)
     feed.disconnected()
-    assert feed.scanned([stream.store(A)], 2, more=False) == ()
+    assert feed.scanned([stream.store(A)], 2, NOW, more=False) == ()
     assert feed.position == 0
 
 
@@ -186,6 +202,7 @@ class _World:
         self.page_size = page
         self.connected = True
         self.lossy = False
+        self.clock_ms = NOW
         self.scan: int | None = None
         self.bases: dict[tuple[str, str], int] = {}
         self.got: dict[tuple[str, str], list[int]] = {}
@@ -199,17 +216,23 @@ class _World:
         self.stream.store(room, republished=republished and self.connected)
 
     def _lose(self, room: tuple[str, str]) -> None:
-        """A leader dies between storing an event and republishing it; the outage takes seconds."""
+        """The copy's leader dies between storing an event and republishing it.
+
+        What it had republished before has arrived; the outage takes seconds. (It may be a mirror's
+        leader: the events' own stamps show nothing.)
+        """
         self.lossy = True
+        while self.stream.wire:
+            self._deliver()
         self._store(room, republished=False)
-        self.stream.now_ms += 4_000
+        self.clock_ms += 4_000
 
     def _mark(self) -> None:
         self.stream.mark(republished=self.connected)
 
     def _deliver(self) -> None:
         if self.stream.wire:
-            self._act(self.feed.live(self.stream.wire.popleft()))
+            self._act(self.feed.live(self.stream.wire.popleft(), self.clock_ms))
 
     def _drop(self) -> None:
         if self.connected:
@@ -228,7 +251,7 @@ class _World:
             first, self.scan = self.scan, None
             events, more = self.stream.page(first, self.page_size)
             next_seq = events[-1].seq + 1 if events else first
-            self._act(self.feed.scanned(events, next_seq, more=more))
+            self._act(self.feed.scanned(events, next_seq, self.clock_ms, more=more))
 
     def _join(self, room: tuple[str, str]) -> None:
         if room in self.bases or not self.connected:

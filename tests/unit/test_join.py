@@ -101,10 +101,11 @@ class _Edge:
         self.copy = {origin: stream.head for origin, stream in streams.items()}
         self.wires: dict[str, deque[Event]] = {origin: deque() for origin in streams}
         self.connected = True
+        self.clock_ms = 0
         self.scans: dict[str, int] = {}
         self.feeds: dict[str, Feed] = {}
         for origin, stream in streams.items():
-            feed = Feed(origin, 1, stream.head, buffer, stream.now_ms)
+            feed = Feed(origin, 1, stream.head, buffer, stream.now_ms, 0)
             self.feeds[origin] = feed
             self.hub.move(origin, 1, stream.head)
             self._act(feed, feed.connected())
@@ -118,10 +119,21 @@ class _Edge:
                 self.wires[origin].append(stored)
         self.copy[origin] = max(self.copy[origin], upto)
 
+    def lose(self, origin: str, upto: int) -> None:
+        """The copy's leader dies: it stored events up to `upto`, and republished none of them.
+
+        What it had republished before has arrived; the outage takes seconds.
+        """
+        while self.wires[origin]:
+            self.deliver(origin)
+        if upto > self.copy[origin]:
+            self.copy[origin] = upto
+            self.clock_ms += 4_000
+
     def deliver(self, origin: str) -> None:
         if self.wires[origin]:
             feed = self.feeds[origin]
-            self._act(feed, feed.live(self.wires[origin].popleft()))
+            self._act(feed, feed.live(self.wires[origin].popleft(), self.clock_ms))
 
     def drop(self) -> None:
         if self.connected:
@@ -148,7 +160,7 @@ class _Edge:
             events, more = self.read(origin, first)
             next_seq = events[-1].seq + 1 if events else first
             feed = self.feeds[origin]
-            self._act(feed, feed.scanned(events, next_seq, more=more))
+            self._act(feed, feed.scanned(events, next_seq, self.clock_ms, more=more))
 
     def _act(self, feed: Feed, actions: Iterable[Action]) -> None:
         for action in actions:
@@ -194,6 +206,11 @@ class _World:
                 else:
                     stream.store(key(act))
                 self.edges[origin].replicate(origin, stream.head)
+            case "lose" if origin != where:
+                edge.lose(origin, self.streams[origin].head)
+            case "lose":
+                self.streams[origin].store(A)
+                edge.lose(origin, self.streams[origin].head)
             case "replicate":
                 edge.replicate(origin, self.streams[origin].head)
             case "deliver":
@@ -266,6 +283,8 @@ class _World:
         for edge in self.edges.values():
             edge.back()
             for origin, stream in self.streams.items():
+                stream.mark()
+                self.edges[origin].replicate(origin, stream.head)
                 edge.replicate(origin, stream.head)
         self.resume(self.edges["eu"])
         for _ in range(3):
@@ -279,7 +298,19 @@ class _World:
 
 
 ACTS = ["a", "a", "b", "c", "mark", "replicate", "deliver", "deliver", "deliver", "deliver"]
-ACTS += ["drop", "back", "scan", "scan", "cut", "resume", "resume", "replay", "replay", "replay"]
+ACTS += [
+    "drop",
+    "back",
+    "lose",
+    "scan",
+    "scan",
+    "cut",
+    "resume",
+    "resume",
+    "replay",
+    "replay",
+    "replay",
+]
 REGIONS = st.sampled_from(["us", "eu"])
 ONE = st.tuples(st.sampled_from(ACTS), REGIONS, REGIONS).map(lambda step: [step])
 # What a client does that moves: it leaves, comes back elsewhere, and is brought up to date.
