@@ -163,6 +163,17 @@ class Raw:
         await self.ws.wait_closed()
 
 
+async def acquainted(world: World, edge: str, other: str) -> None:
+    """Wait until `edge` has heard of `other`, and sends its clients there to resume."""
+    async with asyncio.timeout(ANSWER_S):
+        while True:
+            async with Raw(world.edges[edge].url) as raw:
+                ready = await raw.identify(token(world, "nobody"))
+            if ready["d"]["resume_gateway_url"] == world.edges[other].url:
+                return
+            await asyncio.sleep(0.1)
+
+
 def pack(encoding: Encoding, payload: object) -> bytes:
     """A payload in an encoding."""
     if encoding == "json":

@@ -872,7 +872,7 @@ async def test_a_token_that_grants_nothing(world: World, url: str) -> None:
 
 async def test_a_token_that_runs_out_ends_the_connection(world: World, url: str) -> None:
     async with Raw(url) as raw:
-        await raw.identify(token(world, "ana", ttl_s=2), "a")
+        await raw.identify(token(world, "ana", ttl_s=4), "a")
         warning = await raw.op(Op.ERROR)
         assert warning["d"]["code"] == "token_expiring"
         assert await raw.close_code() == 4004

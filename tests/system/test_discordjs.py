@@ -17,7 +17,7 @@ import pytest
 
 from relay.client import connect
 from relay.core.codes import Op
-from tests.raw import auto, token
+from tests.raw import acquainted, auto, token
 from tests.world import World
 
 SOURCE = Path(__file__).with_name("discordjs")
@@ -209,6 +209,12 @@ class Talker:
         since_ready = [number for number in got if number >= got[0]]
         assert since_ready == list(range(got[0], got[0] + len(since_ready)))
         assert len(library.said("ready")) == 1, "it resumed, and did not start anew"
+
+
+@pytest.fixture(autouse=True)
+async def _acquainted(world: World) -> None:
+    """Both edges of `us` know each other: an edge says every 2 s that it is there."""
+    await acquainted(world, "us-1", "us-2")
 
 
 def url_of(world: World, edge: str) -> str:

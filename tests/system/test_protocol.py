@@ -18,7 +18,7 @@ from relay.core.codes import Op
 from relay.core.cursor import Cursor, CursorCodec
 from relay.core.grants import Act, RoomGrant
 from relay.core.numbering import unix_ms_of
-from tests.raw import Encoding, Payload, Raw, auto, token
+from tests.raw import Encoding, Payload, Raw, acquainted, auto, token
 from tests.world import World
 
 TOPOLOGY = """
@@ -99,6 +99,7 @@ async def reached(world: World, raw: Raw, cursor: str) -> None:
 
 
 async def test_hello_and_ready(world: World, encoding: Encoding) -> None:
+    await acquainted(world, "us-1", "us-2")
     async with Raw(url(world), encoding) as raw:
         assert set(raw.hello) == {"op", "d", "s", "t"}
         assert (raw.hello["s"], raw.hello["t"]) == (None, None)
@@ -131,6 +132,8 @@ async def test_hello_and_ready(world: World, encoding: Encoding) -> None:
 
 
 async def test_the_resume_address_is_in_the_region_or_else_in_the_next(world: World) -> None:
+    await acquainted(world, "us-1", "us-2")
+    await acquainted(world, "us-2", "us-1")
     for edge, other in (("us-1", {"us-2"}), ("us-2", {"us-1"}), ("eu-1", {"us-1", "us-2"})):
         async with Raw(url(world, edge)) as raw:
             ready = await raw.identify(token(world, "ana"))
@@ -632,6 +635,8 @@ async def test_who_reads_too_slowly_is_closed_and_resumes(world: World, encoding
 
 
 async def test_a_drain_sends_everybody_elsewhere(world: World) -> None:
+    await acquainted(world, "us-1", "us-2")
+    await acquainted(world, "us-2", "us-1")
     since = len(world.events)
     async with Raw(url(world, "eu-1")) as far:
         named = far.hello["d"]["regions"][1]["url"]  # the edge that eu tells its clients of
