@@ -66,7 +66,7 @@ class Door:
         if encoding not in CODECS:
             text = f"encoding {encoding[:32]!r} is not known: json or msgpack.\n"
             return Refusal(HTTPStatus.BAD_REQUEST, "encoding", text)
-        if "compress" in query:
+        if query.get("compress", "none") != "none":
             text = f"compress {query['compress'][:32]!r} is not served.\n"
             return Refusal(HTTPStatus.BAD_REQUEST, "compress", text)
         resuming = query.get("resume") == "1"

@@ -115,7 +115,7 @@ class Edge:
             config.regions,
             limits,
         )
-        self.peers = Peers(region, name, config.url, config.regions)
+        self.peers = Peers(region, name, config.url, config.regions, clock.now().mono_s)
         self.gateway = Gateway(
             rules,
             self.hub,

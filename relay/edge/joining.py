@@ -143,9 +143,13 @@ class Joiner:
         start: dict[str, int] = {}
         for origin, here in self._hub.positions.items():
             there = wish.since.positions.get(origin, Position(here.epoch, 0))
-            start[origin] = min(there.seq, here.seq)
+            start[origin] = there.seq
             if there.epoch != here.epoch:
                 d = gap(origin, there.epoch, there.seq + 1, None, "epoch", wish.room)
+                connection.dispatch(EventName.GAP, d)
+        for origin, there in wish.since.positions.items():
+            if origin not in start:
+                d = gap(origin, there.epoch, there.seq + 1, None, "origin_removed", wish.room)
                 connection.dispatch(EventName.GAP, d)
         return start
 
@@ -160,9 +164,10 @@ class Joiner:
         while connection.open:
             for join, _ in joins:
                 await self._replay(connection, join)
-            # Rooms just opened may have been read further than the edge's position, which is what
-            # the session's cursor will say.
-            await self._feeds.until(_furthest([join.target for join, _ in joins], connection.ahead))
+            # Rooms just opened may have been read further than the edge's position, and a `since`
+            # may come from a region that is further: the session's cursor will be the edge's.
+            reached = [seqs for join, _ in joins for seqs in (join.target, join.sent)]
+            await self._feeds.until(_furthest(reached, connection.ahead))
             late = [join for join, _ in joins if join.overflowed]
             for join in late:
                 join.retarget(self._hub.seqs)

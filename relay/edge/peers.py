@@ -34,7 +34,10 @@ def subject_of(beat: LeaseBeat) -> str:
 class Peers:
     """All edges heard of, and the static list of regions."""
 
-    def __init__(self, region: str, edge: str, url: str, regions: Sequence[RegionConfig]) -> None:
+    def __init__(
+        self, region: str, edge: str, url: str, regions: Sequence[RegionConfig], now_s: float
+    ) -> None:
+        self._since_s = now_s
         self._region = region
         self._edge = edge
         self._url = url
@@ -87,6 +90,9 @@ class Peers:
         """Another live edge: of this region, else of the next one; else any other that is known."""
         for region in self._regions:
             live = self._ready(region.name, now_s)
+            if not live and now_s - self._since_s < BEAT_S:
+                # Too early to have heard anybody: the configuration says who should be there.
+                live = [url for url in region.urls if url != self._url]
             if live:
                 return live[0]
         others = [url for region in self._regions for url in region.urls if url != self._url]

@@ -1,0 +1,87 @@
+"""The other edges: who is alive, and where clients are pointed to."""
+
+import msgspec
+
+from relay.config import RegionConfig
+from relay.edge.peers import ALIVE_S, BEAT_S, LeaseBeat, Peers, subject_of
+
+REGIONS = [
+    RegionConfig("us", 0, 39.0, -77.5, ["ws://us-1", "ws://us-2"]),
+    RegionConfig("eu", 1, 50.1, 8.7, ["ws://eu-1"]),
+    RegionConfig("ap", 2, 1.4, 103.8, ["ws://ap-1"]),
+]
+START_S = 1000.0
+LATER_S = START_S + BEAT_S
+
+
+def peers() -> Peers:
+    """Those of us-1."""
+    return Peers("us", "us-1", "ws://us-1", REGIONS, START_S)
+
+
+def beat(region: str, edge: str, *, epoch: int = 1, state: str = "ready") -> LeaseBeat:
+    return LeaseBeat(region, edge, epoch, f"ws://{edge}", state)
+
+
+def hear(known: Peers, heard: LeaseBeat, now_s: float, subject: str | None = None) -> None:
+    known.hear(subject or subject_of(heard), msgspec.json.encode(heard), now_s)
+
+
+def test_before_anybody_was_heard_the_configuration_says_where_to_go() -> None:
+    assert peers().resume_url(START_S) == "ws://us-2"
+
+
+def test_another_live_edge_of_the_region_comes_first_then_the_nearest_region() -> None:
+    known = peers()
+    for one in (beat("ap", "ap-1"), beat("eu", "eu-1"), beat("us", "us-1")):
+        hear(known, one, LATER_S)
+    assert known.resume_url(LATER_S) == "ws://eu-1"
+    hear(known, beat("us", "us-2"), LATER_S)
+    assert known.resume_url(LATER_S) == "ws://us-2"
+
+
+def test_an_edge_that_drains_or_is_silent_is_nobody_to_go_to() -> None:
+    known = peers()
+    hear(known, beat("us", "us-2"), LATER_S)
+    hear(known, beat("eu", "eu-1"), LATER_S)
+    hear(known, beat("us", "us-2", state="draining"), LATER_S + 1)
+    assert known.resume_url(LATER_S + 1) == "ws://eu-1"
+    hear(known, beat("us", "us-2"), LATER_S + 2)
+    assert known.resume_url(LATER_S + 2) == "ws://us-2"
+    hear(known, beat("eu", "eu-1"), LATER_S + 2 + ALIVE_S)
+    assert known.resume_url(LATER_S + 2 + ALIVE_S) == "ws://eu-1"
+
+
+def test_a_beat_of_a_life_before_is_ignored() -> None:
+    known = peers()
+    hear(known, beat("us", "us-2", epoch=2, state="draining"), LATER_S)
+    hear(known, beat("us", "us-2", epoch=1), LATER_S)
+    hear(known, beat("eu", "eu-1"), LATER_S)
+    assert known.resume_url(LATER_S) == "ws://eu-1"
+
+
+def test_an_edge_speaks_for_itself_only_and_nonsense_is_ignored() -> None:
+    known = peers()
+    hear(known, beat("us", "us-2"), LATER_S, subject="lease.eu.eu-1")
+    hear(known, beat("mars", "mars-1"), LATER_S)
+    known.hear("lease.us.us-2", b"[" * 10_000, LATER_S)
+    known.hear("lease.us.us-2", b'{"region": 3}', LATER_S)
+    hear(known, beat("ap", "ap-1"), LATER_S)
+    assert known.resume_url(LATER_S) == "ws://ap-1"
+
+
+def test_regions_are_listed_from_here_outwards_with_live_edges() -> None:
+    known = peers()
+    hear(known, LeaseBeat("eu", "eu-9", 1, "ws://eu-9", "ready"), LATER_S)
+    assert known.regions(LATER_S) == [
+        {"name": "us", "url": "ws://us-1"},
+        {"name": "eu", "url": "ws://eu-9"},
+        {"name": "ap", "url": "ws://ap-1"},
+    ]
+
+
+def test_the_dead_are_forgotten() -> None:
+    known = peers()
+    hear(known, beat("eu", "eu-9"), LATER_S)
+    known.forget_dead(LATER_S + 11 * ALIVE_S)
+    assert known.regions(LATER_S)[1] == {"name": "eu", "url": "ws://eu-1"}
