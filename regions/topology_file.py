@@ -134,6 +134,8 @@ def parse_topology(text: str, where: str) -> Topology:
     ]
     streams = _convert(file.streams, _Streams, where, "streams")
     tokens = _convert(file.tokens, _Tokens, where, "tokens")
+    # What clients are told they may be away for is what the streams keep.
+    limits = {"resume_window_s": streams.max_age_s} | file.limits
     return Topology(
         regions=regions,
         links=tuple(Link(link.source, link.to, tuple(link.via)) for link in links),
@@ -144,7 +146,7 @@ def parse_topology(text: str, where: str) -> Topology:
             sync=streams.sync,
         ),
         tokens=Tokens(tokens.audience, tokens.tenant, tuple(tokens.keys)),
-        limits=_convert(file.limits, Limits, where, "limits"),
+        limits=_convert(limits, Limits, where, "limits"),
         origins=None if file.origins is None else tuple(file.origins),
         where=where,
         text=text,

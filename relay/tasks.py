@@ -7,6 +7,8 @@ from typing import Any
 
 _log = logging.getLogger("jetrelay.tasks")
 
+_PATIENCE_S = 1.0
+
 
 class Tasks:
     """The background tasks of one owner: kept until done, failures logged, ended by `close()`."""
@@ -33,8 +35,8 @@ class Tasks:
     async def close(self) -> None:
         """Cancel what runs and wait until all of it has ended."""
         current = asyncio.current_task()
-        pending = [task for task in self._tasks if task is not current]
-        for task in pending:
-            task.cancel()
-        if pending:
-            await asyncio.gather(*pending, return_exceptions=True)
+        while pending := [task for task in self._tasks if task is not current]:
+            for task in pending:
+                task.cancel()
+            # Again and again: a library may swallow a cancellation that meets it while it closes.
+            await asyncio.wait(pending, timeout=_PATIENCE_S)

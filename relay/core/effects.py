@@ -68,6 +68,7 @@ class Join:
     rooms: tuple[Wish, ...]
     refused: tuple[Refused, ...]
     nonce: Nonce | None
+    settled: tuple[str, ...] = ()  # rooms asked for that the session is in already
 
 
 @dataclass(frozen=True, slots=True)

@@ -352,11 +352,10 @@ class Session:
         # A room that is in already stays as it is, unless it is to be replayed.
         settled = [w for w in wishes if self.rooms.get(w.room) and w.since is None and not w.last]
         wishes, refused = self._cap([w for w in wishes if w not in settled], refused)
-        return (
-            [Join((*wishes,), (*refused,), request.nonce)]
-            if wishes or not settled
-            else [*self.joined([w.room for w in settled], refused, request.nonce)]
-        )
+        rooms = tuple(wish.room for wish in settled)
+        if not wishes:
+            return self.joined(rooms, refused, request.nonce)
+        return [Join(tuple(wishes), tuple(refused), request.nonce, rooms)]
 
     def joined(
         self, rooms: Iterable[str], refused: Iterable[Refused], nonce: Nonce | None

@@ -85,7 +85,8 @@ class Joiner:
             connection.run(connection.session.not_joined(rooms, effect.nonce, str(error)))
             return
         if connection.open:
-            connection.run(connection.session.joined(rooms, effect.refused, effect.nonce))
+            joined = (*effect.settled, *rooms)
+            connection.run(connection.session.joined(joined, effect.refused, effect.nonce))
 
     async def _join(self, connection: ClientConnection, wishes: Sequence[Wish]) -> None:
         for wish in wishes:

@@ -90,7 +90,7 @@ class Peers:
         """Another live edge: of this region, else of the next one; else any other that is known."""
         for region in self._regions:
             live = self._ready(region.name, now_s)
-            if not live and now_s - self._since_s < BEAT_S:
+            if not live and now_s - self._since_s < 2 * BEAT_S:
                 # Too early to have heard anybody: the configuration says who should be there.
                 live = [url for url in region.urls if url != self._url]
             if live:

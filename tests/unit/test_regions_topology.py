@@ -163,3 +163,10 @@ def test_names_that_would_make_a_cursor_too_long_are_refused() -> None:
     text = "".join(f'[[regions]]\nname = "a-long-region-{n:02}"\n' for n in range(16))
     with pytest.raises(TopologyError, match="shorter names"):
         parse_topology(text, "world.toml")
+
+
+def test_clients_are_told_the_age_that_the_streams_keep() -> None:
+    text = '[[regions]]\nname = "us"\n[streams]\nmax_age_s = 3600\n'
+    assert parse_topology(text, "world.toml").limits.resume_window_s == 3_600
+    given = text + "[limits]\nresume_window_s = 60\n"
+    assert parse_topology(given, "world.toml").limits.resume_window_s == 60

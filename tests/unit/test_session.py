@@ -239,6 +239,9 @@ def test_a_room_that_is_in_already_is_acknowledged_at_once() -> None:
     (ack,) = book.send(20, {"rooms": ["a"], "nonce": 1})
     assert isinstance(ack, Send)
     assert ack.payload.d["rooms"] == ["a"]
+    (join,) = book.send(20, {"rooms": ["a", "b"], "nonce": 2})
+    assert isinstance(join, Join)
+    assert ([wish.room for wish in join.rooms], join.settled) == (["b"], ("a",))
 
 
 def test_a_room_left_while_it_was_joining_is_not_acknowledged() -> None:
