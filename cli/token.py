@@ -51,7 +51,8 @@ def grant(pattern: str, can: tuple[str, ...], *, auto: bool) -> RoomGrant:
 @click.option("--auto", is_flag=True, help="Subscribe these rooms without being asked for.")
 @click.option("--ttl", default="1h", show_default=True, help="Lifetime: 90s, 15m, 1h, 1d.")
 @click.option(
-    "--can", multiple=True, type=click.Choice([act.value for act in Act]), default=[*Act],
+    "--can", multiple=True, type=click.Choice([act.value for act in Act]),
+    default=[act.value for act in Act],
     help="What is granted; everything without. Repeatable.",
 )  # fmt: skip
 @click.option(

@@ -11,7 +11,7 @@ REGIONS = [
     RegionConfig("ap", 2, 1.4, 103.8, ["ws://ap-1"]),
 ]
 START_S = 1000.0
-LATER_S = START_S + BEAT_S
+LATER_S = START_S + 2 * BEAT_S
 
 
 def peers() -> Peers:
