@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from relay.bus.reader import Reader
+from relay.bus.copies import Copies
+from relay.bus.reader import Page, Reader
 from relay.bus.replay import Pages, events_of
 from relay.core.cursor import Position
 from relay.core.event import Event, RoomKey
@@ -34,8 +35,9 @@ class _Slice:
 class History:
     """Reads history from the region's own copies."""
 
-    def __init__(self, reader: Reader, pages: Pages, max_bytes: int) -> None:
+    def __init__(self, reader: Reader, copies: Copies, pages: Pages, max_bytes: int) -> None:
         self._reader = reader
+        self._copies = copies
         self._pages = pages
         self._max_bytes = max_bytes
 
@@ -89,7 +91,7 @@ class History:
         seq, size = after + 1, 0
         while seq <= upto and len(events) <= limit and size <= self._max_bytes:
             batch = min(limit + 1 - len(events), self._pages.events)
-            page = await self._reader.page(events_stream(origin), seq, batch=batch, subject=subject)
+            page = await self._page(origin, seq, batch, subject)
             found = [event for event in events_of(page, epoch) if event.seq <= upto]
             events += found
             size += sum(len(event.data) for event in found)
@@ -131,19 +133,22 @@ class History:
         subject = _subject(origin, room)
         events: list[Event] = []
         while first <= last:
-            page = await self._reader.page(
-                events_stream(origin), first, batch=self._pages.events, subject=subject
-            )
+            page = await self._page(origin, first, self._pages.events, subject)
             events += [event for event in events_of(page, epoch) if event.seq <= last]
             if not page.messages or page.pending == 0:
                 break
             first = page.last + 1
         return events
 
-    async def _count_from(self, origin: str, room: RoomKey, seq: int) -> int:
-        page = await self._reader.page(
-            events_stream(origin), seq, batch=1, subject=_subject(origin, room)
+    async def _page(self, origin: str, seq: int, batch: int, subject: str) -> Page:
+        # From one place for a whole request: counts of two copies can't be compared.
+        api = await self._copies.source(origin, 0, self._copies.known(origin).last)
+        return await self._reader.page(
+            events_stream(origin), seq, batch=batch, subject=subject, api=api
         )
+
+    async def _count_from(self, origin: str, room: RoomKey, seq: int) -> int:
+        page = await self._page(origin, seq, 1, _subject(origin, room))
         return page.pending + len(page.messages)
 
 

@@ -44,6 +44,7 @@ class StreamInfo:
     first: int  # last + 1 when it is empty
     last: int
     messages: int
+    deleted: int  # sequences between first and last that it does not hold
     last_ms: int  # Unix ms of its last message; 0 when it never had one
     created: str
     metadata: dict[str, str]
@@ -132,12 +133,23 @@ class Reader:
             first=first,
             last=state["last_seq"],
             messages=state["messages"],
+            deleted=state.get("num_deleted", 0),
             last_ms=max(stamp_ms(state.get("last_ts", "")), 0),
             created=answer["created"],
             metadata=config.get("metadata") or {},
             config=config,
             mirror_active_ms=active / 1e6 if active >= 0 else None,
         )
+
+    async def deleted(self, stream: str) -> set[int]:
+        """The sequences between first and last that the stream does not hold.
+
+        Raises:
+            UnavailableError: no answer in time.
+            BusError: there is no such stream.
+        """
+        answer = await self.api(f"STREAM.INFO.{stream}", {"deleted_details": True})
+        return set(answer["state"].get("deleted") or ())
 
     async def api(self, call: str, request: dict[str, Any]) -> dict[str, Any]:
         """A call of the JetStream API.

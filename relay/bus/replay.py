@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 
 from relay.bus.events import event_of
-from relay.bus.reader import Page, Reader
+from relay.bus.reader import API, Page, Reader
 from relay.core.event import Event, RoomKey
 from relay.core.names import DEFAULT_SHARD, event_subject, events_stream
 
@@ -38,6 +38,7 @@ async def replay(
     after: int,
     upto: int,
     pages: Pages,
+    api: str = API,
 ) -> AsyncIterator[Event]:
     """Events of `rooms` with sequences in (`after`, `upto`], in stream order.
 
@@ -49,9 +50,9 @@ async def replay(
     if upto <= after or not rooms:
         return
     if (upto - after) <= pages.events * len(rooms):
-        source = _scan(reader, origin, epoch, rooms, after, upto, pages)
+        source = _scan(reader, origin, epoch, rooms, after, upto, pages, api)
     else:
-        source = _by_room(reader, origin, epoch, rooms, after, upto, pages)
+        source = _by_room(reader, origin, epoch, rooms, after, upto, pages, api)
     async for event in source:
         yield event
 
@@ -64,6 +65,7 @@ async def _scan(
     after: int,
     upto: int,
     pages: Pages,
+    api: str = API,
 ) -> AsyncIterator[Event]:
     stream, seq = events_stream(origin), after + 1
     subject = None
@@ -72,7 +74,7 @@ async def _scan(
         subject = event_subject(origin, tenant, DEFAULT_SHARD, room)
     while seq <= upto:
         page = await reader.page(
-            stream, seq, batch=pages.events, max_bytes=pages.bytes, subject=subject
+            stream, seq, batch=pages.events, max_bytes=pages.bytes, subject=subject, api=api
         )
         for event in events_of(page, epoch):
             if event.seq > upto:
@@ -91,9 +93,16 @@ class _Room:
     events: deque[Event] = field(default_factory=deque)
     done: bool = False
 
-    async def fill(self, reader: Reader, stream: str, epoch: int, upto: int, pages: Pages) -> None:
+    async def fill(
+        self, reader: Reader, stream: str, epoch: int, upto: int, pages: Pages, api: str
+    ) -> None:
         page = await reader.page(
-            stream, self.seq, batch=pages.events, max_bytes=pages.bytes, subject=self.subject
+            stream,
+            self.seq,
+            batch=pages.events,
+            max_bytes=pages.bytes,
+            subject=self.subject,
+            api=api,
         )
         events = events_of(page, epoch)
         self.events.extend(event for event in events if event.seq <= upto)
@@ -109,6 +118,7 @@ async def _by_room(
     after: int,
     upto: int,
     pages: Pages,
+    api: str = API,
 ) -> AsyncIterator[Event]:
     stream = events_stream(origin)
     small = Pages(max(16, pages.events // len(rooms)), pages.bytes)
@@ -120,7 +130,7 @@ async def _by_room(
         dry = [source for source in sources if not source.events and not source.done]
         if dry:
             await asyncio.gather(
-                *(source.fill(reader, stream, epoch, upto, small) for source in dry)
+                *(source.fill(reader, stream, epoch, upto, small, api) for source in dry)
             )
         sources = [source for source in sources if source.events]
         while sources:

@@ -52,7 +52,14 @@ class NewEpoch:
     position: int
 
 
-Action = Dispatch | Moved | Scan | NewEpoch
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """An event of a local room was found after later ones of the room had been delivered."""
+
+    event: Event
+
+
+Action = Dispatch | Moved | Scan | NewEpoch | Missed
 
 
 @dataclass(slots=True)
@@ -74,6 +81,7 @@ class Feed:
     _held: deque[tuple[Event, int]] = field(default_factory=deque)
     _overflowed: bool = False
     _tails: dict[RoomKey, int] = field(default_factory=dict)
+    _bases: dict[RoomKey, int] = field(default_factory=dict)  # where the room was joined
     _joining: dict[RoomKey, list[tuple[int, int]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -102,7 +110,7 @@ class Feed:
                 return tail
             tail = seq
         del self._joining[room]
-        self._tails[room] = tail
+        self._tails[room] = self._bases[room] = tail
         return None
 
     def reach(self, room: RoomKey) -> int:
@@ -112,6 +120,7 @@ class Feed:
     def leave(self, room: RoomKey) -> None:
         """The room has no local members any more."""
         self._tails.pop(room, None)
+        self._bases.pop(room, None)
         self._joining.pop(room, None)
 
     # --- the live path -------------------------------------------------------------------------
@@ -180,6 +189,18 @@ class Feed:
             self.overflows += 1
             return
         self._held.append((event, now_ms))
+
+    def late(self, event: Event) -> Sequence[Action]:
+        """An event was found that the region's copy had skipped, so that it never came live.
+
+        In a room where nothing came after it, it is in order still; else it is too late for that.
+        """
+        tail = self._tails.get(event.key)
+        if tail is None or event.key == MARK or event.seq <= self._bases[event.key]:
+            return ()
+        if event.seq > tail:
+            return (self._deliver(event),)
+        return (Missed(event),)
 
     # --- repair --------------------------------------------------------------------------------
 

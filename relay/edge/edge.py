@@ -5,6 +5,7 @@ import logging
 from relay import __version__
 from relay.bus.bus import Bus
 from relay.bus.connection import Headers
+from relay.bus.copies import Copies
 from relay.bus.gatekeeper import Gatekeeper
 from relay.bus.history import History
 from relay.bus.leases import TTL_S, Lease, Leases
@@ -88,9 +89,11 @@ class Edge:
         pages = Pages(limits.replay_page_events, limits.replay_page_bytes)
         region, name = config.region, config.edge
         self.hub = Hub(region, rules.cursors, numbering)
+        self.copies = Copies(bus.reader, region, self._origins)
         self.feeds = Feeds(
             bus.live,
             bus.reader,
+            self.copies,
             self.hub,
             region,
             clustered=me.nats_servers > 1,
@@ -98,8 +101,8 @@ class Edge:
             buffer_events=limits.feed_buffer_events,
         )
         self.rooms = Rooms(self.feeds)
-        self._streams = Streams(bus.reader, region, self._origins)
-        history = History(bus.reader, pages, limits.history_bytes)
+        self._streams = Streams(bus.reader, self.copies, region)
+        history = History(bus.reader, self.copies, pages, limits.history_bytes)
         others = [origin for origin in self._origins if origin != region]
         self.gate = Gatekeeper(bus.work, bus.inbox, bus.reader, leases, region, others)
         self.publisher = Publisher(
@@ -111,6 +114,7 @@ class Edge:
             self.rooms,
             self._streams,
             bus.reader,
+            self.copies,
             history,
             config.regions,
             limits,

@@ -5,11 +5,13 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from relay.bus.connection import Connection, Headers
+from relay.bus.copies import Copies
 from relay.bus.events import event_of, signal_of
-from relay.bus.reader import Reader
+from relay.bus.reader import API, Page, Reader, remote_api
 from relay.bus.replay import Pages, events_of
+from relay.core.copy import ranges
 from relay.core.event import RoomKey
-from relay.core.feed import MARK, Action, Dispatch, Feed, Moved, NewEpoch, Scan
+from relay.core.feed import MARK, Action, Dispatch, Feed, Missed, Moved, NewEpoch, Scan
 from relay.core.marker import Head, decode_head
 from relay.core.names import (
     DEFAULT_SHARD,
@@ -38,6 +40,7 @@ class Feeds:
         self,
         connection: Connection,
         reader: Reader,
+        copies: Copies,
         hub: Hub,
         region: str,
         *,
@@ -47,6 +50,7 @@ class Feeds:
     ) -> None:
         self._connection = connection
         self._reader = reader
+        self._copies = copies
         self._hub = hub
         self._region = region
         self._settle_s = CLUSTER_SETTLE_S if clustered else 0.0
@@ -60,6 +64,8 @@ class Feeds:
         self._waiters: list[asyncio.Future[None]] = []  # of `until`
         self.feeds: dict[str, Feed] = {}
         self.heads: dict[str, Head] = {}
+        self._stuck: dict[str, int] = {}  # origin -> head that was ahead of us a second ago
+        self._handled: dict[str, set[int]] = {}  # missing in the copy, and dealt with
         self.marks: dict[str, tuple[int, int]] = {}  # origin -> (marker's stamp, arrival), ms
         self.events_in = 0
         self.undecodable = 0
@@ -80,6 +86,7 @@ class Feeds:
         await self._settle()
         for origin, epoch in epochs.items():
             info = await self._reader.info(events_stream(origin))
+            self._handled[origin] = set((await self._copies.look(origin)).missing)
             feed = Feed(
                 origin, epoch, info.last, self._buffer_events, info.last_ms, clock.mono_ms()
             )
@@ -169,6 +176,8 @@ class Feeds:
                     self._hub.move(feed.origin, feed.epoch, position)
                 case Scan(first):
                     self._want_scan(feed, first)
+                case Missed(event):
+                    self._hub.missed(event)
                 case NewEpoch():
                     _log.error(
                         "%s: epoch %d follows %d after sequence %d",
@@ -188,18 +197,18 @@ class Feeds:
             self._tasks.spawn(self._scan(feed), f"scan.{feed.origin}")
 
     async def _scan(self, feed: Feed) -> None:
+        origin, looked = feed.origin, False
         try:
-            while (first := self._scans.pop(feed.origin, None)) is not None:
+            while (first := self._scans.pop(origin, None)) is not None:
                 asked_ms = clock.mono_ms()
                 try:
-                    page = await self._reader.page(
-                        events_stream(feed.origin),
-                        first,
-                        batch=self._pages.events,
-                        max_bytes=self._pages.bytes,
-                    )
+                    if not looked:
+                        await self._copies.look(origin)
+                        looked = True
+                    page, api = await self._read(origin, first)
                 except BusError as error:
-                    _log.info("%s: scan from %d waits: %s", feed.origin, first, error)
+                    _log.info("%s: scan from %d waits: %s", origin, first, error)
+                    looked = False
                     await asyncio.sleep(0.2)
                     self._carry_out(feed, feed.rescan())
                     continue
@@ -207,11 +216,68 @@ class Feeds:
                 events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
                 next_seq = max(page.last + 1, first)
                 more = page.pending > 0 and bool(page.messages)
+                if api != API:
+                    missing = self._copies.known(origin).missing
+                    self._handled[origin].update(s for s in missing if first <= s < next_seq)
                 self._carry_out(feed, feed.scanned(events, next_seq, asked_ms, more=more))
         finally:
-            self._scanning.discard(feed.origin)
-            if feed.origin in self._scans:
-                self._want_scan(feed, self._scans[feed.origin])
+            self._scanning.discard(origin)
+            if origin in self._scans:
+                self._want_scan(feed, self._scans[origin])
+
+    async def _read(self, origin: str, first: int) -> tuple[Page, str]:
+        """A page of a scan: from this region's copy, or from the origin where the copy lacks it."""
+        upto = max(self._copies.known(origin).last, self._stuck.get(origin, 0))
+        api = await self._copies.source(origin, first - 1, upto)
+        page = await self._reader.page(
+            events_stream(origin),
+            first,
+            batch=self._pages.events,
+            max_bytes=self._pages.bytes,
+            api=api,
+        )
+        return page, api
+
+    # --- what the copies lack ------------------------------------------------------------------
+
+    async def watch(self) -> None:
+        """Once a second: find what a mirror skipped, and go past a mirror that is stuck."""
+        for origin in self._copies.mirrored:
+            feed = self.feeds[origin]
+            try:
+                copy = await self._copies.look(origin)
+            except BusError:
+                copy = self._copies.known(origin)
+            if not feed.repairing:
+                await self._deal_with(feed, copy.missing)
+            self._pass_stuck(feed)
+
+    async def _deal_with(self, feed: Feed, missing: Iterable[int]) -> None:
+        """Deliver, or declare, what was skipped below the position."""
+        handled = self._handled[feed.origin]
+        fresh = [seq for seq in missing if seq not in handled and seq <= feed.position]
+        for first, last in ranges(fresh):
+            seq = first
+            while seq <= last:
+                page = await self._reader.page(
+                    events_stream(feed.origin), seq, batch=256, api=remote_api(feed.origin)
+                )
+                for event in events_of(page, feed.epoch):
+                    if event.seq <= last:
+                        self._carry_out(feed, feed.late(event))
+                seq = page.last + 1 if page.messages else last + 1
+            handled.update(range(first, last + 1))
+        handled.intersection_update(self._copies.known(feed.origin).missing)
+
+    def _pass_stuck(self, feed: Feed) -> None:
+        """The origin is further than its mirror here for a second: read it at the origin."""
+        head = self.heads.get(feed.origin)
+        stuck = self._stuck.pop(feed.origin, 0)
+        if head is None or head.seq <= feed.position:
+            return
+        self._stuck[feed.origin] = head.seq
+        if stuck > feed.position:
+            self._carry_out(feed, feed.advance())
 
     # --- rooms ---------------------------------------------------------------------------------
 
@@ -249,12 +315,13 @@ class Feeds:
         """Read the room from the position on: the base against which holes show."""
         tenant, room = key
         last = feed.joining(key)
+        api = await self._copies.source(feed.origin, last, last)
         subject = event_subject(feed.origin, tenant, DEFAULT_SHARD, room)
         while True:
             pending = 1
             while pending:
                 page = await self._reader.page(
-                    events_stream(feed.origin), last + 1, batch=64, subject=subject
+                    events_stream(feed.origin), last + 1, batch=64, subject=subject, api=api
                 )
                 last = max(last, page.last)
                 pending = page.pending if page.messages else 0

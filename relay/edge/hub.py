@@ -224,6 +224,17 @@ class Hub:
             payload = codec.encode(Payload(Op.DISPATCH, d, s, EventName.GAP, c))
         return frame(payload, binary=codec.binary)
 
+    def missed(self, event: Event) -> None:
+        """Tell the room of an event that it will not get: later ones were delivered already."""
+        room = self.rooms.get(event.key)
+        if room is None:
+            return
+        d = gap(event.origin, event.epoch, event.seq, event.seq, "late", event.room)
+        for seats in (*room.shared.values(), room.private):
+            for seat in list(seats):
+                payload = seat.codec.encode(Payload(Op.DISPATCH, d, None, EventName.GAP))
+                seat.write(frame(payload, binary=seat.codec.binary))
+
     def signal(self, event: Event) -> None:
         """Deliver an ephemeral event to the room."""
         room = self.rooms.get(event.key)

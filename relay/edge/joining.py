@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from relay.bus.copies import Copies
 from relay.bus.history import History
 from relay.bus.reader import Reader
 from relay.bus.records import find_record
@@ -36,6 +37,7 @@ class Joiner:
         rooms: Rooms,
         streams: Streams,
         reader: Reader,
+        copies: Copies,
         history: History,
         regions: Sequence[RegionConfig],
         limits: Limits,
@@ -45,6 +47,7 @@ class Joiner:
         self._rooms = rooms
         self._streams = streams
         self._reader = reader
+        self._copies = copies
         self._history = history
         self._regions = {region.index: region.name for region in regions}
         self._limits = limits
@@ -328,8 +331,9 @@ class Joiner:
     ) -> None:
         for origin, (after, upto) in join.missing.items():
             epoch = self._hub.positions[origin].epoch
+            api = await self._copies.source(origin, after, upto)
             async for event in replay(
-                self._reader, origin, epoch, join.rooms, after, upto, self._pages
+                self._reader, origin, epoch, join.rooms, after, upto, self._pages, api
             ):
                 if not join.replay(event):
                     continue

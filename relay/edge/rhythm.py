@@ -45,6 +45,7 @@ class Rhythm:
         self._every(BEAT_S, self._edge.renew_slot)
         self._every(1.0, self._second)
         self._every(1.0, self._mark)
+        self._every(1.0, self._edge.feeds.watch)
         self._every(1.0, self._record)
         self._every(ANNOUNCE_S, self._announce)
 

@@ -1,8 +1,8 @@
 """The region's streams as they stand: epoch, first and last sequence, kept fresh for resumes."""
 
-import asyncio
 from collections.abc import Mapping
 
+from relay.bus.copies import Copies
 from relay.bus.gatekeeper import EPOCH
 from relay.bus.reader import Reader
 from relay.core.marker import decode_marker
@@ -13,10 +13,10 @@ from relay.core.resume import StreamState
 class Streams:
     """Asks for the state of every origin's stream."""
 
-    def __init__(self, reader: Reader, region: str, origins: tuple[str, ...]) -> None:
+    def __init__(self, reader: Reader, copies: Copies, region: str) -> None:
         self._reader = reader
+        self._copies = copies
         self._region = region
-        self._origins = origins
 
     async def epochs(self) -> dict[str, int]:
         """The epoch of every origin's stream, as this region's copies tell it.
@@ -25,7 +25,7 @@ class Streams:
             UnavailableError: NATS did not answer.
         """
         found: dict[str, int] = {}
-        for origin in self._origins:
+        for origin in self._copies.origins:
             stream = events_stream(origin)
             if origin == self._region:
                 found[origin] = int((await self._reader.info(stream)).metadata.get(EPOCH, "1"))
@@ -41,10 +41,7 @@ class Streams:
         Raises:
             UnavailableError: NATS did not answer.
         """
-        infos = await asyncio.gather(
-            *(self._reader.info(events_stream(origin)) for origin in self._origins)
-        )
         return {
-            origin: StreamState(epochs[origin], info.first, info.last, origin == self._region)
-            for origin, info in zip(self._origins, infos, strict=True)
+            origin: StreamState(epochs[origin], copy.first, copy.last, origin == self._region)
+            for origin, copy in (await self._copies.look_at_all()).items()
         }
