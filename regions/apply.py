@@ -6,8 +6,19 @@ from typing import Any
 
 import msgspec
 
+from regions.holes import Extent, must_rebuild
 from regions.jetstream import JetStream
-from regions.streams import Change, ConsumerConfig, Declared, Step, compare, declare, extras, merged
+from regions.streams import (
+    Change,
+    ConsumerConfig,
+    Declared,
+    Step,
+    compare,
+    declare,
+    extras,
+    merged,
+    mirror_consumers,
+)
 from regions.topology import Topology
 from relay.config import NatsConfig
 from relay.errors import RelayError
@@ -37,13 +48,15 @@ class Report(msgspec.Struct, frozen=True):
 async def plan(topology: Topology, nats: Mapping[str, NatsConfig]) -> Report:
     """How every region differs from the table, extras included; changes nothing."""
 
-    async def look(admin: JetStream) -> list[Change]:
-        table = declare(topology, topology.region(admin.region))
-        found = [compare(entry, await _actual(admin, entry)) for entry in table]
-        changes = [change for change in found if change is not None]
-        return changes + extras(admin.region, table, await admin.consumers())
+    async with Regions(topology, nats) as regions:
 
-    async with _Regions(topology, nats) as regions:
+        async def look(admin: JetStream) -> list[Change]:
+            table = declare(topology, topology.region(admin.region))
+            found = [compare(entry, await _actual(admin, entry)) for entry in table]
+            changes = [change for change in found if change is not None]
+            holed = await find_holed(topology, regions, admin)
+            return changes + holed + extras(admin.region, table, await admin.consumers())
+
         return await regions.ask(look)
 
 
@@ -58,11 +71,13 @@ async def apply(topology: Topology, nats: Mapping[str, NatsConfig]) -> Report:
 
         return run
 
-    async with _Regions(topology, nats) as regions:
+    async with Regions(topology, nats) as regions:
         home = await regions.ask(carry_out("home"))
+        fresh = await regions.ask(lambda admin: start_over(topology, regions, admin))
         mirrors = await regions.ask(carry_out("mirror"))
-    known = {failure.region: failure for failure in (*mirrors.failures, *home.failures)}
-    return Report([*home.changes, *mirrors.changes], list(known.values()))
+    reports = (mirrors, fresh, home)
+    known = {failure.region: failure for report in reports for failure in report.failures}
+    return Report([*home.changes, *fresh.changes, *mirrors.changes], list(known.values()))
 
 
 async def silent_mirrors(topology: Topology, nats: Mapping[str, NatsConfig]) -> list[str]:
@@ -82,7 +97,7 @@ async def silent_mirrors(topology: Topology, nats: Mapping[str, NatsConfig]) -> 
                     silent.append(Change(admin.region, entry.stream, "update"))
         return silent
 
-    async with _Regions(topology, nats) as regions:
+    async with Regions(topology, nats) as regions:
         report = await regions.ask(look)
     return [f"{change.name} in {change.region}" for change in report.changes]
 
@@ -106,7 +121,51 @@ async def _make(admin: JetStream, entry: Declared) -> Change | None:
     return change
 
 
-class _Regions:
+async def start_over(topology: Topology, regions: "Regions", admin: JetStream) -> list[Change]:
+    """Make ready for their mirror step the mirrors of a region that must be filled from the start.
+
+    A mirror that is not there (a region lost its disk) would be told by its old consumer to go on
+    where the lost one was: the consumer starts over. A mirror that skipped events can't be mended
+    in place, since a hole in a stream can't be filled: it goes, and is filled again, but only
+    while its origin holds all that it holds.
+    """
+    done: list[Change] = []
+    holed = {change.name for change in await find_holed(topology, regions, admin)}
+    for stream, (origin, entry) in mirror_consumers(topology, admin.region).items():
+        source = regions.admin(origin)
+        assert isinstance(entry.config, ConsumerConfig)
+        consumer = entry.config.name
+        if source is None or (stream not in holed and await admin.info(stream) is not None):
+            continue
+        fed = await source.info(stream, consumer)
+        if fed is not None and fed["delivered"]["stream_seq"] > 0:
+            # First: without its consumer a mirror stands still, whatever fails after this.
+            await source.delete_consumer(stream, consumer)
+        if stream in holed:
+            await admin.delete_stream(stream)
+            done.append(Change(admin.region, stream, "rebuild"))
+        await _make(source, entry)
+    return done
+
+
+async def find_holed(topology: Topology, regions: "Regions", admin: JetStream) -> list[Change]:
+    """The mirrors of a region that skipped events which their origin holds."""
+    holed: list[Change] = []
+    for stream, (origin, _) in mirror_consumers(topology, admin.region).items():
+        source, mirror = regions.admin(origin), await admin.info(stream)
+        if source is None or mirror is None or not mirror["state"].get("num_deleted"):
+            continue
+        home = await source.info(stream)
+        if home is None:
+            continue
+        here = Extent(mirror["state"], await admin.deleted(stream))
+        there = Extent(home["state"], await source.deleted(stream))
+        if must_rebuild(here, there):
+            holed.append(Change(admin.region, stream, "rebuild"))
+    return holed
+
+
+class Regions:
     """A connection to each region that can be reached, and why the others can't."""
 
     def __init__(self, topology: Topology, nats: Mapping[str, NatsConfig]) -> None:
@@ -115,7 +174,7 @@ class _Regions:
         self._admins: dict[str, JetStream] = {}
         self._unreached: dict[str, Failure] = {}
 
-    async def __aenter__(self) -> "_Regions":
+    async def __aenter__(self) -> "Regions":
         async def connect(region: str) -> None:
             try:
                 self._admins[region] = await JetStream.connect(region, self._nats[region])
@@ -127,6 +186,10 @@ class _Regions:
 
     async def __aexit__(self, *_exc: object) -> None:
         await asyncio.gather(*(admin.close() for admin in self._admins.values()))
+
+    def admin(self, region: str) -> JetStream | None:
+        """The connection to a region; None if it can't be reached."""
+        return self._admins.get(region)
 
     async def ask(self, question: Callable[[JetStream], Awaitable[list[Change]]]) -> Report:
         """Put `question` to every region at once; the order of the answer is the topology's."""

@@ -101,6 +101,24 @@ class JetStream:
         }
         await self._ask(f"CONSUMER.CREATE.{stream}.{config['name']}", body)
 
+    async def deleted(self, stream: str) -> set[int]:
+        """The sequences between a stream's first and last that it does not hold."""
+        info = await self._ask(f"STREAM.INFO.{stream}", {"deleted_details": True})
+        assert info is not None
+        return set(info["state"].get("deleted") or ())
+
+    async def delete_message(self, stream: str, seq: int) -> None:
+        """Delete one message from this region's copy of a stream."""
+        await self._ask(f"STREAM.MSG.DELETE.{stream}", {"seq": seq})
+
+    async def delete_stream(self, stream: str) -> None:
+        """Delete a stream and all it holds; none is as good."""
+        await self._ask(f"STREAM.DELETE.{stream}", None, missing_ok=True)
+
+    async def delete_consumer(self, stream: str, consumer: str) -> None:
+        """Delete a consumer; none is as good."""
+        await self._ask(f"CONSUMER.DELETE.{stream}.{consumer}", None, missing_ok=True)
+
     async def _names(self, api: str, key: str) -> list[str]:
         found: list[str] = []
         while True:

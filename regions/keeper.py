@@ -8,13 +8,14 @@ from regions.apply import Report, apply, silent_mirrors
 from regions.topology import Topology
 from relay.config import NatsConfig
 
-EVERY_S = 10.0
+EVERY_S = 3.0
 
 
 class StreamKeeper:
-    """Applies the table again after each start of a nats-server, and every 10 s.
+    """Applies the table again after each start of a nats-server, and every 3 s.
 
-    A nats-server that stands alone forgets its streams in memory when it restarts.
+    A nats-server that stands alone forgets its streams in memory when it restarts, and a mirror
+    may have skipped events when its link came back.
     """
 
     def __init__(

@@ -118,11 +118,14 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What has to be done to one entry, or `extra`: there, but not in the table; left alone."""
+    """What has to be done to one entry, or `extra`: there, but not in the table; left alone.
+
+    `rebuild`: a mirror that skipped events which its origin holds.
+    """
 
     region: str
     name: str
-    action: Literal["create", "update", "extra"]
+    action: Literal["create", "update", "extra", "rebuild"]
     differences: list[Difference] = []
 
     def __str__(self) -> str:
@@ -149,6 +152,18 @@ def declare(topology: Topology, region: Region) -> list[Declared]:
         for config in _mirrors(topology, region, origin):
             table.append(Declared(home, "mirror", config.name, config))  # noqa: PERF401
     return table
+
+
+def mirror_consumers(topology: Topology, region: str) -> dict[str, tuple[str, Declared]]:
+    """Of each mirror in `region`: its origin, and the consumer there that feeds it."""
+    found: dict[str, tuple[str, Declared]] = {}
+    for origin in topology.others(region):
+        for entry in declare(topology, topology.region(origin)):
+            for stream_of in MIRRORED:
+                stream = stream_of(origin)
+                if entry.name == f"{stream}/{names.mirror_consumer(stream, region)}":
+                    found[stream] = (origin, entry)
+    return found
 
 
 def compare(declared: Declared, actual: Mapping[str, Any] | None) -> Change | None:

@@ -1,0 +1,86 @@
+"""What a copy lacks, and when a mirror is filled anew."""
+
+from dataclasses import replace
+
+import pytest
+
+from regions.holes import Extent, must_rebuild
+from relay.core.copy import Copy, ranges
+from relay.core.feed import Dispatch, Missed
+from tests.unit.streams_model import StreamModel
+from tests.unit.test_feed import NOW, A, B, joined, live_feed
+
+HOLED = Copy(first=10, last=100, missing=(40, 41, 42, 90))
+
+
+@pytest.mark.parametrize(
+    ("after", "upto", "lacking"),
+    [
+        (0, 39, False),
+        (42, 89, False),
+        (42, 90, True),
+        (39, 40, True),
+        (41, 42, True),
+        (90, 100, False),
+        (90, 101, True),
+        (5, 5, False),
+    ],
+)
+def test_a_range_is_lacking_where_something_in_it_is_not_here(
+    after: int, upto: int, lacking: bool
+) -> None:
+    assert HOLED.lacks(after, upto) is lacking
+
+
+def test_sequences_become_runs() -> None:
+    assert ranges([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
+    assert ranges([]) == []
+
+
+def extent(first: int, last: int, *deleted: int) -> Extent:
+    return Extent({"first_seq": first, "last_seq": last}, set(deleted))
+
+
+@pytest.mark.parametrize(
+    ("mirror", "origin", "rebuild"),
+    [
+        (extent(1, 100, 50), extent(1, 120), True),
+        (extent(1, 100), extent(1, 120), False),
+        (extent(1, 100, 50), extent(1, 120, 50), False),  # deleted at the origin as well
+        (extent(1, 100, 50), extent(60, 120), False),  # no longer kept by the origin
+        (extent(1, 100, 50), extent(1, 90), False),  # the mirror has what the origin lost
+        (extent(1, 100, 50), extent(2, 120), False),  # the same, at the other end
+        (extent(30, 100, 50), extent(2, 120), True),
+    ],
+)
+def test_a_mirror_is_filled_anew_only_where_its_origin_holds_all_that_it_has(
+    mirror: Extent, origin: Extent, rebuild: bool
+) -> None:
+    assert must_rebuild(mirror, origin) is rebuild
+
+
+def test_a_skipped_event_is_delivered_in_order_or_declared() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A, B)
+    feed.live(stream.store(A), NOW)
+    quiet = stream.store(A, republished=False)
+    passed = stream.store(B, republished=False)
+    feed.live(stream.mark(), NOW)
+    after = stream.store(B)
+    # What this copy says of the room's event before: it does not know of the one it skipped.
+    feed.live(replace(after, previous=0), NOW)
+    assert feed.late(quiet) == (Dispatch(quiet, feed.position),)
+    assert feed.late(quiet) == (Missed(quiet),), "asked for once only: that is up to the caller"
+    assert feed.late(passed) == (Missed(passed),)
+
+
+def test_what_was_skipped_before_the_room_was_joined_is_nobodys() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    skipped = stream.store(A, republished=False)
+    feed.live(stream.mark(), NOW)
+    joined(feed, stream, A)
+    assert feed.late(skipped) == ()
+    feed.leave(A)
+    assert feed.late(skipped) == ()
