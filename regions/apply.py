@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from regions.holes import Extent, must_rebuild
+from regions.holes import Extent, limits_of, must_rebuild
 from regions.jetstream import JetStream
 from regions.streams import (
     Change,
@@ -153,16 +154,21 @@ async def find_holed(topology: Topology, regions: "Regions", admin: JetStream) -
     holed: list[Change] = []
     for stream, (origin, _) in mirror_consumers(topology, admin.region).items():
         source, mirror = regions.admin(origin), await admin.info(stream)
-        if source is None or mirror is None or not mirror["state"].get("num_deleted"):
+        home = await source.info(stream) if source is not None else None
+        if source is None or mirror is None or home is None:
             continue
-        home = await source.info(stream)
-        if home is None:
-            continue
-        here = Extent(mirror["state"], await admin.deleted(stream))
-        there = Extent(home["state"], await source.deleted(stream))
-        if must_rebuild(here, there):
+        here = Extent(mirror["state"], await _deleted(admin, mirror))
+        there = Extent(home["state"], await _deleted(source, home))
+        limits = limits_of(home["config"])
+        if must_rebuild(here, there, limits, datetime.now(UTC).timestamp()):
             holed.append(Change(admin.region, stream, "rebuild"))
     return holed
+
+
+async def _deleted(admin: JetStream, info: Mapping[str, Any]) -> set[int]:
+    if not info["state"].get("num_deleted"):
+        return set()
+    return await admin.deleted(info["config"]["name"])
 
 
 class Regions:

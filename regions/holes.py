@@ -1,8 +1,27 @@
-"""Holes in a mirror: what it skipped, and whether it may be filled anew."""
+"""Holes in a mirror: what it skipped, and whether it is to be filled anew."""
 
+import math
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+MARGIN_S = 60.0  # before a limit: within it, a copy may drop a message a little before another
+SHARE = 0.1  # of what the origin holds: where limits are at work, two starts differ by less
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a stream keeps at most."""
+
+    age_s: float
+    bytes: float
+
+
+def limits_of(config: Mapping[str, Any]) -> Limits:
+    """The limits in an API answer's `config`; durations there are ns, and 0 or -1 is none."""
+    age_ns, size = config.get("max_age") or 0, config.get("max_bytes") or 0
+    return Limits(age_ns / 1e9 if age_ns > 0 else math.inf, size if size > 0 else math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,16 +33,37 @@ class Extent:
 
     @property
     def first(self) -> int:
-        """The first sequence held."""
-        return int(self.state["first_seq"])
+        """The first sequence held; last + 1 when there is none."""
+        return int(self.state["first_seq"]) if self.messages else self.last + 1
 
     @property
     def last(self) -> int:
         """The last sequence."""
         return int(self.state["last_seq"])
 
+    @property
+    def messages(self) -> int:
+        """How many messages it holds."""
+        return int(self.state["messages"])
 
-def must_rebuild(mirror: Extent, origin: Extent) -> bool:
+    def limited(self, limits: Limits, now_s: float) -> bool:
+        """Whether limits are dropping its first messages, or soon will."""
+        born_s = datetime.fromisoformat(self.state["first_ts"]).timestamp()
+        old = now_s - born_s > limits.age_s - MARGIN_S
+        return old or int(self.state["bytes"]) > (1 - SHARE) * limits.bytes
+
+
+def must_rebuild(mirror: Extent, origin: Extent, limits: Limits, now_s: float) -> bool:
     """Whether the mirror lacks what the origin holds, and the origin holds all that it has."""
+    if origin.first > mirror.first or origin.last < mirror.last or not origin.messages:
+        return False
     skipped = any(seq >= origin.first and seq not in origin.deleted for seq in mirror.deleted)
-    return skipped and origin.first <= mirror.first and origin.last >= mirror.last
+    return skipped or _start_lost(mirror, origin, limits, now_s)
+
+
+def _start_lost(mirror: Extent, origin: Extent, limits: Limits, now_s: float) -> bool:
+    """Whether the mirror began after its origin, and not because of its limits."""
+    lost = mirror.first - origin.first
+    if mirror.last == 0 or lost <= 0:
+        return False  # it has not begun at all
+    return lost > SHARE * origin.messages or not origin.limited(limits, now_s)

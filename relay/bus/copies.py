@@ -54,7 +54,7 @@ class Copies:
         missing: tuple[int, ...] = ()
         if origin != self._region and info.deleted:
             missing = await self._missing_of(origin, info)
-        copy = Copy(info.first, info.last, missing)
+        copy = Copy(info.first, info.last, missing, await self._origin_first(origin, info.first))
         self._copies[origin] = copy
         return copy
 
@@ -82,6 +82,21 @@ class Copies:
         except BusError:
             lacking = True  # the mirror is being made anew
         return remote_api(origin) if lacking else API
+
+    async def _origin_first(self, origin: str, first: int) -> int | None:
+        """Where the origin begins: a mirror that began later may have skipped its beginning."""
+        known = self._copies.get(origin)
+        if origin == self._region or first <= 1:
+            return None
+        if known is not None and known.first == first and known.origin_first is not None:
+            return known.origin_first
+        try:
+            page = await self._reader.page(
+                events_stream(origin), 1, batch=1, api=remote_api(origin)
+            )
+        except BusError:
+            return None
+        return int(page.messages[0][0][SEQUENCE]) if page.messages else None
 
     async def _missing_of(self, origin: str, info: StreamInfo) -> tuple[int, ...]:
         deleted = await self._reader.deleted(events_stream(origin))

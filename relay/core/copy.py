@@ -11,11 +11,19 @@ class Copy:
 
     first: int  # sequence of the oldest event held; last + 1 when there is none
     last: int
-    missing: tuple[int, ...] = ()  # sequences below `last` that the origin holds and this does not
+    missing: tuple[int, ...] = ()  # sequences in between that the origin holds and this does not
+    origin_first: int | None = None  # of the oldest event that the origin holds, where known
+
+    @property
+    def oldest(self) -> int:
+        """Sequence of the oldest event that can be had, here or at the origin."""
+        return self.first if self.origin_first is None else min(self.first, self.origin_first)
 
     def lacks(self, after: int, upto: int) -> bool:
-        """Whether anything in the sequences (`after`, `upto`] is not here."""
-        if upto > self.last:
+        """Whether anything in the sequences (`after`, `upto`] is not here and can be had."""
+        if upto <= after:
+            return False
+        if upto > self.last or (after + 1 < self.first and self.oldest < self.first):
             return True
         following = bisect_right(self.missing, after)
         return following < len(self.missing) and self.missing[following] <= upto

@@ -42,6 +42,6 @@ class Streams:
             UnavailableError: NATS did not answer.
         """
         return {
-            origin: StreamState(epochs[origin], copy.first, copy.last, origin == self._region)
+            origin: StreamState(epochs[origin], copy.oldest, copy.last, origin == self._region)
             for origin, copy in (await self._copies.look_at_all()).items()
         }

@@ -106,7 +106,7 @@ async def test_a_region_that_lost_its_disk_is_filled_again(pair: World) -> None:
     await mirrored(admin, stored[-1])
     await admin.close()
     await pair.ctl("stop", "nats:eu-n1")
-    shutil.rmtree(pair.state_dir / "nats" / "eu-n1")
+    shutil.rmtree(pair.state_dir / "nats" / "eu-n1" / "store")
     await pair.ctl("start", "nats:eu-n1")
     await serving(pair, "eu-1")
     admin = await JetStream.connect("eu", pair.nats_config("eu", "control"))

@@ -1,10 +1,11 @@
 """What a copy lacks, and when a mirror is filled anew."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from regions.holes import Extent, must_rebuild
+from regions.holes import Extent, Limits, must_rebuild
 from relay.core.copy import Copy, ranges
 from relay.core.feed import Dispatch, Missed
 from tests.unit.streams_model import StreamModel
@@ -23,6 +24,7 @@ HOLED = Copy(first=10, last=100, missing=(40, 41, 42, 90))
         (41, 42, True),
         (90, 100, False),
         (90, 101, True),
+        (3, 20, False),  # the origin does not hold it either
         (5, 5, False),
     ],
 )
@@ -37,8 +39,24 @@ def test_sequences_become_runs() -> None:
     assert ranges([]) == []
 
 
-def extent(first: int, last: int, *deleted: int) -> Extent:
-    return Extent({"first_seq": first, "last_seq": last}, set(deleted))
+def test_a_beginning_that_the_origin_holds_is_lacking() -> None:
+    late = Copy(first=10, last=100, origin_first=4)
+    assert late.lacks(3, 20)
+    assert late.lacks(8, 9)
+    assert not late.lacks(9, 20)
+    assert late.oldest == 4
+    assert Copy(first=10, last=100, origin_first=12).oldest == 10
+
+
+NOW_S = datetime(2026, 11, 22, tzinfo=UTC).timestamp()
+LIMITS = Limits(age_s=86_400, bytes=1_000_000)
+
+
+def extent(first: int, last: int, *deleted: int, age_s: float = 600, size: int = 1_000) -> Extent:
+    born = datetime.fromtimestamp(NOW_S - age_s, UTC).isoformat()
+    messages = last - first + 1 - len(deleted)
+    state = {"first_seq": first, "last_seq": last, "messages": messages, "bytes": size}
+    return Extent(state | {"first_ts": born}, set(deleted))
 
 
 @pytest.mark.parametrize(
@@ -51,12 +69,18 @@ def extent(first: int, last: int, *deleted: int) -> Extent:
         (extent(1, 100, 50), extent(1, 90), False),  # the mirror has what the origin lost
         (extent(1, 100, 50), extent(2, 120), False),  # the same, at the other end
         (extent(30, 100, 50), extent(2, 120), True),
+        (extent(101, 100), extent(1, 100), True),  # it skipped all there was
+        (extent(5, 100), extent(1, 100), True),  # it skipped the beginning
+        (extent(1, 0), extent(1, 100), False),  # it has not begun
+        (extent(5, 100), extent(1, 100, age_s=86_390), False),  # the origin is about to drop them
+        (extent(5, 100), extent(1, 100, size=950_000), False),
+        (extent(50, 100), extent(1, 100, age_s=86_390), True),  # far more than that
     ],
 )
 def test_a_mirror_is_filled_anew_only_where_its_origin_holds_all_that_it_has(
     mirror: Extent, origin: Extent, rebuild: bool
 ) -> None:
-    assert must_rebuild(mirror, origin) is rebuild
+    assert must_rebuild(mirror, origin, LIMITS, NOW_S) is rebuild
 
 
 def test_a_skipped_event_is_delivered_in_order_or_declared() -> None:
