@@ -47,6 +47,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resume_timeout_s: float = 2.0  # for connections admitted by ?resume=1
     heartbeat_interval_ms: int = 20_000
     frames_per_minute: int = 120  # besides PUBLISH and HEARTBEAT
+    beats_per_minute: int = 600  # HEARTBEATs, pings and pongs
     publishes_per_s: float = 1_000.0
     publish_burst: int = 2_000
     publish_window: int = 512  # publishes in flight to JetStream, per edge

@@ -53,6 +53,7 @@ from relay.core.wire import Resume as ResumeRequest
 from relay.core.wishes import WishRules, read_cursor, read_wishes
 
 POSTPONED_FRAMES = 256  # sent by the client while its IDENTIFY or RESUME is in progress
+POSTPONED_BYTES = 256 * 1024
 SEQ_FUTURE_MS = 60_000
 INVALID_RETRIES = 3
 IDENTIFY_AGAIN_S = 10.0
@@ -112,7 +113,6 @@ class Session:
         self.session_id = ""
         self.grants: Grants | None = None
         self.rooms: dict[str, bool] = {}  # room -> whether its join is acknowledged
-        self.last_seen_s: int | None = None  # what the client's heartbeats say
         self._fresh = fresh
         self._resuming = resuming
         limits = rules.limits
@@ -120,9 +120,11 @@ class Session:
         self._identify_by_s = now.mono_s + patience_s
         self._beat_s = now.mono_s
         self._frames = MinuteWindow(limits.frames_per_minute, now.mono_s)
+        self._beats = MinuteWindow(limits.beats_per_minute, now.mono_s)
         self._publishes = TokenBucket.full(limits.publishes_per_s, limits.publish_burst, now.mono_s)
         self._queue: PublishQueue[Store] = PublishQueue()
         self._postponed: deque[bytes] = deque()
+        self._postponed_bytes = 0
         self._invalid: tuple[float, Payload] | None = None  # INVALID_SESSION true, and when
         self._invalids = 0
         self._made_ids = 0
@@ -186,7 +188,11 @@ class Session:
                 Op.IDENTIFY,
                 Op.RESUME,
             ):
-                if len(self._postponed) >= POSTPONED_FRAMES:
+                self._postponed_bytes += len(frame)
+                if (
+                    len(self._postponed) >= POSTPONED_FRAMES
+                    or self._postponed_bytes > POSTPONED_BYTES
+                ):
                     return self._close(4008)
                 self._postponed.append(frame)
                 return []
@@ -206,13 +212,22 @@ class Session:
 
     def _resume_reading(self, now: Instant) -> list[Effect]:
         effects: list[Effect] = []
+        self._postponed_bytes = 0
         while self._postponed and self.phase is Phase.LIVE:
             effects += self.receive(self._postponed.popleft(), now)
         return effects
 
+    def controlled(self, now: Instant) -> list[Effect]:
+        """A ping or a pong arrived: they are cheap, but not for nothing."""
+        if self.phase is Phase.ENDED or self._beats.take(now.mono_s):
+            return []
+        return self._close(4008)
+
     def _heartbeat(self, envelope: Envelope, now: Instant) -> list[Effect]:
+        if not self._beats.take(now.mono_s):
+            return self._close(4008)
         self._beat_s = now.mono_s
-        self.last_seen_s = self.codec.number(envelope.d)
+        self.codec.number(envelope.d)  # the last `s` seen, or null
         return [Send(Payload(Op.HEARTBEAT_ACK), with_cursor=self.phase is Phase.LIVE)]
 
     # --- IDENTIFY and RESUME -------------------------------------------------------------------

@@ -32,6 +32,8 @@ class SessionIds:
             raw = base64.b64decode(session_id + "=", altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             return False
+        if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != session_id:
+            return False  # another spelling of the same bytes would be another session elsewhere
         random, mac = raw[:RANDOM_BYTES], raw[RANDOM_BYTES:]
         return hmac.compare_digest(mac, self._mac(tenant, user, random))
 

@@ -29,7 +29,7 @@ class Envelope(Struct):
     """A client's payload; `d` is read once the opcode has said what it is."""
 
     op: int
-    d: Raw = Raw(b"null")
+    d: Raw = Raw()  # empty: there was none, which is as good as null
 
 
 class Last(Struct, forbid_unknown_fields=True):
@@ -160,6 +160,7 @@ class Codec(Generic[T]):
         self._envelopes = module.Decoder(Envelope)
         self._decoders: dict[type, Any] = {}
         self._encoder = module.Encoder()
+        self._null = Raw(self._encoder.encode(None))
 
     def envelope(self, frame: bytes) -> Envelope:
         """The outer payload of a client frame.
@@ -183,7 +184,7 @@ class Codec(Generic[T]):
         if decoder is None:
             decoder = self._decoders[kind] = self._module.Decoder(kind)
         try:
-            decoded: T = decoder.decode(raw)
+            decoded: T = decoder.decode(raw or self._null)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
             raise WireError(f"d: {error}") from error
         return decoded
@@ -195,7 +196,7 @@ class Codec(Generic[T]):
             WireError: it is neither.
         """
         try:
-            value = self._module.decode(raw)
+            value = self._module.decode(raw or self._null)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
             raise WireError(f"d: {error}") from error
         if value is None or type(value) is int:

@@ -71,6 +71,11 @@ class ClientConnection(Seat):
         self._writable.set()
         self._paused = False
 
+    @property
+    def alive(self) -> bool:
+        """Whether the session goes on: neither gone nor closing."""
+        return self.open and self.session.phase is not Phase.ENDED
+
     # --- what the socket says ------------------------------------------------------------------
 
     def opened(self) -> None:
@@ -82,6 +87,10 @@ class ClientConnection(Seat):
         """A whole client message arrived."""
         self.gateway.before()
         self.run(self.session.receive(data, clock.now()))
+
+    def controlled(self) -> None:
+        """A ping, a pong or a close arrived."""
+        self.run(self.session.controlled(clock.now()))
 
     def writable(self, writable: bool) -> None:
         """Whether the send buffer is below its high-water mark."""

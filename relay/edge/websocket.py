@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
+from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from relay.edge.admission import Door, Refusal, Ticket
@@ -21,6 +22,7 @@ _quiet.setLevel(logging.WARNING)
 
 HIGH_WATER_BYTES = 256 * 1024
 CLOSING_S = 3.0
+TURN_BYTES = 2 * 1024  # parsed in one turn of the loop: some hundred of the smallest frames
 
 
 class GatewayProtocol(asyncio.Protocol):
@@ -40,6 +42,9 @@ class GatewayProtocol(asyncio.Protocol):
         )
         self._max_fragments = limits.fragments
         self._parts: list[bytes] = []
+        self._inbound = bytearray()  # read, and not parsed yet
+        self._turn_due = False
+        self._paused = False  # by the connection: it has enough to do
         self._transport: asyncio.Transport | None = None
         self._connection: ClientConnection | None = None
         self._closing: asyncio.TimerHandle | None = None
@@ -59,12 +64,32 @@ class GatewayProtocol(asyncio.Protocol):
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the client."""
-        self._ws.receive_data(data)
+        """Bytes from the client: parsed a little in each turn of the loop, so that nobody's flood
+        of small frames holds up the others.
+        """
+        self._inbound += data
+        if not self._turn_due:
+            self._turn()
+
+    def _turn(self) -> None:
+        self._turn_due = False
+        if self._transport is None:
+            return
+        part = bytes(self._inbound[:TURN_BYTES])
+        del self._inbound[:TURN_BYTES]
+        self._ws.receive_data(part)
         self._pump()
+        if self._inbound:
+            self._turn_due = True
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._turn)
+        elif not self._paused:
+            self._transport.resume_reading()
 
     def eof_received(self) -> None:
-        """The client closed its half."""
+        """The client closed its half: nothing more is delivered to it."""
+        if self._connection is not None:
+            self.gateway.left(self._connection)
         self._ws.receive_eof()
         self._pump()
 
@@ -98,8 +123,8 @@ class GatewayProtocol(asyncio.Protocol):
     # --- socket of a ClientConnection ----------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Queue ready bytes."""
-        if self._transport is not None and self._ws.close_sent is None:
+        """Queue ready bytes; nothing once the connection is closing."""
+        if self._transport is not None and self._ws.state is OPEN and not self._ws.eof_sent:
             self.gateway.counters.bytes_out += len(data)
             self._transport.write(data)
 
@@ -116,12 +141,14 @@ class GatewayProtocol(asyncio.Protocol):
 
     def pause(self) -> None:
         """Read no further."""
+        self._paused = True
         if self._transport is not None:
             self._transport.pause_reading()
 
     def proceed(self) -> None:
         """Read on."""
-        if self._transport is not None:
+        self._paused = False
+        if self._transport is not None and not self._turn_due:
             self._transport.resume_reading()
 
     # --- protocol ------------------------------------------------------------------------------
@@ -153,9 +180,9 @@ class GatewayProtocol(asyncio.Protocol):
             self._closing = asyncio.get_running_loop().call_later(CLOSING_S, self._transport.abort)
 
     def _handshake(self, request: Request) -> None:
-        url = urlsplit(request.path)
-        query = dict(parse_qsl(url.query, keep_blank_values=True))
-        answer = self.door.judge(url.path, query)
+        path, _, search = request.path.partition("?")
+        query = dict(parse_qsl(search, keep_blank_values=True))
+        answer = self.door.judge(path, query)
         if isinstance(answer, Refusal):
             self.gateway.counters.refused[answer.reason] += 1
             response = self._ws.reject(answer.status, answer.text)
@@ -183,7 +210,9 @@ class GatewayProtocol(asyncio.Protocol):
     def _frame(self, frame: Frame) -> None:
         assert self._connection is not None, "only an open connection has frames"
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            return  # pings are answered, and closes handled, by the protocol itself
+            # Pings are answered, and closes handled, by the protocol itself.
+            self._connection.controlled()
+            return
         if frame.fin and not self._parts:
             self._connection.message(bytes(frame.data))
             return
