@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -63,7 +64,8 @@ class Namespaces:
             if name in there:
                 _ip("netns", "del", name)
         if Path(f"/sys/class/net/{self._wire}").exists():
-            _ip("link", "del", self._wire)
+            with suppress(NamespaceError):  # it goes with its namespace, if that was first
+                _ip("link", "del", self._wire)
 
     def name(self, region: str) -> str:
         """The namespace of `region`: the topology's `netns`."""

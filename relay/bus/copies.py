@@ -104,9 +104,12 @@ class Copies:
         missing = self._missing.setdefault(origin, set())
         gone &= deleted
         missing &= deleted
-        fresh = sorted(deleted - gone - missing)
-        for first, last in ranges(fresh):
+        unknown: set[int] = set()  # the origin does not answer: asked again at the next look
+        for first, last in ranges(sorted(deleted - gone - missing)):
             held = await self._held_by_origin(origin, first, last)
+            if held is None:
+                unknown |= set(range(first, last + 1))
+                continue
             missing |= held
             gone |= set(range(first, last + 1)) - held
             if held:
@@ -118,10 +121,10 @@ class Copies:
                     first,
                     last,
                 )
-        return tuple(sorted(seq for seq in missing if seq >= info.first))
+        return tuple(sorted(seq for seq in missing | unknown if seq >= info.first))
 
-    async def _held_by_origin(self, origin: str, first: int, last: int) -> set[int]:
-        """Which of these sequences the origin holds; all of them where it does not answer."""
+    async def _held_by_origin(self, origin: str, first: int, last: int) -> set[int] | None:
+        """Which of these sequences the origin holds; None when it does not answer."""
         held: set[int] = set()
         seq = first
         while seq <= last:
@@ -130,7 +133,7 @@ class Copies:
                     events_stream(origin), seq, batch=256, api=remote_api(origin)
                 )
             except BusError:
-                return set(range(first, last + 1))
+                return None
             found = {int(headers[SEQUENCE]) for headers, _ in page.messages}
             held |= {number for number in found if number <= last}
             if not page.messages:

@@ -112,19 +112,22 @@ class Gatekeeper:
                     return
             except BusError as error:
                 _log.info("home stream not usable yet: %s", error)
+            except Exception:
+                _log.exception("the look at the home stream failed")
             await asyncio.sleep(0.1)
 
     async def _look_once(self) -> bool:
-        info = await self._reader.info(self._stream)
-        home = _home(info)
+        # What others saw is asked for first: they go on storing while they are asked.
         mine = [Witness(self._seen, self._created)] if self._created else []
         witnesses = mine or await self._ask_witnesses()
+        home = _home(await self._reader.info(self._stream))
         decision: Open | Repair | StartEpoch
         look = first_look(home, witnesses)
         if isinstance(look, Open | StartEpoch):
             decision = look
         else:
             mirrors = await self._ask_mirrors()
+            home = _home(await self._reader.info(self._stream))
             decision = second_look(home, witnesses, mirrors, asked=len(self._others))
         if isinstance(decision, Open):
             self.epoch = home.epoch
@@ -134,6 +137,9 @@ class Gatekeeper:
         # One edge of the region at a time; the others look again when it is done.
         if await self._leases.take_duty(DUTY):
             try:
+                info = await self._reader.info(self._stream)
+                if _home(info) != home:
+                    return False  # somebody stores, or has repaired it: look again
                 if isinstance(decision, Repair):
                     await self._repair(decision)
                 else:

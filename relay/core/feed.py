@@ -215,6 +215,11 @@ class Feed:
         self._next = min(first, self.marked_seq + 1)
         return (Scan(self._next),)
 
+    @property
+    def attached(self) -> bool:
+        """Whether the live path works."""
+        return self._connected
+
     def disconnected(self) -> None:
         """The live connection is lost: what is published from now on does not arrive."""
         self._connected = False

@@ -79,9 +79,13 @@ def second_look(
         mirrors: region -> last sequence of its mirror, of those that answered.
         asked: how many were asked.
     """
-    seen = max((w.last for w in witnesses), default=0)
+    known = list(witnesses)
+    seen = max((w.last for w in known), default=0)
     best = max(mirrors, key=lambda region: mirrors[region], default=None)
     held = mirrors[best] if best is not None else 0
+    if home.last and any(w.created != home.created for w in known):
+        # Made anew, and written to: its sequences are not those that were seen.
+        return StartEpoch(home.epoch + 1, max(seen, held, home.last))
     if best is not None and held > home.last and held >= seen:
         return Repair(best, home.last, held)
     if max(seen, held) > home.last:

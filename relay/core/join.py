@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from relay.core.event import Event, RoomKey
 
+HELD_BYTES = 256 * 1024  # of live events, for one session: they go out in one piece
+
 
 @dataclass(slots=True)
 class Join:
@@ -25,6 +27,7 @@ class Join:
     replayed: int = 0
     overflows: int = 0
     _held: list[Event] = field(default_factory=list)
+    _held_bytes: int = 0
     _overflowed: bool = False
 
     @property
@@ -42,9 +45,11 @@ class Join:
             return  # the replay sends it, or the client has it
         if self._overflowed:
             return
-        if len(self._held) >= self.buffer_events:
+        self._held_bytes += len(event.data)
+        if len(self._held) >= self.buffer_events or self._held_bytes > HELD_BYTES:
             # The stream has it as well: replay up to a later target instead.
             self._held.clear()
+            self._held_bytes = 0
             self._overflowed = True
             self.overflows += 1
             return

@@ -60,6 +60,7 @@ class ClientConnection(Seat):
         self.seated: set[RoomKey] = set()
         self.held: set[RoomKey] = set()  # rooms that this connection holds open
         self.open = True
+        self.joining = asyncio.Lock()  # one join at a time: each leaves the rooms as it found them
         self.resumed_at = 0
         self.signals_dropped = 0
         self.session = Session(
@@ -135,6 +136,11 @@ class ClientConnection(Seat):
         self.socket.write(framed)
         if self.socket.buffered() > self.gateway.rules.limits.send_buffer_bytes:
             self.close(4020)
+
+    def fail(self) -> None:
+        """Writing failed: the client resumes."""
+        self.gateway.counters.errors += 1
+        self.close(4000)
 
     def write_signal(self, framed: bytes) -> None:
         """Write an ephemeral frame, unless the client reads too slowly."""

@@ -60,6 +60,19 @@ def rules_of(config: EdgeConfig) -> Rules:
     return Rules(limits, tokens, session_ids, cursors)
 
 
+async def floor_of(bus: Bus, config: EdgeConfig, slot: int) -> int:
+    """The Unix ms from which `s` goes on in a slot: above all that its last holder can have given.
+
+    Raises:
+        UnavailableError: NATS did not answer.
+    """
+    newest = await newest_record(bus.reader, config.region, slot)
+    if newest is None:
+        return 0
+    margin_ms = int(TTL_S * 1000) if newest.edge == config.edge else SLOT_MARGIN_MS
+    return unix_ms_of(newest.s) + margin_ms
+
+
 class Edge:
     """The parts of one edge. `open` makes it, `start` joins the live feed."""
 
@@ -146,11 +159,7 @@ class Edge:
         leases = Leases(bus.inbox, bus.reader, config.region, config.edge, epoch)
         me = next(region for region in config.regions if region.name == config.region)
         slot, lease = await leases.take_slot(slots_of_region(me.index))
-        newest = await newest_record(bus.reader, config.region, slot)
-        floor_ms = 0
-        if newest is not None:
-            mine = newest.edge == config.edge
-            floor_ms = unix_ms_of(newest.s) + (int(TTL_S * 1000) if mine else SLOT_MARGIN_MS)
+        floor_ms = await floor_of(bus, config, slot)
         return cls(config, rules, bus, epoch, leases, lease, Numbering(slot, floor_ms))
 
     async def start(self) -> None:
@@ -190,6 +199,8 @@ class Edge:
             self.gateway.hear_takeover(takeover)
 
     def _new_epoch(self, origin: str, turned: NewEpoch) -> None:
+        if origin == self.config.region and turned.new != self.gate.epoch:
+            self.gate.look()  # another edge started it: stamp it from now on
         d = gap(origin, turned.old, turned.position + 1, None, "epoch")
         for connection in list(self.gateway.connections):
             if connection.session.grants is not None:
@@ -220,7 +231,10 @@ class Edge:
         """
         if not await self.leases.renew(self.slot):
             number, self.slot = await self.leases.take_slot(self._slots)
-            self.hub.numbering.slot = number
+            numbering = self.hub.numbering
+            floor_ms = await floor_of(self.bus, self.config, number)
+            numbering.floor_ms = max(numbering.floor_ms, floor_ms)
+            numbering.slot = number
 
     # --- what it says --------------------------------------------------------------------------
 
@@ -228,7 +242,7 @@ class Edge:
         """Why no new client is taken: a state; None when they are."""
         if self.draining:
             return DRAINING
-        if not self.bus.connected:
+        if not self.bus.connected or not self.feeds.attached:
             return CUT_OFF
         if self.gate.epoch == 0:
             return STARTING

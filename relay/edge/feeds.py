@@ -100,9 +100,9 @@ class Feeds:
         await self._tasks.close()
 
     @property
-    def caught_up(self) -> bool:
-        """Whether no origin is being repaired."""
-        return not any(feed.repairing for feed in self.feeds.values())
+    def attached(self) -> bool:
+        """Whether the live path works for every origin."""
+        return all(feed.attached for feed in self.feeds.values())
 
     # --- the live connection -------------------------------------------------------------------
 
@@ -117,11 +117,16 @@ class Feeds:
         self._tasks.spawn(self._rejoin(self._generation), "rejoin")
 
     async def _rejoin(self, generation: int) -> None:
-        await self._settle()
-        if generation != self._generation:
+        while generation == self._generation:
+            try:
+                await self._settle()
+            except UnavailableError as error:
+                _log.info("%s", error)
+                continue
+            if generation == self._generation:
+                for feed in self.feeds.values():
+                    self._carry_out(feed, feed.connected())
             return
-        for feed in self.feeds.values():
-            self._carry_out(feed, feed.connected())
 
     async def _settle(self) -> None:
         try:
@@ -200,7 +205,7 @@ class Feeds:
         origin, looked = feed.origin, False
         try:
             while (first := self._scans.pop(origin, None)) is not None:
-                asked_ms = clock.mono_ms()
+                asked_ms, generation = clock.mono_ms(), self._generation
                 try:
                     if not looked:
                         await self._copies.look(origin)
@@ -212,6 +217,8 @@ class Feeds:
                     await asyncio.sleep(0.2)
                     self._carry_out(feed, feed.rescan())
                     continue
+                if generation != self._generation:
+                    continue  # read before the connection was lost: the next scan reads it again
                 self.before()
                 events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
                 next_seq = max(page.last + 1, first)
@@ -246,10 +253,10 @@ class Feeds:
             feed = self.feeds[origin]
             try:
                 copy = await self._copies.look(origin)
-            except BusError:
-                copy = self._copies.known(origin)
-            if not feed.repairing:
-                await self._deal_with(feed, copy.missing)
+                if not feed.repairing:
+                    await self._deal_with(feed, copy.missing)
+            except BusError as error:
+                _log.info("%s: what its copy lacks waits: %s", origin, error)
             self._pass_stuck(feed)
 
     async def _deal_with(self, feed: Feed, missing: Iterable[int]) -> None:
@@ -315,7 +322,7 @@ class Feeds:
         """Read the room from the position on: the base against which holes show."""
         tenant, room = key
         last = feed.joining(key)
-        api = await self._copies.source(feed.origin, last, last)
+        api = await self._source_of_base(feed.origin, last)
         subject = event_subject(feed.origin, tenant, DEFAULT_SHARD, room)
         while True:
             pending = 1
@@ -329,6 +336,21 @@ class Feeds:
             if again is None:
                 return
             last = again
+
+    async def _source_of_base(self, origin: str, last: int) -> str:
+        """Where to read what came after `last`: at the origin where the copy is further behind.
+
+        A region that is cut off reads what it has: nothing that is not there can come live either.
+        """
+        if self._copies.known(origin).last >= last:
+            return API
+        api = await self._copies.source(origin, last - 1, last)
+        if api != API:
+            try:
+                await self._reader.page(events_stream(origin), last, batch=1, api=api)
+            except BusError:
+                return API
+        return api
 
     def detach(self, key: RoomKey) -> tuple[int, ...]:
         """The room has no local members any more. Returns what is to be given to `unlisten`."""

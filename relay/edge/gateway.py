@@ -26,6 +26,8 @@ from relay.tasks import Tasks
 
 _log = logging.getLogger("jetrelay.gateway")
 
+SKEW_MS = 1_000  # that the clocks of two edges may differ by
+
 
 class Gateway:
     """Connections by session, and the acts that need the bus."""
@@ -148,18 +150,23 @@ class Gateway:
 
     async def _join(self, connection: ClientConnection, effect: Enter | Resume | Join) -> None:
         try:
-            match effect:
-                case Enter():
-                    self._sessions[effect.session_id] = connection
-                    await self._joiner.enter(connection, effect, self._ready())
-                case Join():
-                    await self._joiner.subscribe(connection, effect)
-                case Resume():
-                    await self._resume(connection, effect)
+            async with connection.joining:
+                if connection.alive:
+                    await self._join_next(connection, effect)
         except Exception:
             self.counters.errors += 1
             connection.close(4000)
             raise
+
+    async def _join_next(self, connection: ClientConnection, effect: Enter | Resume | Join) -> None:
+        match effect:
+            case Enter():
+                self._sessions[effect.session_id] = connection
+                await self._joiner.enter(connection, effect, self._ready())
+            case Join():
+                await self._joiner.subscribe(connection, effect)
+            case Resume():
+                await self._resume(connection, effect)
 
     async def _resume(self, connection: ClientConnection, effect: Resume) -> None:
         now = connection.now()
@@ -168,7 +175,8 @@ class Gateway:
             self.counters.resumes_refused += 1
             connection.run(connection.session.refuse(Invalid.SESSION, now))
             return
-        connection.resumed_at = now.wall_ms
+        # Later than any that was heard of, whatever the clocks of other edges say.
+        connection.resumed_at = max(now.wall_ms, self.takeovers.newest(effect.session_id) + 1)
         await self._joiner.resume(connection, effect, self._take_over)
 
     def _take_over(self, connection: ClientConnection, session_id: str) -> None:
@@ -188,8 +196,15 @@ class Gateway:
         if takeover.displaced:
             self.takeovers.displaced(takeover.session, clock.now().mono_s)
             return
+        self.takeovers.heard(takeover)
         mine = self._sessions.get(takeover.session)
-        if mine is not None and mine.resumed_at < takeover.resumed_at:
+        if mine is None or mine.resumed_at >= takeover.resumed_at:
+            return
+        if takeover.resumed_at - mine.resumed_at < SKEW_MS:
+            # By the clocks of two edges nobody can say which is the newer: a client that is there
+            # resumes again, and is then later than both.
+            mine.close(4000)
+        else:
             self._displace(mine, takeover)
 
     def _displace(self, older: ClientConnection, takeover: Takeover) -> None:
@@ -269,7 +284,9 @@ class Gateway:
                 upto = _at_most(effect.before, here)
                 page = await self._history.newest(key, effect.limit, upto)
         except BusError as error:
-            d = {"nonce": effect.nonce, "code": ErrorCode.UNAVAILABLE, "message": str(error)}
+            _log.info("history of a room: %s", error)
+            message = "the history can't be read now"
+            d = {"nonce": effect.nonce, "code": ErrorCode.UNAVAILABLE, "message": message}
             connection.send(Payload(Op.ERROR, {k: v for k, v in d.items() if v is not None}))
             return
         connection.send(Payload(Op.ACK, self._history_ack(connection, effect, page)))

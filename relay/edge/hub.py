@@ -4,6 +4,8 @@ Sessions that stand where the edge stands share frames: encoded once per encodin
 cursor. Those that replay, or have more than the edge, get their own.
 """
 
+import heapq
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +21,8 @@ from relay.core.wire import Codec, Payload, WireError
 from relay.edge.clock import wall_ms
 from relay.edge.frames import frame
 
+_log = logging.getLogger("jetrelay.hub")
+
 
 class Seat:
     """What the hub knows of one session's connection. The connection derives from it."""
@@ -30,6 +34,10 @@ class Seat:
 
     def write(self, framed: bytes) -> None:
         """Write a ready frame."""
+        raise NotImplementedError
+
+    def fail(self) -> None:
+        """Writing failed: end the connection, so that the client resumes."""
         raise NotImplementedError
 
     def write_signal(self, framed: bytes) -> None:
@@ -59,7 +67,9 @@ class Hub:
         self.rooms: dict[RoomKey, Room] = {}
         self._joins: dict[int, Join] = {}
         self._next_join = 0
-        self._ahead: set[Seat] = set()
+        # Per origin, the sessions that are ahead of the edge, by the sequence they wait for.
+        self._waiting: dict[str, list[tuple[int, int, Seat]]] = {}
+        self._waits = 0
         self.events_out = 0
         self.poisoned = 0
 
@@ -68,16 +78,19 @@ class Hub:
     def move(self, origin: str, epoch: int, seq: int) -> None:
         """The edge's position for an origin: everything up to it has been delivered."""
         self._set(origin, epoch, seq)
-        self._promote()
+        self._promote(origin)
 
     def _set(self, origin: str, epoch: int, seq: int) -> None:
         self.positions[origin] = Position(epoch, seq)
         self.seqs[origin] = seq
 
-    def _promote(self) -> None:
+    def _promote(self, origin: str) -> None:
         """Sessions that the edge has caught up with share its frames from now on."""
-        for seat in [s for s in self._ahead if s.ahead and s.ahead.caught_up(self.seqs)]:
-            self._share(seat)
+        waiting = self._waiting.get(origin)
+        while waiting and waiting[0][0] <= self.seqs[origin]:
+            _, _, seat = heapq.heappop(waiting)
+            if seat.ahead is not None and seat.ahead.caught_up(self.seqs):
+                self._share(seat)
 
     def epochs(self) -> dict[str, int]:
         """Per origin the epoch that the edge stands in."""
@@ -110,6 +123,12 @@ class Hub:
 
     # --- rooms and seats -----------------------------------------------------------------------
 
+    def _prune(self, key: RoomKey) -> None:
+        """Forget a room that nobody is in, or joins."""
+        room = self.rooms.get(key)
+        if room and not room.private and not room.joins and not any(room.shared.values()):
+            del self.rooms[key]
+
     def room(self, key: RoomKey) -> Room:
         """The room, made when it is not there yet."""
         room = self.rooms.get(key)
@@ -134,6 +153,7 @@ class Hub:
         if room is not None:
             room.private.discard(seat)
             room.shared.get(seat.codec.name, set()).discard(seat)
+            self._prune(key)
 
     def set_ahead(self, seat: Seat, ahead: Ahead | None) -> None:
         """How far the session is beyond the edge; None: it stands where the edge stands."""
@@ -145,11 +165,12 @@ class Hub:
             room.shared.get(seat.codec.name, set()).discard(seat)
             room.private.add(seat)
         seat.ahead = ahead
-        self._ahead.add(seat)
+        for origin, seq in ahead.seqs.items():
+            self._waits += 1
+            heapq.heappush(self._waiting.setdefault(origin, []), (seq, self._waits, seat))
 
     def _share(self, seat: Seat) -> None:
         seat.ahead = None
-        self._ahead.discard(seat)
         for key in seat.seated:
             room = self.room(key)
             room.private.discard(seat)
@@ -157,7 +178,7 @@ class Hub:
 
     def forget(self, seat: Seat) -> None:
         """The connection is gone."""
-        self._ahead.discard(seat)
+        seat.ahead = None
         for key in list(seat.seated):
             self.leave(seat, key)
 
@@ -176,6 +197,7 @@ class Hub:
             room = self.rooms.get(key)
             if room is not None:
                 room.joins.discard(join_id)
+                self._prune(key)
 
     # --- fan-out -------------------------------------------------------------------------------
 
@@ -186,8 +208,7 @@ class Hub:
         if room is not None:
             self._fan_out(room, event)
         # Last: a session that is caught up by this very event has it, and must not get it again.
-        if self._ahead:
-            self._promote()
+        self._promote(event.origin)
 
     def _fan_out(self, room: Room, event: Event) -> None:
         s = self.numbering.at(wall_ms())
@@ -201,17 +222,25 @@ class Hub:
             framed = self.framed(codec, event, s, cursor)
             self.events_out += len(seats)
             for seat in list(seats):
-                seat.write(framed)
+                self._write(seat, framed)
         for seat in list(room.private):
             if seat.ahead is None or seat.ahead.wants(event):
                 self.events_out += 1
-                seat.write(self.framed(seat.codec, event, s, self.cursor_of(seat)))
+                self._write(seat, self.framed(seat.codec, event, s, self.cursor_of(seat)))
         for join_id in room.joins:
             self._joins[join_id].live(event)
 
     def _epoch(self, origin: str) -> int:
         position = self.positions.get(origin)
         return position.epoch if position else 1
+
+    def _write(self, seat: Seat, framed: bytes) -> None:
+        """Write to one seat; what goes wrong there is that seat's alone."""
+        try:
+            seat.write(framed)
+        except Exception:
+            _log.exception("writing to a client failed")
+            seat.fail()
 
     def framed(self, codec: Codec[Any], event: Event, s: int | None, cursor: str | None) -> bytes:
         """The frame of an event; a GAP where its stored data is nothing that can be sent."""
@@ -233,7 +262,7 @@ class Hub:
         for seats in (*room.shared.values(), room.private):
             for seat in list(seats):
                 payload = seat.codec.encode(Payload(Op.DISPATCH, d, None, EventName.GAP))
-                seat.write(frame(payload, binary=seat.codec.binary))
+                self._write(seat, frame(payload, binary=seat.codec.binary))
 
     def signal(self, event: Event) -> None:
         """Deliver an ephemeral event to the room."""

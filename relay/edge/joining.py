@@ -66,7 +66,7 @@ class Joiner:
         except BusError:
             connection.close(1013)
             return
-        if not connection.open:
+        if not connection.alive:
             return
         now = connection.now()
         ready = hello | {
@@ -87,15 +87,15 @@ class Joiner:
             self.leave(connection, rooms)
             connection.run(connection.session.not_joined(rooms, effect.nonce, str(error)))
             return
-        if connection.open:
+        if connection.alive:
             joined = (*effect.settled, *rooms)
             connection.run(connection.session.joined(joined, effect.refused, effect.nonce))
 
     async def _join(self, connection: ClientConnection, wishes: Sequence[Wish]) -> None:
+        await self._acquire(connection, [wish.room for wish in wishes])
         for wish in wishes:
             # A room that is joined again to be replayed is out of the live feed meanwhile.
             self._hub.leave(connection, connection.key(wish.room))
-        await self._acquire(connection, [wish.room for wish in wishes])
         plain = [wish for wish in wishes if wish.since is None and not wish.last]
         joins: list[tuple[Join, Wish | None]] = []
         if plain:
@@ -108,19 +108,18 @@ class Joiner:
         ids = [self._hub.begin(join) for join, _ in joins]
         try:
             await self._replay_all(connection, joins)
-            if not connection.open:
+            if not connection.alive:
                 return
             # No await from here on: the held events go out, and the room is live.
             for join, _ in joins:
                 for event in join.release():
                     connection.write(self._hub.framed(connection.codec, event, None, None))
-            self._hub.take(
-                connection,
-                [connection.key(w.room) for w in wishes if w.room in connection.session.rooms],
-            )
+            wanted = [w.room for w in wishes if w.room in connection.session.rooms]
+            self._hub.take(connection, map(connection.key, wanted))
         finally:
             for join_id in ids:
                 self._hub.end(join_id)
+            self._let_go(connection)
 
     def _begin(
         self, connection: ClientConnection, wishes: Sequence[Wish], sent: Mapping[str, int]
@@ -165,7 +164,7 @@ class Joiner:
                 await self._say_expired(connection, join, wish.room, wish.since)
             if wish is not None and wish.last:
                 await self._send_last(connection, join, wish)
-        while connection.open:
+        while connection.alive:
             for join, _ in joins:
                 await self._replay(connection, join)
             # Rooms just opened may have been read further than the edge's position, and a `since`
@@ -281,12 +280,12 @@ class Joiner:
         join_id = self._hub.begin(join)
         base = {origin: place for origin, place in presented.items() if origin in self._hub.seqs}
         try:
-            while connection.open:
+            while connection.alive:
                 await self._replay(connection, join, base)
                 if not join.overflowed:
                     break
                 join.retarget(self._hub.seqs)
-            if not connection.open:
+            if not connection.alive:
                 return
             # No await from here on.
             for event in join.release():
@@ -339,7 +338,7 @@ class Joiner:
                     continue
                 cursor = None if base is None else self._hub.private_cursor(join.sent, base)
                 await self._send(connection, event, cursor)
-                if not connection.open:
+                if not connection.alive:
                     return
             join.read_up_to(origin, upto)
 
@@ -359,7 +358,7 @@ class Joiner:
         for key, result in zip(wanted, results, strict=True):
             if result is not None:
                 failure = result
-            elif connection.open:
+            elif connection.alive:
                 connection.held.add(key)
             else:
                 self._rooms.release(key)
@@ -379,10 +378,15 @@ class Joiner:
         self._hub.forget(connection)
         self._release_all(connection)
 
+    def _let_go(self, connection: ClientConnection) -> None:
+        """Hold no room open that the session left while it was joined."""
+        wanted = {connection.key(room) for room in connection.session.rooms}
+        self._release_all(connection, [key for key in connection.held if key not in wanted])
+
     def _release_all(
         self, connection: ClientConnection, keys: Iterable[RoomKey] | None = None
     ) -> None:
-        for key in list(connection.held) if keys is None else keys:
+        for key in list(connection.held) if keys is None else list(keys):
             if key in connection.held:
                 connection.held.discard(key)
                 self._rooms.release(key)

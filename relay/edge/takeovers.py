@@ -35,6 +35,7 @@ class Takeovers:
 
     def __init__(self) -> None:
         self._displaced: OrderedDict[str, deque[float]] = OrderedDict()
+        self._newest: OrderedDict[str, int] = OrderedDict()
         self._mine: OrderedDict[str, tuple[Takeover, float]] = OrderedDict()
 
     def resumed(self, takeover: Takeover, now_s: float) -> None:
@@ -43,6 +44,17 @@ class Takeovers:
         self._mine.move_to_end(takeover.session)
         while len(self._mine) > MAX_SESSIONS:
             self._mine.popitem(last=False)
+
+    def heard(self, takeover: Takeover) -> None:
+        """Another edge resumed a session."""
+        self._newest[takeover.session] = max(self.newest(takeover.session), takeover.resumed_at)
+        self._newest.move_to_end(takeover.session)
+        while len(self._newest) > MAX_SESSIONS:
+            self._newest.popitem(last=False)
+
+    def newest(self, session: str) -> int:
+        """When the session was last resumed elsewhere, as far as heard; 0: never."""
+        return self._newest.get(session, 0)
 
     def announced(self, now_s: float) -> list[Takeover]:
         """What is to be announced again now."""

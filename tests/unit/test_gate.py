@@ -57,5 +57,12 @@ def test_when_nobody_can_vouch_a_new_epoch_says_so() -> None:
     assert second_look(HOME, [], {}, asked=2) == StartEpoch(2, 100)
 
 
-def test_a_recreated_stream_that_mirrors_do_not_contradict_is_opened_by_them() -> None:
-    assert second_look(HOME, [Witness(100, "t1")], {"eu": 100}, asked=1) == Open()
+def test_a_stream_made_anew_and_written_to_starts_an_epoch_above_all_that_is_known() -> None:
+    made_anew = [Witness(100, "t1")]
+    assert second_look(HOME, made_anew, {"eu": 100}, asked=1) == StartEpoch(2, 100)
+    assert second_look(HOME, made_anew, {"eu": 130}, asked=1) == StartEpoch(2, 130)
+
+
+def test_a_stream_made_anew_and_empty_gets_everything_back() -> None:
+    empty = Home(epoch=1, last=0, created="t0")
+    assert second_look(empty, [Witness(100, "t1")], {"eu": 100}, asked=1) == Repair("eu", 0, 100)
