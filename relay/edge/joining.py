@@ -207,7 +207,6 @@ class Joiner:
     ) -> None:
         """RESUME: replay, then RESUMED."""
         connection.tenant = effect.grants.tenant
-        session = connection.session
         try:
             presented = await self._presented(effect)
             if presented is None:
@@ -222,15 +221,16 @@ class Joiner:
         except BusError:
             self._refuse(connection, Refuse(Invalid.UNAVAILABLE, retry=True))
             return
-        announce(connection, effect.session_id)
+        if connection.alive:  # else what the session has elsewhere stays
+            announce(connection, effect.session_id)
         try:
             held = {origin: state.last for origin, state in states.items()}
             await self._resume(connection, effect, presented, verdict, held)
         except BusError:
             # Some of the replay is out: the client resumes from the cursors it got with it.
             connection.close(4000)
-        if not connection.open:
-            session.rooms.clear()
+        if not connection.alive:
+            self._release_all(connection)
 
     async def _presented(self, effect: Resume) -> Mapping[str, Position] | None:
         if effect.cursor is not None:
