@@ -15,7 +15,7 @@ from relay.bus.inbox import NO_RESPONDERS, Inbox
 from relay.errors import BusError, UnavailableError
 
 API = "$JS.API"
-END_OF_BATCH, NOT_FOUND, BAD_REQUEST = "204", "404", "408"
+END_OF_BATCH, NOT_FOUND = "204", "404"
 PENDING = "Nats-Num-Pending"
 
 
@@ -49,7 +49,6 @@ class StreamInfo:
     created: str
     metadata: dict[str, str]
     config: dict[str, Any]
-    mirror_active_ms: float | None  # since the mirror heard its origin; None: no mirror, or never
 
 
 class Reader:
@@ -127,8 +126,6 @@ class Reader:
         answer = await self.api(f"STREAM.INFO.{stream}", {})
         state, config = answer["state"], answer["config"]
         first = state["first_seq"] if state["messages"] else state["last_seq"] + 1
-        mirror = answer.get("mirror")
-        active = mirror.get("active", -1) if mirror else -1
         return StreamInfo(
             first=first,
             last=state["last_seq"],
@@ -138,7 +135,6 @@ class Reader:
             created=answer["created"],
             metadata=config.get("metadata") or {},
             config=config,
-            mirror_active_ms=active / 1e6 if active >= 0 else None,
         )
 
     async def deleted(self, stream: str) -> set[int]:

@@ -14,6 +14,7 @@ from relay.bus.reader import Reader
 from relay.core.cursor import Position
 from relay.core.names import record_subject, records_stream
 from relay.core.numbering import slot_of, unix_ms_of
+from relay.errors import BusError
 
 _LOOK_BACK_S = (5, 60, 3600, 2 * 86_400)
 
@@ -35,11 +36,13 @@ async def store_record(
     """Store one record.
 
     Raises:
-        UnavailableError: it was not stored; the one before it serves.
+        BusError: it was not stored; the one before it serves.
     """
     record = Record(s, edge, {o: (place.epoch, place.seq) for o, place in positions.items()})
     subject = record_subject(region, slot_of(s))
-    read_ack(*await inbox.request(subject, msgspec.json.encode(record), 2.0))
+    ack = read_ack(*await inbox.request(subject, msgspec.json.encode(record), 2.0))
+    if ack.error is not None:
+        raise BusError(f"record refused: {ack.error.description}")
 
 
 async def newest_record(reader: Reader, region: str, slot: int) -> Record | None:

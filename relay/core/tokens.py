@@ -6,6 +6,9 @@ from typing import Any
 
 import jwt
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from jwt.algorithms import OKPAlgorithm
+from jwt.exceptions import InvalidKeyError
 
 from relay.config import TokenKey
 from relay.core.grants import Act, Grants, RoomGrant
@@ -72,10 +75,21 @@ def token_rules(
             material = _material(key)
         except ValueError as error:
             raise ConfigError(f"token key {key.kid!r}: the secret is not hex") from error
+        if isinstance(material, str):
+            _check_public(key)
         if isinstance(material, bytes) and len(material) < 32:
             raise ConfigError(f"token key {key.kid!r}: an HS256 secret has 32 bytes at least")
         table[key.kid] = key
     return TokenRules(table, audience, tenant, lifetime_s)
+
+
+def _check_public(key: TokenKey) -> None:
+    try:
+        public = OKPAlgorithm().prepare_key(key.key)
+    except (InvalidKeyError, ValueError, TypeError) as error:
+        raise ConfigError(f"token key {key.kid!r}: not a key in PEM") from error
+    if not isinstance(public, Ed25519PublicKey):
+        raise ConfigError(f"token key {key.kid!r}: not the public key of an Ed25519 pair")
 
 
 def _material(key: TokenKey) -> bytes | str:

@@ -131,6 +131,7 @@ class Edge:
             history,
             config.regions,
             limits,
+            clustered=me.nats_servers > 1,
         )
         self.peers = Peers(region, name, config.url, config.regions, clock.now().mono_s)
         self.gateway = Gateway(
@@ -292,3 +293,30 @@ class Edge:
             heads={origin: head.seq for origin, head in feeds.heads.items()},
             lag_ms={o: lag_ms(feeds.marks.get(o), now_ms) for o in self._origins},
         )
+
+    def totals(self) -> dict[str, tuple[str, float]]:
+        """Name -> (help, total) of what is counted and stands in no telemetry frame."""
+        feeds = self.feeds.feeds.values()
+        counters = self.gateway.counters
+        return {
+            "signals_dropped": (
+                "Ephemeral events dropped for slow readers.",
+                counters.signals_dropped,
+            ),
+            "takeovers": ("Connections closed for a newer one.", counters.takeovers),
+            "errors": ("Failures inside the edge; each is in the log.", counters.errors),
+            "poisoned": ("Stored events that could not be sent: a GAP each.", self.hub.poisoned),
+            "undecodable": ("NATS messages that are no events.", self.feeds.undecodable),
+            "handler_errors": (
+                "NATS messages that broke their handler.",
+                self.bus.live.handler_errors + self.bus.work.handler_errors,
+            ),
+            "feed_overflows": (
+                "Times that live events outgrew their buffer during a repair.",
+                sum(feed.overflows for feed in feeds),
+            ),
+            "skipped_by_mirrors": ("Events found missing in mirrors.", self.copies.found),
+            "tail_repaired": ("Events written back to the home stream.", self.gate.repaired),
+            "markers": ("Markers stored by this edge.", self.marks.written),
+            "reads": ("Reads from NATS.", self.bus.reader.reads),
+        }

@@ -31,6 +31,7 @@ _log = logging.getLogger("jetrelay.feeds")
 
 CLUSTER_SETTLE_S = 0.25  # a flush says nothing about the routes inside a cluster
 OPEN_DEADLINE_S = 5.0
+FOLLOWER_WAIT_S, FOLLOWER_WAITS = 0.05, 20
 
 
 class Feeds:
@@ -202,13 +203,13 @@ class Feeds:
             self._tasks.spawn(self._scan(feed), f"scan.{feed.origin}")
 
     async def _scan(self, feed: Feed) -> None:
-        origin, looked = feed.origin, False
+        origin, looked, head, waits = feed.origin, False, 0, 0
         try:
             while (first := self._scans.pop(origin, None)) is not None:
                 asked_ms, generation = clock.mono_ms(), self._generation
                 try:
                     if not looked:
-                        await self._copies.look(origin)
+                        head = (await self._copies.look(origin)).last
                         looked = True
                     page, api = await self._read(origin, first)
                 except BusError as error:
@@ -223,6 +224,12 @@ class Feeds:
                 events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
                 next_seq = max(page.last + 1, first)
                 more = page.pending > 0 and bool(page.messages)
+                if not more and next_seq <= head and waits < FOLLOWER_WAITS:
+                    # A follower answered that does not hold yet what the leader said there is.
+                    waits, more = waits + 1, True
+                    await asyncio.sleep(FOLLOWER_WAIT_S)
+                    if generation != self._generation:
+                        continue
                 if api != API:
                     missing = self._copies.known(origin).missing
                     self._handled[origin].update(s for s in missing if first <= s < next_seq)

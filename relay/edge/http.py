@@ -1,5 +1,6 @@
 """HTTP of an edge: health on the public port, metrics on the admin listener."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
@@ -11,9 +12,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from relay.edge import metrics
 from relay.edge.websocket import GatewayProtocol
+
+REQUEST_S = 10.0
 
 Readiness = Callable[[], str | None]  # None: ready; else why not
 
@@ -62,6 +66,26 @@ def admin_app(not_ready: Readiness, registry: CollectorRegistry) -> Starlette:
     return Starlette(routes=routes, exception_handlers={404: _not_found})
 
 
+class PatientHttp(HttpToolsProtocol):
+    """uvicorn's HTTP, but a connection has 10 s to send its first request."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock."""
+        super().connection_made(transport)
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(REQUEST_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop it."""
+        self._patience.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        requests: object = self.cycle  # None before the first
+        if requests is None and self.transport.get_protocol() is self:
+            self.transport.close()
+
+
 class Listener(uvicorn.Server):
     """A uvicorn server that leaves signals to the edge."""
 
@@ -75,7 +99,7 @@ def listener(app: ASGIApp, protocol: type[GatewayProtocol] | None) -> Listener:
     """A server for `app`, upgrading WebSockets with `protocol`."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=PatientHttp,
         ws=protocol or "none",
         lifespan="off",
         log_config=None,

@@ -20,7 +20,7 @@ from relay.core.event import Event, RoomKey
 from relay.core.join import Ahead, Join
 from relay.core.resume import Accept, Gap, Refuse, judge
 from relay.edge.connection import ClientConnection
-from relay.edge.feeds import Feeds
+from relay.edge.feeds import CLUSTER_SETTLE_S, Feeds
 from relay.edge.hub import Hub, gap
 from relay.edge.rooms import Rooms
 from relay.edge.streams import Streams
@@ -41,7 +41,10 @@ class Joiner:
         history: History,
         regions: Sequence[RegionConfig],
         limits: Limits,
+        *,
+        clustered: bool,
     ) -> None:
+        self._clustered = clustered
         self._hub = hub
         self._feeds = feeds
         self._rooms = rooms
@@ -329,18 +332,37 @@ class Joiner:
         base: Mapping[str, Position] | None = None,
     ) -> None:
         for origin, (after, upto) in join.missing.items():
-            epoch = self._hub.positions[origin].epoch
-            api = await self._copies.source(origin, after, upto)
-            async for event in replay(
-                self._reader, origin, epoch, join.rooms, after, upto, self._pages, api
-            ):
-                if not join.replay(event):
-                    continue
-                cursor = None if base is None else self._hub.private_cursor(join.sent, base)
-                await self._send(connection, event, cursor)
-                if not connection.alive:
-                    return
+            await self._replay_origin(connection, join, origin, after, upto, base)
+            if self._clustered and connection.alive:
+                # A follower may have answered that did not hold the newest yet: look again, from
+                # the last that came.
+                await asyncio.sleep(CLUSTER_SETTLE_S)
+                last = max(after, join.sent.get(origin, 0))
+                await self._replay_origin(connection, join, origin, last, upto, base)
+            if not connection.alive:
+                return
             join.read_up_to(origin, upto)
+
+    async def _replay_origin(
+        self,
+        connection: ClientConnection,
+        join: Join,
+        origin: str,
+        after: int,
+        upto: int,
+        base: Mapping[str, Position] | None,
+    ) -> None:
+        epoch = self._hub.positions[origin].epoch
+        api = await self._copies.source(origin, after, upto)
+        async for event in replay(
+            self._reader, origin, epoch, join.rooms, after, upto, self._pages, api
+        ):
+            if not join.replay(event):
+                continue
+            cursor = None if base is None else self._hub.private_cursor(join.sent, base)
+            await self._send(connection, event, cursor)
+            if not connection.alive:
+                return
 
     async def _send(self, connection: ClientConnection, event: Event, cursor: str | None) -> None:
         connection.write(self._hub.framed(connection.codec, event, None, cursor))

@@ -12,6 +12,8 @@ from relay.edge.counters import Counters
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
+Extra = dict[str, tuple[str, float]]
+
 _GAUGES = {
     "connections": "Open WebSockets.",
     "sessions": "Identified sessions.",
@@ -35,7 +37,10 @@ _COUNTERS = {
 
 
 class _EdgeCollector(Collector):
-    def __init__(self, frame: Callable[[], EdgeFrame], counters: Counters) -> None:
+    def __init__(
+        self, frame: Callable[[], EdgeFrame], counters: Counters, extra: Callable[[], Extra]
+    ) -> None:
+        self._extra = extra
         self._frame = frame
         self._counters = counters
 
@@ -51,6 +56,13 @@ class _EdgeCollector(Collector):
             counter.add_metric(labels, float(getattr(frame, name)))
             yield counter
         yield from self._by_label(frame, labels)
+        yield from self._bounds(labels)
+
+    def _bounds(self, labels: list[str]) -> Iterator[Metric]:
+        for name, (text, value) in self._extra().items():
+            counter = CounterMetricFamily(f"jetrelay_{name}", text, labels=["region", "edge"])
+            counter.add_metric(labels, value)
+            yield counter
 
     def _by_label(self, frame: EdgeFrame, labels: list[str]) -> Iterator[Metric]:
         closes = CounterMetricFamily(
@@ -67,13 +79,6 @@ class _EdgeCollector(Collector):
         for reason, number in sorted(self._counters.refused.items()):
             refused.add_metric([*labels, reason], number)
         yield refused
-        dropped = CounterMetricFamily(
-            "jetrelay_signals_dropped",
-            "Ephemeral events dropped for slow readers.",
-            labels=["region", "edge"],
-        )
-        dropped.add_metric(labels, self._counters.signals_dropped)
-        yield dropped
         lag = GaugeMetricFamily(
             "jetrelay_lag_ms", "Lag of the pair (origin, region).", labels=["origin", "region"]
         )
@@ -89,10 +94,12 @@ class _EdgeCollector(Collector):
         yield position
 
 
-def registry(frame: Callable[[], EdgeFrame], counters: Counters) -> CollectorRegistry:
-    """The metrics of one edge."""
+def registry(
+    frame: Callable[[], EdgeFrame], counters: Counters, extra: Callable[[], Extra]
+) -> CollectorRegistry:
+    """The metrics of one edge; `extra`: name -> (help, total) of what the frame does not carry."""
     made = CollectorRegistry(auto_describe=False)
-    made.register(_EdgeCollector(frame, counters))
+    made.register(_EdgeCollector(frame, counters, extra))
     return made
 
 

@@ -137,6 +137,7 @@ def test_the_tenant_comes_from_the_token_where_it_is_configured() -> None:
         [TokenKey("a", "HS256", "11" * 8)],
         [TokenKey("a", "HS256", "zz" * 32)],
         [KEY, KEY],
+        [TokenKey("a", "EdDSA", "no key")],
     ],
 )
 def test_wrong_keys_are_named_at_start(keys: list[TokenKey]) -> None:
