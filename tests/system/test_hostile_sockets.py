@@ -84,6 +84,7 @@ async def test_rooms_and_sessions_are_let_go_whatever_the_client_does(world: Wor
             await twice.send(Op.SUBSCRIBE, {"rooms": rooms, "nonce": nonce})
         await twice.until(lambda p: p["op"] == Op.ACK and p["d"]["nonce"] == 2)
         ack = await twice.request(Op.PUBLISH, room=rooms[0], data=1)
+        await twice.messages(1)
         await twice.acked()
         seqs = [p["d"]["seq"] for p in twice.seen if p["t"] == "MESSAGE"]
         assert seqs == [ack["d"]["seq"]], "once, though subscribed twice"
