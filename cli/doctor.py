@@ -27,7 +27,8 @@ def command(state: Path, as_json: bool) -> None:
     try:
         world = find_world(state)
     except WorldError as error:
-        checks.append(Check("world", "ok", str(error)))
+        dead = state.exists() and (not state.is_dir() or (state / "world.json").exists())
+        checks.append(Check("world", "fail" if dead else "ok", str(error)))
     else:
         checks += asyncio.run(check_world(world))
     if as_json:

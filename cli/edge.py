@@ -22,7 +22,13 @@ WRONG_CONFIGURATION = 3  # a supervisor need not hurry to try again
     type=click.Path(path_type=Path, dir_okay=False),
     help="The edge's configuration (JSON).",
 )
-@click.option("--log-level", default="INFO", show_default=True, help="DEBUG, INFO, WARNING, ERROR.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
+    default="INFO",
+    show_default=True,
+    help="What is logged on stderr.",
+)
 def command(path: Path, log_level: str) -> None:
     """Run one edge: SIGTERM drains it, a second one or SIGINT ends it at once.
 
@@ -40,7 +46,8 @@ def command(path: Path, log_level: str) -> None:
         click.echo(f"jetrelay edge: {error}", err=True)
         sys.exit(WRONG_CONFIGURATION)
     except OSError as error:
-        click.echo(f"jetrelay edge: {error}", err=True)
+        where = f"{config.host}:{config.port} or {config.admin_host}:{config.admin_port}"
+        click.echo(f"jetrelay edge: {where}: {error.strerror or error}", err=True)
         sys.exit(1)
 
 

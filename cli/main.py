@@ -4,7 +4,9 @@ stdout is data, stderr is narration. Exit codes: 0 done, 1 it ran and the answer
 or it could not run.
 """
 
+import contextlib
 import importlib
+import os
 import sys
 
 import click
@@ -59,3 +61,8 @@ def main() -> None:
     except RelayError as error:
         click.echo(f"jetrelay: {clean(str(error))}", err=True)
         sys.exit(2)
+    except OSError as error:  # a full disk under stdout, say
+        with contextlib.suppress(OSError):
+            click.echo(f"jetrelay: {clean(error.strerror or str(error))}", err=True)
+        # What is still in stdout's buffer can't be written either.
+        os._exit(2)

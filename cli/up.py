@@ -42,7 +42,7 @@ def command(
     """Run NATS, edges and the console of a whole world on this machine.
 
     Headless, the first line on stdout is the event `ready`, as soon as everything serves, and each
-    later change is one line more. SIGINT and SIGTERM end it, with exit code 0.
+    later change is one line more. SIGINT, SIGTERM and a closed terminal end it, with exit code 0.
     """
     if not headless and not (sys.stdout.isatty() and sys.stderr.isatty()):
         narrate("no terminal: running headless")
@@ -65,7 +65,7 @@ async def run(supervisor: Supervisor, *, headless: bool, drain: bool) -> None:
     tasks = Tasks("up")
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, ended.set)
     try:
         if await until(ended, supervisor.start(), tasks):
@@ -115,8 +115,8 @@ async def console(supervisor: Supervisor) -> None:
 
 
 def tell(event: Event) -> None:
-    """One event, one line on stdout; a reader that went away ends nothing."""
-    with contextlib.suppress(BrokenPipeError):
+    """One event, one line on stdout; a reader that went away, or a full disk, ends nothing."""
+    with contextlib.suppress(OSError):
         print(msgspec.json.encode(event).decode(), flush=True)
 
 
@@ -125,5 +125,6 @@ def ignore(_event: Event) -> None:
 
 
 def narrate(text: str) -> None:
-    """Say on stderr what is going on."""
-    click.echo(f"jetrelay: {text}", err=True)
+    """Say on stderr what is going on, if anybody can still read it."""
+    with contextlib.suppress(OSError):
+        click.echo(f"jetrelay: {text}", err=True)

@@ -230,7 +230,11 @@ class Supervisor:
 
     def _noticed(self, process: Process, notice: Notice) -> None:
         assert self._layout is not None
-        self.state.save_world(self._record(self._layout))
+        try:
+            self.state.save_world(self._record(self._layout))
+        except OSError as error:
+            # Going on matters more: without it, only a clean-up after SIGKILL would miss a process.
+            self._narrate(f"world.json was not written: {error.strerror}")
         if notice == "up" and process.command.kind == "nats" and self._keeper is not None:
             self._keeper.hurry()
         if self._stopping or notice == "spawned":

@@ -8,6 +8,8 @@ from regions.errors import TopologyError
 from relay.config import Limits, TokenKey
 from relay.core import names
 from relay.core.cursor import MAX_CURSOR_BYTES, longest_cursor
+from relay.core.tokens import token_rules
+from relay.errors import ConfigError
 
 MAX_REGIONS = 16
 _SYNC = re.compile(r"always\Z|[1-9][0-9]{0,5}(ms|s|m)\Z")
@@ -272,4 +274,8 @@ def _tokens_problem(tokens: Tokens) -> str | None:
             return f"tokens.keys.{key.kid}.alg: {key.alg!r} is neither HS256 nor EdDSA"
         if key.kid == "local":
             return "tokens.keys: the kid 'local' is that of the state directory's own key"
+        try:
+            token_rules([key], None, tenant=False, lifetime_s=1)
+        except ConfigError as error:
+            return f"tokens.keys.{key.kid}.key: {error}"
     return None

@@ -150,8 +150,9 @@ class Feeds:
             return
         if event.epoch == 0:
             event = event_of(headers, data, feed.epoch)
-        self.events_in += 1
-        if event.key == MARK:
+        if event.key != MARK:
+            self.events_in += 1
+        else:
             self.marks[event.origin] = (event.ts_ms, clock.wall_ms())
         self._carry_out(feed, feed.live(event, clock.mono_ms()))
 

@@ -51,7 +51,9 @@ def test_everything_that_can_be_given() -> None:
         [tokens]
         audience = "relay"
         tenant = true
-        keys = [{ kid = "main", alg = "EdDSA", key = "PEM" }]
+        keys = [{ kid = "main", alg = "EdDSA", key = '''-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAO2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik=
+-----END PUBLIC KEY-----''' }]
         [limits]
         drain_s = 5
         """,
@@ -163,6 +165,15 @@ def test_names_that_would_make_a_cursor_too_long_are_refused() -> None:
     text = "".join(f'[[regions]]\nname = "a-long-region-{n:02}"\n' for n in range(16))
     with pytest.raises(TopologyError, match="shorter names"):
         parse_topology(text, "world.toml")
+
+
+@pytest.mark.parametrize(
+    ("alg", "key"), [("HS256", "zz"), ("HS256", "00"), ("EdDSA", "no key in PEM")]
+)
+def test_a_token_key_that_no_edge_would_take_is_named(alg: str, key: str) -> None:
+    table = f'[[tokens.keys]]\nkid = "a"\nalg = "{alg}"\nkey = "{key}"\n'
+    with pytest.raises(TopologyError, match=r"world.toml: tokens.keys.a.key: "):
+        parse_topology('[[regions]]\nname = "us"\n' + table, "world.toml")
 
 
 def test_clients_are_told_the_age_that_the_streams_keep() -> None:
