@@ -144,6 +144,10 @@ class Raw:
         """The next `count` MESSAGEs."""
         return [await self.dispatched("MESSAGE") for _ in range(count)]
 
+    def data(self) -> list[Any]:
+        """The data of all MESSAGEs seen."""
+        return [payload["d"]["data"] for payload in self.seen if payload["t"] == "MESSAGE"]
+
     async def acked(self) -> Payload:
         """The ACK of a heartbeat sent now: what came before it is in `seen`."""
         await self.send(Op.HEARTBEAT, None)
