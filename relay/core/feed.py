@@ -1,8 +1,8 @@
 """What an edge knows of one origin's stream: how far everything in its rooms has been delivered.
 
 Events republished by the region's copy of the stream arrive in stream order, at most once. The
-feed turns that into: each event of each local room once, in order, and a position that never
-passes an event that was not delivered. Where the order shows a hole (a room's event names another
+feed turns that into: each event of each local room once, in order, and a position that passes no
+event that is known to be missing. Where the order shows a hole (a room's event names another
 predecessor than the one that came; the connection was lost; no marker for too long), the position
 stays, live events are held, and one scan of the stream fills in what is missing.
 """

@@ -60,6 +60,8 @@ class Door:
         """Decide on an upgrade request."""
         if path not in PATHS:
             return Refusal(HTTPStatus.NOT_FOUND, "path", f"No gateway at {path[:64]!r}.\n")
+        if self._connections() >= self._limits.connections:
+            return _unavailable("full", "This edge is full.\n")
         if not self._admitting():
             return _unavailable("draining", "This edge takes no connections now.\n")
         encoding = query.get("encoding", JSON.name)
@@ -70,8 +72,6 @@ class Door:
             text = f"compress {query['compress'][:32]!r} is not served.\n"
             return Refusal(HTTPStatus.BAD_REQUEST, "compress", text)
         resuming = query.get("resume") == "1"
-        if self._connections() >= self._limits.connections:
-            return _unavailable("full", "This edge is full.\n")
         now_s = clock.now().mono_s
         if self._new.take(now_s) > 0 and not (resuming and self._resumes.take(now_s) == 0):
             return _unavailable("rate", "Too many new connections.\n")
