@@ -60,7 +60,8 @@ def narrate(event: Event) -> str | None:
     """What is said on stderr about an event that is no data; None for the others."""
     match event:
         case Gap(origin, _, first, last, reason):
-            line = f"gap: {origin} {first} to {last} will not come: {clean(reason)}"
+            events = f"from {first} on" if last is None else f"{first} to {last}"
+            line = f"gap: {origin} {events} will not come: {clean(reason)}"
         case Lost(reason, missing):
             ranges = ", ".join(f"{at} {first} to {last}" for at, (first, last) in missing.items())
             line = f"lost: the session could not go on ({clean(reason)}) {clean(ranges)}".rstrip()

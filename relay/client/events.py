@@ -35,12 +35,15 @@ class Signal(msgspec.Struct, frozen=True):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Events `first` to `last` of an origin's stream that this session will not get."""
+    """Events `first` to `last` of an origin's stream that this session will not get.
+
+    `last` is None where nobody knows how many they are: the origin lost its end, or is gone.
+    """
 
     origin: str
     epoch: int
     first: int
-    last: int
+    last: int | None
     reason: str
     room: str | None = None
 

@@ -73,7 +73,9 @@ async def publish(world: World, first: int, count: int) -> int:
     seq = 0
     async with connect(world.edges["us-1"].url, token=token(world, "p"), listen=False) as client:
         for number in range(first, first + count):
-            seq = (await client.publish(ROOM[1], number, id=f"e{number}")).seq or 0
+            ack = await client.publish(ROOM[1], number, id=f"e{number}")
+            assert ack.origin == "us", "it stays, whatever is declared lost meanwhile"
+            seq = ack.seq or 0
     return seq
 
 

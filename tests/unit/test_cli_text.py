@@ -50,6 +50,7 @@ def test_ephemeral_events_are_marked() -> None:
 
 def test_what_is_missing_is_said() -> None:
     assert narrate(Gap("eu", 1, 3, 9, "retention")) == "gap: eu 3 to 9 will not come: retention"
+    assert narrate(Gap("eu", 1, 3, None, "epoch")) == "gap: eu from 3 on will not come: epoch"
     assert "expired" in (narrate(Lost("expired", {"eu": (3, 9)}, "c")) or "")
     assert narrate(Disconnected(4021, "")) == "disconnected: 4021"
     assert narrate(message(1)) is None

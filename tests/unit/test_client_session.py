@@ -416,6 +416,8 @@ def test_signals_and_gaps_reach_the_application() -> None:
     gap = {"origin": "eu", "epoch": 1, "first": 3, "last": 9, "reason": "expired"}
     book.hears(Op.DISPATCH, gap, t="GAP")
     assert book.events == [Gap("eu", 1, 3, 9, "expired")]
+    book.hears(Op.DISPATCH, gap | {"last": None, "reason": "epoch"}, t="GAP")
+    assert book.events == [Gap("eu", 1, 3, None, "epoch")]
 
 
 def test_what_a_later_version_sends_is_ignored() -> None:
