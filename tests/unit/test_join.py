@@ -73,13 +73,16 @@ def test_a_session_that_stands_where_its_edge_stands_is_not_ahead() -> None:
 
 
 class _Client(Seat):
-    """A client's end: what arrived, and the newest cursor."""
+    """A connection of the client, at its end: what arrived since its first, and the newest cursor.
 
-    def __init__(self) -> None:
+    As in an edge, each connection is a seat of its own.
+    """
+
+    def __init__(self, before: "_Client | None" = None) -> None:
         self.codec = JSON
         self.seated = set()
-        self.got: dict[str, list[int]] = {"us": [], "eu": []}
-        self.cursor = ""
+        self.got: dict[str, list[int]] = before.got if before else {"us": [], "eu": []}
+        self.cursor = before.cursor if before else ""
 
     def write(self, framed: bytes) -> None:
         size = framed[1]
@@ -233,7 +236,7 @@ class _World:
         if self.edge is not None:
             self.edge.hub.forget(self.client)
             self.edge.hub.end(self.join_id)
-            self.client.ahead = None
+            self.client = _Client(self.client)
             self.edge = self.join = None
 
     def resume(self, edge: _Edge) -> None:
