@@ -105,7 +105,8 @@ class Route:
         """The next attempt.
 
         The region of the session comes first (there, the edge that READY named, then the one in
-        the list), the others after two failures each, at last the addresses given, and so on.
+        the list), the others after two failures each, at last the addresses given, and so on. A
+        region that is no longer in the edges' list (its NATS is gone) comes after those that are.
         """
         attempt = self.failures
         if self.region is None:
@@ -128,6 +129,8 @@ class Route:
         names = [place.name for place in self.regions]
         at = names.index(region) if region in names else 0
         order = [region, *(name for name in names[at:] + names[:at] if name != region)]
+        if names and region not in names:
+            order = [*order[1:], region]
         turns = []
         for name in order:
             urls = [self._resume_url, self._listed(name), self._url] if name == region else []

@@ -29,16 +29,19 @@ from relay.edge.feeds import Feeds, lag_ms
 from relay.edge.gateway import Gateway
 from relay.edge.hub import Hub, gap
 from relay.edge.joining import Joiner
+from relay.edge.lifeline import Lifeline
 from relay.edge.machine import cpu_s, rss_bytes
 from relay.edge.peers import ALIVE_S, READY, Peers
 from relay.edge.rooms import Rooms
 from relay.edge.streams import Streams
 from relay.edge.takeovers import decode_takeovers
 from relay.errors import ConfigError
+from relay.tasks import Tasks
 
 _log = logging.getLogger("jetrelay.edge")
 
 SLOT_MARGIN_MS = 10_000  # another edge's slot is gone on with this far above its last record
+LEAVE_S = 2.0  # in which clients of an edge without NATS are sent elsewhere
 DRAINING, CUT_OFF, STARTING, FULL = "draining", "cut_off", "starting", "full"
 
 
@@ -97,6 +100,8 @@ class Edge:
         self.loop_lag_ms = 0.0  # the worst of the last second
         self.frames = 0
         self._pulse_s = clock.now().mono_s
+        self.lifeline = Lifeline(limits.nats_patience_s, self._pulse_s)
+        self._tasks = Tasks("edge")
         self._origins = tuple(region.name for region in config.regions)
         self._slots = slots_of_region(me.index)
         pages = Pages(limits.replay_page_events, limits.replay_page_bytes)
@@ -181,6 +186,7 @@ class Edge:
 
     async def close(self) -> None:
         """End what runs."""
+        await self._tasks.close()
         for part in (self.gateway, self.rooms, self.feeds, self.gate):
             await part.close()
 
@@ -193,7 +199,9 @@ class Edge:
         self.gate.look()
 
     def _hear_lease(self, subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
-        self.peers.hear(subject, data, clock.now().mono_s)
+        beat, now_s = self.peers.hear(subject, data, clock.now().mono_s), clock.now().mono_s
+        if beat is not None and (beat.edge, beat.epoch) == (self.config.edge, self.epoch):
+            self.lifeline.heard(now_s)
 
     def _hear_takeover(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
         for takeover in decode_takeovers(data):
@@ -222,7 +230,17 @@ class Edge:
         self.check_fence()
         now_s = clock.now().mono_s
         since_s, self._pulse_s = now_s - self._pulse_s, now_s
+        self.lifeline.look(now_s, connected=self.bus.connected)
+        cut = self.lifeline.cut(now_s)
+        if cut and not self.peers.cut:
+            _log.error("no NATS for %g s: clients go elsewhere", self.config.limits.nats_patience_s)
+            self._tasks.spawn(self._leave(), "leave")
+        self.peers.cut = cut
         return since_s
+
+    async def _leave(self) -> None:
+        self.gateway.tell_regions()
+        await self.gateway.send_away(LEAVE_S, lambda: self.peers.cut)
 
     async def renew_slot(self) -> None:
         """Keep the slot of `s`, or take another where the lease was lost.
@@ -243,7 +261,8 @@ class Edge:
         """Why no new client is taken: a state; None when they are."""
         if self.draining:
             return DRAINING
-        if not self.bus.connected or not self.feeds.attached:
+        lost = not self.bus.connected or not self.feeds.attached
+        if lost or self.lifeline.silent(clock.now().mono_s):
             return CUT_OFF
         if self.gate.epoch == 0:
             return STARTING

@@ -27,6 +27,7 @@ from relay.tasks import Tasks
 _log = logging.getLogger("jetrelay.gateway")
 
 SKEW_MS = 1_000  # that the clocks of two edges may differ by
+STAY_S = 2.0  # after they were sent away, for clients that are on their way
 
 
 class Gateway:
@@ -136,11 +137,25 @@ class Gateway:
         for connection in list(self.connections):
             connection.close(code)
 
-    async def emptied(self, timeout_s: float) -> None:
-        """Wait until no connection is left, or the time is up."""
+    async def send_away(self, window_s: float, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Ask everybody to resume elsewhere, spread evenly over a window; close who stays.
+
+        Args:
+            window_s: seconds.
+            wanted: asked before each; False ends it.
+        """
+        waiting = list(self.connections)
+        pause_s = window_s / max(len(waiting), 1)
+        for connection in waiting:
+            if not wanted():
+                return
+            connection.send(Payload(Op.RECONNECT))
+            await asyncio.sleep(pause_s)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(STAY_S):
                 await self._empty.wait()
+        if wanted():
+            self.close_all(4021)
 
     # --- rooms ---------------------------------------------------------------------------------
 

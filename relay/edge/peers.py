@@ -42,21 +42,24 @@ class Peers:
         self._edge = edge
         self._url = url
         self._heard: dict[tuple[str, str], tuple[LeaseBeat, float]] = {}
+        self.cut = False  # this region's NATS is gone: nobody is pointed to it
         home = next(r for r in regions if r.name == region)
         self._regions = sorted(regions, key=lambda r: (r.name != region, _distance(home, r)))
 
-    def hear(self, subject: str, data: bytes, now_s: float) -> None:
-        """A beat arrived. One that does not come from its own subject is ignored."""
+    def hear(self, subject: str, data: bytes, now_s: float) -> LeaseBeat | None:
+        """A beat arrived. One that does not come from its own subject, or is old, is ignored."""
         try:
             beat = _decoder.decode(data)
         except (msgspec.DecodeError, RecursionError):
-            return
+            return None
         key = (beat.region, beat.edge)
         known = self._heard.get(key)
         if subject != subject_of(beat) or (known and known[0].epoch > beat.epoch):
-            return
-        if beat.region in {region.name for region in self._regions}:
-            self._heard[key] = (beat, now_s)
+            return None
+        if beat.region not in {region.name for region in self._regions}:
+            return None
+        self._heard[key] = (beat, now_s)
+        return beat
 
     def forget_dead(self, now_s: float) -> None:
         """Drop edges not heard of for long: the table stays as large as the fleet."""
@@ -74,12 +77,16 @@ class Peers:
         )
 
     def regions(self, now_s: float) -> list[dict[str, str]]:
-        """`[{name, url}]` for HELLO: this region first, then by distance; live edges preferred."""
+        """`[{name, url}]` for HELLO: this region first, then by distance; live edges preferred.
+
+        This region is not in the list while its NATS is gone.
+        """
         listed = []
         for region in self._regions:
             live = self._ready(region.name, now_s)
             if region.name == self._region:
-                listed.append({"name": region.name, "url": self._url})
+                if not self.cut:
+                    listed.append({"name": region.name, "url": self._url})
             elif live:
                 listed.append({"name": region.name, "url": live[0]})
             elif region.urls:
@@ -89,6 +96,8 @@ class Peers:
     def resume_url(self, now_s: float) -> str:
         """Another live edge: of this region, else of the next one; else any other that is known."""
         for region in self._regions:
+            if self.cut and region.name == self._region:
+                continue
             live = self._ready(region.name, now_s)
             if not live and now_s - self._since_s < 2 * BEAT_S:
                 # Too early to have heard anybody: the configuration says who should be there.

@@ -7,8 +7,6 @@ import socket
 
 from relay.bus.bus import Bus
 from relay.config import EdgeConfig
-from relay.core.codes import Op
-from relay.core.wire import Payload
 from relay.edge import http, metrics
 from relay.edge.admission import Door
 from relay.edge.edge import Edge, rules_of
@@ -18,7 +16,6 @@ from relay.tasks import Tasks
 
 _log = logging.getLogger("jetrelay.edge")
 
-STAY_S = 2.0  # after the drain window, for clients that are on their way
 FLUSH_S = 0.1  # for the last close frames
 
 
@@ -122,11 +119,6 @@ class EdgeProcess:
     async def _drain(self, edge: Edge) -> None:
         """Send everybody elsewhere, spread evenly over the window, then end."""
         edge.draining = True
-        waiting = list(edge.gateway.connections)
-        _log.info("draining %d connections", len(waiting))
-        pause_s = self._config.limits.drain_s / max(len(waiting), 1)
-        for connection in waiting:
-            connection.send(Payload(Op.RECONNECT))
-            await asyncio.sleep(pause_s)
-        await edge.gateway.emptied(STAY_S)
+        _log.info("draining %d connections", len(edge.gateway.connections))
+        await edge.gateway.send_away(self._config.limits.drain_s)
         self._end()

@@ -61,6 +61,15 @@ def test_regions_follow_in_turn_from_the_present_one_then_the_given_addresses() 
     ]  # fmt: skip
 
 
+def test_a_region_that_the_edges_no_longer_list_comes_last() -> None:
+    route = settled()
+    route.regions = (Place("us", "ws://us"), Place("ap", "ws://ap"))
+    urls = failing(route)
+    assert [next(urls) for _ in range(6)] == [
+        "ws://us", "ws://us", "ws://ap", "ws://ap", "ws://eu-2", "ws://eu",
+    ]  # fmt: skip
+
+
 def test_addresses_are_tried_without_a_wait_once_each_until_something_is_known() -> None:
     route = Route(["ws://a", "ws://b", "ws://a"])
     hops = []

@@ -82,7 +82,7 @@ class _Client(Seat):
         self.codec = JSON
         self.seated = set()
         self.got: dict[str, list[int]] = before.got if before else {"us": [], "eu": []}
-        self.cursor = before.cursor if before else ""
+        self.cursor: str = before.cursor if before else ""
 
     def write(self, framed: bytes) -> None:
         size = framed[1]

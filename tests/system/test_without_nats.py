@@ -1,0 +1,91 @@
+"""An edge without its NATS keeps its clients for a while, then sends them to the next region."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from regions import http
+from relay.client import Message, Resumed, connect
+from relay.core.codes import Op
+from tests.raw import Raw, token
+from tests.ready import serving
+from tests.world import World
+
+TOPOLOGY = """
+[limits]
+nats_patience_s = 4.0
+
+[[regions]]
+name = "us"
+edges = 2
+
+[[regions]]
+name = "eu"
+edges = 1
+"""
+ROOM = "alone:room"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Two regions whose edges lose patience after 4 s instead of 10."""
+    running = World(tmp_path_factory.mktemp("alone") / "state", TOPOLOGY)
+    running.launch()
+    yield running
+    running.clean()
+
+
+async def test_a_short_outage_moves_nobody_and_loses_nothing(pair: World) -> None:
+    async with Raw(pair.edges["us-1"].url) as raw:
+        await raw.identify(token(pair, "stays"), ROOM)
+        await pair.ctl("stop", "us-n1")
+        refused = await raw.request(Op.PUBLISH, room=ROOM, data="lost", id="x1")
+        assert refused["d"]["code"] == "unavailable"
+        answer = await http.get(f"{pair.edges['us-1'].http}/readyz")
+        assert answer is not None
+        assert answer.status == 503
+        await pair.ctl("start", "us-n1")
+        await serving(pair, "us-1")
+        ack = await raw.request(Op.PUBLISH, room=ROOM, data="kept", id="x2")
+        assert ack["op"] == Op.ACK
+        while not raw.data():
+            await raw.receive()
+        assert raw.data() == ["kept"], "what was refused was not stored"
+        assert not [p for p in raw.seen if p["op"] in (Op.RECONNECT, Op.REGIONS)]
+
+
+async def test_a_long_outage_sends_clients_to_the_next_region(pair: World) -> None:
+    await serving(pair, "us-1")
+    await serving(pair, "eu-1")
+    async with (
+        Raw(pair.edges["us-1"].url) as raw,
+        connect(
+            pair.edges["us-2"].url, token=token(pair, "moves"), rooms=[ROOM], states=True
+        ) as client,
+        connect(pair.edges["eu-1"].url, token=token(pair, "writer")) as writer,
+    ):
+        await raw.identify(token(pair, "told"), ROOM)
+        assert client.region == "us"
+        await pair.ctl("stop", "us-n1")
+        try:
+            told = await raw.op(Op.REGIONS)
+            assert [region["name"] for region in told["d"]] == ["eu"]
+            await raw.op(Op.RECONNECT)
+            await writer.publish(ROOM, "meanwhile", id="m1")
+            heard: list[object] = []
+            async with asyncio.timeout(15):
+                async for event in client:
+                    match event:
+                        case Message(data=data):
+                            heard.append(data)
+                        case Resumed(region=region):
+                            assert region == "eu"
+                            break
+                        case _:
+                            pass
+            assert heard == ["meanwhile"], "replayed before the session is resumed"
+            assert client.stats.lost == 0
+        finally:
+            await pair.ctl("start", "us-n1")
+        await serving(pair, "us-1")

@@ -1,0 +1,33 @@
+"""An edge without its NATS: how long it stays, and when it sends its clients away."""
+
+from relay.edge.lifeline import Lifeline
+
+
+def test_a_lost_connection_counts_from_the_moment_it_was_lost() -> None:
+    lifeline = Lifeline(10.0, 0.0)
+    lifeline.heard(99.5)
+    lifeline.look(100.0, connected=False)
+    assert not lifeline.cut(110.0)
+    assert lifeline.cut(110.1)
+
+
+def test_a_restart_within_the_patience_moves_nobody() -> None:
+    lifeline = Lifeline(10.0, 0.0)
+    lifeline.look(1.0, connected=False)
+    lifeline.look(9.0, connected=True)
+    lifeline.look(10.0, connected=False)
+    assert not lifeline.cut(20.0), "two outages are not added up"
+    assert lifeline.cut(20.5)
+
+
+def test_a_server_that_is_silent_on_a_living_connection_counts_as_gone() -> None:
+    lifeline = Lifeline(10.0, 0.0)
+    lifeline.heard(2.0)
+    lifeline.look(8.5, connected=True)
+    assert lifeline.silent(8.5)
+    assert not lifeline.silent(7.5)
+    assert not lifeline.cut(14.0)
+    assert lifeline.cut(14.5)
+    lifeline.heard(19.0)
+    assert not lifeline.cut(19.0)
+    assert not lifeline.silent(19.0)
