@@ -185,6 +185,7 @@ def _offers(home: str, other: str) -> list[_Share]:
         _Share("stream", names.below("sig", home)),
         _Share("stream", names.takeover_subject(home)),
         _Share("stream", names.head_subject(home)),
+        _Share("stream", names.alarm_subject(home)),
     ]
 
 

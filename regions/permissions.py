@@ -78,6 +78,8 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
             names.below("duty", region),
             names.takeover_subject(region),
             names.head_subject(region),
+            names.alarm_subject(region),
+            names.skipped_subject(region),
             names.witness_subject(region),
             own,  # answers to other edges
             *(f"$JS.API.DIRECT.GET.{stream}" for stream in readable),
@@ -93,6 +95,8 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
             names.below("lease"),
             names.below("takeover"),
             names.below("head"),
+            names.below("alarm"),
+            names.skipped_subject(region),
             names.witness_subject(region),
             names.below("ctl", region),
             own,

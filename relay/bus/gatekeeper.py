@@ -1,23 +1,31 @@
 """The gate at work: looks at the home stream after every connection, repairs it, opens writes."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Sequence
 
+import msgspec
+
+from relay.bus.compare import Comparison
 from relay.bus.connection import Connection, Headers
-from relay.bus.events import MSG_ID, SEQUENCE, SUBJECT
+from relay.bus.events import EPOCH as EVENT_EPOCH
+from relay.bus.events import SEQUENCE
+from relay.bus.home import HomeStream, home_of
 from relay.bus.inbox import Inbox
 from relay.bus.leases import Leases
-from relay.bus.reader import Reader, StreamInfo, remote_api
-from relay.core.gate import Home, Open, Repair, StartEpoch, Witness, first_look, second_look
-from relay.core.names import (
-    DEFAULT_SHARD,
-    SYSTEM_TENANT,
-    event_subject,
-    events_stream,
-    witness_subject,
+from relay.bus.reader import Reader, remote_api
+from relay.core.gate import (
+    AskMirrors,
+    Decision,
+    Doubt,
+    Held,
+    Home,
+    Open,
+    Witness,
+    first_look,
+    second_look,
 )
+from relay.core.names import events_stream, witness_subject
 from relay.errors import BusError, UnavailableError
 from relay.tasks import Tasks
 
@@ -26,9 +34,7 @@ _log = logging.getLogger("jetrelay.gate")
 MIRRORS_S = 2.0
 WITNESSES_S = 0.3
 DUTY = "gate"
-VOID_ROOM = "void"  # fills the sequences that an epoch starts above
-EPOCH, ABOVE = "epoch", "epoch_above"
-EXPECTED_LAST = "Nats-Expected-Last-Sequence"
+_testimony = msgspec.json.Decoder(Witness)
 
 
 class Gatekeeper:
@@ -50,13 +56,15 @@ class Gatekeeper:
         self._region = region
         self._others = others
         self._stream = events_stream(region)
+        self._home_stream = HomeStream(inbox, reader, region)
+        self._comparison = Comparison(reader)
         self._open = asyncio.Event()
         self._tasks = Tasks("gate")
         self._looking: asyncio.Task[None] | None = None
         self._seen = 0
-        self._created = ""
+        self._home: Home | None = None  # as it was when writes opened last
+        self._doubts: set[Doubt] = set()
         self.epoch = 0
-        self.repaired = 0
 
     async def start(self) -> None:
         """Answer other edges' questions, and take the first look."""
@@ -71,6 +79,11 @@ class Gatekeeper:
     def is_open(self) -> bool:
         """Whether publishes go."""
         return self._open.is_set()
+
+    @property
+    def repaired(self) -> int:
+        """Events written back to the home stream."""
+        return self._home_stream.repaired
 
     async def opened(self) -> None:
         """Wait until publishes go."""
@@ -91,10 +104,23 @@ class Gatekeeper:
             self._looking.cancel()
         self._looking = self._tasks.spawn(self._until_open(), "look")
 
+    def doubt(self, doubt: Doubt) -> None:
+        """Another region's mirror holds other events than this stream: look, unless it is known."""
+        if doubt in self._doubts or (self._home is not None and doubt.settled(self._home)):
+            return
+        self._doubts.add(doubt)
+        self.look()
+
+    def _witness(self) -> Witness | None:
+        """What this edge saw."""
+        if self._home is None:
+            return None
+        return Witness(self._seen, self._home.created, self._home.epoch)
+
     def _testify(self, _subject: str, reply: str, _headers: Headers, _data: bytes) -> None:
-        if reply and self._seen and self._created:
-            body = json.dumps({"last": self._seen, "created": self._created}).encode()
-            self._tasks.spawn(self._answer(reply, body), "testify")
+        witness = self._witness()
+        if reply and witness is not None and witness.last:
+            self._tasks.spawn(self._answer(reply, msgspec.json.encode(witness)), "testify")
 
     async def _answer(self, reply: str, body: bytes) -> None:
         try:
@@ -117,44 +143,43 @@ class Gatekeeper:
             await asyncio.sleep(0.1)
 
     async def _look_once(self) -> bool:
-        # What others saw is asked for first: they go on storing while they are asked.
-        mine = [Witness(self._seen, self._created)] if self._created else []
-        witnesses = mine or await self._ask_witnesses()
-        home = _home(await self._reader.info(self._stream))
-        decision: Open | Repair | StartEpoch
-        look = first_look(home, witnesses)
-        if isinstance(look, Open | StartEpoch):
-            decision = look
-        else:
-            mirrors = await self._ask_mirrors()
-            home = _home(await self._reader.info(self._stream))
-            decision = second_look(home, witnesses, mirrors, asked=len(self._others))
+        home, decision = await self._decide()
         if isinstance(decision, Open):
-            self.epoch = home.epoch
-            self._created = home.created
+            self.epoch, self._home = home.epoch, home
+            self._doubts.clear()
             self.saw(home.last)
             return True
         # One edge of the region at a time; the others look again when it is done.
         if await self._leases.take_duty(DUTY):
             try:
                 info = await self._reader.info(self._stream)
-                if _home(info) != home:
-                    return False  # somebody stores, or has repaired it: look again
-                if isinstance(decision, Repair):
-                    await self._repair(decision)
-                else:
-                    await self._start_epoch(decision, info)
+                # Else somebody stores, or has repaired it: look again.
+                if home_of(info) == home and not isinstance(decision, AskMirrors):
+                    await self._home_stream.carry_out(decision, info)
             finally:
                 await self._leases.drop_duty(DUTY)
         return False
+
+    async def _decide(self) -> tuple[Home, Decision]:
+        # What others saw is asked for first: they go on storing while they are asked.
+        mine = self._witness()
+        witnesses = [mine] if mine is not None else await self._ask_witnesses()
+        doubts = tuple(self._doubts)
+        home = home_of(await self._reader.info(self._stream))
+        decision = first_look(home, witnesses, doubts)
+        if not isinstance(decision, AskMirrors):
+            return home, decision
+        mirrors = await self._ask_mirrors(home.last)
+        home = home_of(await self._reader.info(self._stream))
+        asked = len(self._others)
+        return home, second_look(home, witnesses, mirrors, asked=asked, doubts=doubts)
 
     async def _ask_witnesses(self) -> list[Witness]:
         witnesses: list[Witness] = []
 
         def sink(headers: Headers, data: bytes) -> None:
             if "Status" not in headers:
-                answer = json.loads(data)
-                witnesses.append(Witness(int(answer["last"]), str(answer["created"])))
+                witnesses.append(_testimony.decode(data))
 
         reply = self._inbox.open(sink)
         try:
@@ -164,86 +189,27 @@ class Gatekeeper:
             self._inbox.close(reply)
         return witnesses
 
-    async def _ask_mirrors(self) -> dict[str, int]:
-        async def ask(region: str) -> tuple[str, int] | None:
+    async def _ask_mirrors(self, home_last: int) -> dict[str, Held]:
+        async def ask(region: str) -> tuple[str, Held] | None:
             deadline = asyncio.get_running_loop().time() + MIRRORS_S
             while asyncio.get_running_loop().time() < deadline:
                 try:
-                    got = await self._reader.last_by_subject(
-                        self._stream, ">", api=remote_api(region), timeout_s=0.5
-                    )
+                    return region, await self._held(region, home_last)
                 except BusError:
                     await asyncio.sleep(0.1)
-                    continue
-                return region, int(got[0][SEQUENCE]) if got else 0
             return None
 
         answers = await asyncio.gather(*(ask(region) for region in self._others))
         return dict(answer for answer in answers if answer is not None)
 
-    # --- repairing -----------------------------------------------------------------------------
-
-    async def _repair(self, repair: Repair) -> None:
-        _log.warning(
-            "home stream ends at %d, the mirror in %s at %d: writing the tail back",
-            repair.after,
-            repair.region,
-            repair.upto,
-        )
-        seq = repair.after
-        while seq < repair.upto:
-            page = await self._reader.page(
-                self._stream, seq + 1, batch=256, api=remote_api(repair.region)
-            )
-            if not page.messages:
-                raise BusError(f"the mirror in {repair.region} does not hold {seq + 1}")
-            for headers, data in page.messages:
-                wanted = int(headers[SEQUENCE])
-                await self._fill(seq, wanted - 1)
-                seq = await self._write_back(headers, data, wanted)
-                self.repaired += 1
-
-    async def _write_back(self, headers: Headers, data: bytes, wanted: int) -> int:
-        kept = {
-            name: value
-            for name, value in headers.items()
-            if not name.startswith("Nats-") or name == MSG_ID
-        }
-        kept[EXPECTED_LAST] = str(wanted - 1)
-        _, answer = await self._inbox.request(headers[SUBJECT], data, 2.0, kept)
-        ack = json.loads(answer)
-        if ack.get("seq") != wanted:
-            raise BusError(f"writing back {wanted}: {ack}")
-        return wanted
-
-    async def _fill(self, after: int, upto: int) -> None:
-        """Take the sequences that no mirror holds (deleted there): nothing else may get them."""
-        subject = event_subject(self._region, SYSTEM_TENANT, DEFAULT_SHARD, VOID_ROOM)
-        for seq in range(after + 1, upto + 1):
-            headers = {EXPECTED_LAST: str(seq - 1)}
-            _, answer = await self._inbox.request(subject, b"{}", 2.0, headers)
-            if json.loads(answer).get("seq") != seq:
-                raise BusError(f"filling {seq}: {answer[:200]!r}")
-
-    async def _start_epoch(self, start: StartEpoch, info: StreamInfo) -> None:
-        _log.error(
-            "home stream may have lost events: epoch %d starts above %d", start.epoch, start.above
-        )
-        metadata = {
-            key: value for key, value in info.metadata.items() if not key.startswith("_nats.")
-        }
-        metadata |= {EPOCH: str(start.epoch), ABOVE: str(start.above)}
-        await self._reader.api(
-            f"STREAM.UPDATE.{self._stream}", {**info.config, "metadata": metadata}
-        )
-        await self._fill(info.last, start.above)
-        self._created, self._seen = info.created, start.above
-
-
-def _home(info: StreamInfo) -> Home:
-    return Home(
-        epoch=int(info.metadata.get(EPOCH, "1")),
-        last=info.last,
-        created=info.created,
-        above=int(info.metadata.get(ABOVE, "0")),
-    )
+    async def _held(self, region: str, home_last: int) -> Held:
+        api = remote_api(region)
+        got = await self._reader.last_by_subject(self._stream, ">", api=api, timeout_s=0.5)
+        if got is None:
+            return Held(0)
+        last, epoch = int(got[0][SEQUENCE]), got[0].get(EVENT_EPOCH, "1")
+        agrees = True
+        if last > home_last > 0:
+            unlike = await self._comparison.differs(self._region, home_last, home_last, api)
+            agrees = unlike is None
+        return Held(last, int(epoch) if epoch.isdigit() else 1, agrees)

@@ -75,7 +75,7 @@ class MarkWriter:
         self._last, self._known = marker, True
         self._gate.saw(ack.seq)
         self.written += 1
-        head = Head(self._region, marker.epoch, ack.seq, now_ms)
+        head = Head(self._region, ack.seq, marker)
         await self._inbox.send(head_subject(self._region), msgspec.json.encode(head), "")
 
     async def _newest(self) -> Marker | None:

@@ -202,6 +202,16 @@ class Feed:
             return (self._deliver(event),)
         return (Missed(event),)
 
+    def unheard(self, event: Event) -> Sequence[Action]:
+        """An event of the region's copy that may have been passed over: stored, never published.
+
+        A later event of its room would have shown it; so it was delivered, or is the newest.
+        """
+        tail = self._tails.get(event.key)
+        if tail is None or event.key == MARK or event.seq <= max(tail, self._bases[event.key]):
+            return ()
+        return (self._deliver(event),)
+
     # --- repair --------------------------------------------------------------------------------
 
     def _repair_before(self, event: Event, now_ms: int, first: int) -> Sequence[Action]:

@@ -18,6 +18,7 @@ class Home:
     last: int
     created: str
     above: int = 0  # the epoch starts after this sequence
+    forks: tuple[int, ...] = ()  # sequences from which on some mirror was found to differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,32 @@ class Witness:
 
     last: int
     created: str
+    epoch: int = 1
+
+    def knows(self, home: Home) -> bool:
+        """Whether it saw this very stream, or one of an epoch that is over."""
+        return self.created == home.created or self.epoch < home.epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a mirror holds of it."""
+
+    last: int
+    epoch: int = 1
+    agrees: bool = True  # its event under the home stream's last sequence is the same
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A region says that its mirror differs, from `first` on and at least up to `last`."""
+
+    first: int
+    last: int
+
+    def settled(self, home: Home) -> bool:
+        """Whether the stream knows: an epoch has started since, and the fork is noted."""
+        return self.last <= home.above and self.first in home.forks
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,48 +76,83 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class StartEpoch:
-    """Start `epoch`: events may be gone, and are declared so. Its first sequence is > `above`."""
+    """Start `epoch`: events may be gone, and are declared so. Its first sequence is > `above`.
+
+    `fork` is a sequence from which on mirrors may differ; `unlike` names a mirror that holds
+    another event under the stream's last sequence: where they part is to be found. 0, "": neither.
+    """
 
     epoch: int
     above: int
+    fork: int = 0
+    unlike: str = ""
 
 
-Decision = Open | AskMirrors | Repair | StartEpoch
+@dataclass(frozen=True, slots=True)
+class NoteFork:
+    """A mirror differs below the present epoch: it is to be filled anew, nothing else."""
+
+    fork: int
 
 
-def first_look(home: Home, witnesses: Iterable[Witness]) -> Open | AskMirrors | StartEpoch:
-    """Decide from what is known in the region itself."""
+Decision = Open | AskMirrors | Repair | StartEpoch | NoteFork
+
+
+def first_look(
+    home: Home, witnesses: Iterable[Witness], doubts: Iterable[Doubt] = ()
+) -> Open | AskMirrors | StartEpoch | NoteFork:
+    """Decide from what is known in the region itself, and what others doubt."""
     if home.last < home.above:
         return StartEpoch(home.epoch, home.above)  # was begun and not finished
+    for doubt in doubts:
+        if doubt.last > home.above:
+            return AskMirrors()
+        if not doubt.settled(home):
+            return NoteFork(doubt.first)
     seen = list(witnesses)
-    if seen and all(w.created == home.created and w.last <= home.last for w in seen):
+    if seen and all(witness.knows(home) and witness.last <= home.last for witness in seen):
         return Open()
     return AskMirrors()
 
 
 def second_look(
-    home: Home, witnesses: Iterable[Witness], mirrors: Mapping[str, int], *, asked: int
+    home: Home,
+    witnesses: Iterable[Witness],
+    mirrors: Mapping[str, Held],
+    *,
+    asked: int,
+    doubts: Iterable[Doubt] = (),
 ) -> Open | Repair | StartEpoch:
     """Decide when the mirrors were asked.
 
     Args:
         home: the home stream now.
         witnesses: what was seen of it in this region.
-        mirrors: region -> last sequence of its mirror, of those that answered.
+        mirrors: region -> what its mirror holds, of those that answered.
         asked: how many were asked.
+        doubts: what other regions say of their mirrors.
     """
     known = list(witnesses)
     seen = max((w.last for w in known), default=0)
-    best = max(mirrors, key=lambda region: mirrors[region], default=None)
-    held = mirrors[best] if best is not None else 0
-    if home.last and any(w.created != home.created for w in known):
-        # Made anew, and written to: its sequences are not those that were seen.
-        return StartEpoch(home.epoch + 1, max(seen, held, home.last))
-    if best is not None and held > home.last and held >= seen:
+    held = max((mirror.last for mirror in mirrors.values()), default=0)
+    epochs = [home.epoch, *(w.epoch for w in known), *(m.epoch for m in mirrors.values())]
+    above = max(seen, held, home.last)
+    anew = StartEpoch(max(epochs) + 1, above)
+    doubted = [doubt.first for doubt in doubts if doubt.last > home.above]
+    if doubted:
+        return StartEpoch(anew.epoch, above, fork=min(doubted))
+    if home.last and not all(witness.knows(home) for witness in known):
+        return anew  # made anew, and written to: its sequences are not those that were seen
+    ahead = {region: mirror for region, mirror in mirrors.items() if mirror.last > home.last}
+    unlike = [region for region, mirror in ahead.items() if not mirror.agrees]
+    if unlike and home.last:
+        return StartEpoch(anew.epoch, above, unlike=unlike[0])
+    if ahead and held >= seen:
+        best = max(ahead, key=lambda region: ahead[region].last)
         return Repair(best, home.last, held)
-    if max(seen, held) > home.last:
-        return StartEpoch(home.epoch + 1, max(seen, held))
+    if above > home.last:
+        return anew
     if mirrors or asked == 0:
         return Open()
     # Nobody saw the stream before and no mirror answers: what it may have lost is unknown.
-    return StartEpoch(home.epoch + 1, home.last)
+    return anew

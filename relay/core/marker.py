@@ -25,12 +25,11 @@ class Marker(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The copy of a marker over core NATS: where the origin's stream ended."""
+    """The copy of a marker over core NATS: where the origin's stream ended, and what it held."""
 
     origin: str
-    epoch: int
     seq: int  # of the marker itself
-    at_ms: int
+    marker: Marker
 
 
 _marker_decoder = msgspec.json.Decoder(Marker)

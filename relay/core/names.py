@@ -153,6 +153,21 @@ def witness_subject(region: str) -> str:
     return f"witness.{region}"
 
 
+def alarm_subject(region: str) -> str:
+    """What an edge of `region` found wrong with a stream, through the links."""
+    return f"alarm.{region}"
+
+
+def skipped_subject(region: str) -> str:
+    """Where the region's watcher tells its edges what the live feed jumped over."""
+    return f"skipped.{region}"
+
+
+def hole_subject(region: str) -> str:
+    """Where an edge of `region` records events that its live feed had passed over."""
+    return f"rec.{region}.hole"
+
+
 def record_subject(origin: str, slot: int) -> str:
     """Where the edge with this slot stores its (`s`, position) records."""
     return f"rec.{origin}.{slot}"
@@ -175,8 +190,8 @@ def room_of(subject: str) -> tuple[str, str, str]:
 # --- wildcards: what streams capture, links carry and permissions allow ------------------------
 
 Kind = Literal[
-    "ev", "rec", "sig", "tele", "lease", "slot", "duty", "takeover", "head", "witness", "ctl",
-    "live", "siglive",
+    "ev", "rec", "sig", "tele", "lease", "slot", "duty", "takeover", "head", "alarm", "witness",
+    "ctl", "live", "siglive",
 ]  # fmt: skip
 
 

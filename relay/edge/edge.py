@@ -3,8 +3,8 @@
 import logging
 
 from relay import __version__
-from relay.bus.bus import Bus
-from relay.bus.connection import Headers
+from relay.bus.bus import INBOX, Bus
+from relay.bus.connection import Headers, open_connection
 from relay.bus.copies import Copies
 from relay.bus.gatekeeper import Gatekeeper
 from relay.bus.history import History
@@ -14,10 +14,13 @@ from relay.bus.publisher import Publisher
 from relay.bus.records import newest_record
 from relay.bus.replay import Pages
 from relay.config import EdgeConfig
+from relay.core.alarm import Wrong, decode_alarm
 from relay.core.codes import EventName, Op
 from relay.core.cursor import CursorCodec
 from relay.core.feed import NewEpoch
-from relay.core.names import takeover_subject
+from relay.core.gate import Doubt
+from relay.core.hole import Stretch, decode_stretch
+from relay.core.names import alarm_subject, skipped_subject, takeover_subject
 from relay.core.numbering import Numbering, slots_of_region, unix_ms_of
 from relay.core.session import Rules
 from relay.core.session_id import SessionIds
@@ -25,17 +28,21 @@ from relay.core.telemetry import EdgeFrame
 from relay.core.tokens import token_rules
 from relay.core.wire import Payload
 from relay.edge import clock
+from relay.edge.alarms import Alarms
 from relay.edge.feeds import Feeds, lag_ms
 from relay.edge.gateway import Gateway
+from relay.edge.holes import HoleLog
 from relay.edge.hub import Hub, gap
 from relay.edge.joining import Joiner
 from relay.edge.lifeline import Lifeline
 from relay.edge.machine import cpu_s, rss_bytes
+from relay.edge.mirrors import Mirrors
 from relay.edge.peers import ALIVE_S, READY, Peers
 from relay.edge.rooms import Rooms
 from relay.edge.streams import Streams
 from relay.edge.takeovers import decode_takeovers
-from relay.errors import ConfigError
+from relay.edge.watcher import Watcher
+from relay.errors import BusError, ConfigError
 from relay.tasks import Tasks
 
 _log = logging.getLogger("jetrelay.edge")
@@ -152,6 +159,26 @@ class Edge:
             epoch,
         )
         self.marks = MarkWriter(bus.inbox, bus.reader, leases, self.gate, region, name)
+        self.mirrors = Mirrors(self.feeds, self.copies, bus.reader)
+        self.alarms = Alarms()
+        self.holes = HoleLog(
+            bus.inbox,
+            bus.reader,
+            self._origins,
+            region,
+            lambda origin: self.feeds.feeds[origin].position,
+        )
+        self.watcher = Watcher(
+            lambda: open_connection(config.nats, f"{name}.watch", INBOX),
+            bus.inbox,
+            bus.reader,
+            self.copies,
+            leases,
+            self.feeds,
+            self.mirrors,
+            self.holes,
+            region,
+        )
 
     @classmethod
     async def open(cls, config: EdgeConfig, rules: Rules, bus: Bus) -> "Edge":
@@ -181,13 +208,16 @@ class Edge:
         self.feeds.on_epoch = self._new_epoch
         await self.bus.work.listen("lease.>", self._hear_lease)
         await self.bus.work.listen(takeover_subject("*"), self._hear_takeover)
+        await self.bus.work.listen(alarm_subject("*"), self._hear_alarm)
+        await self.bus.work.listen(skipped_subject(self.config.region), self._hear_skipped)
+        self.watcher.on_again = self._home_went_back
         await self.feeds.start(await self._streams.epochs())
         await self.gate.start()
 
     async def close(self) -> None:
         """End what runs."""
         await self._tasks.close()
-        for part in (self.gateway, self.rooms, self.feeds, self.gate):
+        for part in (self.gateway, self.rooms, self.watcher, self.feeds, self.gate):
             await part.close()
 
     # --- what it hears -------------------------------------------------------------------------
@@ -206,6 +236,34 @@ class Edge:
     def _hear_takeover(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
         for takeover in decode_takeovers(data):
             self.gateway.hear_takeover(takeover)
+
+    def _hear_alarm(self, subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
+        alarm = decode_alarm(data)
+        if alarm is None or subject != alarm_subject(alarm.region):
+            return
+        if self.alarms.tell(alarm, clock.now().mono_s):
+            _log.error("%s", alarm)
+        if alarm.wrong is Wrong.DIVERGED and alarm.origin == self.config.region:
+            self.gate.doubt(Doubt(alarm.first, alarm.last))
+
+    def _hear_skipped(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
+        skipped = decode_stretch(data)
+        if skipped is not None and skipped.origin in self.feeds.feeds:
+            self._tasks.spawn(self._deliver_skipped(skipped), "skipped")
+
+    async def _deliver_skipped(self, skipped: Stretch) -> None:
+        origin, first, last = skipped.origin, skipped.first, skipped.last
+        try:
+            if await self.mirrors.skipped(origin, first, last):
+                # Cursors of this edge had passed them.
+                await self.holes.record(origin, first, last)
+        except BusError as error:
+            _log.warning("%s: %d to %d were skipped and wait: %s", origin, first, last, error)
+
+    def _home_went_back(self, seq: int) -> None:
+        if seq <= self.feeds.feeds[self.config.region].position:
+            _log.error("the home stream gave out sequence %d again", seq)
+            self.gate.look()
 
     def _new_epoch(self, origin: str, turned: NewEpoch) -> None:
         if origin == self.config.region and turned.new != self.gate.epoch:
@@ -309,7 +367,7 @@ class Edge:
             cpu_s=round(cpu_s(), 3),
             epochs=hub.epochs(),
             positions=dict(hub.seqs),
-            heads={origin: head.seq for origin, head in feeds.heads.items()},
+            heads={origin: head.seq for origin, (head, _) in feeds.heads.items()},
             lag_ms={o: lag_ms(feeds.marks.get(o), now_ms) for o in self._origins},
         )
 

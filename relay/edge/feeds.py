@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from relay.bus.connection import Connection, Headers
 from relay.bus.copies import Copies
 from relay.bus.events import event_of, signal_of
-from relay.bus.reader import API, Page, Reader, remote_api
+from relay.bus.reader import API, Page, Reader
 from relay.bus.replay import Pages, events_of
-from relay.core.copy import ranges
 from relay.core.event import RoomKey
 from relay.core.feed import MARK, Action, Dispatch, Feed, Missed, Moved, NewEpoch, Scan
 from relay.core.marker import Head, decode_head
@@ -64,9 +63,9 @@ class Feeds:
         self._subscriptions: dict[RoomKey, tuple[int, int]] = {}
         self._waiters: list[asyncio.Future[None]] = []  # of `until`
         self.feeds: dict[str, Feed] = {}
-        self.heads: dict[str, Head] = {}
-        self._stuck: dict[str, int] = {}  # origin -> head that was ahead of us a second ago
-        self._handled: dict[str, set[int]] = {}  # missing in the copy, and dealt with
+        self.heads: dict[str, tuple[Head, float]] = {}  # origin -> what it said, when (mono s)
+        self.beyond: dict[str, int] = {}  # origin -> what a wedged mirror lacks is read up to here
+        self.handled: dict[str, set[int]] = {}  # missing in the copy, and dealt with
         self.marks: dict[str, tuple[int, int]] = {}  # origin -> (marker's stamp, arrival), ms
         self.events_in = 0
         self.undecodable = 0
@@ -87,14 +86,14 @@ class Feeds:
         await self._settle()
         for origin, epoch in epochs.items():
             info = await self._reader.info(events_stream(origin))
-            self._handled[origin] = set((await self._copies.look(origin)).missing)
+            self.handled[origin] = set((await self._copies.look(origin)).missing)
             feed = Feed(
                 origin, epoch, info.last, self._buffer_events, info.last_ms, clock.mono_ms()
             )
             self.feeds[origin] = feed
             self._hub.move(origin, epoch, info.last)
         for feed in self.feeds.values():
-            self._carry_out(feed, feed.connected())
+            self.carry_out(feed, feed.connected())
 
     async def close(self) -> None:
         """End the scans."""
@@ -126,7 +125,7 @@ class Feeds:
                 continue
             if generation == self._generation:
                 for feed in self.feeds.values():
-                    self._carry_out(feed, feed.connected())
+                    self.carry_out(feed, feed.connected())
             return
 
     async def _settle(self) -> None:
@@ -154,12 +153,12 @@ class Feeds:
             self.events_in += 1
         else:
             self.marks[event.origin] = (event.ts_ms, clock.wall_ms())
-        self._carry_out(feed, feed.live(event, clock.mono_ms()))
+        self.carry_out(feed, feed.live(event, clock.mono_ms()))
 
     def _receive_head(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
         head = decode_head(data)
         if head is not None and head.origin in self.feeds:
-            self.heads[head.origin] = head
+            self.heads[head.origin] = (head, clock.mono_ms() / 1000)
 
     def _receive_signal(self, subject: str, _reply: str, headers: Headers, data: bytes) -> None:
         self.before()
@@ -169,7 +168,8 @@ class Feeds:
         except ValueError:
             self.undecodable += 1
 
-    def _carry_out(self, feed: Feed, actions: Iterable[Action]) -> None:
+    def carry_out(self, feed: Feed, actions: Iterable[Action]) -> None:
+        """Do what a feed decided."""
         if self._waiters:
             for waiter in self._waiters:
                 if not waiter.done():
@@ -217,7 +217,7 @@ class Feeds:
                     _log.info("%s: scan from %d waits: %s", origin, first, error)
                     looked = False
                     await asyncio.sleep(0.2)
-                    self._carry_out(feed, feed.rescan())
+                    self.carry_out(feed, feed.rescan())
                     continue
                 if generation != self._generation:
                     continue  # read before the connection was lost: the next scan reads it again
@@ -233,8 +233,8 @@ class Feeds:
                         continue
                 if api != API:
                     missing = self._copies.known(origin).missing
-                    self._handled[origin].update(s for s in missing if first <= s < next_seq)
-                self._carry_out(feed, feed.scanned(events, next_seq, asked_ms, more=more))
+                    self.handled[origin].update(s for s in missing if first <= s < next_seq)
+                self.carry_out(feed, feed.scanned(events, next_seq, asked_ms, more=more))
         finally:
             self._scanning.discard(origin)
             if origin in self._scans:
@@ -242,7 +242,7 @@ class Feeds:
 
     async def _read(self, origin: str, first: int) -> tuple[Page, str]:
         """A page of a scan: from this region's copy, or from the origin where the copy lacks it."""
-        upto = max(self._copies.known(origin).last, self._stuck.get(origin, 0))
+        upto = max(self._copies.known(origin).last, self.beyond.get(origin, 0))
         api = await self._copies.source(origin, first - 1, upto)
         page = await self._reader.page(
             events_stream(origin),
@@ -252,47 +252,6 @@ class Feeds:
             api=api,
         )
         return page, api
-
-    # --- what the copies lack ------------------------------------------------------------------
-
-    async def watch(self) -> None:
-        """Once a second: find what a mirror skipped, and go past a mirror that is stuck."""
-        for origin in self._copies.mirrored:
-            feed = self.feeds[origin]
-            try:
-                copy = await self._copies.look(origin)
-                if not feed.repairing:
-                    await self._deal_with(feed, copy.missing)
-            except BusError as error:
-                _log.info("%s: what its copy lacks waits: %s", origin, error)
-            self._pass_stuck(feed)
-
-    async def _deal_with(self, feed: Feed, missing: Iterable[int]) -> None:
-        """Deliver, or declare, what was skipped below the position."""
-        handled = self._handled[feed.origin]
-        fresh = [seq for seq in missing if seq not in handled and seq <= feed.position]
-        for first, last in ranges(fresh):
-            seq = first
-            while seq <= last:
-                page = await self._reader.page(
-                    events_stream(feed.origin), seq, batch=256, api=remote_api(feed.origin)
-                )
-                for event in events_of(page, feed.epoch):
-                    if event.seq <= last:
-                        self._carry_out(feed, feed.late(event))
-                seq = page.last + 1 if page.messages else last + 1
-            handled.update(range(first, last + 1))
-        handled.intersection_update(self._copies.known(feed.origin).missing)
-
-    def _pass_stuck(self, feed: Feed) -> None:
-        """The origin is further than its mirror here for a second: read it at the origin."""
-        head = self.heads.get(feed.origin)
-        stuck = self._stuck.pop(feed.origin, 0)
-        if head is None or head.seq <= feed.position:
-            return
-        self._stuck[feed.origin] = head.seq
-        if stuck > feed.position:
-            self._carry_out(feed, feed.advance())
 
     # --- rooms ---------------------------------------------------------------------------------
 
@@ -387,7 +346,7 @@ class Feeds:
         while short := [o for o, seq in targets.items() if self._hub.seqs.get(o, 0) < seq]:
             for origin in short:
                 feed = self.feeds[origin]
-                self._carry_out(feed, feed.advance())
+                self.carry_out(feed, feed.advance())
             if any(self._hub.seqs.get(origin, 0) < targets[origin] for origin in short):
                 moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._waiters.append(moved)

@@ -45,7 +45,9 @@ class Rhythm:
         self._every(BEAT_S, self._edge.renew_slot)
         self._every(1.0, self._second)
         self._every(1.0, self._mark)
-        self._every(1.0, self._edge.feeds.watch)
+        self._every(1.0, self._edge.mirrors.watch)
+        self._every(1.0, self._edge.watcher.turn)
+        self._every(1.0, self._holes)
         self._every(1.0, self._record)
         self._every(ANNOUNCE_S, self._announce)
 
@@ -93,6 +95,9 @@ class Rhythm:
         hub = self._edge.hub
         s, positions = hub.numbering.seal(clock.wall_ms()), dict(hub.positions)
         await store_record(self._inbox, self._region, self._name, s, positions)
+
+    async def _holes(self) -> None:
+        await self._edge.holes.turn()
 
     async def _announce(self) -> None:
         gateway, now_s = self._edge.gateway, clock.now().mono_s

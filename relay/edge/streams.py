@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from relay.bus.copies import Copies
-from relay.bus.gatekeeper import EPOCH
+from relay.bus.home import EPOCH
 from relay.bus.reader import Reader
 from relay.core.marker import decode_marker
 from relay.core.names import events_stream, mark_subject

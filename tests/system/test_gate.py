@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay.bus.connection import open_connection
-from relay.bus.gatekeeper import EPOCH
+from relay.bus.home import EPOCH
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
 from relay.bus.replay import Pages, replay

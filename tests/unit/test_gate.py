@@ -2,7 +2,10 @@
 
 from relay.core.gate import (
     AskMirrors,
+    Doubt,
+    Held,
     Home,
+    NoteFork,
     Open,
     Repair,
     StartEpoch,
@@ -33,20 +36,20 @@ def test_an_epoch_that_was_begun_is_finished() -> None:
 
 
 def test_a_tail_that_a_mirror_holds_is_written_back_from_the_furthest() -> None:
-    mirrors = {"eu": 110, "ap": 120}
+    mirrors = {"eu": Held(110), "ap": Held(120)}
     assert second_look(HOME, [], mirrors, asked=2) == Repair("ap", 100, 120)
     assert second_look(HOME, [Witness(120, "t0")], mirrors, asked=2) == Repair("ap", 100, 120)
 
 
 def test_a_tail_that_no_mirror_has_whole_starts_an_epoch_above_all_of_it() -> None:
-    mirrors = {"eu": 110}
+    mirrors = {"eu": Held(110)}
     assert second_look(HOME, [Witness(130, "t0")], mirrors, asked=2) == StartEpoch(2, 130)
     assert second_look(HOME, [Witness(130, "t0")], {}, asked=2) == StartEpoch(2, 130)
 
 
 def test_mirrors_that_are_not_ahead_open_it() -> None:
-    assert second_look(HOME, [], {"eu": 100}, asked=2) == Open()
-    assert second_look(HOME, [], {"eu": 0}, asked=2) == Open()
+    assert second_look(HOME, [], {"eu": Held(100)}, asked=2) == Open()
+    assert second_look(HOME, [], {"eu": Held(0)}, asked=2) == Open()
 
 
 def test_a_world_of_one_region_has_nobody_to_ask() -> None:
@@ -59,10 +62,44 @@ def test_when_nobody_can_vouch_a_new_epoch_says_so() -> None:
 
 def test_a_stream_made_anew_and_written_to_starts_an_epoch_above_all_that_is_known() -> None:
     made_anew = [Witness(100, "t1")]
-    assert second_look(HOME, made_anew, {"eu": 100}, asked=1) == StartEpoch(2, 100)
-    assert second_look(HOME, made_anew, {"eu": 130}, asked=1) == StartEpoch(2, 130)
+    assert second_look(HOME, made_anew, {"eu": Held(100)}, asked=1) == StartEpoch(2, 100)
+    assert second_look(HOME, made_anew, {"eu": Held(130)}, asked=1) == StartEpoch(2, 130)
 
 
 def test_a_stream_made_anew_and_empty_gets_everything_back() -> None:
     empty = Home(epoch=1, last=0, created="t0")
-    assert second_look(empty, [Witness(100, "t1")], {"eu": 100}, asked=1) == Repair("eu", 0, 100)
+    mirrors = {"eu": Held(100)}
+    assert second_look(empty, [Witness(100, "t1")], mirrors, asked=1) == Repair("eu", 0, 100)
+
+
+def test_an_epoch_that_started_settles_what_was_seen_before_it() -> None:
+    after = Home(epoch=2, last=130, created="t1", above=120)
+    assert first_look(after, [Witness(120, "t0", 1)]) == Open()
+    assert first_look(after, [Witness(140, "t0", 1)]) == AskMirrors()
+
+
+def test_the_epoch_never_falls_though_the_stream_forgot_it() -> None:
+    forgot = Home(epoch=1, last=7, created="t0")
+    assert second_look(forgot, [Witness(100, "t1", 3)], {}, asked=1) == StartEpoch(4, 100)
+    assert second_look(HOME, [], {"eu": Held(110, 5, agrees=False)}, asked=1).epoch == 6  # type: ignore[union-attr]
+
+
+def test_a_mirror_that_is_ahead_and_not_alike_is_no_source_of_the_tail() -> None:
+    mirrors = {"eu": Held(110, agrees=False), "ap": Held(90)}
+    assert second_look(HOME, [], mirrors, asked=2) == StartEpoch(2, 110, unlike="eu")
+
+
+def test_sequences_that_were_given_out_twice_start_an_epoch() -> None:
+    doubts = [Doubt(31, 40)]
+    assert first_look(HOME, [Witness(100, "t0")], doubts) == AskMirrors()
+    decision = second_look(HOME, [Witness(100, "t0")], {"eu": Held(50)}, asked=1, doubts=doubts)
+    assert decision == StartEpoch(2, 100, fork=31)
+
+
+def test_a_mirror_that_differs_below_the_epoch_is_only_noted() -> None:
+    after = Home(epoch=2, last=120, created="t0", above=100)
+    assert first_look(after, [Witness(120, "t0")], [Doubt(31, 40)]) == NoteFork(31)
+    noted = Home(epoch=2, last=120, created="t0", above=100, forks=(31,))
+    assert first_look(noted, [Witness(120, "t0")], [Doubt(31, 40)]) == Open()
+    assert Doubt(31, 40).settled(noted)
+    assert not Doubt(110, 110).settled(noted)

@@ -84,6 +84,7 @@ def test_the_whole_of_what_another_region_may_do_here() -> None:
             ("stream", "sig.us.>"),
             ("stream", "takeover.us"),
             ("stream", "head.us"),
+            ("stream", "alarm.us"),
         ]
     )
     assert '"$JS.eu.API.DIRECT.GET.EV_us"' in text

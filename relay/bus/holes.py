@@ -1,0 +1,76 @@
+"""The record of holes: a subject in each region's mirrored stream of records."""
+
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from relay.bus.ack import read_ack
+from relay.bus.inbox import Inbox
+from relay.bus.reader import Reader
+from relay.core.hole import Hole
+from relay.core.names import hole_subject, records_stream
+from relay.errors import BusError
+
+KEPT = 256  # holes of one region
+
+_decoder = msgspec.json.Decoder(Hole)
+
+
+async def store_hole(inbox: Inbox, hole: Hole) -> None:
+    """Record a hole of this region.
+
+    Raises:
+        BusError: it was not stored.
+    """
+    answer = await inbox.request(hole_subject(hole.region), msgspec.json.encode(hole), 2.0)
+    ack = read_ack(*answer)
+    if ack.error is not None:
+        raise BusError(f"hole refused: {ack.error.description}")
+
+
+class Holes:
+    """The holes of all regions, as this region's copies of the records tell them."""
+
+    def __init__(self, reader: Reader, regions: Iterable[str]) -> None:
+        self._reader = reader
+        self._next = dict.fromkeys(regions, 1)
+        self._known: dict[str, deque[Hole]] = {region: deque(maxlen=KEPT) for region in self._next}
+
+    def of(self, region: str) -> tuple[Hole, ...]:
+        """The holes of one region."""
+        return tuple(self._known.get(region, ()))
+
+    async def poll(self) -> list[Hole]:
+        """Read on; the holes that are new, or whose end is known now.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        fresh: list[Hole] = []
+        for region, following in self._next.items():
+            page = await self._reader.page(
+                records_stream(region), following, batch=KEPT, subject=hole_subject(region)
+            )
+            for _, data in page.messages:
+                hole = _decode(data)
+                if hole is not None and hole.region == region:
+                    self._learn(hole)
+                    fresh.append(hole)
+            self._next[region] = max(following, page.last + 1)
+        return fresh
+
+    def _learn(self, hole: Hole) -> None:
+        known = self._known[hole.region]
+        for place, other in enumerate(known):
+            if (other.origin, other.first, other.last) == (hole.origin, hole.first, hole.last):
+                known[place] = hole
+                return
+        known.append(hole)
+
+
+def _decode(data: bytes) -> Hole | None:
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return None

@@ -1,0 +1,96 @@
+"""The region's mirrors as one edge sees them: what they skipped, and how far they are behind."""
+
+import logging
+from collections.abc import AsyncIterator, Iterable
+
+from relay.bus.copies import Copies
+from relay.bus.reader import API, Reader, remote_api
+from relay.bus.replay import events_of
+from relay.core.copy import ranges
+from relay.core.event import Event
+from relay.core.feed import Feed
+from relay.core.names import events_stream
+from relay.core.pair import Pair
+from relay.edge import clock
+from relay.edge.feeds import Feeds
+from relay.errors import BusError
+
+_log = logging.getLogger("jetrelay.mirrors")
+
+
+class Mirrors:
+    """Looks at every mirror once a second, and delivers what did not come live."""
+
+    def __init__(self, feeds: Feeds, copies: Copies, reader: Reader) -> None:
+        self._feeds = feeds
+        self._copies = copies
+        self._reader = reader
+        self.pairs = {origin: Pair(origin) for origin in copies.mirrored}
+        self.unheard = 0  # events that the live feed had passed over
+
+    async def watch(self) -> None:
+        """Find what a mirror skipped, judge how it stands, and go past one that is wedged."""
+        for origin, pair in self.pairs.items():
+            feed = self._feeds.feeds[origin]
+            try:
+                copy = await self._copies.look(origin)
+                if not feed.repairing:
+                    await self._deal_with(feed, copy.missing)
+            except BusError as error:
+                _log.info("%s: what its copy lacks waits: %s", origin, error)
+            said = self._feeds.heads.get(origin)
+            head = None if said is None else (said[0].seq, said[1])
+            pair.look(clock.now().mono_s, self._copies.known(origin).last, head)
+            self._go_past(feed)
+
+    async def _deal_with(self, feed: Feed, missing: Iterable[int]) -> None:
+        """Deliver, or declare, what was skipped below the position."""
+        handled = self._feeds.handled[feed.origin]
+        fresh = [seq for seq in missing if seq not in handled and seq <= feed.position]
+        for first, last in ranges(fresh):
+            async for event in self._events(feed, first, last, remote_api(feed.origin)):
+                self._feeds.carry_out(feed, feed.late(event))
+            handled.update(range(first, last + 1))
+        handled.intersection_update(self._copies.known(feed.origin).missing)
+
+    def _go_past(self, feed: Feed) -> None:
+        """The origin is further than its mirror here for a second: read it at the origin."""
+        said = self._feeds.heads.get(feed.origin)
+        before = self._feeds.beyond.pop(feed.origin, 0)
+        if said is None or said[0].seq <= feed.position:
+            return
+        self._feeds.beyond[feed.origin] = said[0].seq
+        if before > feed.position:
+            self._feeds.carry_out(feed, feed.advance())
+
+    async def skipped(self, origin: str, first: int, last: int) -> int:
+        """The watcher saw the live feed jump over these sequences: deliver what rooms here lack.
+
+        Returns:
+            How many events had been passed over.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        feed = self._feeds.feeds[origin]
+        if feed.repairing or last > feed.position:
+            self._feeds.carry_out(feed, feed.advance())  # not passed yet: a scan will read it
+            return 0
+        delivered = 0
+        async for event in self._events(feed, first, last, API):
+            actions = feed.unheard(event)
+            delivered += len(actions)
+            self._feeds.carry_out(feed, actions)
+        self.unheard += delivered
+        return delivered
+
+    async def _events(self, feed: Feed, first: int, last: int, api: str) -> AsyncIterator[Event]:
+        seq = first
+        while seq <= last:
+            page = await self._reader.page(events_stream(feed.origin), seq, batch=256, api=api)
+            for event in events_of(page, feed.epoch):
+                if event.seq <= last:
+                    yield event
+            if not page.messages or page.pending == 0:
+                return
+            seq = page.last + 1

@@ -1,0 +1,239 @@
+"""The watcher: one edge of a region proves the whole live feed against the streams.
+
+It hears every event that the region's copies republish, on a connection of its own. What the feed
+jumped over is read, told to the region's edges and recorded; what a marker's hash does not confirm
+is compared with the origin, and a difference raises an alarm.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from relay.bus.compare import Comparison
+from relay.bus.connection import Connection, Headers
+from relay.bus.copies import Copies
+from relay.bus.events import SEQUENCE, SUBJECT
+from relay.bus.inbox import Inbox
+from relay.bus.leases import Leases
+from relay.bus.reader import Reader, remote_api
+from relay.core.alarm import Alarm, Wrong
+from relay.core.hole import Stretch
+from relay.core.marker import Marker, decode_marker
+from relay.core.names import alarm_subject, below, events_stream, mark_subject, skipped_subject
+from relay.core.pair import HEARD_S, MirrorState
+from relay.core.watch import Again, Check, Finding, Skipped, Watch
+from relay.edge import clock
+from relay.edge.feeds import Feeds
+from relay.edge.holes import HoleLog
+from relay.edge.mirrors import Mirrors
+from relay.errors import BusError, UnavailableError
+
+_log = logging.getLogger("jetrelay.watcher")
+
+DUTY = "watch"
+FINDINGS = 1_024  # that wait; what is dropped beyond is found again by the next marker
+
+Connect = Callable[[], Coroutine[Any, Any, Connection]]
+
+
+class Watcher:
+    """Watches while its edge has the duty."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        inbox: Inbox,
+        reader: Reader,
+        copies: Copies,
+        leases: Leases,
+        feeds: Feeds,
+        mirrors: Mirrors,
+        holes: HoleLog,
+        region: str,
+    ) -> None:
+        self._connect = connect
+        self._inbox = inbox
+        self._reader = reader
+        self._copies = copies
+        self._leases = leases
+        self._feeds = feeds
+        self._mirrors = mirrors
+        self._holes = holes
+        self._region = region
+        self._comparison = Comparison(reader)
+        self._connection: Connection | None = None
+        self._joined = False
+        self._watches: dict[str, Watch] = {}
+        self._findings: deque[tuple[str, Finding]] = deque(maxlen=FINDINGS)
+        self._suspects: dict[str, tuple[int, int]] = {}  # origin -> where the copies may differ
+        self._diverged: dict[str, Alarm] = {}
+        self._checked: dict[str, int] = {}  # origin -> head that was compared
+        self.skipped = 0  # sequences that the live feed jumped over and the copy holds
+        self.on_again: Callable[[int], None] = lambda _seq: None  # the home stream went back
+
+    @property
+    def watching(self) -> bool:
+        """Whether this edge has the duty."""
+        return self._connection is not None
+
+    @property
+    def proved(self) -> dict[str, int]:
+        """Origin -> sequence up to which the live feed had what the origin's markers say."""
+        return {origin: watch.proved for origin, watch in self._watches.items()}
+
+    async def turn(self) -> None:
+        """Once a second: take or keep the duty, and follow what was found.
+
+        Raises:
+            BusError: NATS did not answer; the next second tries again.
+        """
+        if not await self._leases.take_duty(DUTY):
+            await self.close()
+            return
+        if self._connection is None:
+            await self._begin()
+        if not self._joined:
+            await self._join()
+        while self._findings:
+            origin, finding = self._findings.popleft()
+            await self._follow(origin, finding)
+        await self._check_heads()
+        await self._compare_suspects()
+        await self._raise_alarms()
+
+    async def close(self) -> None:
+        """Watch no more."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._watches.clear()
+            self._findings.clear()
+            await connection.close()
+
+    # --- listening -----------------------------------------------------------------------------
+
+    async def _begin(self) -> None:
+        connection = await self._connect()
+        self._watches = {origin: Watch(origin) for origin in self._copies.origins}
+        self._joined = False
+
+        async def back() -> None:
+            self._joined = False
+
+        connection.on_back = back
+        await connection.listen(below("live", self._region), self._receive)
+        self._connection = connection
+        _log.info("watching the live feed of %s", self._region)
+
+    async def _join(self) -> None:
+        assert self._connection is not None
+        try:
+            await self._connection.flush(2)
+        except Exception as error:
+            raise UnavailableError("the watcher's connection does not answer") from error
+        self._joined = True
+        for origin, watch in self._watches.items():
+            info = await self._reader.info(events_stream(origin))
+            self._found(origin, watch.joined(info.last))
+
+    def _receive(self, _subject: str, _reply: str, headers: Headers, data: bytes) -> None:
+        subject = headers.get(SUBJECT, "")
+        origin = subject.split(".", 2)[1] if subject.startswith("ev.") else ""
+        watch, text = self._watches.get(origin), headers.get(SEQUENCE, "")
+        if watch is None or not text.isdigit():
+            return
+        self._found(origin, watch.heard(int(text), subject, data))
+        if subject == mark_subject(origin):
+            marker = decode_marker(data)
+            if marker is not None:
+                self._found(origin, watch.marked(marker))
+
+    def _found(self, origin: str, findings: tuple[Finding, ...]) -> None:
+        self._findings.extend((origin, finding) for finding in findings)
+
+    # --- what was found ------------------------------------------------------------------------
+
+    async def _follow(self, origin: str, finding: Finding) -> None:
+        match finding:
+            case Skipped(first, last, sure):
+                await self._tell_skipped(origin, first, last, sure=sure)
+            case Again(seq) if origin == self._region:
+                self.on_again(seq)
+            case Check(marker) if origin != self._region:
+                await self._check(origin, marker)
+            case _:
+                pass  # a mirror that is filled anew republishes what it had
+
+    async def _tell_skipped(self, origin: str, first: int, last: int, *, sure: bool) -> None:
+        page = await self._reader.page(events_stream(origin), first, batch=1)
+        if not page.messages or page.last > last:
+            return  # the copy does not hold them either: it skipped them itself
+        self.skipped += last - first + 1
+        if sure:
+            _log.warning("%s: the live feed jumped over %d to %d", origin, first, last)
+        body = msgspec.json.encode(Stretch(origin, first, last))
+        await self._inbox.send(skipped_subject(self._region), body, "")
+        if sure:
+            await self._holes.record(origin, first, last)
+
+    # --- divergence ----------------------------------------------------------------------------
+
+    async def _check(self, origin: str, marker: Marker) -> None:
+        if marker.last < marker.first or self._copies.known(origin).first > marker.first:
+            return
+        if (await self._copies.look(origin)).lacks(marker.first - 1, marker.last):
+            return  # not here yet, or skipped: what is here can't be judged by that hash
+        if not await self._comparison.holds(origin, marker):
+            self._suspects[origin] = (marker.first, marker.last)
+
+    async def _check_heads(self) -> None:
+        """What stands here under the sequence of the newest marker must be that marker."""
+        for origin in self._copies.mirrored:
+            head, heard_s = self._feeds.heads.get(origin, (None, 0.0))
+            if head is None or clock.now().mono_s - heard_s > HEARD_S:
+                continue
+            copy = self._copies.known(origin)
+            if head.seq == self._checked.get(origin) or not copy.first <= head.seq <= copy.last:
+                continue
+            page = await self._reader.page(events_stream(origin), head.seq, batch=1)
+            if page.messages and page.last == head.seq:
+                self._checked[origin] = head.seq
+                if decode_marker(page.messages[0][1]) != head.marker:
+                    self._suspects[origin] = (head.seq, head.seq)
+
+    async def _compare_suspects(self) -> None:
+        """Only what was read on both sides, and is not alike, is a divergence."""
+        for origin, (first, last) in list(self._suspects.items()):
+            there = remote_api(origin)
+            try:
+                unlike = await self._comparison.differs(origin, first, last, there)
+                if unlike is not None:
+                    fork = await self._comparison.fork(origin, unlike, there)
+                    alarm = Alarm(self._region, origin, Wrong.DIVERGED, fork, unlike)
+                    _log.error("%s", alarm)
+                    self._diverged[origin] = alarm
+            except BusError as error:
+                _log.info("%s: %d to %d can't be compared now: %s", origin, first, last, error)
+                continue
+            del self._suspects[origin]
+
+    async def _raise_alarms(self) -> None:
+        for origin, alarm in list(self._diverged.items()):
+            try:
+                there = remote_api(origin)
+                if await self._comparison.differs(origin, alarm.last, alarm.last, there) is None:
+                    del self._diverged[origin]  # the mirror was filled anew
+            except BusError:
+                continue
+        for alarm in [*self._diverged.values(), *self._wedged()]:
+            body = msgspec.json.encode(alarm)
+            await self._inbox.send(alarm_subject(self._region), body, "")
+
+    def _wedged(self) -> list[Alarm]:
+        return [
+            Alarm(self._region, origin, Wrong.WEDGED)
+            for origin, pair in self._mirrors.pairs.items()
+            if pair.state is MirrorState.WEDGED
+        ]
