@@ -19,6 +19,7 @@ PACKAGES = {
     "relay/edge": "One edge process: sockets, HTTP, fan-out, and the loops that keep it going.",
     "relay/client": "The Python client. It imports nothing of the edge.",
     "regions": "The control plane: topology, streams, and the world on one machine.",
+    "regions/ledger": "What clients did and got, written down, and judged afterwards.",
     "console": "The terminal console.",
     "console/model": "What the console knows: a pure fold over telemetry frames.",
     "console/views": "What it draws.",

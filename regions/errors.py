@@ -17,3 +17,11 @@ class ServerError(RelayError):
 
 class AdminError(RelayError):
     """JetStream refused a request, with its own words."""
+
+
+class LedgerError(RelayError):
+    """A ledger can't be written or read; the text names file and line."""
+
+
+class CrowdError(RelayError):
+    """The crowd of clients did not do what was asked; the text says which and what."""

@@ -1,10 +1,12 @@
 """One region's JetStream API, raw: nats-py's typed API lacks keys that the table needs."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import msgspec
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
@@ -15,6 +17,7 @@ from relay.errors import UnavailableError
 
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 5.0
+BATCH_BYTES = 1024 * 1024
 _NOT_FOUND = (10059, 10014)  # stream, consumer
 
 
@@ -106,6 +109,44 @@ class JetStream:
         info = await self._ask(f"STREAM.INFO.{stream}", {"deleted_details": True})
         assert info is not None
         return set(info["state"].get("deleted") or ())
+
+    async def messages(
+        self, stream: str, first: int, batch: int
+    ) -> list[tuple[dict[str, str], bytes]]:
+        """Up to `batch` messages from sequence `first` on, by one direct get (ADR-31).
+
+        Raises:
+            UnavailableError: no answer in time, or nobody there to answer.
+            AdminError: JetStream refused it.
+        """
+        found: list[tuple[dict[str, str], bytes]] = []
+        end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        async def hear(message: Msg) -> None:
+            headers = message.headers or {}
+            if (status := headers.get("Status")) is None:
+                found.append((headers, message.data))
+            elif not end.done():
+                end.set_result(status)
+
+        reply = self._client.new_inbox()
+        subscription = await self._client.subscribe(reply, cb=hear)
+        body = {"seq": max(first, 1), "batch": batch, "max_bytes": BATCH_BYTES}
+        try:
+            subject = f"$JS.API.DIRECT.GET.{stream}"
+            await self._client.publish(subject, msgspec.json.encode(body), reply)
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                status = await end
+        except (NatsError, TimeoutError, OSError) as error:
+            raise UnavailableError(f"{self.region}: {stream}: {_reason(error)}") from error
+        finally:
+            with contextlib.suppress(NatsError):
+                await subscription.unsubscribe()
+        if status == "503":
+            raise UnavailableError(f"{self.region}: {stream}: JetStream does not answer")
+        if status not in {"204", "404"}:  # the end of a batch, nothing there
+            raise AdminError(f"{self.region}: {stream}: direct get says {status}")
+        return found
 
     async def delete_message(self, stream: str, seq: int) -> None:
         """Delete one message from this region's copy of a stream."""

@@ -65,7 +65,8 @@ class Client:
         self._connection: Connection | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._cursor_before: str | None = None  # the input that is being handled
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0  # uvloop gives a plain handle, without a time, for what is due now
         self._usable: asyncio.Future[None] = self._loop.create_future()
 
     # --- what it knows -------------------------------------------------------------------------
@@ -266,10 +267,11 @@ class Client:
             if timer is not None:
                 timer.cancel()
                 self._timer = None
-        elif timer is None or deadline < timer.when():
+        elif timer is None or deadline < self._timer_at:
             if timer is not None:
                 timer.cancel()
             self._timer = self._loop.call_at(deadline, self._tick)
+            self._timer_at = deadline
 
     def _tick(self) -> None:
         self._timer = None

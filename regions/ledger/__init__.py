@@ -1,0 +1,1 @@
+"""The ledger: what clients did and got, written down, and judged afterwards."""

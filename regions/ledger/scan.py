@@ -1,0 +1,172 @@
+"""The final scan: what every region's copy of every origin's stream holds in the end."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from regions.errors import AdminError, LedgerError
+from regions.jetstream import JetStream
+from regions.ledger.content import hash_of, number_of
+from regions.ledger.crowd import SPEC_FILE
+from regions.ledger.files import Writer
+from regions.ledger.record import Stored, Stream, Unread
+from regions.ledger.spec import CrowdSpec, room_names
+from regions.world import World
+from relay.core.names import events_stream
+from relay.errors import BusError, UnavailableError
+
+BATCH = 1_000
+LOOK_S = 0.25
+
+
+async def scan(
+    world: World, ledger: Path, settle_s: float = 30.0, regions: Sequence[str] = ()
+) -> None:
+    """Read the streams of `world`, and write the crowd's events in them to `ledger`/scan.jsonl.
+
+    Waits up to `settle_s` until the mirrors hold what their origins hold. A copy that can't be
+    read is written down as unread.
+
+    Args:
+        world: that the crowd was in.
+        ledger: the directory of its ledger.
+        settle_s: for mirrors that are behind, or are filled anew.
+        regions: only what these hold; all regions' without.
+
+    Raises:
+        LedgerError: there is no crowd's ledger, or it can't be written.
+    """
+    try:
+        spec = msgspec.json.decode((ledger / SPEC_FILE).read_bytes(), type=CrowdSpec)
+    except (OSError, msgspec.DecodeError) as error:
+        raise LedgerError(f"{ledger / SPEC_FILE}: {error}") from error
+    writer = Writer(ledger, "scan")
+    origins = [region.name for region in world.regions]
+    try:
+        async with _connections(world, regions or origins, writer, origins) as readers:
+            heads = {
+                origin: int((await _info(readers[origin], origin))["state"]["last_seq"])
+                for origin in origins
+                if origin in readers
+            }
+            await _settle(readers, heads, settle_s)
+            for region, reader in readers.items():
+                for origin in origins:
+                    one = _Scan(reader, region, origin, frozenset(room_names(spec)), writer)
+                    await one.run(heads.get(origin))
+    finally:
+        writer.close()
+
+
+@asynccontextmanager
+async def _connections(
+    world: World, regions: Sequence[str], writer: Writer, origins: Sequence[str]
+) -> AsyncIterator[dict[str, JetStream]]:
+    readers: dict[str, JetStream] = {}
+    async with AsyncExitStack() as stack:
+        for region in regions:
+            config = world.nats_config(region, "control")
+            try:
+                reader = await JetStream.connect(region, config)
+                await _info(reader, region)
+            except (BusError, AdminError) as error:
+                for origin in origins:
+                    writer.write(Unread(time.monotonic_ns(), region, origin, str(error)))
+                continue
+            stack.push_async_callback(reader.close)
+            readers[region] = reader
+        yield readers
+
+
+async def _info(reader: JetStream, origin: str) -> dict[str, Any]:
+    info = await reader.info(events_stream(origin))
+    if info is None:
+        raise UnavailableError(f"{reader.region}: there is no {events_stream(origin)}")
+    return info
+
+
+async def _settle(readers: dict[str, JetStream], heads: dict[str, int], settle_s: float) -> None:
+    """Wait until the mirrors hold what their origins held."""
+    deadline = time.monotonic() + settle_s
+    short = [(region, origin) for region in readers for origin in heads if region != origin]
+    while short and time.monotonic() < deadline:
+        short = [
+            (region, origin)
+            for region, origin in short
+            if not await _holds(readers[region], origin, heads[origin])
+        ]
+        if short:
+            await asyncio.sleep(LOOK_S)
+
+
+async def _holds(reader: JetStream, origin: str, head: int) -> bool:
+    try:
+        state = (await _info(reader, origin))["state"]
+    except (BusError, AdminError):
+        return False
+    return int(state["last_seq"]) >= head and not state.get("num_deleted")
+
+
+class _Scan:
+    """One region's copy of one origin's stream."""
+
+    def __init__(
+        self, reader: JetStream, region: str, origin: str, rooms: frozenset[str], writer: Writer
+    ) -> None:
+        self._reader = reader
+        self._region = region
+        self._origin = origin
+        self._rooms = rooms
+        self._writer = writer
+        self._subject = f"ev.{origin}._.0."
+
+    async def run(self, head: int | None) -> None:
+        """Read it up to `head`; None: up to its own."""
+        now = time.monotonic_ns()
+        try:
+            info = await _info(self._reader, self._origin)
+            state = info["state"]
+            epoch = int(info["config"].get("metadata", {}).get("epoch", 1))
+            first, last = int(state["first_seq"]), int(state["last_seq"])
+            upto = last if head is None else min(head, last)
+            if self._region != self._origin:
+                # A mirror's own metadata is not kept: what it holds says the epoch.
+                epoch = 0
+            self._writer.write(Stream(now, self._region, self._origin, epoch, first, upto))
+            await self._read(first, upto, epoch)
+        except (BusError, AdminError) as error:
+            self._writer.write(Unread(now, self._region, self._origin, str(error)))
+
+    async def _read(self, first: int, last: int, epoch: int) -> None:
+        stream, seq = events_stream(self._origin), first
+        while seq <= last:
+            page = await self._reader.messages(stream, seq, BATCH)
+            if not page:
+                break
+            for headers, data in page:
+                seq = int(headers["Nats-Sequence"]) + 1
+                if seq - 1 <= last:
+                    self._message(headers, data, seq - 1, epoch)
+
+    def _message(self, headers: dict[str, str], data: bytes, seq: int, epoch: int) -> None:
+        subject = headers.get("Nats-Subject", "")
+        room = subject.removeprefix(self._subject)
+        if room == subject or room not in self._rooms:
+            return
+        try:
+            decoded = msgspec.json.decode(data)
+        except msgspec.DecodeError:
+            decoded = None
+        self._writer.write(
+            Stored(
+                time.monotonic_ns(), self._region, self._origin,
+                int(headers.get("Jr-Epoch") or epoch or 1), seq, room, headers.get("Jr-User"),
+                headers.get("Jr-Id"), number_of(decoded), hash_of(decoded),
+                int(headers.get("Jr-Ts") or 0),
+            )
+        )  # fmt: skip

@@ -1,0 +1,63 @@
+"""What a crowd is told, and who is where in it: all of it follows from the seed."""
+
+import random
+from collections.abc import Sequence
+
+import msgspec
+
+
+class CrowdSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A crowd: `clients` in `rooms` rooms, of whom some publish `rate` events/s in all."""
+
+    run: str  # begins the names of its rooms and clients; new for each run in a world
+    seed: int = 1
+    clients: int = 300
+    rooms: int = 30
+    rooms_each: int = 3
+    publishers: float = 0.5  # share of the clients
+    rate: float = 200.0
+    padding_bytes: int = 64
+    msgpack: float = 0.0  # share of the clients that speak msgpack
+    regions: tuple[str, ...] = ()  # where their homes are; all without
+    ramp_per_s: float = 100.0  # connections
+    home_after_s: float = 60.0
+    waiting: int = 50  # publishes without an answer, per client; then it skips its turn
+    processes: int = 1
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One client of a crowd."""
+
+    name: str
+    region: str
+    edge: int  # which of the region's edges it tries first, modulo their number
+    rooms: tuple[str, ...]
+    publishes: bool
+    encoding: str
+
+
+def room_names(spec: CrowdSpec) -> list[str]:
+    """The crowd's rooms."""
+    return [f"{spec.run}:{number}" for number in range(spec.rooms)]
+
+
+def cast(spec: CrowdSpec, regions: Sequence[str]) -> list[Part]:
+    """Everybody in the crowd.
+
+    Args:
+        spec: what it is told.
+        regions: all regions of the world.
+    """
+    dice = random.Random(spec.seed)  # noqa: S311 (choices that can be repeated, no secrets)
+    names, homes = room_names(spec), spec.regions or tuple(regions)
+    return [
+        Part(
+            name=f"{spec.run}-{number}",
+            region=homes[number % len(homes)],
+            edge=number // len(homes),
+            rooms=tuple(dice.sample(names, min(spec.rooms_each, len(names)))),
+            publishes=dice.random() < spec.publishers or number == 0,
+            encoding="msgpack" if dice.random() < spec.msgpack else "json",
+        )
+        for number in range(spec.clients)
+    ]

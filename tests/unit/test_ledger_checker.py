@@ -1,0 +1,470 @@
+"""The checker: a correct history passes, and each kind of broken promise is found and named."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from regions.errors import LedgerError
+from regions.ledger.checker import check
+from regions.ledger.findings import RULES, Findings
+from regions.ledger.record import (
+    Acked,
+    Delivered,
+    Drained,
+    Failed,
+    GapSaid,
+    Resumed,
+    Stored,
+    Stream,
+    Surfaced,
+    Unread,
+)
+from tests.unit.ledger_history import History
+
+
+def violations(findings: Findings) -> dict[str, int]:
+    """What was found, and how often."""
+    found = {rule: getattr(findings, rule) for rule in RULES}
+    assert findings.passed == (not any(found.values()))
+    assert {example.rule for example in findings.examples} == {
+        rule for rule, count in found.items() if count
+    }
+    return {rule: count for rule, count in found.items() if count}
+
+
+@pytest.fixture
+def talk() -> History:
+    """Two in one room, one in another; one of them loses her connection and resumes."""
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea", "sea")
+    history.join("cat", "sea")
+    for _ in range(3):
+        history.say("bob", "tea")
+        history.say("ann", "tea", "eu")
+        history.say("cat", "sea")
+    history.down("ann")
+    for _ in range(3):
+        history.say("bob", "tea")
+        history.say("bob", "sea", "eu")
+    history.resume("ann")
+    history.say("ann", "tea")
+    return history
+
+
+def test_a_history_without_a_fault_passes(talk: History, tmp_path: Path) -> None:
+    findings = talk.end().check(tmp_path)
+    assert violations(findings) == {}
+    assert findings.clients == 3
+    assert findings.acked == findings.asked == findings.stored == 16
+    assert findings.delivered == findings.surfaced == 32
+    assert findings.replayed == 3
+    assert (findings.disconnects, findings.resumes, findings.hit) == (1, 1, 1)
+    assert findings.raw_repeats == findings.declared_gaps == 0
+
+
+def test_an_event_that_never_came_is_missing_and_an_undeclared_gap(
+    talk: History, tmp_path: Path
+) -> None:
+    index = talk.end().find(Delivered, client="bob", number=2, user="ann")
+    del talk.records[index]
+    findings = talk.check(tmp_path)
+    assert violations(findings) == {"missing": 1, "undeclared_gaps": 1}
+    assert "bob never got eu/1/2 (tea, ann #2" in findings.examples[0].text
+    assert findings.examples[0].text.endswith("middle")
+    where = findings.examples[0].where[0]
+    line = (tmp_path / "crowd-0.jsonl").read_text().splitlines()[int(where.split(":")[1]) - 1]
+    assert '"k":"ok"' in line
+    assert '"id":"ann.tea.2"' in line
+
+
+@pytest.mark.parametrize(("number", "kind"), [(1, "prefix"), (6, "postfix")])
+def test_what_is_missing_at_either_end_is_found_too(
+    talk: History, tmp_path: Path, number: int, kind: str
+) -> None:
+    del talk.records[talk.end().find(Delivered, client="bob", number=number, user="bob")]
+    findings = talk.check(tmp_path)
+    if number == 6:  # ann's event came after it, in the same room and from the same origin
+        kind = "middle"
+    assert violations(findings) == {"missing": 1, "undeclared_gaps": 1}
+    assert kind in findings.examples[0].text
+
+
+def test_the_newest_event_that_did_not_come_is_missing(talk: History, tmp_path: Path) -> None:
+    del talk.records[talk.end().find(Delivered, client="bob", number=4, user="ann")]
+    findings = talk.check(tmp_path)
+    assert violations(findings) == {"missing": 1, "undeclared_gaps": 1}
+    assert "postfix" in findings.examples[0].text
+
+
+def test_a_gap_that_was_said_in_time_is_declared(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    lost = history.say("bob", "tea", silent="ann")
+    history.gap("ann", lost, why="poison")
+    history.say("bob", "tea")
+    findings = history.end().check(tmp_path)
+    assert violations(findings) == {}
+    assert (findings.declared_gaps, findings.declared_events) == (1, 1)
+    assert findings.declared == {"poison": 1}
+
+
+def test_a_gap_that_was_said_after_a_later_event_is_late(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    lost = history.say("bob", "tea", silent="ann")
+    history.say("bob", "tea")
+    history.gap("ann", lost)
+    findings = history.end().check(tmp_path)
+    assert violations(findings) == {"late_gaps": 1}
+    assert findings.declared_events == 0
+
+
+def test_a_gap_covers_its_own_room_and_range_alone(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea", "sea")
+    tea = history.say("ann", "tea", silent="ann")
+    sea = history.say("ann", "sea", silent="ann")
+    history.add(GapSaid(history.now(), "ann", "us", 1, 1, 2, "late", "tea"))
+    findings = history.end().check(tmp_path)
+    assert (tea.seq, sea.seq) == (1, 2)
+    assert violations(findings) == {"missing": 1, "undeclared_gaps": 1}
+    assert "us/1/2 (sea" in findings.examples[0].text
+
+
+def test_a_lost_session_declares_what_lies_before_the_next_one(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    history.say("bob", "tea")
+    history.down("ann")
+    history.say("bob", "tea")
+    history.say("bob", "tea")
+    history.lose("ann", "expired")
+    history.say("bob", "tea")
+    findings = history.end().check(tmp_path)
+    assert violations(findings) == {}
+    assert (findings.sessions_lost, findings.declared_events) == (1, 2)
+    assert findings.declared == {"expired": 1}
+
+
+def test_a_lost_session_excuses_no_hole_before_it(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    history.say("bob", "tea", silent="ann")
+    history.say("bob", "tea")
+    history.down("ann")
+    history.lose("ann", "expired")
+    assert violations(history.end().check(tmp_path)) == {"missing": 1, "undeclared_gaps": 1}
+
+
+def test_a_new_session_that_nobody_announced_excuses_nothing(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    history.down("ann")
+    history.say("bob", "tea")
+    history.join("ann")
+    assert violations(history.end().check(tmp_path)) == {"missing": 1, "undeclared_gaps": 1}
+
+
+def test_a_ready_whose_cursor_claims_too_much_is_found(tmp_path: Path) -> None:
+    history = History()
+    history.join("bob", "tea")
+    history.join("ann", "tea")
+    history.change(1, at={"us": (1, 1), "eu": (1, 0)})  # beyond what is said after it
+    history.say("bob", "tea", silent="ann")
+    history.say("bob", "tea")
+    findings = history.end().check(tmp_path)
+    assert violations(findings) == {"missing": 1, "undeclared_gaps": 1}
+    assert "published after it was told it is there" in findings.examples[0].text
+
+
+def test_an_origin_that_lost_its_tail_is_declared_by_its_new_epoch(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    history.say("bob", "tea")
+    history.down("ann")
+    history.say("bob", "tea")  # stored, acknowledged, heard by bob, and gone
+    history.lose_tail("us", 1)
+    history.lose("ann", "epoch")
+    history.say("bob", "tea")
+    findings = history.end().check(tmp_path)
+    assert violations(findings) == {}
+    assert (findings.lost_by_epoch, findings.declared_events) == (1, 1)
+
+
+def test_a_new_epoch_that_a_client_was_not_told_of_is_found(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    history.say("bob", "tea")
+    history.say("bob", "tea", silent="ann")
+    history.lose_tail("us", 1)
+    history.say("bob", "tea")
+    findings = history.end().check(tmp_path)
+    assert violations(findings) == {"missing": 1, "undeclared_gaps": 1}
+    assert findings.lost_by_epoch == 1
+
+
+def test_an_acknowledged_event_that_no_stream_holds_is_lost(talk: History, tmp_path: Path) -> None:
+    talk.end()
+    talk.records = [
+        record
+        for record in talk.records
+        if not (isinstance(record, Stored) and record.id == "bob.tea.2")
+    ]
+    assert violations(talk.check(tmp_path)) == {"lost": 1}
+
+
+def test_an_event_that_was_delivered_and_not_stored_is_lost(talk: History, tmp_path: Path) -> None:
+    talk.end()
+    talk.records = [
+        record
+        for record in talk.records
+        if not (isinstance(record, (Stored, Acked)) and record.id == "bob.tea.2")
+    ]
+    assert violations(talk.check(tmp_path)) == {"lost": 1}
+
+
+def test_an_event_that_nobody_published_is_a_phantom(talk: History, tmp_path: Path) -> None:
+    index = talk.end().find(Delivered, client="cat")
+    found = talk.records[index]
+    assert isinstance(found, Delivered)
+    fake = Delivered(found.t, "cat", "sea", "eve", "eve.1", 1, "us", 1, 3_000, "00", app=True)
+    talk.records.insert(index, fake)
+    assert violations(talk.check(tmp_path)) == {"phantom": 1, "lost": 1}
+
+
+def test_a_failed_publish_that_is_stored_is_a_phantom(talk: History, tmp_path: Path) -> None:
+    index = talk.find(Acked, id="bob.tea.3")
+    acked = talk.records[index]
+    talk.records[index] = Failed(acked.t, "bob", "tea", "bob.tea.3", "NotSent: it never left")
+    findings = talk.end().check(tmp_path)
+    assert violations(findings) == {"phantom": 1}
+    assert findings.failed == 1
+
+
+def test_data_that_its_publisher_did_not_say_is_a_phantom(talk: History, tmp_path: Path) -> None:
+    talk.end()
+    for index, record in enumerate(talk.records):
+        if isinstance(record, (Stored, Delivered)) and record.id == "bob.sea.1":
+            talk.change(index, hash="beef")
+    found = violations(talk.check(tmp_path))
+    assert found["disagreements"] > 0
+
+
+def test_one_place_with_two_contents_is_a_disagreement(talk: History, tmp_path: Path) -> None:
+    talk.change(talk.end().find(Delivered, client="ann", number=2), hash="beef")
+    assert violations(talk.check(tmp_path)) == {"disagreements": 1}
+
+
+def test_a_mirror_that_holds_something_else_is_a_disagreement(
+    talk: History, tmp_path: Path
+) -> None:
+    talk.change(talk.end().find(Stored, region="eu", origin="us", seq=4), id="bob.tea.9")
+    assert violations(talk.check(tmp_path)) == {"disagreements": 1}
+
+
+def test_a_hole_in_a_mirror_is_found(talk: History, tmp_path: Path) -> None:
+    del talk.records[talk.end().find(Stored, region="eu", origin="us", seq=4)]
+    findings = talk.check(tmp_path)
+    assert violations(findings) == {"mirror_missing": 1}
+    assert "the mirror in eu" in findings.examples[0].text
+
+
+def test_what_only_a_mirror_holds_is_a_disagreement(talk: History, tmp_path: Path) -> None:
+    talk.end()
+    talk.records = [
+        record
+        for record in talk.records
+        if not (isinstance(record, (Stored, Acked, Delivered)) and record.id == "ann.tea.2")
+        or (isinstance(record, Stored) and record.region == "us")
+    ]
+    assert violations(talk.check(tmp_path)) == {"disagreements": 1}
+
+
+def test_an_event_in_the_wrong_room_is_found(talk: History, tmp_path: Path) -> None:
+    talk.change(talk.end().find(Delivered, client="bob", user="cat", number=2), room="tea")
+    found = violations(talk.check(tmp_path))
+    assert found["disagreements"] == 1
+    assert found["missing"] == 1
+
+
+def test_an_event_for_somebody_who_is_not_in_the_room_is_found(
+    talk: History, tmp_path: Path
+) -> None:
+    index = talk.end().find(Delivered, client="bob", user="ann", number=1)
+    talk.records.insert(index, talk.records[index])
+    talk.change(index, client="cat")
+    assert violations(talk.check(tmp_path)) == {"misdelivered": 1}
+
+
+def test_two_events_that_changed_places_are_reordered(talk: History, tmp_path: Path) -> None:
+    talk.end()
+    first = talk.find(Delivered, client="cat", user="cat", number=1)
+    second = talk.find(Delivered, client="cat", user="cat", number=2)
+    talk.records[first], talk.records[second] = talk.records[second], talk.records[first]
+    assert violations(talk.check(tmp_path)) == {"reordered": 1}
+
+
+def test_a_publisher_whose_numbers_fall_is_reordered(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.say("ann", "tea")
+    history.say("ann", "tea")
+    history.end()
+    said = {
+        record.seq: {"id": record.id, "number": record.number, "hash": record.hash}
+        for record in history.records
+        if isinstance(record, Stored)
+    }
+    for index, record in enumerate(history.records):  # stored in the other order than published
+        if isinstance(record, (Delivered, Stored)):
+            history.change(index, **said[3 - record.seq])
+    history.records = [one for one in history.records if not isinstance(one, Acked)]
+    assert violations(history.check(tmp_path)) == {"reordered": 1}
+
+
+def test_an_application_that_gets_an_event_twice_is_a_repeat(talk: History, tmp_path: Path) -> None:
+    index = talk.end().find(Delivered, client="bob", user="ann", number=1)
+    one = talk.records[index]
+    assert isinstance(one, Delivered)
+    again = Surfaced(
+        one.t, one.client, one.room, one.user, one.id, one.number, one.origin, one.epoch, one.seq,
+        one.hash,
+    )  # fmt: skip
+    talk.records.insert(index + 1, again)
+    assert violations(talk.check(tmp_path)) == {"repeated": 1}
+
+
+def test_a_repeat_on_the_wire_that_the_library_hides_is_counted(
+    talk: History, tmp_path: Path
+) -> None:
+    index = talk.end().find(Delivered, client="bob", user="ann", number=1)
+    talk.records.insert(index + 1, talk.records[index])
+    talk.change(index + 1, app=False)
+    findings = talk.check(tmp_path)
+    assert violations(findings) == {}
+    assert findings.raw_repeats == 1
+
+
+def test_an_event_that_the_library_swallows_is_missing(talk: History, tmp_path: Path) -> None:
+    talk.change(talk.end().find(Delivered, client="bob", user="ann", number=1), app=False)
+    findings = talk.check(tmp_path)
+    assert violations(findings) == {"missing": 1}
+    assert "application never got" in findings.examples[0].text
+
+
+def test_a_resume_that_sends_again_what_the_cursor_covered_is_found(
+    talk: History, tmp_path: Path
+) -> None:
+    resumed = talk.find(Resumed, client="ann")
+    before = talk.records[talk.find(Delivered, client="ann", user="bob", number=3)]
+    talk.records.insert(resumed, before)
+    talk.change(resumed, app=False, replayed=True)
+    talk.change(resumed + 1, replayed=4)
+    assert violations(talk.end().check(tmp_path)) == {"resent": 1}
+
+
+def test_a_resume_that_begins_one_too_late_is_found(talk: History, tmp_path: Path) -> None:
+    del talk.records[talk.find(Delivered, client="ann", replayed=True)]
+    talk.change(talk.find(Resumed, client="ann"), replayed=2)
+    assert violations(talk.end().check(tmp_path)) == {"missing": 1, "undeclared_gaps": 1}
+
+
+def test_a_resumed_that_miscounts_is_found(talk: History, tmp_path: Path) -> None:
+    talk.change(talk.find(Resumed, client="ann"), replayed=4)
+    assert violations(talk.end().check(tmp_path)) == {"miscounted": 1}
+
+
+def test_a_publish_that_is_stored_twice_in_one_stream_is_found(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    first = history.say("bob", "tea")
+    twin = store_again(history, first, "us")
+    for name in ("ann", "bob"):
+        history.deliver(name, twin)
+    history.end()
+    hide_twins(history, twin)
+    assert violations(history.check(tmp_path)) == {"stored_twice": 1}
+
+
+def test_a_publish_that_is_stored_in_two_regions_is_none_if_it_is_handed_on_once(
+    tmp_path: Path,
+) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    first = history.say("bob", "tea")
+    twin = store_again(history, first, "eu")
+    for name in ("ann", "bob"):
+        history.deliver(name, twin)
+    history.end()
+    assert violations(history.check(tmp_path)) == {"repeated": 2}
+    hide_twins(history, twin)
+    assert violations(history.check(tmp_path)) == {}
+
+
+def store_again(history: History, first: Stored, origin: str) -> Stored:
+    """The same publish, stored once more."""
+    history.heads[origin] += 1
+    twin = Stored(
+        0, origin, origin, 1, history.heads[origin], first.room, first.user, first.id,
+        first.number, first.hash, first.ts + 500,
+    )  # fmt: skip
+    history.streams[origin].append(twin)
+    return twin
+
+
+def hide_twins(history: History, twin: Stored) -> None:
+    """The library drops the second copy."""
+    for index, record in enumerate(history.records):
+        if isinstance(record, Delivered) and (record.origin, record.seq) == (
+            twin.origin,
+            twin.seq,
+        ):
+            history.change(index, app=False)
+
+
+def test_a_client_that_was_not_drained_is_found(talk: History, tmp_path: Path) -> None:
+    talk.change(talk.end().find(Drained, client="bob"), reached=False, lacks=("tea us/1/9",))
+    assert violations(talk.check(tmp_path)) == {"undrained": 1}
+
+
+def test_a_copy_that_was_not_read_is_found(talk: History, tmp_path: Path) -> None:
+    index = talk.end().find(Stream, region="eu", origin="us")
+    talk.records[index] = Unread(talk.records[index].t, "eu", "us", "no answer in time")
+    assert violations(talk.check(tmp_path)) == {"unread": 1}
+
+
+def test_a_ledger_without_a_scan_does_not_pass(talk: History, tmp_path: Path) -> None:
+    found = violations(talk.check(tmp_path))
+    assert found == {"unread": 4}
+
+
+def test_a_ledger_that_is_split_says_the_same(talk: History, tmp_path: Path) -> None:
+    del talk.records[talk.end().find(Delivered, client="bob", number=2, user="ann")]
+    whole = talk.check(tmp_path)
+    assert violations(whole) == {"missing": 1, "undeclared_gaps": 1}
+    assert check(tmp_path, bucket_bytes=2_000) == whole
+
+
+def test_the_history_hash_is_that_of_the_lines(talk: History, tmp_path: Path) -> None:
+    findings = talk.end().check(tmp_path)
+    data = (tmp_path / "crowd-0.jsonl").read_bytes()
+    assert findings.history == hashlib.sha256(data).hexdigest()
+    assert check(tmp_path) == findings
+
+
+@pytest.mark.parametrize("text", ["nonsense\n", '{"k":"event"}\n', '{"k":"new","t":1}\n'])
+def test_a_line_that_is_no_record_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "crowd-0.jsonl").write_text('{"k":"clock","t":1,"w":2}\n' + text)
+    with pytest.raises(LedgerError, match=r"crowd-0\.jsonl:2: not a record"):
+        check(tmp_path)
