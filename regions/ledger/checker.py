@@ -46,6 +46,7 @@ def check(directory: Path, bucket_bytes: int = BUCKET_BYTES) -> Findings:
         else:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jetrelay-")))
             parts = _split(files, scratch, count, sessions)
+        sessions.close()
         timing = Timing(sessions)
         for index, part in enumerate(parts):
             bucket = Bucket(_members(index, count), tally, timing)

@@ -88,7 +88,7 @@ def ledger_files(directory: Path) -> list[Path]:
 
 
 def lines(path: Path) -> Iterator[Line]:
-    """The lines of one file.
+    """The lines of one file. A last line without an end is left out: its writer was killed.
 
     Raises:
         LedgerError: it can't be read.
@@ -96,7 +96,8 @@ def lines(path: Path) -> Iterator[Line]:
     try:
         with _open(path) as file:
             for number, line in enumerate(file, 1):
-                yield path.name, number, line
+                if line.endswith(b"\n"):
+                    yield path.name, number, line
     except (OSError, EOFError) as error:
         raise LedgerError(f"{path}: {error}") from error
 

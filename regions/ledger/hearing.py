@@ -123,8 +123,8 @@ class Hearing:
     def came(self, record: Delivered, event: Event, presented: Places, where: Where) -> bool:
         """An event came on the wire; whether it was new."""
         ear = self._ears.get(record.origin)
-        if ear is None or event.index < 0:
-            return False  # not in the stream: judged there
+        if ear is None or event.index < 0 or event.room != self.room:
+            return False  # not in the stream, or of another room: judged there
         spot, new, late = (record.epoch, record.seq), ear.heard[event.index] != HEARD, False
         if new:
             ear.heard[event.index] = HEARD
@@ -145,7 +145,7 @@ class Hearing:
     def surfaced(self, record: Surfaced, event: Event | None, where: Where) -> None:
         """The application got an event that no frame of its own brought."""
         ear = self._ears.get(record.origin)
-        if ear is None or event is None or event.index < 0:
+        if ear is None or event is None or event.index < 0 or event.room != self.room:
             text = f"{self.client}'s application got {record.id}, which was not delivered"
             self._tally.add("phantom", text, where)
             return

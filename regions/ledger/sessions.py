@@ -99,6 +99,12 @@ class Sessions:
             case _:
                 pass
 
+    def close(self) -> None:
+        """No more records: everybody must have been drained."""
+        for client, life in self.lives.items():
+            if life.drained is None:
+                self._tally.add("undrained", f"{client} was never drained")
+
     def _resumed(self, record: Resumed, where: Where) -> None:
         life = self._life(record.client)
         self._tally.count("resumes")

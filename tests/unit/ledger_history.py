@@ -139,6 +139,7 @@ class History:
     def gap(self, name: str, stored: Stored, last: int | None = None, why: str = "late") -> None:
         """A client is told that it will not get an event, or all up to `last`."""
         upto = stored.seq if last is None else last
+        self.clients[name].at[stored.origin] = (stored.epoch, upto)
         self.add(GapSaid(self.now(), name, stored.origin, stored.epoch, stored.seq, upto, why))
 
     def lose_tail(self, origin: str, count: int) -> None:

@@ -446,7 +446,14 @@ def test_a_copy_that_was_not_read_is_found(talk: History, tmp_path: Path) -> Non
 
 def test_a_ledger_without_a_scan_does_not_pass(talk: History, tmp_path: Path) -> None:
     found = violations(talk.check(tmp_path))
-    assert found == {"unread": 4}
+    assert found == {"unread": 4, "undrained": 3}
+
+
+def test_a_line_that_was_not_finished_is_left_out(talk: History, tmp_path: Path) -> None:
+    whole = talk.end().check(tmp_path)
+    with (tmp_path / "crowd-0.jsonl").open("ab") as file:
+        file.write(b'{"k":"event","t":12')
+    assert check(tmp_path).records == whole.records
 
 
 def test_a_ledger_that_is_split_says_the_same(talk: History, tmp_path: Path) -> None:
