@@ -56,16 +56,33 @@ def show(
 
 @command.command("apply")
 @options
+@click.option(
+    "--salvage",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Save here what only a diverged mirror holds, and fill it anew.",
+)
 def carry_out(
-    topology: Path | None, state: Path, as_json: bool, nats: tuple[str, ...], creds: tuple[str, ...]
+    topology: Path | None,
+    state: Path,
+    as_json: bool,
+    nats: tuple[str, ...],
+    creds: tuple[str, ...],
+    salvage: Path | None,
 ) -> None:
     """Make every region as declared; what is there already stays.
 
-    Exit code 0: everything is as declared now. 1: a region could not be reached, or refused.
+    A mirror that diverged from its origin is named, and filled anew only with --salvage: what it
+    alone holds is then in a file there. (A running local world does that by itself.)
+
+    Exit code 0: everything is as declared now. 1: a region could not be reached, or refused, or a
+    mirror is diverged still.
     """
-    report = asyncio.run(apply(*target(topology, state, nats, creds)))
+    report = asyncio.run(apply(*target(topology, state, nats, creds), salvage))
     answer(report, as_json=as_json, nothing="everything was as declared")
-    sys.exit(1 if report.failures else 0)
+    left = [one for one in report.changes if one.action == "diverged" and one.saved is None]
+    if left and not as_json:
+        click.echo("jetrelay: fill diverged mirrors anew with --salvage DIR", err=True)
+    sys.exit(1 if report.failures or left else 0)
 
 
 def target(

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from regions.forks import Fork, find_fork, save
 from regions.holes import Extent, limits_of, must_rebuild
 from regions.jetstream import JetStream
 from regions.streams import (
@@ -22,6 +25,7 @@ from regions.streams import (
 )
 from regions.topology import Topology
 from relay.config import NatsConfig
+from relay.core.names import events_stream, records_stream
 from relay.errors import RelayError
 
 REGION_DEADLINE_S = 20.0
@@ -56,13 +60,24 @@ async def plan(topology: Topology, nats: Mapping[str, NatsConfig]) -> Report:
             found = [compare(entry, await _actual(admin, entry)) for entry in table]
             changes = [change for change in found if change is not None]
             holed = await find_holed(topology, regions, admin)
-            return changes + holed + extras(admin.region, table, await admin.consumers())
+            diverged = [fork.change for fork in await find_diverged(topology, regions, admin)]
+            known = extras(admin.region, table, await admin.consumers())
+            return changes + holed + diverged + known
 
         return await regions.ask(look)
 
 
-async def apply(topology: Topology, nats: Mapping[str, NatsConfig]) -> Report:
-    """Make every region as declared: home streams and consumers of all regions, then mirrors."""
+async def apply(
+    topology: Topology, nats: Mapping[str, NatsConfig], keep: Path | None = None
+) -> Report:
+    """Make every region as declared: home streams and consumers of all regions, then mirrors.
+
+    Args:
+        topology: the world.
+        nats: region -> how to reach it.
+        keep: a directory for what only a diverged mirror holds; without one such a mirror is named
+            and left as it is.
+    """
 
     def carry_out(step: Step) -> Callable[[JetStream], Awaitable[list[Change]]]:
         async def run(admin: JetStream) -> list[Change]:
@@ -74,7 +89,7 @@ async def apply(topology: Topology, nats: Mapping[str, NatsConfig]) -> Report:
 
     async with Regions(topology, nats) as regions:
         home = await regions.ask(carry_out("home"))
-        fresh = await regions.ask(lambda admin: start_over(topology, regions, admin))
+        fresh = await regions.ask(lambda admin: start_over(topology, regions, admin, keep))
         mirrors = await regions.ask(carry_out("mirror"))
     reports = (mirrors, fresh, home)
     known = {failure.region: failure for report in reports for failure in report.failures}
@@ -122,7 +137,9 @@ async def _make(admin: JetStream, entry: Declared) -> Change | None:
     return change
 
 
-async def start_over(topology: Topology, regions: "Regions", admin: JetStream) -> list[Change]:
+async def start_over(
+    topology: Topology, regions: "Regions", admin: JetStream, keep: Path | None
+) -> list[Change]:
     """Make ready for their mirror step the mirrors of a region that must be filled from the start.
 
     A mirror that is not there (a region lost its disk) would be told by its old consumer to go on
@@ -131,7 +148,14 @@ async def start_over(topology: Topology, regions: "Regions", admin: JetStream) -
     while its origin holds all that it holds.
     """
     done: list[Change] = []
-    holed = {change.name for change in await find_holed(topology, regions, admin)}
+    for diverged in await find_diverged(topology, regions, admin):
+        if keep is None:
+            done.append(diverged.change)
+            continue
+        path = await save(diverged.fork, diverged.home, admin, keep)
+        done.append(msgspec.structs.replace(diverged.change, saved=str(path)))
+    refill = {change.name for change in done if change.saved is not None}
+    holed = refill | {change.name for change in await find_holed(topology, regions, admin)}
     for stream, (origin, entry) in mirror_consumers(topology, admin.region).items():
         source = regions.admin(origin)
         assert isinstance(entry.config, ConsumerConfig)
@@ -144,15 +168,39 @@ async def start_over(topology: Topology, regions: "Regions", admin: JetStream) -
             await source.delete_consumer(stream, consumer)
         if stream in holed:
             await admin.delete_stream(stream)
-            done.append(Change(admin.region, stream, "rebuild"))
+            if stream not in refill:
+                done.append(Change(admin.region, stream, "rebuild"))
         await _make(source, entry)
     return done
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    """A mirror that parted from its origin."""
+
+    fork: Fork
+    home: JetStream
+    change: Change
+
+
+async def find_diverged(topology: Topology, regions: "Regions", admin: JetStream) -> list[Diverged]:
+    """The mirrors of a region that hold other events than their origin."""
+    found: list[Diverged] = []
+    for origin in topology.others(admin.region):
+        home = regions.admin(origin)
+        if home is None or await admin.info(events_stream(origin)) is None:
+            continue
+        fork = await find_fork(origin, home, admin)
+        if fork is not None:
+            found.append(Diverged(fork, home, Change(admin.region, fork.stream, "diverged")))
+    return found
 
 
 async def find_holed(topology: Topology, regions: "Regions", admin: JetStream) -> list[Change]:
     """The mirrors of a region that skipped events which their origin holds."""
     holed: list[Change] = []
     for stream, (origin, _) in mirror_consumers(topology, admin.region).items():
+        # The mirror is looked at first: its origin goes on meanwhile.
         source, mirror = regions.admin(origin), await admin.info(stream)
         home = await source.info(stream) if source is not None else None
         if source is None or mirror is None or home is None:
@@ -160,7 +208,9 @@ async def find_holed(topology: Topology, regions: "Regions", admin: JetStream) -
         here = Extent(mirror["state"], await _deleted(admin, mirror))
         there = Extent(home["state"], await _deleted(source, home))
         limits = limits_of(home["config"])
-        if must_rebuild(here, there, limits, datetime.now(UTC).timestamp()):
+        # Records are no events: a copy that is ahead of an origin that lost its end just goes.
+        stale = stream == records_stream(origin) and here.last > there.last
+        if stale or must_rebuild(here, there, limits, datetime.now(UTC).timestamp()):
             holed.append(Change(admin.region, stream, "rebuild"))
     return holed
 

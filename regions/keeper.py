@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from regions.apply import Report, apply, silent_mirrors
 from regions.topology import Topology
@@ -23,10 +24,12 @@ class StreamKeeper:
         topology: Topology,
         nats: Mapping[str, NatsConfig],
         tell: Callable[[Report], None],
+        keep: Path | None = None,
     ) -> None:
         self._topology = topology
         self._nats = nats
         self._tell = tell
+        self._keep = keep
         self._due = asyncio.Event()
         self._last_failures: list[str] = []
 
@@ -38,7 +41,7 @@ class StreamKeeper:
         """Apply until everything is as declared, or time is over; the last round's report."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         while True:
-            report = await apply(self._topology, self._nats)
+            report = await apply(self._topology, self._nats, self._keep)
             if not report.failures or asyncio.get_running_loop().time() > deadline:
                 return report
             await asyncio.sleep(0.25)
@@ -59,7 +62,7 @@ class StreamKeeper:
                 async with asyncio.timeout(EVERY_S):
                     await self._due.wait()
             self._due.clear()
-            report = await apply(self._topology, self._nats)
+            report = await apply(self._topology, self._nats, self._keep)
             failures = [failure.error for failure in report.failures]
             if report.changes or failures != self._last_failures:
                 self._tell(report)

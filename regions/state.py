@@ -47,6 +47,11 @@ class StateDir:
         """Log file of an edge."""
         return self.path / "edges" / f"{edge}.log"
 
+    @property
+    def salvage(self) -> Path:
+        """Where events are saved that only a diverged mirror held."""
+        return self.path / "salvage"
+
     def lock(self) -> IO[str]:
         """Create the directory and take it; hold the result, close it to let go.
 

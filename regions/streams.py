@@ -120,16 +120,20 @@ class Difference(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct, frozen=True):
     """What has to be done to one entry, or `extra`: there, but not in the table; left alone.
 
-    `rebuild`: a mirror that skipped events which its origin holds.
+    `rebuild`: a mirror that skipped events which its origin holds. `diverged`: a mirror that holds
+    other events than its origin; it is filled anew once what only it holds is saved.
     """
 
     region: str
     name: str
-    action: Literal["create", "update", "extra", "rebuild"]
+    action: Literal["create", "update", "extra", "rebuild", "diverged"]
     differences: list[Difference] = []
+    saved: str | None = None  # the file with what only the mirror held
 
     def __str__(self) -> str:
         text = f"{self.region}: {self.action} {self.name}"
+        if self.saved is not None:
+            return f"{text}: filled anew, what only it held is in {self.saved}"
         if not self.differences:
             return text
         keys = ", ".join(f"{one.key} {one.actual} -> {one.declared}" for one in self.differences)

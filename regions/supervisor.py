@@ -195,7 +195,8 @@ class Supervisor:
     async def _start_streams(self, layout: Layout) -> None:
         self._narrate("applying streams")
         nats = {region: layout.nats_config(region, "control") for region in self.topology.names}
-        self._keeper = StreamKeeper(self.topology, nats, self._streams_applied)
+        keep = self.state.salvage
+        self._keeper = StreamKeeper(self.topology, nats, self._streams_applied, keep)
         report = await self._keeper.settle(STREAMS_START_S)
         if report.failures:
             raise WorldError("; ".join(failure.error for failure in report.failures))

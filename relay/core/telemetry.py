@@ -45,6 +45,11 @@ class EdgeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     # origin -> ms from the stamp of the newest marker to its arrival here; grows while none comes,
     # None until one was ever seen. The lag of the ordered pair (origin, region).
     lag_ms: dict[str, float | None] = msgspec.field(default_factory=dict)
+    # origin -> events that its mirror here is behind, and how the mirror stands (MirrorState)
+    lag_events: dict[str, int] = msgspec.field(default_factory=dict)
+    mirrors: dict[str, str] = msgspec.field(default_factory=dict)
+    watching: bool = False  # whether this edge is the region's watcher
+    alarms: list[str] = msgspec.field(default_factory=list)  # those that stand, for people
 
 
 _encoder = msgspec.json.Encoder()

@@ -22,6 +22,7 @@ from relay.core.gate import Doubt
 from relay.core.hole import Stretch, decode_stretch
 from relay.core.names import alarm_subject, skipped_subject, takeover_subject
 from relay.core.numbering import Numbering, slots_of_region, unix_ms_of
+from relay.core.pair import MirrorState
 from relay.core.session import Rules
 from relay.core.session_id import SessionIds
 from relay.core.telemetry import EdgeFrame
@@ -369,7 +370,18 @@ class Edge:
             positions=dict(hub.seqs),
             heads={origin: head.seq for origin, (head, _) in feeds.heads.items()},
             lag_ms={o: lag_ms(feeds.marks.get(o), now_ms) for o in self._origins},
+            lag_events={o: pair.lag_events for o, pair in self.mirrors.pairs.items()},
+            mirrors=self._mirror_states(),
+            watching=self.watcher.watching,
+            alarms=[str(alarm) for alarm in self.alarms.standing(clock.now().mono_s)],
         )
+
+    def _mirror_states(self) -> dict[str, str]:
+        states = {o: str(pair.state) for o, pair in self.mirrors.pairs.items()}
+        for alarm in self.alarms.standing(clock.now().mono_s):
+            if alarm.region == self.config.region and alarm.wrong is Wrong.DIVERGED:
+                states[alarm.origin] = str(MirrorState.DIVERGED)
+        return states
 
     def totals(self) -> dict[str, tuple[str, float]]:
         """Name -> (help, total) of what is counted and stands in no telemetry frame."""
@@ -393,6 +405,15 @@ class Edge:
                 sum(feed.overflows for feed in feeds),
             ),
             "skipped_by_mirrors": ("Events found missing in mirrors.", self.copies.found),
+            "skipped_live": (
+                "Sequences that the region's live feed jumped over, found by its watcher.",
+                self.watcher.skipped,
+            ),
+            "unheard": (
+                "Events delivered after the live feed had passed over them.",
+                self.mirrors.unheard,
+            ),
+            "holes_recorded": ("Holes recorded for cursors issued here.", self.holes.recorded),
             "tail_repaired": ("Events written back to the home stream.", self.gate.repaired),
             "markers": ("Markers stored by this edge.", self.marks.written),
             "reads": ("Reads from NATS.", self.bus.reader.reads),
