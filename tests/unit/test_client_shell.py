@@ -421,3 +421,37 @@ async def test_the_observer_sees_frames_and_states() -> None:
         await client.publish("chat:a", 1)
     assert {"received", "sent", "state"} <= set(seen)
     assert isinstance(edge, Gateway)
+
+
+async def hasty(peer: Peer) -> None:
+    """A gateway that wants heartbeats all the time, and talks meanwhile."""
+    hello = peer.say
+
+    async def say(op: Op, d: object = None, **keys: object) -> None:
+        changed = {**d, "heartbeat_interval": 1} if isinstance(d, dict) and op == Op.HELLO else d
+        await hello(op, changed, **keys)
+
+    peer.say = say  # type: ignore[method-assign]
+    await peer.welcome()
+    for seq in range(1, 501):
+        if seq % 10 == 0:
+            await peer.say(Op.HEARTBEAT_ACK)
+        await peer.message(seq)
+    while True:
+        await peer.socket.recv()
+        await peer.say(Op.HEARTBEAT_ACK)
+
+
+def test_on_uvloop_what_is_due_already_does_not_end_the_reading() -> None:
+    """There a call that is due at once has no time of its own."""
+
+    async def listen() -> None:
+        async with (
+            gateway(hasty, hasty) as edge,
+            connect(edge.url, token="T", rooms=["chat:a"], states=True) as client,
+        ):
+            events = await take(client, 501)
+            assert [type(event) for event in events[1:]] == [Message] * 500
+            assert client.stats.connects == 1
+
+    uvloop.run(listen())
