@@ -14,7 +14,7 @@ from regions.ledger.record import Base, Clock, Record, decode, encode
 
 BUFFER_BYTES = 64 * 1024
 CLOCK_NS = 10_000_000_000
-Line = tuple[str, int, bytes]  # file name, line number from 1, the line
+Found = tuple[Record, tuple[str, int]]  # a record, and the file and line where it stands
 
 
 class Writer:
@@ -87,8 +87,8 @@ def ledger_files(directory: Path) -> list[Path]:
     return found
 
 
-def lines(path: Path) -> Iterator[Line]:
-    """The lines of one file. A last line without an end is left out: its writer was killed.
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of one file, numbered from 1. A last one without an end: its writer was killed.
 
     Raises:
         LedgerError: it can't be read.
@@ -97,9 +97,29 @@ def lines(path: Path) -> Iterator[Line]:
         with _open(path) as file:
             for number, line in enumerate(file, 1):
                 if line.endswith(b"\n"):
-                    yield path.name, number, line
+                    yield number, line
     except (OSError, EOFError) as error:
         raise LedgerError(f"{path}: {error}") from error
+
+
+def records(path: Path, *, numbered: bool = False, skip: bytes = b"-") -> Iterator[Found]:
+    """The records of one file.
+
+    Args:
+        path: the file.
+        numbered: each line begins with the number it had in another file, and a tab.
+        skip: leave out lines that begin so.
+
+    Raises:
+        LedgerError: it can't be read, or a line is no record.
+    """
+    name = path.name
+    for number, line in lines(path):
+        if numbered:
+            head, _, line = line.partition(b"\t")  # noqa: PLW2901
+            number = int(head)  # noqa: PLW2901
+        if not line.startswith(skip):
+            yield parse(name, number, line), (name, number)
 
 
 def _open(path: Path) -> IO[bytes]:

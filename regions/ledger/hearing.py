@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from regions.ledger.record import Delivered, GapSaid, Places, Surfaced
-from regions.ledger.table import Event, Table
+from regions.ledger.table import Event, Lane, Table
 from regions.ledger.tally import Tally, Where
 
 Spot = tuple[int, int]  # epoch, seq
@@ -39,10 +39,10 @@ class Ear:
     spans: list[Span] = field(default_factory=list)
 
     @classmethod
-    def of(cls, events: list[Event]) -> "Ear":
+    def of(cls, lane: Lane) -> "Ear":
         """One that has heard nothing."""
-        spots = [(event.place[1], event.place[2]) for event in events]
-        return cls(events, spots, bytearray(len(events)), bytearray(len(events)))
+        count = len(lane.events)
+        return cls(lane.events, lane.spots, bytearray(count), bytearray(count))
 
     def after(self, spot: Spot) -> int:
         """The index of the first event after `spot`."""
@@ -96,7 +96,7 @@ class Hearing:
         self.client = client
         self.room = room
         self.joined = False
-        self._ears = {origin: Ear.of(events) for origin, events in table.owed.get(room, {}).items()}
+        self._ears = {origin: Ear.of(lane) for origin, lane in table.owed.get(room, {}).items()}
         self._tally = tally
 
     # --- being in the room ---------------------------------------------------------------------

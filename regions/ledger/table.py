@@ -8,7 +8,6 @@ from regions.ledger.tally import Tally, Where
 
 Place = tuple[str, int, int]  # origin, epoch, seq
 WINDOW_MS = 120_000  # in which a stream knows a publish's id
-_NOWHERE = Where("", 0)
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +39,7 @@ class Event:
     publish: Publish | None = None
     acked_t: int = 0
     home: bool = False  # the origin's stream holds it
-    mirrors: set[str] = field(default_factory=set)
+    mirrors: frozenset[str] = frozenset()
     ts: int = 0
     index: int = -1  # among the owed events of its room and origin, in order
     wrong: str = ""  # why it must not be delivered
@@ -52,6 +51,19 @@ class Event:
         return f"{origin}/{epoch}/{seq} ({self.room}, {self.user} #{self.number}, id {self.id})"
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The events of one room and origin that its members are owed, in order."""
+
+    events: list[Event]
+    spots: list[tuple[int, int]]  # epoch and seq of each
+
+    @classmethod
+    def of(cls, events: list[Event]) -> "Lane":
+        """The lane of some events, in order."""
+        return cls(events, [(event.place[1], event.place[2]) for event in events])
+
+
 class Table:
     """The events of some rooms."""
 
@@ -60,7 +72,8 @@ class Table:
         self.publishes: dict[tuple[str | None, str, str | None], Publish] = {}
         self.streams: dict[tuple[str, str], Stream] = {}  # (region, origin)
         self.unread: dict[tuple[str, str], Where] = {}
-        self.owed: dict[str, dict[str, list[Event]]] = {}  # room -> origin -> in order
+        self.owed: dict[str, dict[str, Lane]] = {}  # room -> origin
+        self._sets: dict[tuple[frozenset[str], str], frozenset[str]] = {}
         self._tally = tally
 
     # --- what the records say ------------------------------------------------------------------
@@ -106,7 +119,7 @@ class Table:
         if record.region == record.origin:
             event.home, event.ts = True, record.ts
         else:
-            event.mirrors.add(record.region)
+            event.mirrors = self._with(event.mirrors, record.region)
 
     def delivered(self, record: Delivered, where: Where) -> Event:
         """The event at a delivery's place; found nowhere else, it is made up from the delivery."""
@@ -126,6 +139,13 @@ class Table:
         ):
             self._disagree(event, record.room, record.user, record.id, record.client, where)
         return event
+
+    def _with(self, regions: frozenset[str], region: str) -> frozenset[str]:
+        """The regions and one more; the same few sets serve all events."""
+        key = (regions, region)
+        if key not in self._sets:
+            self._sets[key] = regions | {region}
+        return self._sets[key]
 
     def _event(
         self,
@@ -183,7 +203,10 @@ class Table:
                 events.sort(key=lambda event: event.place)
                 for index, event in enumerate(events):
                     event.index = index
-        self.owed = {room: dict(by_origin) for room, by_origin in found.items()}
+        self.owed = {
+            room: {origin: Lane.of(events) for origin, events in by_origin.items()}
+            for room, by_origin in found.items()
+        }
 
     def _connect(self, event: Event) -> None:
         publish = self.publishes.get((event.user, event.room, event.id))

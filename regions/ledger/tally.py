@@ -3,22 +3,12 @@
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from regions.ledger.findings import RULES, Example, Spread
 
 EXAMPLES = 5  # of each rule
+Where = tuple[str, int]  # file and line
 _DIGITS = 6  # binary, of a time: 1.6 %
-
-
-class Where(NamedTuple):
-    """A line of the ledger."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
 
 @dataclass(slots=True)
@@ -35,7 +25,9 @@ class Tally:
         self.counts[rule] += count
         if self._told[rule] < EXAMPLES:
             self._told[rule] += 1
-            self.examples.append(Example(rule, text, tuple(map(str, where))))
+            self.examples.append(
+                Example(rule, text, tuple(f"{file}:{line}" for file, line in where))
+            )
 
     def count(self, name: str, more: int = 1) -> None:
         """Something that is no violation."""

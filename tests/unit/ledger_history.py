@@ -165,7 +165,7 @@ class History:
                     self.add(msgspec.structs.replace(stored, t=self.now(), region=region))
         return self
 
-    def check(self, directory: Path, bucket_bytes: int = 1 << 30) -> Findings:
+    def check(self, directory: Path, part_bytes: int = 1 << 30) -> Findings:
         """What the checker says of it."""
         for old in directory.glob("*.jsonl"):
             old.unlink()
@@ -173,7 +173,7 @@ class History:
         for record in self.records:
             writer.write(record)
         writer.close()
-        return check(directory, bucket_bytes)
+        return check(directory, part_bytes)
 
     # --- defects -------------------------------------------------------------------------------
 

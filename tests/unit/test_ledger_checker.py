@@ -460,7 +460,7 @@ def test_a_ledger_that_is_split_says_the_same(talk: History, tmp_path: Path) -> 
     del talk.records[talk.end().find(Delivered, client="bob", number=2, user="ann")]
     whole = talk.check(tmp_path)
     assert violations(whole) == {"missing": 1, "undeclared_gaps": 1}
-    assert check(tmp_path, bucket_bytes=2_000) == whole
+    assert check(tmp_path, part_bytes=2_000) == whole
 
 
 def test_the_history_hash_is_that_of_the_lines(talk: History, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from regions.ledger.content import data_of, hash_of
-from regions.ledger.files import Writer, ledger_files, lines, parse
+from regions.ledger.files import Writer, ledger_files, records
 from regions.ledger.glass import look
 from regions.ledger.record import (
     Base,
@@ -78,8 +78,8 @@ class Scene:
     def written(self) -> list[Base]:
         """What is on disk, without the clock."""
         self._writer.flush()
-        found = [parse(*line) for path in ledger_files(self._directory) for line in lines(path)]
-        return [record for record in found if not isinstance(record, Clock)]
+        (path,) = ledger_files(self._directory)
+        return [record for record, _ in records(path) if not isinstance(record, Clock)]
 
 
 @pytest.fixture
