@@ -84,6 +84,10 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
             own,  # answers to other edges
             *(f"$JS.API.DIRECT.GET.{stream}" for stream in readable),
             *(f"$JS.API.STREAM.INFO.{stream}" for stream in readable),
+            *(
+                f"$JS.API.STREAM.MSG.GET.{names.events_stream(origin)}"  # what the leader has
+                for origin in (region, *others)
+            ),
             f"$JS.API.STREAM.UPDATE.{home}",  # a new epoch
             f"$JS.API.STREAM.PURGE.{home}",  # and its first sequence
             *(f"$JS.{other}.API.DIRECT.GET.{names.events_stream(other)}" for other in others),

@@ -60,7 +60,16 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feed_buffer_events: int = 50_000  # live events held per origin while a hole is read
     replay_page_events: int = 256
     replay_page_bytes: int = 256 * 1024
-    replay_reads: int = 32  # at once, per edge
+    replay_reads: int = 32  # at once for sessions, per edge
+    replay_events: int = 100_000  # of one request: past it a GAP says what is not sent
+    replay_bytes: int = 64 * 1024 * 1024  # of one request, likewise
+    ring_events: int = 16_384  # newest events held in memory, of one room and origin
+    ring_bytes: int = 16 * 1024 * 1024  # of one room and origin
+    rings_bytes: int = 128 * 1024 * 1024  # of all rooms
+    ring_age_s: float = 300.0  # since an event came, or was read
+    ring_block: int = 1_024  # sequences: reads into a ring begin at a multiple of it
+    linger_s: float = 60.0  # a room stays open that long after its last member
+    lingering_rooms: int = 10_000  # at once
     history_events: int = 1_000
     history_bytes: int = 256 * 1024
     grace_s: float = 10.0  # an abnormal end keeps the user online that long

@@ -1,8 +1,8 @@
-"""An edge's three connections to its region's NATS, and what is asked over them.
+"""An edge's four connections to its region's NATS, and what is asked over them.
 
-Live events have one of their own, so that nothing delays the ordered dispatch point; replay has
-one of its own, since the server reads a batch inline in the connection's read loop; publishing,
-leases and telemetry share the third.
+Live events have one of their own, so that nothing delays the ordered dispatch point. So have reads
+for sessions, since the server reads a batch inline in the connection's read loop, and the edge's
+own reads, so that no herd of sessions holds up its repairs. The rest shares the fourth.
 """
 
 from relay.bus.connection import Connection, open_connection
@@ -11,18 +11,27 @@ from relay.bus.reader import Reader
 from relay.config import NatsConfig
 
 INBOX = "_INBOX_edge"
+OWN_READS = 32  # of the edge itself, at once
 
 
 class Bus:
     """The connections of one edge."""
 
-    def __init__(self, live: Connection, work: Connection, read: Connection, reads: int) -> None:
+    def __init__(
+        self,
+        live: Connection,
+        work: Connection,
+        read: Connection,
+        replay: Connection,
+        reads: int,
+    ) -> None:
         self.live = live
         self.work = work
         self.inbox = Inbox(work)
-        self._read = read
-        self._read_inbox = Inbox(read)
-        self.reader = Reader(self._read_inbox, reads)
+        self._connections = (live, work, read, replay)
+        self._read_inbox, self._replay_inbox = Inbox(read), Inbox(replay)
+        self.reader = Reader(self._read_inbox, OWN_READS)
+        self.replays = Reader(self._replay_inbox, reads)
 
     @classmethod
     async def open(cls, config: NatsConfig, name: str, reads: int) -> "Bus":
@@ -31,17 +40,17 @@ class Bus:
         Args:
             config: servers and credentials of the region.
             name: the edge's, shown by the server's monitoring.
-            reads: how many reads may run at once.
+            reads: how many reads for sessions may run at once.
         """
         opened: list[Connection] = []
         try:
-            for purpose in ("live", "work", "read"):
+            for purpose in ("live", "work", "read", "replay"):
                 one = await open_connection(config, f"{name}.{purpose}", INBOX)
                 opened.append(one)
-            live, work, read = opened
-            bus = cls(live, work, read, reads)
-            await bus.inbox.start()
-            await bus._read_inbox.start()
+            live, work, read, replay = opened
+            bus = cls(live, work, read, replay, reads)
+            for inbox in (bus.inbox, bus._read_inbox, bus._replay_inbox):
+                await inbox.start()
         except BaseException:
             for connection in opened:
                 await connection.close()
@@ -50,10 +59,10 @@ class Bus:
 
     @property
     def connected(self) -> bool:
-        """Whether all three connections are up."""
-        return all(one.is_connected for one in (self.live, self.work, self._read))
+        """Whether all connections are up."""
+        return all(one.is_connected for one in self._connections)
 
     async def close(self) -> None:
         """Close the connections."""
-        for connection in (self.live, self.work, self._read):
+        for connection in self._connections:
             await connection.close()

@@ -17,6 +17,7 @@ from relay.errors import BusError, UnavailableError
 API = "$JS.API"
 END_OF_BATCH, NOT_FOUND = "204", "404"
 PENDING = "Nats-Num-Pending"
+NO_MESSAGE = 10037  # err_code of the JetStream API: no message found
 
 
 def remote_api(region: str) -> str:
@@ -146,6 +147,37 @@ class Reader:
         """
         answer = await self.api(f"STREAM.INFO.{stream}", {"deleted_details": True})
         return set(answer["state"].get("deleted") or ())
+
+    async def next_seq(self, stream: str, seq: int, subject: str) -> int | None:
+        """The first sequence from `seq` on that holds a message on `subject`, as the leader knows.
+
+        Direct get is answered by any replica, which may lack the newest; this by the leader alone.
+
+        Raises:
+            UnavailableError: no answer in time, or there is no leader.
+        """
+        return await self._leader_seq(stream, {"seq": max(seq, 1), "next_by_subj": subject})
+
+    async def last_seq(self, stream: str, subject: str) -> int | None:
+        """The sequence of the newest message on `subject`, as the leader knows.
+
+        Raises:
+            UnavailableError: no answer in time, or there is no leader.
+        """
+        return await self._leader_seq(stream, {"last_by_subj": subject})
+
+    async def _leader_seq(self, stream: str, request: dict[str, Any]) -> int | None:
+        call = f"{API}.STREAM.MSG.GET.{stream}"
+        self.reads += 1
+        body = json.dumps(request | {"no_hdr": True}).encode()
+        _, data = await self._inbox.request(call, body, self._timeout_s)
+        answer: dict[str, Any] = json.loads(data)
+        error = answer.get("error")
+        if error is None:
+            return int(answer["message"]["seq"])
+        if error.get("err_code") == NO_MESSAGE:
+            return None
+        raise UnavailableError(f"{call}: {error.get('description', 'refused')}")
 
     async def api(self, call: str, request: dict[str, Any]) -> dict[str, Any]:
         """A call of the JetStream API.

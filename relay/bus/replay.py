@@ -1,14 +1,24 @@
-"""Replay: the events of some rooms of one origin, in order, read page by page."""
+"""Replay: the events of some rooms of one origin, in order, read page by page.
+
+A range that was read to its end is proved to be whole: in a region of three servers a direct get
+may be answered by a replica that lacks the newest, so the stream's leader is asked whether there is
+anything more.
+"""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 
 from relay.bus.events import event_of
-from relay.bus.reader import API, Page, Reader
+from relay.bus.reader import API, Page
+from relay.bus.sharing import Ask, SharedReader
 from relay.core.event import Event, RoomKey
-from relay.core.names import DEFAULT_SHARD, event_subject, events_stream
+from relay.core.names import DEFAULT_SHARD, below, event_subject, events_stream
+from relay.errors import UnavailableError
+
+REPLICA_WAIT_S, REPLICA_WAITS = 0.05, 40  # for a replica to get what the leader has
+REMOTE_SETTLE_S = 0.25  # the leader of another region can't be asked across the link
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +27,29 @@ class Pages:
 
     events: int = 256
     bytes: int = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One origin's stream, and where it is read: here, or at the origin across the link."""
+
+    origin: str
+    epoch: int  # of events that carry none
+    api: str = API
+
+    def subject(self, room: RoomKey) -> str:
+        """The subject of a room's events."""
+        return event_subject(self.origin, room[0], DEFAULT_SHARD, room[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A page of a range."""
+
+    events: Sequence[Event]  # of the range
+    next_seq: int  # where the next page begins
+    done: bool  # whether the range is read to its end
+    left: int = 0  # messages that match behind the page, also beyond the range
 
 
 def events_of(page: Page, epoch: int) -> list[Event]:
@@ -30,60 +63,122 @@ def events_of(page: Page, epoch: int) -> list[Event]:
     return events
 
 
-async def replay(
-    reader: Reader,
-    origin: str,
-    epoch: int,
-    rooms: Collection[RoomKey],
-    after: int,
-    upto: int,
-    pages: Pages,
-    api: str = API,
-) -> AsyncIterator[Event]:
-    """Events of `rooms` with sequences in (`after`, `upto`], in stream order.
+class StreamRanges:
+    """Reads ranges of streams."""
 
-    Reads room by room, or the whole range once where that takes fewer reads.
+    def __init__(self, reader: SharedReader, pages: Pages, clustered: Collection[str], region: str):
+        """Read with `reader`, in `pages`.
 
-    Raises:
-        UnavailableError: NATS did not answer.
-    """
-    if upto <= after or not rooms:
-        return
-    if (upto - after) <= pages.events * len(rooms):
-        source = _scan(reader, origin, epoch, rooms, after, upto, pages, api)
-    else:
-        source = _by_room(reader, origin, epoch, rooms, after, upto, pages, api)
-    async for event in source:
-        yield event
+        Args:
+            reader: pages that several ask for are read once.
+            pages: how much is read at once.
+            clustered: the regions of more than one NATS server.
+            region: the one that this is in.
+        """
+        self._reader = reader
+        self._clustered = clustered
+        self._region = region
+        self.pages = pages
 
+    async def chunk(
+        self, source: Source, first: int, upto: int, subject: str | None, pages: Pages | None = None
+    ) -> Chunk:
+        """A page of the events in [`first`, `upto`] on one subject, or of all.
 
-async def _scan(
-    reader: Reader,
-    origin: str,
-    epoch: int,
-    rooms: Collection[RoomKey],
-    after: int,
-    upto: int,
-    pages: Pages,
-    api: str = API,
-) -> AsyncIterator[Event]:
-    stream, seq = events_stream(origin), after + 1
-    subject = None
-    if len(rooms) == 1:
-        ((tenant, room),) = rooms
-        subject = event_subject(origin, tenant, DEFAULT_SHARD, room)
-    while seq <= upto:
-        page = await reader.page(
-            stream, seq, batch=pages.events, max_bytes=pages.bytes, subject=subject, api=api
+        Raises:
+            UnavailableError: NATS did not answer, or a replica lacks what it should have.
+        """
+        pages = pages or self.pages
+        ask = Ask(
+            events_stream(source.origin), first, pages.events, pages.bytes, subject, source.api
         )
-        for event in events_of(page, epoch):
-            if event.seq > upto:
-                return
-            if event.key in rooms:
-                yield event
-        if not page.messages or page.pending == 0:
+        for waited in range(REPLICA_WAITS):
+            page, fresh = await self._reader.page(ask)
+            events = events_of(page, source.epoch)
+            if page.messages and page.last >= upto:
+                events = [event for event in events if event.seq <= upto]
+                return Chunk(events, upto + 1, done=True)
+            if page.messages and (page.pending or not fresh):
+                return Chunk(events, page.last + 1, done=False, left=page.pending)
+            if not fresh:
+                continue  # it may have been read before the last of the range was stored
+            following = max(page.last + 1, first)
+            if await self._is_end(source, following, upto, subject, waited):
+                return Chunk(events, upto + 1, done=True)
+            if page.messages:
+                return Chunk(events, following, done=False)
+            await asyncio.sleep(REPLICA_WAIT_S)
+        raise UnavailableError(f"{source.origin}: no replica has what the leader has")
+
+    async def _is_end(
+        self, source: Source, seq: int, upto: int, subject: str | None, waited: int
+    ) -> bool:
+        """Whether nothing is stored from `seq` to `upto` that a replica did not show."""
+        if source.api != API:
+            if source.origin in self._clustered and waited == 0:
+                await asyncio.sleep(REMOTE_SETTLE_S)
+                return False
+            return True
+        if self._region not in self._clustered:
+            return True
+        found = await self._reader.next_seq(
+            events_stream(source.origin), seq, subject or below("ev", source.origin)
+        )
+        return found is None or found > upto
+
+    async def read(
+        self, source: Source, rooms: Collection[RoomKey], after: int, upto: int
+    ) -> AsyncIterator[Sequence[Event]]:
+        """Events of `rooms` with sequences in (`after`, `upto`], in stream order, a few at a time.
+
+        Reads room by room, or the whole range once where that takes fewer reads.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        if upto <= after or not rooms:
             return
-        seq = page.last + 1
+        if len(rooms) == 1 or self.scans(len(rooms), after, upto):
+            parts = self._scan(source, rooms, after, upto)
+        else:
+            parts = self._by_room(source, rooms, after, upto)
+        async for part in parts:
+            yield part
+
+    def scans(self, rooms: int, after: int, upto: int) -> bool:
+        """Whether reading a range once, for all rooms, takes fewer reads than room by room."""
+        return (upto - after) <= self.pages.events * rooms
+
+    async def _scan(
+        self, source: Source, rooms: Collection[RoomKey], after: int, upto: int
+    ) -> AsyncIterator[Sequence[Event]]:
+        subject = source.subject(next(iter(rooms))) if len(rooms) == 1 else None
+        seq, done = after + 1, False
+        while not done:
+            chunk = await self.chunk(source, seq, upto, subject)
+            if events := [event for event in chunk.events if event.key in rooms]:
+                yield events
+            seq, done = chunk.next_seq, chunk.done
+
+    async def _by_room(
+        self, source: Source, rooms: Collection[RoomKey], after: int, upto: int
+    ) -> AsyncIterator[Sequence[Event]]:
+        small = Pages(max(16, self.pages.events // len(rooms)), self.pages.bytes)
+        sources = [_Room(source.subject(room), after + 1) for room in rooms]
+        while sources:
+            dry = [room for room in sources if not room.events and not room.done]
+            if dry:
+                await asyncio.gather(*(room.fill(self, source, upto, small) for room in dry))
+            sources = [room for room in sources if room.events]
+            merged: list[Event] = []
+            while sources:
+                first = min(sources, key=lambda room: room.events[0].seq)
+                merged.append(first.events.popleft())
+                if not first.events:
+                    break
+            if merged:
+                yield merged
+            sources = [room for room in sources if room.events or not room.done]
 
 
 @dataclass(slots=True)
@@ -93,49 +188,7 @@ class _Room:
     events: deque[Event] = field(default_factory=deque)
     done: bool = False
 
-    async def fill(
-        self, reader: Reader, stream: str, epoch: int, upto: int, pages: Pages, api: str
-    ) -> None:
-        page = await reader.page(
-            stream,
-            self.seq,
-            batch=pages.events,
-            max_bytes=pages.bytes,
-            subject=self.subject,
-            api=api,
-        )
-        events = events_of(page, epoch)
-        self.events.extend(event for event in events if event.seq <= upto)
-        self.done = not page.messages or page.pending == 0 or page.last >= upto
-        self.seq = page.last + 1
-
-
-async def _by_room(
-    reader: Reader,
-    origin: str,
-    epoch: int,
-    rooms: Collection[RoomKey],
-    after: int,
-    upto: int,
-    pages: Pages,
-    api: str = API,
-) -> AsyncIterator[Event]:
-    stream = events_stream(origin)
-    small = Pages(max(16, pages.events // len(rooms)), pages.bytes)
-    sources = [
-        _Room(event_subject(origin, tenant, DEFAULT_SHARD, room), after + 1)
-        for tenant, room in rooms
-    ]
-    while sources:
-        dry = [source for source in sources if not source.events and not source.done]
-        if dry:
-            await asyncio.gather(
-                *(source.fill(reader, stream, epoch, upto, small, api) for source in dry)
-            )
-        sources = [source for source in sources if source.events]
-        while sources:
-            first = min(sources, key=lambda source: source.events[0].seq)
-            yield first.events.popleft()
-            if not first.events:
-                break
-        sources = [source for source in sources if source.events or not source.done]
+    async def fill(self, ranges: StreamRanges, source: Source, upto: int, pages: Pages) -> None:
+        chunk = await ranges.chunk(source, self.seq, upto, self.subject, pages)
+        self.events.extend(chunk.events)
+        self.seq, self.done = chunk.next_seq, chunk.done

@@ -117,6 +117,10 @@ class Feed:
         """Up to where a watched room has been read: what comes live is beyond it."""
         return max(self.position, self._tails.get(room, 0))
 
+    def base(self, room: RoomKey) -> int:
+        """Where a watched room was joined: every event of it beyond has been, or will be, given."""
+        return self._bases[room]
+
     def leave(self, room: RoomKey) -> None:
         """The room has no local members any more."""
         self._tails.pop(room, None)

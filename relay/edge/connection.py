@@ -54,13 +54,11 @@ class ClientConnection(Seat):
     def __init__(
         self, gateway: "Gateway", socket: Socket, codec: Codec[Any], *, resuming: bool
     ) -> None:
+        super().__init__(codec)
         self.gateway = gateway
         self.socket = socket
-        self.codec = codec
-        self.seated: set[RoomKey] = set()
-        self.held: set[RoomKey] = set()  # rooms that this connection holds open
         self.open = True
-        self.joining = asyncio.Lock()  # one join at a time: each leaves the rooms as it found them
+        self.membership = gateway.membership(self)
         self.resumed_at = 0
         self.signals_dropped = 0
         self.session = Session(

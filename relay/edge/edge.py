@@ -12,7 +12,8 @@ from relay.bus.leases import TTL_S, Lease, Leases
 from relay.bus.marks import MarkWriter
 from relay.bus.publisher import Publisher
 from relay.bus.records import newest_record
-from relay.bus.replay import Pages
+from relay.bus.replay import Pages, StreamRanges
+from relay.bus.sharing import SharedReader
 from relay.config import EdgeConfig
 from relay.core.alarm import Wrong, decode_alarm
 from relay.core.codes import EventName, Op
@@ -23,6 +24,7 @@ from relay.core.hole import Stretch, decode_stretch
 from relay.core.names import alarm_subject, skipped_subject, takeover_subject
 from relay.core.numbering import Numbering, slots_of_region, unix_ms_of
 from relay.core.pair import MirrorState
+from relay.core.rings import RingBounds, Rings
 from relay.core.session import Rules
 from relay.core.session_id import SessionIds
 from relay.core.telemetry import EdgeFrame
@@ -34,11 +36,12 @@ from relay.edge.feeds import Feeds, lag_ms
 from relay.edge.gateway import Gateway
 from relay.edge.holes import HoleLog
 from relay.edge.hub import Hub, gap
-from relay.edge.joining import Joiner
+from relay.edge.joining import Joining
 from relay.edge.lifeline import Lifeline
 from relay.edge.machine import cpu_s, rss_bytes
 from relay.edge.mirrors import Mirrors
 from relay.edge.peers import ALIVE_S, READY, Peers
+from relay.edge.replays import Replays
 from relay.edge.rooms import Rooms
 from relay.edge.streams import Streams
 from relay.edge.takeovers import decode_takeovers
@@ -116,41 +119,58 @@ class Edge:
         region, name = config.region, config.edge
         self.hub = Hub(region, rules.cursors, numbering)
         self.copies = Copies(bus.reader, region, self._origins)
+        self.rings = Rings(
+            RingBounds(
+                limits.ring_events,
+                limits.ring_bytes,
+                limits.rings_bytes,
+                int(limits.ring_age_s * 1000),
+            )
+        )
         self.feeds = Feeds(
             bus.live,
             bus.reader,
             self.copies,
             self.hub,
+            self.rings,
             region,
             clustered=me.nats_servers > 1,
             pages=pages,
             buffer_events=limits.feed_buffer_events,
         )
-        self.rooms = Rooms(self.feeds)
+        self.rooms = Rooms(self.feeds, limits.linger_s, limits.lingering_rooms)
         self._streams = Streams(bus.reader, self.copies, region)
-        history = History(bus.reader, self.copies, pages, limits.history_bytes)
+        history = History(bus.replays, self.copies, pages, limits.history_bytes)
         others = [origin for origin in self._origins if origin != region]
         self.gate = Gatekeeper(bus.work, bus.inbox, bus.reader, leases, region, others)
         self.publisher = Publisher(
             bus.inbox, self.gate, region, limits.publish_window, limits.publish_deadline_s
         )
-        self.joiner = Joiner(
-            self.hub,
-            self.feeds,
-            self.rooms,
-            self._streams,
-            bus.reader,
+        clustered = {one.name for one in config.regions if one.nats_servers > 1}
+        self.pages = SharedReader(bus.replays)
+        self.replays = Replays(
+            self.rings,
+            StreamRanges(self.pages, pages, clustered, region),
             self.copies,
-            history,
-            config.regions,
-            limits,
-            clustered=me.nats_servers > 1,
+            self.hub.positions,
+            limits.ring_block,
+        )
+        self.joining = Joining(
+            hub=self.hub,
+            feeds=self.feeds,
+            rooms=self.rooms,
+            streams=self._streams,
+            replays=self.replays,
+            history=history,
+            reader=bus.replays,
+            regions={one.index: one.name for one in config.regions},
+            limits=limits,
         )
         self.peers = Peers(region, name, config.url, config.regions, clock.now().mono_s)
         self.gateway = Gateway(
             rules,
             self.hub,
-            self.joiner,
+            self.joining,
             self.publisher,
             history,
             self._streams,
@@ -218,7 +238,15 @@ class Edge:
     async def close(self) -> None:
         """End what runs."""
         await self._tasks.close()
-        for part in (self.gateway, self.rooms, self.watcher, self.feeds, self.gate):
+        for part in (
+            self.gateway,
+            self.replays,
+            self.pages,
+            self.rooms,
+            self.watcher,
+            self.feeds,
+            self.gate,
+        ):
             await part.close()
 
     # --- what it hears -------------------------------------------------------------------------
@@ -350,16 +378,16 @@ class Edge:
             nats_connected=self.bus.connected,
             connections=len(gateway.connections),
             sessions=gateway.sessions,
-            rooms=len(self.rooms),
+            rooms=self.rooms.held,
             events_in=feeds.events_in,
-            events_out=hub.events_out + self.joiner.replayed,
+            events_out=hub.events_out + self.joining.replayed,
             bytes_out=counters.bytes_out,
             publishes=self.publisher.stored,
             publishes_failed=self.publisher.failed,
             publishes_waiting=self.publisher.in_flight,
             resumes=counters.resumes,
             resumes_refused=counters.resumes_refused,
-            replayed=self.joiner.replayed,
+            replayed=self.joining.replayed,
             holes=sum(feed.holes for feed in feeds.feeds.values()),
             closes={str(code): count for code, count in counters.closes.items()},
             send_buffer_bytes=sum(c.socket.buffered() for c in gateway.connections),
@@ -416,5 +444,23 @@ class Edge:
             "holes_recorded": ("Holes recorded for cursors issued here.", self.holes.recorded),
             "tail_repaired": ("Events written back to the home stream.", self.gate.repaired),
             "markers": ("Markers stored by this edge.", self.marks.written),
-            "reads": ("Reads from NATS.", self.bus.reader.reads),
+            "reads": ("Reads from NATS for the edge itself.", self.bus.reader.reads),
+            "replay_reads": ("Reads from NATS for sessions.", self.bus.replays.reads),
+            "replay_reads_shared": (
+                "Waits for a read that somebody else had begun.",
+                self.replays.shared + self.pages.shared,
+            ),
+            "replays_streamed": ("Ranges too large for a ring.", self.replays.streamed),
+            "budget_gaps": ("GAPs of replays past their budget.", self.joining.budget_gaps),
+            "ring_hits": ("Ranges of a room that its ring held.", self.rings.hits),
+            "ring_misses": ("Ranges of a room that its ring did not hold.", self.rings.misses),
+            "ring_evicted": ("Events dropped from rings for a bound.", self.rings.evicted),
+        }
+
+    def levels(self) -> dict[str, tuple[str, float]]:
+        """Name -> (help, value now) of what is held and stands in no telemetry frame."""
+        return {
+            "ring_bytes": ("Bytes held in rings.", self.rings.bytes),
+            "ring_events": ("Events held in rings.", self.rings.events),
+            "lingering_rooms": ("Rooms kept open without members.", self.rooms.lingering),
         }

@@ -9,7 +9,7 @@ from relay.bus.copies import Copies
 from relay.bus.events import event_of, signal_of
 from relay.bus.reader import API, Page, Reader
 from relay.bus.replay import Pages, events_of
-from relay.core.event import RoomKey
+from relay.core.event import Event, RoomKey
 from relay.core.feed import MARK, Action, Dispatch, Feed, Missed, Moved, NewEpoch, Scan
 from relay.core.marker import Head, decode_head
 from relay.core.names import (
@@ -21,6 +21,7 @@ from relay.core.names import (
     mark_live_subject,
     signal_live_subject,
 )
+from relay.core.rings import Rings
 from relay.edge import clock
 from relay.edge.hub import Hub
 from relay.errors import BusError, UnavailableError
@@ -42,6 +43,7 @@ class Feeds:
         reader: Reader,
         copies: Copies,
         hub: Hub,
+        rings: Rings,
         region: str,
         *,
         clustered: bool,
@@ -52,7 +54,9 @@ class Feeds:
         self._reader = reader
         self._copies = copies
         self._hub = hub
+        self._rings = rings
         self._region = region
+        self._clustered = clustered
         self._settle_s = CLUSTER_SETTLE_S if clustered else 0.0
         self._pages = pages
         self._buffer_events = buffer_events
@@ -178,6 +182,7 @@ class Feeds:
         for action in actions:
             match action:
                 case Dispatch(event, position):
+                    self._rings.append(event)
                     self._hub.dispatch(event, position)
                 case Moved(position):
                     self._hub.move(feed.origin, feed.epoch, position)
@@ -193,7 +198,12 @@ class Feeds:
                         action.old,
                         action.position,
                     )
+                    self._rings.reset(feed.origin, action.position)
                     self.on_epoch(feed.origin, action)
+
+    def found(self, event: Event) -> None:
+        """An event was found that did not come live: who resumes is sent it in its place."""
+        self._rings.find(event)
 
     # --- repair --------------------------------------------------------------------------------
 
@@ -235,6 +245,8 @@ class Feeds:
                     missing = self._copies.known(origin).missing
                     self.handled[origin].update(s for s in missing if first <= s < next_seq)
                 self.carry_out(feed, feed.scanned(events, next_seq, asked_ms, more=more))
+                for event in events:
+                    self.found(event)  # the room may have been past it
         finally:
             self._scanning.discard(origin)
             if origin in self._scans:
@@ -288,21 +300,40 @@ class Feeds:
     async def _base(self, feed: Feed, key: RoomKey) -> None:
         """Read the room from the position on: the base against which holes show."""
         tenant, room = key
-        last = feed.joining(key)
+        last = start = feed.joining(key)
         api = await self._source_of_base(feed.origin, last)
+        stream = events_stream(feed.origin)
         subject = event_subject(feed.origin, tenant, DEFAULT_SHARD, room)
+        newest = 0
+        if self._clustered and api == API:
+            # A replica may lack the newest: the leader knows. What it stores later comes live.
+            newest = await self._reader.last_seq(stream, subject) or 0
+        read: list[Event] = []
         while True:
             pending = 1
-            while pending:
-                page = await self._reader.page(
-                    events_stream(feed.origin), last + 1, batch=64, subject=subject, api=api
-                )
+            while pending or last < newest:
+                page = await self._reader.page(stream, last + 1, batch=64, subject=subject, api=api)
+                if not page.messages and last < newest:
+                    await asyncio.sleep(FOLLOWER_WAIT_S)
                 last = max(last, page.last)
+                read += events_of(page, feed.epoch)
                 pending = page.pending if page.messages else 0
             again = feed.joined(key, last)
             if again is None:
-                return
-            last = again
+                break
+            last = start = again
+            read.clear()
+        self._open_ring(feed, key, start, last, read)
+
+    def _open_ring(
+        self, feed: Feed, key: RoomKey, start: int, last: int, read: list[Event]
+    ) -> None:
+        """From the sequence on that live events follow; before it what was read, up to `last`."""
+        base = feed.base(key)
+        self._rings.open(key, feed.origin, base)
+        reading = self._rings.begin(key, feed.origin, start)
+        if reading is not None and base == last:
+            self._rings.extend(reading, read)
 
     async def _source_of_base(self, origin: str, last: int) -> str:
         """Where to read what came after `last`: at the origin where the copy is further behind.
@@ -323,6 +354,7 @@ class Feeds:
         """The room has no local members any more. Returns what is to be given to `unlisten`."""
         for feed in self.feeds.values():
             feed.leave(key)
+        self._rings.close(key)
         return self._subscriptions.pop(key, ())
 
     async def unlisten(self, subscriptions: Iterable[int]) -> None:

@@ -17,7 +17,8 @@ from relay.edge import clock
 from relay.edge.connection import ClientConnection
 from relay.edge.counters import Counters
 from relay.edge.hub import Hub
-from relay.edge.joining import Joiner
+from relay.edge.joining import Joining
+from relay.edge.membership import Membership
 from relay.edge.peers import Peers
 from relay.edge.streams import Streams
 from relay.edge.takeovers import Takeover, Takeovers
@@ -37,7 +38,7 @@ class Gateway:
         self,
         rules: Rules,
         hub: Hub,
-        joiner: Joiner,
+        joining: Joining,
         publisher: Publisher,
         history: History,
         streams: Streams,
@@ -53,7 +54,7 @@ class Gateway:
         self.takeovers = Takeovers()
         self.announcements: list[Takeover] = []
         self.before: Callable[[], None] = lambda: None  # called before a client is answered
-        self._joiner = joiner
+        self._joining = joining
         self._publisher = publisher
         self._history = history
         self._streams = streams
@@ -110,6 +111,10 @@ class Gateway:
 
     # --- connections ---------------------------------------------------------------------------
 
+    def membership(self, connection: ClientConnection) -> Membership:
+        """What brings a new connection into rooms."""
+        return Membership(connection, self._joining)
+
     def opened(self, connection: ClientConnection) -> None:
         """A WebSocket opened."""
         self.counters.connections += 1
@@ -119,7 +124,7 @@ class Gateway:
 
     def left(self, connection: ClientConnection) -> None:
         """The edge closes this connection: nothing more is delivered to it."""
-        self._joiner.release(connection)
+        connection.membership.release()
         session_id = connection.session.session_id
         if self._sessions.get(session_id) is connection:
             del self._sessions[session_id]
@@ -165,7 +170,7 @@ class Gateway:
 
     async def _join(self, connection: ClientConnection, effect: Enter | Resume | Join) -> None:
         try:
-            async with connection.joining:
+            async with connection.membership.turn:
                 if connection.alive:
                     await self._join_next(connection, effect)
         except Exception:
@@ -177,9 +182,9 @@ class Gateway:
         match effect:
             case Enter():
                 self._sessions[effect.session_id] = connection
-                await self._joiner.enter(connection, effect, self._ready())
+                await connection.membership.enter(effect, self._ready())
             case Join():
-                await self._joiner.subscribe(connection, effect)
+                await connection.membership.subscribe(effect)
             case Resume():
                 await self._resume(connection, effect)
 
@@ -192,7 +197,7 @@ class Gateway:
             return
         # Later than any that was heard of, whatever the clocks of other edges say.
         connection.resumed_at = max(now.wall_ms, self.takeovers.newest(effect.session_id) + 1)
-        await self._joiner.resume(connection, effect, self._take_over)
+        await connection.membership.resume(effect, self._take_over)
 
     def _take_over(self, connection: ClientConnection, session_id: str) -> None:
         """The resume goes through: older connections of the session end, here and elsewhere."""
@@ -232,7 +237,7 @@ class Gateway:
 
     def leave(self, connection: ClientConnection, rooms: Iterable[str]) -> None:
         """UNSUBSCRIBE."""
-        self._joiner.leave(connection, rooms)
+        connection.membership.leave(rooms)
 
     # --- publishing ----------------------------------------------------------------------------
 

@@ -27,10 +27,11 @@ _log = logging.getLogger("jetrelay.hub")
 class Seat:
     """What the hub knows of one session's connection. The connection derives from it."""
 
-    codec: Codec[Any]
-    tenant = ""
-    ahead: Ahead | None = None
-    seated: set[RoomKey]
+    def __init__(self, codec: Codec[Any]) -> None:
+        self.codec = codec
+        self.tenant = ""
+        self.ahead: Ahead | None = None
+        self.seated: set[RoomKey] = set()
 
     def write(self, framed: bytes) -> None:
         """Write a ready frame."""

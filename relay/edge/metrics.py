@@ -38,9 +38,14 @@ _COUNTERS = {
 
 class _EdgeCollector(Collector):
     def __init__(
-        self, frame: Callable[[], EdgeFrame], counters: Counters, extra: Callable[[], Extra]
+        self,
+        frame: Callable[[], EdgeFrame],
+        counters: Counters,
+        extra: Callable[[], Extra],
+        levels: Callable[[], Extra],
     ) -> None:
         self._extra = extra
+        self._levels = levels
         self._frame = frame
         self._counters = counters
 
@@ -63,6 +68,10 @@ class _EdgeCollector(Collector):
             counter = CounterMetricFamily(f"jetrelay_{name}", text, labels=["region", "edge"])
             counter.add_metric(labels, value)
             yield counter
+        for name, (text, value) in self._levels().items():
+            gauge = GaugeMetricFamily(f"jetrelay_{name}", text, labels=["region", "edge"])
+            gauge.add_metric(labels, value)
+            yield gauge
 
     def _by_label(self, frame: EdgeFrame, labels: list[str]) -> Iterator[Metric]:
         closes = CounterMetricFamily(
@@ -95,11 +104,21 @@ class _EdgeCollector(Collector):
 
 
 def registry(
-    frame: Callable[[], EdgeFrame], counters: Counters, extra: Callable[[], Extra]
+    frame: Callable[[], EdgeFrame],
+    counters: Counters,
+    extra: Callable[[], Extra],
+    levels: Callable[[], Extra],
 ) -> CollectorRegistry:
-    """The metrics of one edge; `extra`: name -> (help, total) of what the frame does not carry."""
+    """The metrics of one edge.
+
+    Args:
+        frame: its telemetry frame of now.
+        counters: what it counts besides.
+        extra: name -> (help, total) of what the frame does not carry.
+        levels: name -> (help, value now), likewise.
+    """
     made = CollectorRegistry(auto_describe=False)
-    made.register(_EdgeCollector(frame, counters, extra))
+    made.register(_EdgeCollector(frame, counters, extra, levels))
     return made
 
 

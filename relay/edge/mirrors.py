@@ -50,6 +50,7 @@ class Mirrors:
         for first, last in ranges(fresh):
             async for event in self._events(feed, first, last, remote_api(feed.origin)):
                 self._feeds.carry_out(feed, feed.late(event))
+                self._feeds.found(event)
             handled.update(range(first, last + 1))
         handled.intersection_update(self._copies.known(feed.origin).missing)
 
@@ -81,6 +82,7 @@ class Mirrors:
             actions = feed.unheard(event)
             delivered += len(actions)
             self._feeds.carry_out(feed, actions)
+            self._feeds.found(event)
         self.unheard += delivered
         return delivered
 

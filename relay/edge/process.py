@@ -84,7 +84,7 @@ class EdgeProcess:
             connections=lambda: len(edge.gateway.connections),
             admitting=lambda: edge.not_ready() is None,
         )
-        registry = metrics.registry(edge.frame, edge.gateway.counters, edge.totals)
+        registry = metrics.registry(edge.frame, edge.gateway.counters, edge.totals, edge.levels)
         protocol = GatewayProtocol.bind(edge.gateway, door)
         servers = (
             (http.listener(http.public_app(edge.not_ready), protocol), public),

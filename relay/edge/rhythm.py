@@ -48,6 +48,7 @@ class Rhythm:
         self._every(1.0, self._edge.mirrors.watch)
         self._every(1.0, self._edge.watcher.turn)
         self._every(1.0, self._holes)
+        self._every(1.0, self._sweep)
         self._every(1.0, self._record)
         self._every(ANNOUNCE_S, self._announce)
 
@@ -98,6 +99,9 @@ class Rhythm:
 
     async def _holes(self) -> None:
         await self._edge.holes.turn()
+
+    async def _sweep(self) -> None:
+        self._edge.rings.sweep(clock.mono_ms())
 
     async def _announce(self) -> None:
         gateway, now_s = self._edge.gateway, clock.now().mono_s

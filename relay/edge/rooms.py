@@ -13,21 +13,40 @@ from relay.tasks import Tasks
 class _Entry:
     opening: asyncio.Task[UnavailableError | None]
     holders: int = 0
+    closing: asyncio.TimerHandle | None = None  # set while it lingers
 
 
 class Rooms:
-    """Counts who holds a room open."""
+    """Counts who holds a room open.
 
-    def __init__(self, feeds: Feeds) -> None:
+    A room lingers: it stays open for a while after its last member, so that a herd that was
+    dropped and comes back finds its ring.
+    """
+
+    def __init__(self, feeds: Feeds, linger_s: float, lingering: int) -> None:
+        """Open rooms with `feeds`; `lingering` of them at most are open without a member."""
         self._feeds = feeds
+        self._linger_s = linger_s
+        self._most_lingering = lingering
         self._entries: dict[RoomKey, _Entry] = {}
+        self._lingering: dict[RoomKey, _Entry] = {}  # those left first come first
         self._tasks = Tasks("rooms")
 
-    def __len__(self) -> int:
-        return len(self._entries)
+    @property
+    def held(self) -> int:
+        """Rooms with local members."""
+        return len(self._entries) - len(self._lingering)
+
+    @property
+    def lingering(self) -> int:
+        """Rooms that are open without one."""
+        return len(self._lingering)
 
     async def close(self) -> None:
         """End what is being opened or closed."""
+        for entry in self._lingering.values():
+            if entry.closing is not None:
+                entry.closing.cancel()
         await self._tasks.close()
 
     async def acquire(self, key: RoomKey) -> None:
@@ -41,6 +60,7 @@ class Rooms:
             entry = _Entry(self._tasks.spawn(self._open(key), "open"))
             self._entries[key] = entry
         entry.holders += 1
+        self._keep(key, entry)
         try:
             if (failure := await asyncio.shield(entry.opening)) is not None:
                 raise failure
@@ -64,9 +84,26 @@ class Rooms:
         entry = self._entries[key]
         entry.holders -= 1
         if entry.holders == 0 and entry.opening.done():
-            self._drop(key)
+            opened = not entry.opening.cancelled() and entry.opening.result() is None
+            if opened and self._linger_s > 0:
+                self._linger(key, entry)
+            else:
+                self._drop(key)
+
+    def _linger(self, key: RoomKey, entry: _Entry) -> None:
+        loop = asyncio.get_running_loop()
+        entry.closing = loop.call_later(self._linger_s, self._drop, key)
+        self._lingering[key] = entry
+        while len(self._lingering) > self._most_lingering:
+            self._drop(next(iter(self._lingering)))
+
+    def _keep(self, key: RoomKey, entry: _Entry) -> None:
+        self._lingering.pop(key, None)
+        if entry.closing is not None:
+            entry.closing.cancel()
+            entry.closing = None
 
     def _drop(self, key: RoomKey) -> None:
-        del self._entries[key]
+        self._keep(key, self._entries.pop(key))
         subscriptions = self._feeds.detach(key)
         self._tasks.spawn(self._feeds.unlisten(subscriptions), "unlisten")

@@ -12,7 +12,8 @@ from relay.bus.connection import open_connection
 from relay.bus.home import EPOCH
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
-from relay.bus.replay import Pages, replay
+from relay.bus.replay import Pages, Source, StreamRanges
+from relay.bus.sharing import SharedReader
 from relay.client import connect
 from relay.core.codes import Op
 from relay.core.names import events_stream
@@ -57,8 +58,9 @@ async def copy_of(world: World, region: str, origin: str) -> list[tuple[int, str
     """The room's events of `origin`, as `region` holds them."""
     async with reader(world, region) as reads:
         info = await reads.info(events_stream(origin))
-        events = replay(reads, origin, 1, {ROOM}, 0, info.last, Pages())
-        return [(e.seq, e.id, e.data) async for e in events]
+        ranges = StreamRanges(SharedReader(reads), Pages(), (), region)
+        parts = ranges.read(Source(origin, 1), {ROOM}, 0, info.last)
+        return [(e.seq, e.id, e.data) async for part in parts for e in part]
 
 
 async def mirrored(world: World, region: str, origin: str, seq: int) -> None:

@@ -79,8 +79,7 @@ class _Client(Seat):
     """
 
     def __init__(self, before: "_Client | None" = None) -> None:
-        self.codec = JSON
-        self.seated = set()
+        super().__init__(JSON)
         self.got: dict[str, list[int]] = before.got if before else {"us": [], "eu": []}
         self.cursor: str = before.cursor if before else ""
 

@@ -1,0 +1,314 @@
+"""The rooms of one connection: held open, joined, replayed, and left."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from relay.bus.records import find_record
+from relay.core import numbering
+from relay.core.answers import refused_rooms
+from relay.core.codes import Invalid
+from relay.core.cursor import Cursor, Position
+from relay.core.effects import Enter, Join, Resume, Wish
+from relay.core.event import RoomKey
+from relay.core.join import Ahead
+from relay.core.resume import Accept, Gap, Refuse, judge
+from relay.edge.connection import ClientConnection
+from relay.edge.joining import Joining, Passage, replay_all
+from relay.errors import BusError, UnavailableError
+
+
+class Membership:
+    """Brings a session into rooms, without a hole and without a repeat, and out of them.
+
+    `enter`, `subscribe` and `resume` run one at a time, under `turn`: each finds the rooms as the
+    one before left them. `leave` and `release` come at any time.
+    """
+
+    def __init__(self, connection: ClientConnection, joining: Joining) -> None:
+        self._connection = connection
+        self._joining = joining
+        self._hub = joining.hub
+        self._held: set[RoomKey] = set()  # rooms that are held open for this connection
+        self.turn = asyncio.Lock()
+
+    # --- IDENTIFY and SUBSCRIBE ----------------------------------------------------------------
+
+    async def enter(self, effect: Enter, hello: dict[str, Any]) -> None:
+        """IDENTIFY: join, then READY. `hello` is what READY says besides."""
+        connection = self._connection
+        connection.tenant = effect.grants.tenant
+        try:
+            await self._join(effect.rooms)
+        except BusError:
+            connection.close(1013)
+            return
+        if not connection.alive:
+            return
+        now = connection.now()
+        ready = hello | {
+            "user": {"id": effect.grants.user},
+            "session_id": effect.session_id,
+            "cursor": self._hub.cursor_of(connection),
+            "rooms": [wish.room for wish in effect.rooms],
+            "refused": refused_rooms(effect.refused),
+        }
+        connection.run(connection.session.entered(ready, self._hub.numbering.at(now.wall_ms), now))
+
+    async def subscribe(self, effect: Join) -> None:
+        """SUBSCRIBE: join, then its ACK."""
+        connection = self._connection
+        rooms = [wish.room for wish in effect.rooms]
+        try:
+            await self._join(effect.rooms)
+        except BusError as error:
+            self.leave(rooms)
+            connection.run(connection.session.not_joined(rooms, effect.nonce, str(error)))
+            return
+        if connection.alive:
+            joined = (*effect.settled, *rooms)
+            connection.run(connection.session.joined(joined, effect.refused, effect.nonce))
+
+    async def _join(self, wishes: Sequence[Wish]) -> None:
+        connection = self._connection
+        await self._hold([wish.room for wish in wishes])
+        for wish in wishes:
+            # A room that is joined again to be replayed is out of the live feed meanwhile.
+            self._hub.leave(connection, connection.key(wish.room))
+        plain = [wish for wish in wishes if wish.since is None and not wish.last]
+        try:
+            with ExitStack() as stack:
+                passages = []
+                if plain:
+                    keys = [connection.key(wish.room) for wish in plain]
+                    passages.append(Passage(self._joining, connection, keys, self._hub.seqs))
+                dated = [(self._passage(wish), wish) for wish in wishes if wish not in plain]
+                passages += [passage for passage, _ in dated]
+                for passage in passages:
+                    stack.enter_context(passage)
+                for passage, wish in dated:
+                    await self._begin(passage, wish)
+                await self._bring(passages)
+                if not connection.alive:
+                    return
+                # No await from here on: the held events go out, and the room is live.
+                for passage in passages:
+                    passage.release()
+                wanted = [w.room for w in wishes if w.room in connection.session.rooms]
+                self._hub.take(connection, map(connection.key, wanted))
+        finally:
+            self._let_go_of_left()
+
+    def _passage(self, wish: Wish) -> Passage:
+        """The join of a room from `since` on."""
+        key = self._connection.key(wish.room)
+        if wish.since is None:
+            sent = self._joining.target([key])
+        else:
+            there = wish.since.positions
+            origins = self._hub.positions
+            sent = {origin: there[origin].seq if origin in there else 0 for origin in origins}
+        return Passage(self._joining, self._connection, [key], sent, room=wish.room)
+
+    async def _begin(self, passage: Passage, wish: Wish) -> None:
+        """Send the newest events that were asked for; say what of a `since` is gone."""
+        if wish.last:
+            here = self._hub.positions
+            upto = {o: Position(here[o].epoch, seq) for o, seq in passage.join.target.items()}
+            key = self._connection.key(wish.room)
+            page = await self._joining.history.newest(key, wish.last, upto)
+            for event in page.events:
+                await passage.send(event)
+        if wish.since is not None:
+            for lost in await self._gone(wish.since):
+                passage.declare(lost)
+
+    async def _gone(self, since: Cursor) -> list[Gap]:
+        """What came after a cursor and can't be had any more."""
+        here, lost = dict(self._hub.positions), []
+        for origin, there in since.positions.items():
+            if origin not in here:
+                lost.append(Gap(origin, there.epoch, there.seq + 1, None, "origin_removed"))
+            elif there.epoch != here[origin].epoch:
+                lost.append(Gap(origin, there.epoch, there.seq + 1, None, "epoch"))
+        states = await self._joining.streams.states(self._hub.epochs())
+        for origin, state in states.items():
+            # Of an origin that the cursor does not know, nothing is missed: see `judge`.
+            start = since.positions[origin].seq if origin in since.positions else state.first
+            if start + 1 < state.first:
+                lost.append(Gap(origin, state.epoch, start + 1, state.first - 1, "expired"))
+        return lost
+
+    async def _bring(self, passages: Sequence[Passage]) -> None:
+        """Replay until the edge stands where the session does, and nothing overflows."""
+        connection, budget = self._connection, self._joining.budget()
+        while connection.alive:
+            await replay_all(passages, budget, connection)
+            # Rooms just opened may have been read further than the edge's position, and a `since`
+            # may come from a region that is further: the session's cursor will be the edge's.
+            joins = [passage.join for passage in passages]
+            reached = [seqs for join in joins for seqs in (join.target, join.sent)]
+            await self._joining.feeds.until(_furthest(reached, connection.ahead))
+            late = [join for join in joins if join.overflowed]
+            for join in late:
+                join.retarget(self._hub.seqs)
+            if not late:
+                return
+
+    # --- RESUME --------------------------------------------------------------------------------
+
+    async def resume(
+        self, effect: Resume, announce: Callable[[ClientConnection, str], None]
+    ) -> None:
+        """RESUME: replay, then RESUMED."""
+        connection = self._connection
+        connection.tenant = effect.grants.tenant
+        try:
+            presented = await self._presented(effect)
+            if presented is None:
+                self._refuse(Refuse(Invalid.EXPIRED, missing={}))
+                return
+            states = await self._joining.streams.states(self._hub.epochs())
+            verdict = judge(presented, states)
+            if isinstance(verdict, Refuse):
+                self._refuse(verdict)
+                return
+            await self._hold([wish.room for wish in effect.rooms])
+        except BusError:
+            self._refuse(Refuse(Invalid.UNAVAILABLE, retry=True))
+            return
+        if connection.alive:  # else what the session has elsewhere stays
+            announce(connection, effect.session_id)
+        # What the region lacks: this edge's own position may stand up to a marker before its copy.
+        here = {o: max(state.last, self._hub.seqs[o]) for o, state in states.items()}
+        behind = {o: seq - here[o] for o, seq in verdict.after.items() if seq > here[o]}
+        try:
+            await self._resume(effect, presented, verdict, behind)
+        except BusError:
+            # Some of the replay is out: the client resumes from the cursors it got with it.
+            connection.close(4000)
+        if not connection.alive:
+            self._let_go()
+
+    async def _presented(self, effect: Resume) -> Mapping[str, Position] | None:
+        if effect.cursor is not None:
+            return effect.cursor.positions
+        assert effect.seq is not None, "the session checked it"
+        region = self._joining.regions.get(numbering.region_index_of(effect.seq))
+        if region is None:
+            return None
+        record = await find_record(self._joining.reader, region, effect.seq)
+        if record is None:
+            return None
+        return {origin: Position(*place) for origin, place in record.positions.items()}
+
+    def _refuse(self, refuse: Refuse) -> None:
+        connection = self._connection
+        self._let_go()
+        missing = dict(refuse.missing) if refuse.missing is not None else None
+        connection.gateway.counters.resumes_refused += 1
+        connection.run(
+            connection.session.refuse(
+                refuse.reason, connection.now(), retry=refuse.retry, missing=missing
+            )
+        )
+
+    async def _resume(
+        self,
+        effect: Resume,
+        presented: Mapping[str, Position],
+        accept: Accept,
+        behind: Mapping[str, int],
+    ) -> None:
+        connection, budget = self._connection, self._joining.budget()
+        keys = [connection.key(wish.room) for wish in effect.rooms]
+        base = {origin: place for origin, place in presented.items() if origin in self._hub.seqs}
+        passage = Passage(self._joining, connection, keys, accept.after, base=base)
+        join = passage.join
+        for lost in accept.gaps:
+            passage.declare(lost)
+        with passage:
+            while connection.alive:
+                await replay_all([passage], budget, connection)
+                if not join.overflowed:
+                    break
+                join.retarget(self._hub.seqs)
+            if not connection.alive:
+                return
+            # No await from here on.
+            passage.release()
+            join.settle(self._hub.seqs)
+            self._hub.set_ahead(connection, Ahead.of(join.sent, self._hub.seqs))
+            self._hub.take(connection, keys)
+        self._say_resumed(effect, join.replayed, behind)
+
+    def _say_resumed(self, effect: Resume, replayed: int, behind: Mapping[str, int]) -> None:
+        connection = self._connection
+        now = connection.now()
+        if effect.seq is not None:
+            s = self._hub.numbering.above(effect.seq, now.wall_ms)
+        else:
+            s = self._hub.numbering.at(now.wall_ms)
+        resumed = {
+            "replayed": replayed,
+            "behind": dict(behind),
+            "rooms": [wish.room for wish in effect.rooms],
+            "refused": refused_rooms(effect.refused),
+            "cursor": self._hub.cursor_of(connection),
+        }
+        connection.gateway.counters.resumes += 1
+        connection.run(connection.session.resumed(resumed, s, now))
+
+    # --- leaving -------------------------------------------------------------------------------
+
+    def leave(self, rooms: Iterable[str]) -> None:
+        """The session leaves these rooms."""
+        keys = [self._connection.key(room) for room in rooms]
+        for key in keys:
+            self._hub.leave(self._connection, key)
+        self._let_go(keys)
+
+    def release(self) -> None:
+        """The connection is gone: hold nothing for it."""
+        self._hub.forget(self._connection)
+        self._let_go()
+
+    # --- holding rooms open --------------------------------------------------------------------
+
+    async def _hold(self, rooms: Iterable[str]) -> None:
+        connection = self._connection
+        wanted = [key for key in map(connection.key, rooms) if key not in self._held]
+        results = await asyncio.gather(
+            *(self._joining.rooms.acquire(key) for key in wanted), return_exceptions=True
+        )
+        failure: BaseException | None = None
+        for key, result in zip(wanted, results, strict=True):
+            if result is not None:
+                failure = result
+            elif connection.alive:
+                self._held.add(key)
+            else:
+                self._joining.rooms.release(key)
+        if failure is not None:
+            self._let_go(wanted)
+            raise UnavailableError("rooms could not be opened") from failure
+
+    def _let_go_of_left(self) -> None:
+        """Hold no room open that the session left while it was joined."""
+        wanted = {self._connection.key(room) for room in self._connection.session.rooms}
+        self._let_go([key for key in self._held if key not in wanted])
+
+    def _let_go(self, keys: Iterable[RoomKey] | None = None) -> None:
+        for key in list(self._held) if keys is None else list(keys):
+            if key in self._held:
+                self._held.discard(key)
+                self._joining.rooms.release(key)
+
+
+def _furthest(targets: Iterable[Mapping[str, int]], ahead: Ahead | None) -> dict[str, int]:
+    furthest: dict[str, int] = dict(ahead.seqs) if ahead else {}
+    for target in targets:
+        for origin, seq in target.items():
+            furthest[origin] = max(furthest.get(origin, 0), seq)
+    return furthest

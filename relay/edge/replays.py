@@ -1,0 +1,208 @@
+"""What sessions missed: from the rings, else from NATS, read once for all who wait for it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+
+from relay.bus.copies import Copies
+from relay.bus.replay import Pages, Source, StreamRanges
+from relay.core.cursor import Position
+from relay.core.event import Event, RoomKey
+from relay.core.rings import Reading, Rings
+from relay.errors import BusError
+from relay.tasks import Tasks
+
+PART_EVENTS = 256  # taken from the rings at once
+SHARED = 4  # a page that many wait for is so much larger than one of a single session
+
+_Fill = asyncio.Task[BusError | None]
+
+
+class Replays:
+    """Replays ranges of rooms.
+
+    What lies before the rings is read into them, by one read at a time for each room and origin:
+    a herd that comes back shares it. What is larger than a ring is read for each session alone,
+    page by page, until the ring can take over.
+    """
+
+    def __init__(
+        self,
+        rings: Rings,
+        ranges: StreamRanges,
+        copies: Copies,
+        positions: Mapping[str, Position],
+        block: int,
+    ) -> None:
+        """Replay from `rings`, and from what `ranges` reads.
+
+        Args:
+            rings: of the edge.
+            ranges: reads from NATS.
+            copies: say where to read.
+            positions: of the edge, kept up to date by it.
+            block: reads begin at multiples of it, in sequences: cursors near by share one.
+        """
+        self._rings = rings
+        self._ranges = ranges
+        self._copies = copies
+        self._positions = positions
+        self._block = block
+        pages = ranges.pages
+        self._pages = Pages(pages.events * SHARED, pages.bytes * SHARED)
+        self._filling: dict[tuple[str, RoomKey], _Fill] = {}
+        self._oldest: dict[tuple[str, RoomKey], int] = {}  # wanted by those who wait
+        self._tasks = Tasks("replays")
+        self.shared = 0  # waits for a read that somebody else had begun, total
+        self.streamed = 0  # ranges that were too large for a ring, total
+
+    async def close(self) -> None:
+        """End what is being read."""
+        await self._tasks.close()
+
+    async def events(
+        self, origin: str, rooms: Collection[RoomKey], after: int, upto: int
+    ) -> AsyncIterator[Sequence[Event]]:
+        """Events of open rooms with sequences in (`after`, `upto`], in order, a few at a time.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        rings, asked = self._rings, False
+        while after < upto:
+            cold = rings.cold(origin, rooms, after)
+            if not asked:
+                asked = True
+                rings.hits += len(rooms) - len(cold)
+                rings.misses += len(cold)
+            if cold and not await self._fill(origin, cold, after):
+                end = self._taken_over(origin, rooms, after, upto)
+                self.streamed += 1
+                source = await self._source(origin, after, end)
+                async for part in self._ranges.read(source, rooms, after, end):
+                    yield part
+                after = end
+                continue
+            part, after = rings.after(origin, rooms, after, upto, PART_EVENTS)
+            if part:
+                yield part
+
+    def _taken_over(self, origin: str, rooms: Collection[RoomKey], after: int, upto: int) -> int:
+        """Up to where a session reads for itself: the rings have the rest."""
+        bases = []
+        for key in self._rings.cold(origin, rooms, after):
+            ring = self._rings.get(key, origin)
+            bases.append(upto if ring is None else ring.base)
+        return min(upto, max(bases, default=upto))
+
+    async def _source(self, origin: str, after: int, upto: int) -> Source:
+        api = await self._copies.source(origin, after, upto)
+        return Source(origin, self._positions[origin].epoch, api)
+
+    # --- filling the rings ---------------------------------------------------------------------
+
+    async def _fill(self, origin: str, cold: Sequence[RoomKey], after: int) -> bool:
+        """Read into the rings what follows `after`. Returns whether it is there now."""
+        wanted = [(origin, key) for key in cold]
+        for place in wanted:
+            self._oldest[place] = min(after, self._oldest.get(place, after))
+        try:
+            return await self._fill_rooms(origin, cold, after)
+        finally:
+            for place in wanted:
+                if self._oldest.get(place) == after:
+                    del self._oldest[place]
+
+    async def _fill_rooms(self, origin: str, cold: Sequence[RoomKey], after: int) -> bool:
+        begun = False
+        while cold := self._rings.cold(origin, cold, after):
+            running = {self._filling[origin, key] for key in cold if (origin, key) in self._filling}
+            if running:
+                self.shared += len(running)
+                await asyncio.wait(running)
+                failures = [error for fill in running if (error := fill.result()) is not None]
+                if failures:
+                    raise failures[0]
+                continue
+            readings = [r for key in cold if (r := self._reading(origin, key, after))]
+            if begun or len(readings) < len(cold):
+                return False
+            begun = True
+            fill = self._tasks.spawn(self._read(origin, readings), "fill")
+            for key in cold:
+                self._filling[origin, key] = fill
+                self._oldest.pop((origin, key), None)
+            if (failure := await asyncio.shield(fill)) is not None:
+                raise failure
+        return True
+
+    def _reading(self, origin: str, key: RoomKey, after: int) -> Reading | None:
+        """What is to be read before a room's ring; None where a ring is too small for it."""
+        ring = self._rings.get(key, origin)
+        if ring is None or after <= ring.unfit:
+            return None
+        oldest = min(after, self._oldest.get((origin, key), after))
+        for start in (oldest // self._block * self._block, oldest, after):
+            if start > ring.unfit:
+                return self._rings.begin(key, origin, start)
+        return None
+
+    async def _read(self, origin: str, readings: Sequence[Reading]) -> BusError | None:
+        try:
+            after, upto = min(r.after for r in readings), max(r.upto for r in readings)
+            source = await self._source(origin, after, upto)
+            if len(readings) > 1 and self._ranges.scans(len(readings), after, upto):
+                await self._scan(source, readings, after, upto)
+            else:
+                ends = await asyncio.gather(
+                    *(self._read_room(source, one) for one in readings), return_exceptions=True
+                )
+                for error in ends:
+                    if error is not None:
+                        raise error
+        except BusError as error:
+            return error  # for all who wait
+        else:
+            return None
+        finally:
+            for reading in readings:
+                del self._filling[origin, reading.key]
+
+    async def _read_room(self, source: Source, reading: Reading) -> None:
+        subject, events, size = source.subject(reading.key), list[Event](), 0
+        seq, done = reading.after + 1, False
+        while not done:
+            chunk = await self._ranges.chunk(source, seq, reading.upto, subject, self._pages)
+            events += chunk.events
+            size += sum(len(event.data) for event in chunk.events)
+            beyond = len(reading.ring.events)  # counted in `left`, and in the ring already
+            left = 0 if chunk.done else max(chunk.left - beyond, 0)
+            if not self._rings.fits(reading, len(events) + left, _extrapolate(events, size, left)):
+                return
+            seq, done = chunk.next_seq, chunk.done
+        self._rings.extend(reading, events)
+
+    async def _scan(
+        self, source: Source, readings: Sequence[Reading], after: int, upto: int
+    ) -> None:
+        """One read of the stream, for all rooms that are open and lack something of it."""
+        found: dict[RoomKey, list[Event]] = {}
+        wanted = {reading.key: reading for reading in readings}
+        for key, ring in list(self._rings.of(source.origin)):
+            if key not in wanted and after > ring.unfit and after < ring.base <= upto:
+                reading = self._rings.begin(key, source.origin, after)
+                if reading is not None:
+                    wanted[key] = reading
+        seq, done = after + 1, False
+        while not done:
+            chunk = await self._ranges.chunk(source, seq, upto, None, self._pages)
+            for event in chunk.events:
+                if event.key in wanted:
+                    found.setdefault(event.key, []).append(event)
+            seq, done = chunk.next_seq, chunk.done
+        for key, reading in wanted.items():
+            self._rings.extend(reading, found.get(key, ()))
+
+
+def _extrapolate(events: Sequence[Event], size: int, left: int) -> int:
+    """The bytes that events and those left have, where these are like those."""
+    return size + (size // max(len(events), 1)) * left
