@@ -242,6 +242,7 @@ class Edge:
             self.gateway,
             self.replays,
             self.pages,
+            self._streams,
             self.rooms,
             self.watcher,
             self.feeds,

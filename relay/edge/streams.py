@@ -1,13 +1,19 @@
 """The region's streams as they stand: epoch, first and last sequence, kept fresh for resumes."""
 
+import asyncio
 from collections.abc import Mapping
 
 from relay.bus.copies import Copies
 from relay.bus.home import EPOCH
 from relay.bus.reader import Reader
+from relay.core.copy import Copy
 from relay.core.marker import decode_marker
 from relay.core.names import events_stream, mark_subject
 from relay.core.resume import StreamState
+from relay.errors import BusError
+from relay.tasks import Tasks
+
+_Look = dict[str, Copy] | BusError
 
 
 class Streams:
@@ -17,6 +23,13 @@ class Streams:
         self._reader = reader
         self._copies = copies
         self._region = region
+        self._tasks = Tasks("streams")
+        self._running: asyncio.Task[_Look] | None = None
+        self._next: asyncio.Task[_Look] | None = None  # begins when the one that runs is done
+
+    async def close(self) -> None:
+        """End what is being asked."""
+        await self._tasks.close()
 
     async def epochs(self) -> dict[str, int]:
         """The epoch of every origin's stream, as this region's copies tell it.
@@ -38,10 +51,26 @@ class Streams:
     async def states(self, epochs: Mapping[str, int]) -> Mapping[str, StreamState]:
         """The state of every stream, read after the call was made.
 
+        One look at a time: who asks while one is under way shares the next with all who do.
+
         Raises:
             UnavailableError: NATS did not answer.
         """
+        if self._next is None:
+            self._next = self._tasks.spawn(self._look(self._running), "look")
+        copies = await asyncio.shield(self._next)
+        if isinstance(copies, BusError):
+            raise copies
         return {
             origin: StreamState(epochs[origin], copy.oldest, copy.last, origin == self._region)
-            for origin, copy in (await self._copies.look_at_all()).items()
+            for origin, copy in copies.items()
         }
+
+    async def _look(self, before: asyncio.Task[_Look] | None) -> _Look:
+        if before is not None:
+            await asyncio.wait([before])
+        self._running, self._next = self._next, None
+        try:
+            return await self._copies.look_at_all()
+        except BusError as error:
+            return error  # for all who wait
