@@ -22,6 +22,7 @@ class Frame(msgspec.Struct):
     op: int
     t: str | None = None
     d: msgspec.Raw = msgspec.Raw(b"null")
+    c: str | None = None
 
 
 class _Hello(msgspec.Struct):
@@ -34,7 +35,8 @@ _frames = msgspec.json.Decoder(Frame)
 class Gateway(asyncio.Protocol):
     """One session. `handle(frame)` is called for each ACK, ERROR and DISPATCH after READY."""
 
-    def __init__(self, host: str, token: str, rooms: Sequence[str]) -> None:
+    def __init__(self, host: str, token: str, rooms: Sequence[str], query: str = "") -> None:
+        self._query = query
         self.handle: Callable[[Frame], None] = lambda _: None
         self.lost: str | None = None
         self._host, self._token, self._rooms = host, token, list(rooms)
@@ -67,7 +69,7 @@ class Gateway(asyncio.Protocol):
         self._transport = transport
         key = base64.b64encode(secrets.token_bytes(16)).decode()
         lines = (
-            "GET /gateway?v=10&encoding=json HTTP/1.1", f"Host: {self._host}",
+            f"GET /gateway?v=10&encoding=json{self._query} HTTP/1.1", f"Host: {self._host}",
             "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}",
             "Sec-WebSocket-Version: 13", "", "",
         )  # fmt: skip
@@ -113,11 +115,19 @@ class Gateway(asyncio.Protocol):
         if frame.op == Op.HELLO:
             interval_ms = msgspec.json.decode(frame.d, type=_Hello).heartbeat_interval
             self._tasks.spawn(self._beat(interval_ms / 1000), "heartbeat")
-            self.send(Op.IDENTIFY, {"token": self._token, "rooms": self._rooms})
-        elif frame.t == "READY":
+            self.greet()
+        elif frame.t in ("READY", "RESUMED"):
+            self.welcomed(frame)
             self._ready.set_result(None)
         else:
             self.handle(frame)
+
+    def greet(self) -> None:
+        """The edge said HELLO."""
+        self.send(Op.IDENTIFY, {"token": self._token, "rooms": self._rooms})
+
+    def welcomed(self, frame: Frame) -> None:
+        """READY or RESUMED came."""
 
     async def _beat(self, interval_s: float) -> None:
         while True:

@@ -1,0 +1,1 @@
+"""Long or large runs that show what an edge stands: `make soak`."""
