@@ -118,30 +118,39 @@ class Passage:
         d = gap(lost.origin, lost.epoch, lost.first, lost.last, lost.reason, self._room)
         self._connection.dispatch(EventName.GAP, d)
 
-    async def replay(self, origin: str, budget: Budget) -> None:
-        """Send what the session missed of one origin; declare what is past the budget.
+    async def replay(self, origin: str, budget: Budget, *, declare: bool) -> bool:
+        """Send what the session missed of one origin, as far as the budget goes.
+
+        Args:
+            origin: one of `join.missing`.
+            budget: is spent.
+            declare: say in a GAP what is past the budget, and be done.
+
+        Returns:
+            Whether it is done.
 
         Raises:
             UnavailableError: NATS did not answer.
         """
         join, connection = self.join, self._connection
         after, upto = join.missing[origin]
-        parts = self._joining.replays.events(origin, join.rooms, after, upto)
-        async for part in parts:
+        async for part in self._joining.replays.events(origin, join.rooms, after, upto):
             for event in part:
                 if event.seq <= join.sent.get(origin, 0):
                     continue
                 if not budget.take(size_of(event)):
-                    self._joining.budget_gaps += 1
-                    self.declare(Gap(origin, event.epoch, event.seq, upto, BUDGET))
-                    join.read_up_to(origin, upto)
-                    return
+                    if declare:
+                        self._joining.budget_gaps += 1
+                        self.declare(Gap(origin, event.epoch, event.seq, upto, BUDGET))
+                        join.read_up_to(origin, upto)
+                    return declare
                 join.replay(event)
                 await self.send(event)
                 if not connection.alive:
-                    return
+                    return True
             await asyncio.sleep(0)  # what comes from a ring is there at once: others' turn
         join.read_up_to(origin, upto)
+        return True
 
     def release(self) -> None:
         """Send the live events that were held: the replay is done."""
@@ -152,15 +161,23 @@ class Passage:
 async def replay_all(
     passages: Iterable[Passage], budget: Budget, connection: ClientConnection
 ) -> None:
-    """Send what the session missed, in all rooms of a request.
+    """Send what the session missed, in all rooms of a request; declare what is past its budget.
+
+    Each origin gets a fair part of the budget, and what others leave of theirs.
 
     Raises:
         UnavailableError: NATS did not answer.
     """
     todo = [(passage, origin) for passage in passages for origin in passage.join.missing]
-    for number, (passage, origin) in enumerate(todo):
-        if not connection.alive:
-            return
-        part = budget.part(len(todo) - number)
-        await passage.replay(origin, part)
-        budget.give_back(part)
+    declare = False
+    while todo:
+        left, before = [], (budget.events, budget.bytes)
+        for number, (passage, origin) in enumerate(todo):
+            part = budget.part(len(todo) - number)
+            if not await passage.replay(origin, part, declare=declare):
+                left.append((passage, origin))
+            if not connection.alive:
+                return
+            budget.give_back(part)
+        declare = before == (budget.events, budget.bytes)  # nothing more fits
+        todo = left

@@ -1,0 +1,135 @@
+"""Replays that are larger than a ring, or than what one request may have."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from relay.core.codes import Op
+from relay.core.cursor import Cursor, CursorCodec
+from tests.metrics import metrics
+from tests.raw import Payload, Raw, token
+from tests.world import World
+
+RING, BUDGET = 64, 400
+TOPOLOGY = f"""
+[[regions]]
+name = "us"
+edges = 2
+
+[[regions]]
+name = "eu"
+edges = 1
+
+[limits]
+ring_events = {RING}
+replay_events = {BUDGET}
+publishes_per_s = 100000.0
+publish_burst = 100000
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    running = World(tmp_path_factory.mktemp("replay") / "state", TOPOLOGY)
+    try:
+        yield running.launch()
+    finally:
+        running.clean()
+    assert not running.leftovers()
+
+
+async def say(world: World, edge: str, room: str, first: int, count: int) -> list[int]:
+    """Publish numbers; returns their sequences, in order."""
+    acks: dict[int, int] = {}
+    async with Raw(world.edges[edge].url) as raw:
+        await raw.identify(token(world, "talker"))
+        for start in range(first, first + count, 50):  # the edge reads on when some are stored
+            for number in range(start, min(start + 50, first + count)):
+                await raw.send(Op.PUBLISH, {"room": room, "data": number, "nonce": number})
+            while len(acks) < min(start + 50, first + count) - first:
+                ack = await raw.op(Op.ACK)
+                acks[ack["d"]["nonce"]] = ack["d"]["seq"]
+    assert sorted(acks) == list(range(first, first + count))
+    return sorted(acks.values())
+
+
+def decoded(world: World, cursor: str) -> Cursor:
+    return CursorCodec(bytes.fromhex(world.found().secrets.cursor_key)).decode(cursor)
+
+
+async def left(world: World, room: str, edge: str = "us-1") -> tuple[str, str]:
+    """A session that was in a room: its id and its cursor."""
+    async with Raw(world.edges[edge].url) as raw:
+        ready = await raw.identify(token(world, "ana"), room)
+        session_id, cursor = ready["d"]["session_id"], ready["d"]["cursor"]
+        await raw.drop()
+    return session_id, cursor
+
+
+def gaps(raw: Raw) -> list[Payload]:
+    return [p["d"] for p in raw.seen if p["t"] == "GAP"]
+
+
+@pytest.mark.parametrize("edge", ["us-1", "us-2", "eu-1"])
+async def test_what_is_larger_than_a_ring_comes_page_by_page(world: World, edge: str) -> None:
+    """On us-1 the room is open still, and its ring has the end; elsewhere nothing is there."""
+    room, count = f"large:{edge}", RING * 5
+    session_id, cursor = await left(world, room)
+    await say(world, "us-2", room, 0, count)
+    await say(world, "eu-1", room, count, 1)
+    before = await metrics(world, edge)
+    async with Raw(world.edges[edge].url) as raw:
+        await raw.resume(token(world, "ana"), session_id, cursor=cursor, rooms=[room])
+        await raw.dispatched("RESUMED")
+        await say(world, "us-1", room, count + 1, 1)
+        await raw.until(lambda p: p["t"] == "MESSAGE" and p["d"]["data"] == count + 1)
+        of_us = [
+            p["d"]["data"] for p in raw.seen if p["t"] == "MESSAGE" and p["d"]["origin"] == "us"
+        ]
+        assert of_us == [*range(count), count + 1]
+        assert raw.data().count(count) <= 1, "what eu has not sent yet comes live"
+        assert gaps(raw) == []
+    after = await metrics(world, edge)
+    assert after["replays_streamed_total"] > before["replays_streamed_total"]
+    assert after["ring_events"] <= after["rooms"] * RING * 2 + after["lingering_rooms"] * RING * 2
+
+
+async def test_what_is_past_the_budget_is_declared_and_the_cursor_passes_it(world: World) -> None:
+    room = "budget:resume"
+    session_id, cursor = await left(world, room)
+    seqs = await say(world, "us-2", room, 0, BUDGET + 100)
+    async with Raw(world.edges["us-1"].url) as raw:
+        await raw.resume(token(world, "ana"), session_id, cursor=cursor, rooms=[room])
+        resumed = await raw.dispatched("RESUMED")
+        assert raw.data() == list(range(BUDGET)), "the oldest come"
+        (gap,) = gaps(raw)
+        assert set(gap) == {"origin", "epoch", "first", "last", "reason"}
+        assert (gap["origin"], gap["epoch"], gap["reason"]) == ("us", 1, "budget")
+        assert gap["first"] == seqs[BUDGET]
+        assert gap["last"] >= seqs[-1]
+        assert raw.seen.index(resumed) == len(raw.seen) - 1, "said before any later event"
+        assert decoded(world, resumed["d"]["cursor"]).positions["us"].seq >= gap["last"]
+        (later,) = await say(world, "us-2", room, BUDGET + 100, 1)
+        message = await raw.dispatched("MESSAGE")
+        assert (message["d"]["seq"], message["d"]["data"]) == (later, BUDGET + 100)
+    async with Raw(world.edges["us-2"].url) as raw:
+        passed = resumed["d"]["cursor"]
+        await raw.resume(token(world, "ana"), session_id, cursor=passed, rooms=[room])
+        await raw.dispatched("RESUMED")
+        assert set(raw.data()) <= {BUDGET + 100}
+        assert gaps(raw) == []
+
+
+async def test_a_since_has_a_budget_too(world: World) -> None:
+    room = "budget:since"
+    _, cursor = await left(world, room)
+    seqs = await say(world, "us-2", room, 0, BUDGET + 1)
+    async with Raw(world.edges["us-1"].url) as raw:
+        await raw.identify(token(world, "bo"))
+        ack = await raw.request(Op.SUBSCRIBE, rooms=[{"room": room, "since": cursor}])
+        assert ack["d"]["rooms"] == [room]
+        assert raw.data() == list(range(BUDGET))
+        (gap,) = gaps(raw)
+        assert (gap["room"], gap["first"], gap["reason"]) == (room, seqs[-1], "budget")
+        await say(world, "us-2", room, BUDGET + 1, 1)
+        await raw.until(lambda p: p["t"] == "MESSAGE" and p["d"]["data"] == BUDGET + 1)
