@@ -1,0 +1,162 @@
+"""Ranges of streams: whole, whichever replica answered, and read once for all who ask at once."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.bus.connection import Headers
+from relay.bus.reader import Page, Reader
+from relay.bus.replay import Pages, Source, StreamRanges
+from relay.bus.sharing import Ask, SharedReader
+from relay.core.event import Event, RoomKey
+from relay.core.names import event_subject
+from relay.errors import UnavailableError
+from tests.unit.streams_model import key
+
+A, B, C = key("a"), key("b"), key("c")
+
+
+@dataclass
+class _Cluster:
+    """A stream of three replicas: one that lacks the newest `lag` answers."""
+
+    rooms: Sequence[RoomKey]  # of the events 1, 2, 3 and so on
+    lags: list[int] = field(default_factory=list)  # of the replicas that answer, one after another
+    stored: int | None = None  # what the leader holds; None: all
+    reads: int = 0
+
+    def _matching(self, first: int, upto: int, subject: str | None) -> list[int]:
+        return [
+            seq
+            for seq, room in enumerate(self.rooms[:upto], 1)
+            if seq >= first and subject in (None, _subject(room))
+        ]
+
+    @property
+    def head(self) -> int:
+        return len(self.rooms) if self.stored is None else self.stored
+
+    async def page(
+        self, stream: str, seq: int, *, batch: int, max_bytes: int, subject: str | None, api: str
+    ) -> Page:
+        assert (stream, api) == ("EV_us", "$JS.API")
+        assert max_bytes > 0
+        self.reads += 1
+        held = self.head - (self.lags.pop(0) if self.lags else 0)
+        await asyncio.sleep(0)
+        found = self._matching(seq, held, subject)
+        messages = tuple((_headers(seq, self.rooms[seq - 1]), b"1") for seq in found[:batch])
+        return Page(messages, len(found) - len(messages))
+
+    async def next_seq(self, stream: str, seq: int, subject: str) -> int | None:
+        assert stream == "EV_us"
+        every = subject == "ev.us.>"
+        found = self._matching(seq, self.head, None if every else subject)
+        return found[0] if found else None
+
+
+def _subject(room: RoomKey) -> str:
+    return event_subject("us", room[0], "0", room[1])
+
+
+def _headers(seq: int, room: RoomKey) -> Headers:
+    return {"Nats-Subject": _subject(room), "Nats-Sequence": str(seq)}
+
+
+def ranges(cluster: _Cluster, batch: int = 256, *, clustered: bool = True) -> StreamRanges:
+    shared = SharedReader(cast("Reader", cluster))
+    return StreamRanges(shared, Pages(batch, 1_000), {"us"} if clustered else (), "us")
+
+
+async def read(of: StreamRanges, rooms: set[RoomKey], after: int, upto: int) -> list[int]:
+    parts = of.read(Source("us", 1), rooms, after, upto)
+    return [event.seq for part in parts_of([p async for p in parts]) for event in part]
+
+
+def parts_of(parts: list[Sequence[Event]]) -> list[Sequence[Event]]:
+    assert all(parts), "no part is empty"
+    return parts
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.bus.replay.REPLICA_WAIT_S", 0)
+
+
+async def test_what_a_replica_lacks_is_waited_for() -> None:
+    cluster = _Cluster([A, B, A, A], lags=[2, 1, 1])
+    assert await read(ranges(cluster), {A}, 0, 4) == [1, 3, 4]
+
+
+async def test_without_a_cluster_nobody_is_asked_again() -> None:
+    cluster = _Cluster([A, B, A, B])
+    assert await read(ranges(cluster, clustered=False), {A}, 0, 4) == [1, 3]
+    assert cluster.reads == 1
+
+
+async def test_a_replica_that_never_gets_it_ends_the_read() -> None:
+    cluster = _Cluster([A, A], lags=[1] * 100)
+    with pytest.raises(UnavailableError, match="no replica has what the leader has"):
+        await read(ranges(cluster), {A}, 0, 2)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rooms=st.lists(st.sampled_from((A, B, C)), max_size=30),
+    lags=st.lists(st.integers(0, 12), max_size=20),
+    batch=st.integers(1, 5),
+    wanted=st.sets(st.sampled_from((A, B, C)), min_size=1),
+    after=st.integers(0, 30),
+    more=st.integers(0, 6),
+)
+async def test_whichever_replicas_answer_the_range_is_whole(
+    rooms: list[RoomKey],
+    lags: list[int],
+    batch: int,
+    wanted: set[RoomKey],
+    after: int,
+    more: int,
+) -> None:
+    """The leader holds `more` beyond the range; replicas may lack any part of its end."""
+    upto = max(len(rooms) - more, 0)
+    cluster = _Cluster(rooms, lags=[min(lag, len(rooms)) for lag in lags])
+    got = await read(ranges(cluster, batch), wanted, after, upto)
+    assert got == [
+        seq for seq, room in enumerate(rooms, 1) if after < seq <= upto and room in wanted
+    ]
+
+
+async def test_who_asks_at_once_shares_a_page_but_not_an_end_that_is_too_early() -> None:
+    """What was stored after the first had asked, the second has to be sent."""
+    cluster = _Cluster([A, A, A], stored=2)
+    one = ranges(cluster, clustered=False)
+    first = asyncio.ensure_future(one.chunk(Source("us", 1), 1, 2, None))  # noqa: TID251
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert cluster.reads == 1
+    cluster.stored = 3
+    second = await one.chunk(Source("us", 1), 1, 3, None)
+    assert [event.seq for event in (await first).events] == [1, 2]
+    assert [event.seq for event in second.events] == [1, 2]
+    assert (second.done, second.next_seq) == (False, 3)
+    last = await one.chunk(Source("us", 1), second.next_seq, 3, None)
+    assert ([event.seq for event in last.events], last.done) == ([3], True)
+    assert cluster.reads == 2
+
+
+async def test_a_page_that_fails_fails_for_all_who_wait() -> None:
+    class Broken:
+        async def page(self, *_: object, **__: object) -> Page:
+            await asyncio.sleep(0)
+            raise UnavailableError("no answer")
+
+    shared = SharedReader(cast("Reader", Broken()))
+    ask = Ask("EV_us", 1, 1, 1)
+    ends = await asyncio.gather(shared.page(ask), shared.page(ask), return_exceptions=True)
+    assert [str(end) for end in ends] == ["no answer"] * 2
+    assert shared.shared == 1
