@@ -30,9 +30,11 @@ class Ring:
     base: int
     events: list[Event] = field(default_factory=list)
     bytes: int = 0
-    finds: int = 0  # events found late, of whatever sequence: a read begun before one lacks it
+    reads: int = 0  # of what lies before, in progress
     unfit: int = -1  # what follows this sequence was found to be larger than a ring
     # (when, the first sequence that entered then), oldest first; what was read comes before.
+    # Found at or before the base while something is read: the read may lack them.
+    _early: dict[int, Event] = field(default_factory=dict)
     _entered: deque[tuple[int, int]] = field(default_factory=deque)
 
     def append(self, event: Event, now_ms: int) -> int:
@@ -49,8 +51,9 @@ class Ring:
 
     def find(self, event: Event) -> int:
         """An event was found that had not come when it was due. Returns by how much it grows."""
-        self.finds += 1
         if event.seq <= self.base:
+            if self.reads:
+                self._early[event.seq] = event
             return 0
         at = bisect_left(self.events, event.seq, key=_seq)
         if at < len(self.events) and self.events[at].seq == event.seq:
@@ -69,8 +72,7 @@ class Ring:
         """
         if after >= self.base:
             return 0
-        older = events[bisect_right(events, after, key=_seq) :]
-        older = older[: bisect_right(older, self.base, key=_seq)]
+        older = self.early(after, events)
         self.base = after
         if not older:
             return 0
@@ -79,6 +81,17 @@ class Ring:
         size = sum(map(size_of, older))
         self.bytes += size
         return size
+
+    def early(self, after: int, events: Sequence[Event]) -> list[Event]:
+        """Of events that were read, and of those found meanwhile, those in (`after`, `base`]."""
+        found = self._early | {event.seq: event for event in events}
+        return [found[seq] for seq in sorted(found) if after < seq <= self.base]
+
+    def ended(self) -> None:
+        """A read of what lies before has ended, taken or not."""
+        self.reads -= 1
+        if self.reads == 0:
+            self._early.clear()
 
     def covers(self, after: int) -> bool:
         """Whether all events after a sequence are here."""

@@ -34,7 +34,6 @@ class Reading:
     ring: Ring
     after: int
     upto: int
-    finds: int
 
 
 _seq = attrgetter("seq")
@@ -127,7 +126,12 @@ class Rings:
         ring = self.get(key, origin)
         if ring is None or ring.covers(after):
             return None
-        return Reading(key, origin, ring, after, ring.base, ring.finds)
+        ring.reads += 1
+        return Reading(key, origin, ring, after, ring.base)
+
+    def end(self, reading: Reading) -> None:
+        """A read has ended, taken or not: each `begin` needs it."""
+        reading.ring.ended()
 
     def fits(self, reading: Reading, events: int, size: int) -> bool:
         """Whether so much more fits before the ring; where it does not, that is remembered."""
@@ -141,17 +145,17 @@ class Rings:
     def extend(self, reading: Reading, events: Sequence[Event]) -> None:
         """A read is done: all events of its room in (`after`, `upto`], or up to beyond it.
 
-        They are left out where they are no part of the ring any more: the room was closed, an
-        event was found late meanwhile, or the ring has moved on.
+        They are left out where they are no part of the ring any more: the room was closed, or the
+        ring has moved on.
         """
         ring = reading.ring
         current = self.get(reading.key, reading.origin)
-        if current is not ring or ring.finds != reading.finds or ring.base > reading.upto:
+        if current is not ring or ring.base > reading.upto:
             return
-        older = [event for event in events if reading.after < event.seq <= ring.base]
+        older = ring.early(reading.after, events)
         if not self.fits(reading, len(older), sum(len(event.data) for event in older)):
             return
-        grown = ring.extend(reading.after, older, self._now_ms)
+        grown = ring.extend(reading.after, events, self._now_ms)
         if grown:
             self._used[reading.key] = None
             self._used.move_to_end(reading.key)

@@ -332,8 +332,10 @@ class Feeds:
         base = feed.base(key)
         self._rings.open(key, feed.origin, base)
         reading = self._rings.begin(key, feed.origin, start)
-        if reading is not None and base == last:
-            self._rings.extend(reading, read)
+        if reading is not None:
+            if base == last:
+                self._rings.extend(reading, read)
+            self._rings.end(reading)
 
     async def _source_of_base(self, origin: str, last: int) -> str:
         """Where to read what came after `last`: at the origin where the copy is further behind.

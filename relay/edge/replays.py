@@ -123,27 +123,30 @@ class Replays:
                 if failures:
                     raise failures[0]
                 continue
-            readings = [r for key in cold if (r := self._reading(origin, key, after))]
-            if begun or len(readings) < len(cold):
+            starts = [self._start_of(origin, key, after) for key in cold]
+            if begun or None in starts:
                 return False
             begun = True
+            begin = self._rings.begin
+            begins = [begin(key, origin, at or 0) for key, at in zip(cold, starts, strict=True)]
+            readings = [reading for reading in begins if reading is not None]
             fill = self._tasks.spawn(self._read(origin, readings), "fill")
-            for key in cold:
-                self._filling[origin, key] = fill
-                self._oldest.pop((origin, key), None)
+            for reading in readings:
+                self._filling[origin, reading.key] = fill
+                self._oldest.pop((origin, reading.key), None)
             if (failure := await asyncio.shield(fill)) is not None:
                 raise failure
         return True
 
-    def _reading(self, origin: str, key: RoomKey, after: int) -> Reading | None:
-        """What is to be read before a room's ring; None where a ring is too small for it."""
+    def _start_of(self, origin: str, key: RoomKey, after: int) -> int | None:
+        """From where a room is to be read into its ring; None where that is too small for it."""
         ring = self._rings.get(key, origin)
         if ring is None or after <= ring.unfit:
             return None
         oldest = min(after, self._oldest.get((origin, key), after))
         for start in (oldest // self._block * self._block, oldest, after):
             if start > ring.unfit:
-                return self._rings.begin(key, origin, start)
+                return start
         return None
 
     async def _read(self, origin: str, readings: Sequence[Reading]) -> BusError | None:
@@ -165,6 +168,7 @@ class Replays:
             return None
         finally:
             for reading in readings:
+                self._rings.end(reading)
                 del self._filling[origin, reading.key]
 
     async def _read_room(self, source: Source, reading: Reading) -> None:
@@ -185,13 +189,24 @@ class Replays:
         self, source: Source, readings: Sequence[Reading], after: int, upto: int
     ) -> None:
         """One read of the stream, for all rooms that are open and lack something of it."""
-        found: dict[RoomKey, list[Event]] = {}
         wanted = {reading.key: reading for reading in readings}
+        others = []
         for key, ring in list(self._rings.of(source.origin)):
             if key not in wanted and after > ring.unfit and after < ring.base <= upto:
                 reading = self._rings.begin(key, source.origin, after)
                 if reading is not None:
                     wanted[key] = reading
+                    others.append(reading)
+        try:
+            await self._scan_into(source, wanted, after, upto)
+        finally:
+            for reading in others:
+                self._rings.end(reading)
+
+    async def _scan_into(
+        self, source: Source, wanted: Mapping[RoomKey, Reading], after: int, upto: int
+    ) -> None:
+        found: dict[RoomKey, list[Event]] = {}
         seq, done = after + 1, False
         while not done:
             chunk = await self._ranges.chunk(source, seq, upto, None, self._pages)

@@ -62,13 +62,20 @@ def test_what_is_read_comes_before_the_rest() -> None:
     assert rings.begin(A, "us", 5) is None, "it is there already"
 
 
-def test_a_read_that_lacks_what_was_found_meanwhile_is_not_taken() -> None:
+def test_what_is_found_while_a_read_runs_is_part_of_it() -> None:
     rings = opened(10, A)
     reading = rings.begin(A, "us", 4)
     assert reading is not None
     rings.find(event(7))
+    rings.find(event(3))
     rings.extend(reading, [event(6)])
-    assert rings.cold("us", [A], 4) == [A]
+    rings.end(reading)
+    assert seqs(rings, 4, 10, A) == [6, 7]
+    rings.find(event(2))
+    late = rings.begin(A, "us", 0)
+    assert late is not None
+    rings.extend(late, [event(3), event(6)])
+    assert seqs(rings, 0, 10, A) == [3, 6, 7], "what was found before a read begins, it reads"
 
 
 def test_what_is_found_late_goes_to_its_place() -> None:
@@ -201,7 +208,9 @@ class _Edge:
                     seqs = set(self.truth(room, reading.after, reading.upto))
                     self.reads.append((reading, [e for e in self.stored if e.seq in seqs]))
             case "done" if self.reads:
-                self.rings.extend(*self.reads.pop(number % len(self.reads)))
+                reading, events = self.reads.pop(number % len(self.reads))
+                self.rings.extend(reading, events)
+                self.rings.end(reading)
             case "sweep":
                 self.now_ms += number * 10
                 self.rings.sweep(self.now_ms)
