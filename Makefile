@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install up test lint check-types contracts pytest bench lock clean
+.PHONY: install up test lint check-types contracts pytest bench soak lock clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +33,10 @@ pytest: install
 
 bench: install
 	$(BIN)/python -m tests.bench
+
+# 10,000 clients come back to one edge: what it costs, as a table.
+soak: install
+	$(BIN)/python -m tests.soak
 
 # Rewrites requirements.lock from pyproject.toml: every package, every hash, no index address.
 lock: install

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import secrets
 from collections.abc import Callable, Sequence
+from typing import cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -65,8 +66,7 @@ class Gateway(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the upgrade."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
         key = base64.b64encode(secrets.token_bytes(16)).decode()
         lines = (
             f"GET /gateway?v=10&encoding=json{self._query} HTTP/1.1", f"Host: {self._host}",

@@ -77,10 +77,12 @@ class _Line(Gateway):
         self._member.cursor = welcome.cursor
         self._member.session_id = welcome.session_id or self._member.session_id
 
-    def cut(self) -> None:
+    async def cut(self) -> None:
         """End it without a word."""
-        if self._transport is not None:
-            self._transport.abort()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+        await self.close()
 
 
 class Member:
@@ -124,8 +126,7 @@ class Member:
     async def go(self) -> None:
         """Cut the connection."""
         if self._line is not None:
-            self._line.cut()
-            await self._line.close()
+            await self._line.cut()
             self._line = None
 
     def _hear(self, frame: Frame) -> None:
