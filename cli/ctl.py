@@ -6,10 +6,12 @@ from typing import get_args
 import click
 import msgspec
 
-from regions.control import Cmd, ProcessStatus, Request, control
+from cli.columns import aligned
+from cli.fault import fault
+from regions.control import ProcessCmd, ProcessStatus, Request, control
 from regions.state import DEFAULT_STATE, StateDir, find_world
 
-HELP: dict[Cmd, str] = {
+HELP: dict[ProcessCmd, str] = {
     "status": "Show every process of the local world.",
     "stop": "End a process gently (an edge drains); it stays down.",
     "hold": "Kill a process, and keep it down until `start`.",
@@ -19,15 +21,15 @@ HELP: dict[Cmd, str] = {
     "pause": "Stop a process where it is (SIGSTOP).",
     "continue": "Let a paused process go on.",
 }
-assert set(HELP) == set(get_args(Cmd))
+assert set(HELP) == set(get_args(ProcessCmd))
 
 
 @click.group()
 def command() -> None:
-    """Stop, hold and restart single processes of the local world."""
+    """Stop, hold and restart single processes of the local world, and break things in it."""
 
 
-def run(cmd: Cmd, process: str | None, state: Path, *, as_json: bool) -> None:
+def run(cmd: ProcessCmd, process: str | None, state: Path, *, as_json: bool) -> None:
     """Send one request and print the processes that it concerns."""
     find_world(state)
     statuses = control(StateDir(state).control_socket, Request(cmd, process))
@@ -44,22 +46,18 @@ def table(statuses: list[ProcessStatus]) -> list[str]:
     rows += [
         (
             status.name,
-            status.region,
-            "paused" if status.paused else status.state,
+            status.region or "-",
+            "paused" if status.paused else "hung" if status.hung else status.state,
             "-" if status.pid is None else str(status.pid),
             str(status.starts),
             status.url,
         )
         for status in statuses
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return aligned(rows)
 
 
-def subcommand(cmd: Cmd) -> click.Command:
+def subcommand(cmd: ProcessCmd) -> click.Command:
     """The click command of one request."""
     state = click.Option(
         ["--state"], type=click.Path(path_type=Path), default=DEFAULT_STATE, show_default=True,
@@ -78,3 +76,4 @@ def subcommand(cmd: Cmd) -> click.Command:
 
 for _cmd in HELP:
     command.add_command(subcommand(_cmd))
+command.add_command(fault)

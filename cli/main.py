@@ -21,7 +21,7 @@ COMMANDS = {
     "edge": ("cli.edge", "Run one edge."),
     "streams": ("cli.streams", "Show or apply the streams, mirrors and consumers of a world."),
     "console": ("cli.console", "Watch a world."),
-    "ctl": ("cli.ctl", "Stop, hold and restart single processes of the local world."),
+    "ctl": ("cli.ctl", "Stop, hold and restart processes of the local world; break things."),
     "token": ("cli.token", "Make a client token for the local world."),
     "publish": ("cli.publish", "Publish an event to a room."),
     "tail": ("cli.tail", "Follow rooms, like tail -f."),

@@ -5,7 +5,9 @@ import contextlib
 import signal
 import sys
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import click
 import msgspec
@@ -14,6 +16,7 @@ from regions.deployment import parse_deployment
 from regions.events import Event
 from regions.state import DEFAULT_STATE, StateDir
 from regions.supervisor import Supervisor
+from regions.topology import LinkMode, Topology
 from regions.topology_file import load_topology
 from relay.errors import RelayError
 from relay.tasks import Tasks
@@ -29,6 +32,15 @@ from relay.tasks import Tasks
 @click.option("--drain", is_flag=True, help="At the end, let clients of the edges move first.")
 @click.option("--nats", multiple=True, metavar="REGION=URL[,URL]", help="Use an existing NATS.")
 @click.option("--creds", multiple=True, metavar="REGION=FILE", help="Credentials for it.")
+@click.option(
+    "--links", type=click.Choice(get_args(LinkMode)),
+    help="How regions are joined; relay and netns can be broken by `jetrelay ctl fault`.",
+)  # fmt: skip
+@click.option("--wan", is_flag=True, help="Links as slow as the distances between the regions.")
+@click.option(
+    "--small-disks", type=int, metavar="MB",
+    help="Each nats-server's store on a file system of its own, so small (Linux, root).",
+)  # fmt: skip
 @click.option("--apply", "apply_streams", is_flag=True, help="With --nats: declare the streams.")
 def command(
     topology: Path | None,
@@ -37,6 +49,9 @@ def command(
     drain: bool,
     nats: tuple[str, ...],
     creds: tuple[str, ...],
+    links: LinkMode | None,
+    wan: bool,
+    small_disks: int | None,
     apply_streams: bool,
 ) -> None:
     """Run NATS, edges and the console of a whole world on this machine.
@@ -47,7 +62,7 @@ def command(
     if not headless and not (sys.stdout.isatty() and sys.stderr.isatty()):
         narrate("no terminal: running headless")
         headless = True
-    read = load_topology(topology)
+    read = with_faults(load_topology(topology), links, small_disks, wan=wan)
     deployment = parse_deployment(read, nats, creds)
     supervisor = Supervisor(
         read,
@@ -58,6 +73,22 @@ def command(
         apply_streams=deployment is None or apply_streams,
     )
     asyncio.run(run(supervisor, headless=headless, drain=drain))
+
+
+def with_faults(
+    topology: Topology, links: LinkMode | None, disk_mb: int | None, *, wan: bool
+) -> Topology:
+    """The topology, with what the command line says about faults."""
+    faults = topology.faults
+    if links is not None:
+        faults = replace(faults, links=links)
+    if wan:
+        faults = replace(
+            faults, wan=True, links=links or ("relay" if faults.links == "direct" else faults.links)
+        )
+    if disk_mb is not None:
+        faults = replace(faults, disk_mb=disk_mb)
+    return replace(topology, faults=faults)
 
 
 async def run(supervisor: Supervisor, *, headless: bool, drain: bool) -> None:

@@ -20,6 +20,7 @@ PACKAGES = {
     "relay/client": "The Python client. It imports nothing of the edge.",
     "regions": "The control plane: topology, streams, and the world on one machine.",
     "regions/ledger": "What clients did and got, written down, and judged afterwards.",
+    "regions/faults": "What can be broken in a world on purpose: links, processes, stores.",
     "console": "The terminal console.",
     "console/model": "What the console knows: a pure fold over telemetry frames.",
     "console/views": "What it draws.",

@@ -5,7 +5,10 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
+
 from regions import http
+from regions.faults.route import LINKS
 from regions.layout import Layout
 from regions.process import Command
 from regions.state import write_private
@@ -14,6 +17,7 @@ from relay.config import save_config
 
 NATS_END_S = 3.0
 EDGE_END_S = 3.0
+WAN_END_S = 2.0
 
 
 def nats_command(layout: Layout, program: Path, region: Region, server: NatsServer) -> Command:
@@ -52,6 +56,34 @@ def edge_command(layout: Layout, region: Region, edge: Edge) -> Command:
         quick_s=EDGE_END_S,
         gentle_s=layout.topology.limits.drain_s + EDGE_END_S,
     )
+
+
+def wan_command(layout: Layout, device: str, router: str | None) -> Command:
+    """Write the configuration of the links' process; the command that runs it in `router`."""
+    path, log = layout.state.wan_config, layout.state.wan_log
+    write_private(path, msgspec.json.encode(layout.wan_config(device)))
+    inside = () if router is None else ("ip", "netns", "exec", router)
+    return Command(
+        name=LINKS,
+        kind="wan",
+        region="",
+        argv=(*inside, sys.executable, "-m", "regions.faults", str(path)),
+        output=log,
+        log=log,
+        quick=signal.SIGTERM,
+        gentle=signal.SIGTERM,
+        quick_s=WAN_END_S,
+        gentle_s=WAN_END_S,
+    )
+
+
+def answers(url: str) -> Callable[[], Awaitable[bool]]:
+    """A question: does a GET of `url` answer anything now?"""
+
+    async def ask() -> bool:
+        return await http.get(url) is not None
+
+    return ask
 
 
 def serves(url: str) -> Callable[[], Awaitable[bool]]:

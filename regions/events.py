@@ -8,8 +8,13 @@ EventName = Literal[
     "ready",
     "edge_up",
     "edge_down",
+    "edge_hung",
     "nats_up",
     "nats_down",
+    "nats_hung",
+    "wan_up",
+    "wan_down",
+    "wan_hung",
     "streams_applied",
     "stopping",
     "stopped",
@@ -46,12 +51,14 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     event: EventName
     regions: list[ReadyRegion] | None = None  # ready
     region: str | None = None
-    edge: str | None = None  # edge_up, edge_down
-    server: str | None = None  # nats_up, nats_down
+    edge: str | None = None  # edge_up, edge_down, edge_hung
+    server: str | None = None  # nats_up, nats_down, nats_hung
     url: str | None = None
     pid: int | None = None
     code: int | None = None  # exit code; negative: the signal that ended it
-    reason: str | None = None  # exited | killed | held | stopped | restarted, or its last words
+    # exited | killed | held | stopped | restarted | hung, or its last words; with *_up, `answers
+    # again` where it was hung
+    reason: str | None = None
     retry_in_s: float | None = None  # until it is started again; absent: it is not
     changes: list[str] | None = None  # streams_applied
     failures: list[str] | None = None

@@ -9,6 +9,8 @@ import msgspec
 from regions.credentials import SecretsFile
 from regions.deployment import Deployment
 from regions.errors import WorldError
+from regions.faults.route import HERE, LINKS, address_behind, base_flows, hops, through_relays
+from regions.faults.wan import Directed, RelayPlace, Space, WanConfig
 from regions.identity import Identity
 from regions.nats_config import ServerFiles, ServerPorts, server_config
 from regions.permissions import User
@@ -52,6 +54,9 @@ def listeners(topology: Topology, *, with_nats: bool, with_edges: bool) -> Itera
         for edge in region.edges if with_edges else ():
             yield Listener(edge.name, "http", region.bind, edge.port, local)
             yield Listener(edge.name, "admin", region.bind, edge.admin_port, local)
+    if with_nats and topology.faults.links == "relay":
+        for hop in hops(topology):
+            yield Listener(LINKS, hop.listener, HERE, None, local=True)
 
 
 def assign(
@@ -108,14 +113,36 @@ class Layout:
     def server_text(self, region: Region, server: NatsServer) -> str:
         """The configuration of a nats-server."""
         directory = self.state.server_dir(server.name)
+        topology = self.topology
+        if topology.faults.links == "relay":
+            topology = through_relays(topology, self.ports)
         return server_config(
-            self.topology,
+            topology,
             region,
             server,
             self._server_ports(),
             ServerFiles(str(directory / "store"), str(directory / "server.log")),
             self.secrets.of_region(region.name, self.topology),
         )
+
+    def wan_config(self, device: str) -> WanConfig:
+        """What the process that carries the links is told; `device`: that of the namespaces."""
+        topology = self.topology
+        base = [Directed(*pair, flow) for pair, flow in base_flows(topology).items()]
+        socket = str(self.state.wan_socket)
+        if topology.faults.links == "netns":
+            addresses = {region.name: region.bind for region in topology.regions}
+            return WanConfig(socket, base, space=Space(device, addresses))
+        relays = [
+            RelayPlace(
+                hop.source,
+                hop.target,
+                self.ports[f"{LINKS}/{hop.listener}"],
+                *address_behind(topology, hop, self.ports),
+            )
+            for hop in hops(topology)
+        ]
+        return WanConfig(socket, base, relays=relays)
 
     def edge_config(self, region: Region, edge: Edge) -> EdgeConfig:
         """What an edge is told."""

@@ -11,17 +11,19 @@ from typing import IO, Literal
 
 from regions.backoff import next_delay
 from regions.identity import Identity, identify, send
+from regions.topology import Watch
 from relay.tasks import Tasks
 
-Kind = Literal["nats", "edge"]
+Kind = Literal["nats", "edge", "wan"]
 State = Literal["starting", "up", "waiting", "held", "stopped"]
-Notice = Literal["spawned", "up", "down"]
+Notice = Literal["spawned", "up", "down", "hung", "awake"]
 
 # The child waits until it is on record: if the supervisor dies first, it ends instead of becoming
 # an orphan that nobody knows. `exec` keeps pid and start time.
 _GATE = 'read -r _ && exec "$@" </dev/null'
 _LOG_BYTES = 16 * 1024**2  # then the log of the last lives is put aside once
 _TAIL_BYTES = 4096
+_ASK_S = 2.0  # how often one that is up is asked whether it is hung, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ class Death:
     retry_in_s: float | None
 
 
+_WATCH = Watch()
+
+
 class Process:
     """A process that is wanted, or not; while it is, a dead one is started again."""
 
@@ -58,14 +63,21 @@ class Process:
         command: Command,
         ready: Callable[[], Awaitable[bool]],
         notify: Callable[["Process", Notice], None],
+        *,
+        answers: Callable[[], Awaitable[bool]] | None = None,
+        watch: Watch = _WATCH,
     ) -> None:
+        """`ready`: whether it serves; `answers`: whether it answers anything at all."""
         self.command = command
         self.state: State = "stopped"
         self.identity: Identity | None = None
         self.paused = False
+        self.hung = False  # it was up, runs, and does not answer
         self.starts = 0
         self.death: Death | None = None
         self._ready = ready
+        self._answers = answers
+        self._watch = watch
         self._notify = notify
         self._tasks = Tasks(command.name)
         self._wanted = asyncio.Event()
@@ -210,6 +222,7 @@ class Process:
         code = await child.wait()
         probe.cancel()
         self.identity = None
+        self.hung = False
         return code
 
     async def _spawn(self) -> asyncio.subprocess.Process:
@@ -227,6 +240,30 @@ class Process:
         self.state = "up"
         self._up.set()
         self._notify(self, "up")
+        if self._answers is not None:
+            await self._ask(self._answers)
+
+    async def _ask(self, answers: Callable[[], Awaitable[bool]]) -> None:
+        """Ask again and again whether it is hung: an exit code never comes from one that is."""
+        heard_s = time.monotonic()
+        while True:
+            await asyncio.sleep(min(_ASK_S, self._watch.hung_s / 3))
+            asked_s = time.monotonic()
+            if await answers():
+                heard_s = asked_s
+                if self.hung:
+                    self.hung = False
+                    self._notify(self, "awake")
+                continue
+            silent_s = time.monotonic() - heard_s
+            if silent_s >= self._watch.hung_s and not self.hung:
+                self.hung = True
+                self._notify(self, "hung")
+            limit_s = self._watch.restart_hung_s
+            if limit_s is not None and silent_s >= limit_s:
+                self._reason = "hung"
+                self._send(signal.SIGKILL)
+                return
 
     def _after(self, code: int, *, was_up: bool, alive_s: float) -> None:
         """Decide what follows a death, and say so. No await: nobody sees a half of it."""

@@ -5,6 +5,8 @@ secrets.json    passwords and keys, made once (0600)
 ports.json      the port of every listener, kept once chosen
 world.json      what runs now: supervisor, nats-servers, edges
 control.sock    commands to the supervisor (0600)
+wan.*           the process that carries the links, where they are not direct: what it is told, its
+                log, and the socket (0600) over which the supervisor tells it
 nats/<server>/  configuration (0600), store and log of a nats-server
 edges/          configuration (0600) and log of each edge
 """
@@ -34,6 +36,21 @@ class StateDir:
     def control_socket(self) -> Path:
         """Where the supervisor takes commands."""
         return self.path / "control.sock"
+
+    @property
+    def wan_socket(self) -> Path:
+        """Where the process that carries the links is told what to do."""
+        return self.path / "wan.sock"
+
+    @property
+    def wan_config(self) -> Path:
+        """Configuration file of the process that carries the links."""
+        return self.path / "wan.json"
+
+    @property
+    def wan_log(self) -> Path:
+        """Its log file."""
+        return self.path / "wan.log"
 
     def server_dir(self, server: str) -> Path:
         """Directory of a nats-server."""

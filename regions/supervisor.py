@@ -3,20 +3,26 @@
 import asyncio
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO
 
 from regions.apply import Report
-from regions.commands import edge_command, nats_command, serves
-from regions.control import ControlServer, ProcessStatus, Request
+from regions.commands import answers, edge_command, nats_command, serves, wan_command
+from regions.control import Client, ControlServer, Reply, Request
 from regions.deployment import Deployment
 from regions.errors import ServerError, WorldError
 from regions.events import Event, EventName, ReadyEdge, ReadyNats, ReadyRegion
+from regions.faults.desk import FaultDesk
+from regions.faults.links import Links
+from regions.faults.route import LINKS, base_flows, check, in_spaces
+from regions.faults.spaces import DEVICE, Spaces, sweep
 from regions.identity import boot_id, end_all, identify
 from regions.keeper import StreamKeeper
 from regions.layout import Layout, assign, listeners
 from regions.nats_server import require_nats_server
 from regions.ports import Claims
 from regions.process import Command, Kind, Notice, Process
+from regions.processes import Processes, status
 from regions.state import StateDir
 from regions.topology import Topology
 from regions.world import VERSION, World, WorldEdge, WorldNats, WorldRecord, WorldRegion
@@ -29,6 +35,17 @@ MIRRORS_START_S = 10.0  # a mirror that tried before its link was up tries again
 STALE_END_S = 3.0
 BIND_ATTEMPTS = 5
 _TAKEN = "address already in use"
+_EVENTS: dict[tuple[Kind, Notice], EventName] = {
+    ("edge", "up"): "edge_up",
+    ("edge", "down"): "edge_down",
+    ("edge", "hung"): "edge_hung",
+    ("nats", "up"): "nats_up",
+    ("nats", "down"): "nats_down",
+    ("nats", "hung"): "nats_hung",
+    ("wan", "up"): "wan_up",
+    ("wan", "down"): "wan_down",
+    ("wan", "hung"): "wan_hung",
+}
 
 
 class Supervisor:
@@ -54,7 +71,10 @@ class Supervisor:
         self._with_edges = with_edges
         self._tasks = Tasks("supervisor")
         self._claims = Claims()
-        self._processes: dict[str, Process] = {}
+        self._processes = Processes(topology.watch, self._noticed)
+        self._links: Links | None = None
+        self._spaces: Spaces | None = None
+        self._desk: FaultDesk | None = None
         self._layout: Layout | None = None
         self._lock: IO[str] | None = None
         self._control: ControlServer | None = None
@@ -76,15 +96,17 @@ class Supervisor:
         """
         self._lock = self.state.lock()
         await self._clean()
-        self._control = ControlServer(self.state.control_socket, self._handle)
+        self._control = ControlServer(self.state.control_socket, self._handle, self._gone)
         await self._control.start()
         if self._deployment is None:
+            await self._prepare_links()
             layout = await self._start_nats()
         else:
             layout = self._arrange(self.state.ports())
         if self._apply_streams:
             await self._start_streams(layout)
         await asyncio.gather(self._start_edges(layout), self._hear_mirrors())
+        self._desk = FaultDesk(self.topology, self._processes, self._links, self._narrate)
         self._ready = True
         self._tell(Event(event="ready", regions=_ready_regions(self._record(layout).regions)))
 
@@ -95,11 +117,14 @@ class Supervisor:
         self._stopping = True
         if self._ready:
             self._tell(Event(event="stopping"))
+        if self._desk is not None:
+            self._desk.close()
         if self._control is not None:
             await self._control.close()
         await self._tasks.close()
-        await self._end("edge", gentle=drain)
-        await self._end("nats", gentle=False)
+        await self._processes.end("edge", gentle=drain)
+        await self._processes.end("nats", gentle=False)
+        await self._end_links()
         self.state.forget_world()
         self._claims.release()
         self._lock.close()
@@ -107,10 +132,12 @@ class Supervisor:
         if self._ready:
             self._tell(Event(event="stopped"))
 
-    async def _end(self, kind: Kind, *, gentle: bool) -> None:
-        group = self._of(kind)
-        await asyncio.gather(*(process.end(gentle=gentle) for process in group))
-        await asyncio.gather(*(process.close() for process in group))
+    async def _end_links(self) -> None:
+        if self._links is not None:
+            await self._links.close()
+        await self._processes.end("wan", gentle=False)
+        if self._spaces is not None:
+            await asyncio.to_thread(self._spaces.close)
 
     # --- start ---------------------------------------------------------------------------------
 
@@ -123,7 +150,21 @@ class Supervisor:
         if left:
             pids = ", ".join(str(process.pid) for process in left)
             raise WorldError(f"processes of the world before can't be ended: {pids}")
+        if record.wan is not None:
+            await asyncio.to_thread(sweep)
         self.state.forget_world()
+
+    async def _prepare_links(self) -> None:
+        """What the links need before ports are chosen."""
+        mode = self.topology.faults.links
+        if mode == "direct" or len(self.topology.regions) == 1:
+            return
+        check(self.topology)
+        if mode == "netns":
+            self._spaces = Spaces(self.topology.names, self.state.path)
+            await asyncio.to_thread(self._spaces.make)
+            self.topology = in_spaces(self.topology, self._spaces.places())
+        self._links = Links(self.state.wan_socket, base_flows(self.topology))
 
     def _arrange(self, stored: dict[str, int]) -> Layout:
         """Choose ports and complete the secrets."""
@@ -144,24 +185,14 @@ class Supervisor:
         stored = self.state.ports()
         for _ in range(BIND_ATTEMPTS):
             layout = self._arrange(stored)
-            urls = {
-                server.name: f"{server.monitor_url}/healthz?js-enabled-only=true"
-                for region in layout.regions({})
-                for server in region.nats
-            }
-            # Those that are dialled a little before those that dial: a link that is refused at
-            # first comes 1.6 s later, and the mirrors behind it 5 s after that.
-            for region in reversed(self.topology.regions):
-                for server in region.servers:
-                    command = nats_command(layout, program, region, server)
-                    self._launch(command, urls[server.name])
-                await asyncio.sleep(NATS_STAGGER_S)
-            self._narrate(f"starting {len(urls)} nats-servers")
-            conflicts = await self._nats_up()
+            conflicts = await self._start_links(layout)
+            if not conflicts:
+                conflicts = await self._start_servers(layout, program)
             if not conflicts:
                 return layout
             self._narrate(f"the ports of {', '.join(conflicts)} were taken meanwhile")
-            await self._end("nats", gentle=False)
+            await self._processes.end("nats", gentle=False)
+            await self._processes.end("wan", gentle=False)
             self._claims.release()
             stored = {
                 key: port
@@ -170,10 +201,34 @@ class Supervisor:
             }
         raise WorldError(f"no free ports found in {BIND_ATTEMPTS} attempts")
 
-    async def _nats_up(self) -> list[str]:
-        """Wait until all nats-servers serve; the names of those whose port was taken, if any."""
-        group = self._of("nats")
-        up = self._tasks.spawn(_all_up(group), "up")
+    async def _start_links(self, layout: Layout) -> list[str]:
+        """Start what carries the links: a link that is refused at first comes 1.6 s later."""
+        if self._links is None:
+            return []
+        router = None if self._spaces is None else self._spaces.router
+        command = wan_command(layout, DEVICE, router)
+        self._processes.launch(command, self._links.serves, self._links.serves)
+        return await self._up("wan")
+
+    async def _start_servers(self, layout: Layout, program: Path) -> list[str]:
+        """Start the nats-servers; the names of those whose port was taken, if any."""
+        urls = {
+            server.name: f"{server.monitor_url}/healthz?js-enabled-only=true"
+            for region in layout.regions({})
+            for server in region.nats
+        }
+        # Those that are dialled a little before those that dial.
+        for region in reversed(self.topology.regions):
+            for server in region.servers:
+                self._launch(nats_command(layout, program, region, server), urls[server.name])
+            await asyncio.sleep(NATS_STAGGER_S)
+        self._narrate(f"starting {len(urls)} nats-servers")
+        return await self._up("nats")
+
+    async def _up(self, kind: Kind) -> list[str]:
+        """Wait until all of a kind serve; the names of those whose port was taken, if any."""
+        group = self._processes.of(kind)
+        up = self._tasks.spawn(self._processes.up(group), "up")
         deaths = [self._tasks.spawn(process.wait_dead(), "dead") for process in group]
         done, _ = await asyncio.wait(
             [up, *deaths], timeout=NATS_START_S, return_when=asyncio.FIRST_COMPLETED
@@ -209,7 +264,7 @@ class Supervisor:
                 self._launch(edge_command(layout, region, edge), f"{urls[edge.name]}/readyz")
         if urls:
             self._narrate(f"starting {len(urls)} edges")
-        await _all_up(self._of("edge"))
+        await self._processes.up(self._processes.of("edge"))
 
     async def _hear_mirrors(self) -> None:
         if self._keeper is None or len(self.topology.regions) == 1:
@@ -222,12 +277,7 @@ class Supervisor:
     # --- processes -----------------------------------------------------------------------------
 
     def _launch(self, command: Command, ready_url: str) -> None:
-        process = Process(command, serves(ready_url), self._noticed)
-        self._processes[command.name] = process
-        process.launch()
-
-    def _of(self, kind: Kind) -> list[Process]:
-        return [process for process in self._processes.values() if process.command.kind == kind]
+        self._processes.launch(command, serves(ready_url), answers(ready_url))
 
     def _noticed(self, process: Process, notice: Notice) -> None:
         assert self._layout is not None
@@ -247,22 +297,21 @@ class Supervisor:
             self._narrate(f"{process.name} ended with code {code}: {words}")
 
     def _event(self, process: Process, notice: Notice) -> Event:
-        is_edge = process.command.kind == "edge"
-        name: EventName
-        if notice == "up":
-            name = "edge_up" if is_edge else "nats_up"
-        else:
-            name = "edge_down" if is_edge else "nats_down"
+        kind = process.command.kind
+        is_up = notice in ("up", "awake")
+        name: EventName = _EVENTS[kind, "up" if is_up else notice]
         death = process.death if notice == "down" else None
-        reason = None if death is None else death.reason
+        reason = "answers again" if notice == "awake" else None
+        if death is not None:
+            reason = death.reason
         if death is not None and reason == "exited" and not death.was_up:
             reason = process.last_words() or reason
         return Event(
             event=name,
-            region=process.command.region,
-            edge=process.name if is_edge else None,
-            server=None if is_edge else process.name,
-            url=self._child(process).url,
+            region=process.command.region or None,
+            edge=process.name if kind == "edge" else None,
+            server=process.name if kind == "nats" else None,
+            url=self._url(process),
             pid=None if process.identity is None else process.identity.pid,
             code=None if death is None else death.code,
             reason=reason,
@@ -277,23 +326,19 @@ class Supervisor:
             return
         self._tell(Event(event="streams_applied", changes=changes, failures=failures))
 
-    def _child(self, process: Process) -> WorldNats | WorldEdge:
+    def _url(self, process: Process) -> str | None:
         assert self._layout is not None
         for region in self._layout.regions({}):
             children: list[WorldNats | WorldEdge] = [*region.nats, *region.edges]
             for child in children:
                 if child.name == process.name:
-                    return child
-        raise AssertionError(process.name)
+                    return child.url
+        return None
 
     def _record(self, layout: Layout) -> WorldRecord:
         me = identify(os.getpid())
         assert me is not None
-        running = {
-            name: process.identity
-            for name, process in self._processes.items()
-            if process.identity is not None
-        }
+        running = self._processes.identities()
         return WorldRecord(
             version=VERSION,
             boot=boot_id(),
@@ -301,55 +346,28 @@ class Supervisor:
             topology_where=self.topology.where,
             topology_text=self.topology.text,
             regions=layout.regions(running),
+            wan=running.get(LINKS),
         )
 
     # --- control -------------------------------------------------------------------------------
 
-    async def _handle(self, request: Request) -> list[ProcessStatus]:
-        if request.cmd == "status":
-            return [self._status(process) for process in self._processes.values()]
-        if request.process is None:
-            raise WorldError("`process` is missing")
-        process = self._processes.get(request.process.removeprefix("nats:"))
-        if process is None:
-            raise WorldError(
-                f"no process {request.process!r}; there are {', '.join(self._processes)}"
-            )
-        if request.cmd in ("kill", "pause", "continue") and process.identity is None:
-            raise WorldError(f"{process.name} does not run: it is {process.state}")
+    async def _handle(self, request: Request, client: Client) -> Reply:
         match request.cmd:
-            case "stop":
-                await process.end(gentle=True)
-            case "hold":
-                await process.hold()
-            case "start":
-                process.launch()
-            case "restart":
-                await process.restart()
-            case "kill":
-                await process.kill()
-            case "pause":
-                process.pause()
-            case "continue":
-                process.resume()
-        return [self._status(process)]
+            case "status":
+                return self._reply(*self._processes)
+            case "fault" | "heal" | "faults" | "snapshot":
+                if self._desk is None:
+                    raise WorldError("the world is still starting")
+                return await self._desk.handle(request, client)
+            case _:
+                return self._reply(await self._processes.act(request.cmd, request.process))
 
-    def _status(self, process: Process) -> ProcessStatus:
-        return ProcessStatus(
-            name=process.name,
-            kind=process.command.kind,
-            region=process.command.region,
-            state=process.state,
-            pid=None if process.identity is None else process.identity.pid,
-            paused=process.paused,
-            starts=process.starts,
-            url=self._child(process).url,
-            last_exit=None if process.death is None else process.death.code,
-        )
+    async def _gone(self, client: Client) -> None:
+        if self._desk is not None:
+            await self._desk.gone(client)
 
-
-async def _all_up(group: list[Process]) -> None:
-    await asyncio.gather(*(process.wait_up() for process in group))
+    def _reply(self, *processes: Process) -> Reply:
+        return Reply(ok=True, processes=[status(one, self._url(one) or "-") for one in processes])
 
 
 def _ready_regions(regions: list[WorldRegion]) -> list[ReadyRegion]:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Literal
 
 from regions.errors import TopologyError
 from relay.config import Limits, TokenKey
@@ -12,6 +13,9 @@ from relay.core.tokens import token_rules
 from relay.errors import ConfigError
 
 MAX_REGIONS = 16
+# How regions of a local world are joined: from port to port, through TCP relays that can be cut,
+# or each in a network namespace of its own with an emulated WAN between them.
+LinkMode = Literal["direct", "relay", "netns"]
 _SYNC = re.compile(r"always\Z|[1-9][0-9]{0,5}(ms|s|m)\Z")
 _ADDRESS = re.compile(r"[A-Za-z0-9_.:\[\]-]+:[0-9]{1,5}\Z")
 _NETNS = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
@@ -82,6 +86,23 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultSettings:
+    """What is prepared for faults when the local world starts."""
+
+    links: LinkMode = "direct"
+    wan: bool = False  # links as slow as the distances between the regions
+    disk_mb: int | None = None  # each nats-server's store on a file system of its own, so small
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How the supervisor treats processes that run and do not answer."""
+
+    hung_s: float = 6.0  # without an answer for so long, it is reported
+    restart_hung_s: float | None = None  # and after so long killed, and started again
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """A whole world. `where` names its file in errors, `text` is the file as it was read."""
 
@@ -90,6 +111,8 @@ class Topology:
     streams: StreamSettings = StreamSettings()
     tokens: Tokens = Tokens()
     limits: Limits = _LIMITS
+    faults: FaultSettings = FaultSettings()
+    watch: Watch = Watch()
     origins: tuple[str, ...] | None = None
     where: str = "topology"
     text: str = field(default="", repr=False)
@@ -172,6 +195,7 @@ def _first_problem(topology: Topology) -> str | None:
         or _links_problem(topology)
         or _streams_problem(topology.streams)
         or _tokens_problem(topology.tokens)
+        or _faults_problem(topology)
     )
 
 
@@ -278,4 +302,17 @@ def _tokens_problem(tokens: Tokens) -> str | None:
             token_rules([key], None, tenant=False, lifetime_s=1)
         except ConfigError as error:
             return f"tokens.keys.{key.kid}.key: {error}"
+    return None
+
+
+def _faults_problem(topology: Topology) -> str | None:
+    faults, watch = topology.faults, topology.watch
+    if faults.wan and faults.links == "direct":
+        return 'faults.wan: direct links have no delay: give links = "relay" or "netns" as well'
+    if faults.disk_mb is not None and not 16 <= faults.disk_mb <= 65_536:
+        return f"faults.disk_mb: {faults.disk_mb} is not in 16 to 65536"
+    if watch.hung_s < 1:
+        return f"supervisor.hung_s: {watch.hung_s:g} is below 1"
+    if watch.restart_hung_s is not None and watch.restart_hung_s < watch.hung_s:
+        return f"supervisor.restart_hung_s: {watch.restart_hung_s:g} is below hung_s"
     return None

@@ -12,12 +12,15 @@ import msgspec
 from regions.errors import TopologyError
 from regions.topology import (
     Edge,
+    FaultSettings,
     Link,
+    LinkMode,
     NatsServer,
     Region,
     StreamSettings,
     Tokens,
     Topology,
+    Watch,
     server_name,
 )
 from relay.config import Limits, TokenKey
@@ -74,12 +77,25 @@ class _Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: list[TokenKey] = []
 
 
+class _Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    links: LinkMode = FaultSettings().links
+    wan: bool = FaultSettings().wan
+    disk_mb: int | None = None
+
+
+class _Supervisor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    hung_s: float = Watch().hung_s
+    restart_hung_s: float | None = None
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     regions: list[dict[str, Any]]
     links: list[dict[str, Any]] = []
     streams: dict[str, Any] = {}
     tokens: dict[str, Any] = {}
     limits: dict[str, Any] = {}
+    faults: dict[str, Any] = {}
+    supervisor: dict[str, Any] = {}
     origins: list[str] | None = None
 
 
@@ -134,6 +150,8 @@ def parse_topology(text: str, where: str) -> Topology:
     ]
     streams = _convert(file.streams, _Streams, where, "streams")
     tokens = _convert(file.tokens, _Tokens, where, "tokens")
+    faults = _convert(file.faults, _Faults, where, "faults")
+    supervisor = _convert(file.supervisor, _Supervisor, where, "supervisor")
     # What clients are told they may be away for is what the streams keep.
     limits = {"resume_window_s": streams.max_age_s} | file.limits
     return Topology(
@@ -147,6 +165,8 @@ def parse_topology(text: str, where: str) -> Topology:
         ),
         tokens=Tokens(tokens.audience, tokens.tenant, tuple(tokens.keys)),
         limits=_convert(limits, Limits, where, "limits"),
+        faults=FaultSettings(faults.links, faults.wan, faults.disk_mb),
+        watch=Watch(supervisor.hung_s, supervisor.restart_hung_s),
         origins=None if file.origins is None else tuple(file.origins),
         where=where,
         text=text,

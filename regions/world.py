@@ -58,6 +58,7 @@ class WorldRecord(msgspec.Struct, frozen=True):
     topology_where: str
     topology_text: str
     regions: list[WorldRegion]
+    wan: Identity | None = None  # the process that carries the links, where they are not direct
 
     def processes(self) -> list[Identity]:
         """Every child that it names, edges first; none if it is from another boot."""
@@ -68,11 +69,12 @@ class WorldRecord(msgspec.Struct, frozen=True):
             children += region.edges
         for region in self.regions:
             children += region.nats
-        return [
+        found = [
             Identity(child.pid, child.started)
             for child in children
             if child.pid is not None and child.started is not None
         ]
+        return found if self.wan is None else [*found, self.wan]
 
 
 @dataclass(frozen=True, slots=True)

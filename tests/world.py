@@ -13,7 +13,7 @@ from types import TracebackType
 
 import msgspec
 
-from regions.control import Cmd, ProcessStatus, Request, control
+from regions.control import ProcessCmd, ProcessStatus, Request, control
 from regions.events import Event, EventName, ReadyEdge, ReadyRegion
 from regions.identity import Identity, end_all, is_alive
 from regions.permissions import User
@@ -147,7 +147,7 @@ class World:
         """The key that signs tokens for this world."""
         return self.found().token_key()
 
-    async def ctl(self, cmd: Cmd, process: str | None = None) -> list[ProcessStatus]:
+    async def ctl(self, cmd: ProcessCmd, process: str | None = None) -> list[ProcessStatus]:
         """One request to the supervisor: `await world.ctl("kill", "us-1")`."""
         path = StateDir(self.state_dir).control_socket
         return await asyncio.to_thread(control, path, Request(cmd, process))

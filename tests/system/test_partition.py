@@ -2,18 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from regions.topology import server_name
+from regions.faults.client import Faults
+from regions.faults.spaces import why_not
+from regions.topology import LinkMode, server_name
 from relay.client import Ack, connect
 from tests.copies import check_copies, heads, reading, until_everywhere
 from tests.crowd import ROOMS, Crowd, Listener, crowd, until
-from tests.links import Links
-from tests.netns import Namespaces, why_not
 from tests.raw import token
 from tests.world import World
 
@@ -22,89 +21,52 @@ CUT_S = 20.0
 HEALED_S = 10.0
 
 
-class Cuts(Protocol):
-    """Something that can part two regions."""
-
-    def cut(self, one: str, other: str) -> None:
-        """Let nothing through."""
-
-    def heal(self, one: str, other: str) -> None:
-        """Let everything through."""
+TOPOLOGY = "\n".join(
+    f'[[regions]]\nname = "{region}"\nedges = {edges}\n'
+    for region, edges in zip(REGIONS, (1, 2, 1), strict=True)
+)
 
 
-@dataclass
-class Parted:
-    """A world, and what cuts its links."""
-
-    world: World
-    cuts: Cuts
-
-    def isolate(self, region: str) -> None:
-        """Cut `region` off from all others."""
-        for other in REGIONS:
-            if other != region:
-                self.cuts.cut(region, other)
-
-    def rejoin(self, region: str) -> None:
-        """Join it with all others again."""
-        for other in REGIONS:
-            if other != region:
-                self.cuts.heal(region, other)
-
-
-def _regions(keys: Callable[[str], str] = lambda _: "") -> str:
-    edges = {"us": 1, "eu": 2, "ap": 1}
-    return "\n".join(
-        f'[[regions]]\nname = "{region}"\nedges = {edges[region]}\n{keys(region)}'
-        for region in REGIONS
-    )
-
-
-@pytest.fixture(scope="module")
-def relayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parted]:
-    """A world whose leaf links go through TCP relays."""
-    state = tmp_path_factory.mktemp("relayed") / "state"
-    with Links(REGIONS, state) as links:
-        world = World(state, _regions() + links.topology)
-        try:
-            yield Parted(world.launch(), links)
-        finally:
-            world.clean()
+def _running(state: Path, links: LinkMode) -> Iterator[World]:
+    world = World(state, TOPOLOGY, "--links", links)
+    try:
+        yield world.launch()
+    finally:
+        world.clean()
     assert not world.leftovers()
 
 
 @pytest.fixture(scope="module")
-def spaced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parted]:
+def relayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world whose leaf links go through TCP relays."""
+    yield from _running(tmp_path_factory.mktemp("relayed") / "state", "relay")
+
+
+@pytest.fixture(scope="module")
+def spaced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A world whose regions are in network namespaces of their own."""
     if why := why_not():
         pytest.skip(f"{why}; the same is tested with TCP relays on the leaf links")
-    with Namespaces(REGIONS) as spaces:
-
-        def keys(region: str) -> str:
-            return f'bind = "{spaces.address(region)}"\nnetns = "{spaces.name(region)}"\n'
-
-        world = World(tmp_path_factory.mktemp("spaced") / "state", _regions(keys))
-        try:
-            yield Parted(world.launch(), spaces)
-        finally:
-            world.clean()
-    assert not world.leftovers()
+    yield from _running(tmp_path_factory.mktemp("spaced") / "state", "netns")
 
 
 # --- the tests ---------------------------------------------------------------------------------
 
 
-async def survive(parted: Parted, lost: str) -> None:
+async def survive(world: World, lost: str) -> None:
     """Cut `lost` off, kill its nats-server meanwhile, heal, and compare everything."""
-    world = parted.world
-    async with reading(world, REGIONS) as readers, crowd(world, REGIONS, lost) as clients:
+    async with (
+        reading(world, REGIONS) as readers,
+        crowd(world, REGIONS, lost) as clients,
+        Faults(world.state_dir) as faults,
+    ):
         talkers, listeners = clients.talkers, clients.listeners
         for talker in talkers.values():
             await talker.more(25, 10)
 
-        parted.isolate(lost)
+        cut = await faults.isolate(lost)
         try:
-            cut_s = time.monotonic()
+            cut_s = cut.at_s
             before = clients.acked
             await lives_alone(world, lost, clients)
             quiet_s = talkers[lost].longest_silence_s(cut_s)
@@ -117,8 +79,7 @@ async def survive(parted: Parted, lost: str) -> None:
                         assert came < 10 < apart[origin], (region, origin)
             wanted, said = await heads(readers), clients.said
         finally:
-            parted.rejoin(lost)
-        healed_s = time.monotonic()
+            healed_s = await faults.heal(cut)
         stored_s, heard_s = await asyncio.gather(
             until_everywhere(readers, wanted, HEALED_S), clients.all_heard(said, HEALED_S)
         )
@@ -166,16 +127,16 @@ async def replays(region: str, clients: Crowd) -> None:
     assert said == list(range(said[0], said[-1] + 1, len(ROOMS)))
 
 
-async def test_a_region_cut_off_by_its_links_lives_on_and_heals(relayed: Parted) -> None:
+async def test_a_region_cut_off_by_its_links_lives_on_and_heals(relayed: World) -> None:
     await survive(relayed, "eu")
 
 
-async def test_a_region_cut_off_by_the_network_lives_on_and_heals(spaced: Parted) -> None:
+async def test_a_region_cut_off_by_the_network_lives_on_and_heals(spaced: World) -> None:
     await survive(spaced, "eu")
 
 
-async def test_a_session_goes_on_where_the_mirror_is_behind_it(relayed: Parted) -> None:
-    world, room, behind = relayed.world, "ahead:a", 40
+async def test_a_session_goes_on_where_the_mirror_is_behind_it(relayed: World) -> None:
+    world, room, behind = relayed, "ahead:a", 40
     us, eu = (world.regions[region].edges[0] for region in ("us", "eu"))
     said: dict[str, list[Ack]] = {"us": [], "eu": []}
 
@@ -194,6 +155,7 @@ async def test_a_session_goes_on_where_the_mirror_is_behind_it(relayed: Parted) 
         connect(
             us.url, token=token(world, "ana"), rooms=[room], states=True, home_after_s=3_600
         ) as ana,
+        Faults(world.state_dir) as faults,
         asyncio.TaskGroup() as group,
     ):
         listener = Listener(ana)
@@ -202,7 +164,7 @@ async def test_a_session_goes_on_where_the_mirror_is_behind_it(relayed: Parted) 
         await say(eu.url, 5)
         await hear("us")
         await hear("eu")
-        relayed.cuts.cut("us", "eu")
+        cut = await faults.cut("us", "eu")
         try:
             await say(us.url, behind)
             await hear("us")
@@ -223,7 +185,7 @@ async def test_a_session_goes_on_where_the_mirror_is_behind_it(relayed: Parted) 
             await say(us.url, 20)
             assert len(listener.of("us")) == 5 + behind
         finally:
-            relayed.cuts.heal("us", "eu")
+            await faults.heal(cut)
         await say(us.url, 5)
         await hear("us")
         await say(eu.url, 5)

@@ -1,0 +1,1 @@
+"""Faults: what can be broken in a world on purpose, and healed again."""
