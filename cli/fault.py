@@ -2,10 +2,8 @@
 
 import asyncio
 import re
-import signal
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,14 @@ import click
 import msgspec
 
 from cli.columns import aligned
+from cli.lines import run_until_signal
 from regions.faults.client import Faults
 from regions.faults.fault import Held, Possible
 from regions.faults.flow import Change
 from regions.state import DEFAULT_STATE, find_world
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m)?\Z")
+_FOR_EVER_S = 1e9
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
 Make = Callable[[Faults], Awaitable[Held]]
 
@@ -185,24 +185,68 @@ def lose(region: str, state: Path, for_s: float | None) -> None:
     hold(state, for_s, lambda faults: faults.lose(region))
 
 
+@fault.command("fill-disk")
+@click.argument("server")
+@click.option("--limit", is_flag=True, help="JetStream's own limit instead: no root needed.")
+@held
+def fill_disk(server: str, limit: bool, state: Path, for_s: float | None) -> None:
+    """Leave a nats-server no room to store anything."""
+    hold(state, for_s, lambda faults: faults.fill_disk(server, "limit" if limit else "disk"))
+
+
+@fault.command()
+@click.argument("region")
+@click.argument("origin")
+@held
+def wedge(region: str, origin: str, state: Path, for_s: float | None) -> None:
+    """Stop what feeds the mirror of ORIGIN in REGION, unnoticed by NATS."""
+    hold(state, for_s, lambda faults: faults.wedge(region, origin=origin))
+
+
+@fault.command()
+@click.argument("region")
+@click.option(
+    "--lose", "lose_s", type=Duration(), default="10s", show_default=True,
+    help="What is stored in this time from now on is lost.",
+)  # fmt: skip
+@click.option("--without-witnesses", is_flag=True, help="Its edges are down until it is healed.")
+@click.option("--without-mirrors", is_flag=True, help="Its links are cut until it is healed.")
+@held
+def rewind(
+    region: str,
+    lose_s: float,
+    without_witnesses: bool,
+    without_mirrors: bool,
+    state: Path,
+    for_s: float | None,
+) -> None:
+    """Let a region's nats-servers lose what they stored last."""
+
+    async def make(faults: Faults) -> Held:
+        await faults.snapshot(region)
+        click.echo(f"jetrelay: in {lose_s:g} s {region} goes back to what it has now", err=True)
+        await asyncio.sleep(lose_s)
+        return await faults.rewind(
+            region, witnesses=not without_witnesses, mirrors=not without_mirrors
+        )
+
+    hold(state, for_s, make)
+
+
 def hold(state: Path, for_s: float | None, make: Make) -> None:
     """Make a fault, say so, and hold it until its time is over or a signal comes."""
     find_world(state)
-    asyncio.run(_hold(state, for_s, make))
+    run_until_signal(_hold(state, for_s, make))
+    click.echo("jetrelay: healed", err=True)
 
 
-async def _hold(state: Path, for_s: float | None, make: Make) -> None:
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+async def _hold(state: Path, for_s: float | None, make: Make) -> int:
     async with Faults(state) as faults:
         made = await make(faults)
         until = "Ctrl-C heals it" if for_s is None else f"for {for_s:g} s"
         click.echo(f"jetrelay: {made.text}; {until}", err=True)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(for_s):
-                await ended.wait()
-    click.echo("jetrelay: healed", err=True)
+        await asyncio.sleep(_FOR_EVER_S if for_s is None else for_s)
+    return 0
 
 
 def _age(seconds: float) -> str:

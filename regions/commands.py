@@ -24,7 +24,7 @@ def nats_command(layout: Layout, program: Path, region: Region, server: NatsServ
     """Write the configuration of a nats-server; the command that runs it."""
     directory = layout.state.server_dir(server.name)
     directory.mkdir(mode=0o700, exist_ok=True)
-    conf = directory / "nats-server.conf"
+    conf = layout.state.server_config(server.name)
     write_private(conf, layout.server_text(region, server).encode())
     return Command(
         name=server.name,

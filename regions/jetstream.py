@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -159,6 +160,11 @@ class JetStream:
     async def delete_consumer(self, stream: str, consumer: str) -> None:
         """Delete a consumer; none is as good."""
         await self._ask(f"CONSUMER.DELETE.{stream}.{consumer}", None, missing_ok=True)
+
+    async def pause_consumer(self, stream: str, consumer: str, until: datetime | None) -> None:
+        """Let a consumer deliver nothing until then; None: let it deliver."""
+        body = {} if until is None else {"pause_until": until.isoformat()}
+        await self._ask(f"CONSUMER.PAUSE.{stream}.{consumer}", body)
 
     async def _names(self, api: str, key: str) -> list[str]:
         found: list[str] = []

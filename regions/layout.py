@@ -121,7 +121,7 @@ class Layout:
             region,
             server,
             self._server_ports(),
-            ServerFiles(str(directory / "store"), str(directory / "server.log")),
+            ServerFiles(str(self.state.server_store(server.name)), str(directory / "server.log")),
             self.secrets.of_region(region.name, self.topology),
         )
 
@@ -179,6 +179,15 @@ class Layout:
     def regions(self, running: Mapping[str, Identity]) -> list[WorldRegion]:
         """The regions as `world.json` names them; `running` is process name -> who it is."""
         return [self._region(region, running) for region in self.topology.regions]
+
+    def monitors(self) -> dict[str, str]:
+        """Where each of our nats-servers tells about itself, over HTTP."""
+        return {
+            server.name: server.monitor_url
+            for region in self.regions({})
+            for server in region.nats
+            if server.monitor_url is not None
+        }
 
     def _region(self, region: Region, running: Mapping[str, Identity]) -> WorldRegion:
         creds = None if self.deployment is None else self.deployment.creds.get(region.name)

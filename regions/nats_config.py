@@ -19,6 +19,8 @@ from relay.core import names
 APP = "APP"
 SYSTEM = "SYS"
 STREAM_SLACK_BYTES = 1024**3
+_UNLIMITED = "    jetstream: enabled"
+_LIMITED = "    jetstream: { max_file: 1KB }"
 
 # The kinds of stream that are mirrored: each is a home stream and a mirror in every other region.
 MIRRORED: tuple[Callable[[str], str], ...] = (names.events_stream, names.records_stream)
@@ -98,6 +100,16 @@ def server_config(
 def link_account(other: str) -> str:
     """The account in which the link with `other` ends."""
     return f"LINK_{other}"
+
+
+def limited_config(text: str) -> str:
+    """A configuration under which JetStream refuses to store anything more in APP."""
+    return text.replace(_UNLIMITED, _LIMITED)
+
+
+def unlimited_config(text: str) -> str:
+    """The configuration from which `limited_config` made `text`."""
+    return text.replace(_LIMITED, _UNLIMITED)
 
 
 def _jetstream(topology: Topology, region: Region, store: str) -> str:
@@ -239,7 +251,7 @@ def _app_account(home: str, others: tuple[str, ...], secrets: Secrets) -> str:
         for other in others
         for share in _reached(home, other)
     ]
-    return "\n".join((f"  {APP} {{", "    jetstream: enabled", *lines, "    ]", "  }"))
+    return "\n".join((f"  {APP} {{", _UNLIMITED, *lines, "    ]", "  }"))
 
 
 def _link_account(home: str, other: str, secrets: Secrets) -> str:

@@ -56,6 +56,14 @@ class StateDir:
         """Directory of a nats-server."""
         return self.path / "nats" / server
 
+    def server_config(self, server: str) -> Path:
+        """Configuration file of a nats-server."""
+        return self.server_dir(server) / "nats-server.conf"
+
+    def server_store(self, server: str) -> Path:
+        """Where a nats-server stores."""
+        return self.server_dir(server) / "store"
+
     def edge_config(self, edge: str) -> Path:
         """Configuration file of an edge."""
         return self.path / "edges" / f"{edge}.json"

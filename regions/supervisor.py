@@ -13,9 +13,12 @@ from regions.deployment import Deployment
 from regions.errors import ServerError, WorldError
 from regions.events import Event, EventName, ReadyEdge, ReadyNats, ReadyRegion
 from regions.faults.desk import FaultDesk
+from regions.faults.disks import Disks
 from regions.faults.links import Links
 from regions.faults.route import LINKS, base_flows, check, in_spaces
+from regions.faults.servers import Servers
 from regions.faults.spaces import DEVICE, Spaces, sweep
+from regions.faults.stores import Stores
 from regions.identity import boot_id, end_all, identify
 from regions.keeper import StreamKeeper
 from regions.layout import Layout, assign, listeners
@@ -74,6 +77,7 @@ class Supervisor:
         self._processes = Processes(topology.watch, self._noticed)
         self._links: Links | None = None
         self._spaces: Spaces | None = None
+        self._disks = Disks()
         self._desk: FaultDesk | None = None
         self._layout: Layout | None = None
         self._lock: IO[str] | None = None
@@ -100,13 +104,21 @@ class Supervisor:
         await self._control.start()
         if self._deployment is None:
             await self._prepare_links()
+            await asyncio.to_thread(self._prepare_disks)
             layout = await self._start_nats()
         else:
             layout = self._arrange(self.state.ports())
         if self._apply_streams:
             await self._start_streams(layout)
         await asyncio.gather(self._start_edges(layout), self._hear_mirrors())
-        self._desk = FaultDesk(self.topology, self._processes, self._links, self._narrate)
+        self._desk = FaultDesk(
+            self.topology,
+            self._processes,
+            self._links,
+            Servers(self._processes, Stores(self.state), layout.monitors()),
+            {name: layout.nats_config(name, "control") for name in self.topology.names},
+            self._narrate,
+        )
         self._ready = True
         self._tell(Event(event="ready", regions=_ready_regions(self._record(layout).regions)))
 
@@ -118,13 +130,14 @@ class Supervisor:
         if self._ready:
             self._tell(Event(event="stopping"))
         if self._desk is not None:
-            self._desk.close()
+            await self._desk.close()
         if self._control is not None:
             await self._control.close()
         await self._tasks.close()
         await self._processes.end("edge", gentle=drain)
         await self._processes.end("nats", gentle=False)
         await self._end_links()
+        await asyncio.to_thread(self._disks.close)
         self.state.forget_world()
         self._claims.release()
         self._lock.close()
@@ -165,6 +178,12 @@ class Supervisor:
             await asyncio.to_thread(self._spaces.make)
             self.topology = in_spaces(self.topology, self._spaces.places())
         self._links = Links(self.state.wan_socket, base_flows(self.topology))
+
+    def _prepare_disks(self) -> None:
+        size_mb = self.topology.faults.disk_mb
+        for region in self.topology.regions:
+            for server in region.servers:
+                self._disks.prepare(self.state.server_store(server.name), size_mb)
 
     def _arrange(self, stored: dict[str, int]) -> Layout:
         """Choose ports and complete the secrets."""
@@ -213,9 +232,7 @@ class Supervisor:
     async def _start_servers(self, layout: Layout, program: Path) -> list[str]:
         """Start the nats-servers; the names of those whose port was taken, if any."""
         urls = {
-            server.name: f"{server.monitor_url}/healthz?js-enabled-only=true"
-            for region in layout.regions({})
-            for server in region.nats
+            name: f"{url}/healthz?js-enabled-only=true" for name, url in layout.monitors().items()
         }
         # Those that are dialled a little before those that dial.
         for region in reversed(self.topology.regions):

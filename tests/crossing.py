@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -53,15 +53,16 @@ class Crossing:
         return False
 
     async def hears(self, text: bytes, timeout_s: float = 2.0) -> bool:
-        """Whether what is said there is heard here."""
-        await self._speaker.publish(f"tele.{self.there}.test", text)
-        try:
-            async with asyncio.timeout(timeout_s):
-                while await self._heard.get() != text:
-                    pass
-        except TimeoutError:
-            return False
-        return True
+        """Whether what is said there, again and again, is heard here."""
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            await self._speaker.publish(f"tele.{self.there}.test", text)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    while await self._heard.get() != text:
+                        pass
+                    return True
+        return False
 
 
 @asynccontextmanager

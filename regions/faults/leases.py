@@ -1,12 +1,23 @@
 """Which faults are in effect, and to which connection each belongs. Values only."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 
 from regions.control import Client
-from regions.faults.fault import DownFault, Fault, Held, LinkFault, PauseFault
+from regions.faults.fault import Fault, Held
 from regions.faults.flow import Change, Pair
+
+_NOTHING = Change()
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a fault does that other faults may do as well: it ends when the last of them does."""
+
+    pairs: tuple[Pair, ...] = ()
+    change: Change = _NOTHING
+    down: tuple[str, ...] = ()  # processes that shall not run
+    paused: tuple[str, ...] = ()  # processes that shall stand still
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +27,7 @@ class Lease:
     number: int
     client: Client
     fault: Fault
+    effects: Effects
     text: str
 
     def held(self, at_s: float, healed_s: float | None = None) -> Held:
@@ -31,9 +43,9 @@ class Leases:
         self._since_s: dict[int, float] = {}
         self._numbers = count(1)
 
-    def add(self, client: Client, fault: Fault, text: str) -> Lease:
+    def add(self, client: Client, fault: Fault, effects: Effects, text: str) -> Lease:
         """A new one."""
-        lease = Lease(next(self._numbers), client, fault, text)
+        lease = Lease(next(self._numbers), client, fault, effects, text)
         self._leases[lease.number] = lease
         return lease
 
@@ -62,26 +74,18 @@ class Leases:
             if number in self._since_s
         ]
 
-    def changes(self) -> Iterable[tuple[list[Pair], Change]]:
+    def changes(self) -> list[tuple[tuple[Pair, ...], Change]]:
         """What they make of the links."""
         return [
-            (lease.fault.pairs, lease.fault.change)
+            (lease.effects.pairs, lease.effects.change)
             for lease in self._leases.values()
-            if isinstance(lease.fault, LinkFault)
+            if lease.effects.pairs
         ]
 
     def down(self) -> set[str]:
         """The processes that shall not run."""
-        return self._processes(DownFault)
+        return {name for lease in self._leases.values() for name in lease.effects.down}
 
     def paused(self) -> set[str]:
         """The processes that shall stand still."""
-        return self._processes(PauseFault)
-
-    def _processes(self, kind: type[DownFault] | type[PauseFault]) -> set[str]:
-        return {
-            name
-            for lease in self._leases.values()
-            if isinstance(lease.fault, kind)
-            for name in lease.fault.processes
-        }
+        return {name for lease in self._leases.values() for name in lease.effects.paused}

@@ -26,7 +26,7 @@ class Links:
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._lock = asyncio.Lock()
 
-    async def shape(self, changes: Iterable[tuple[list[Pair], Change]]) -> float:
+    async def shape(self, changes: Iterable[tuple[Iterable[Pair], Change]]) -> float:
         """Make it so; since when it is, on the monotonic clock.
 
         Raises:

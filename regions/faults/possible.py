@@ -1,37 +1,52 @@
 """Which faults can be made in a world, and why the others can't. Values only."""
 
-from collections.abc import Mapping
 from typing import get_args
 
 from regions.faults.fault import FaultName, Possible
-from regions.topology import LinkMode
+from regions.topology import FaultSettings
 
 _LINKS: tuple[FaultName, ...] = ("cut", "one-way", "stall", "delay", "rate", "loss")
+_STORES: tuple[FaultName, ...] = ("fill-disk", "store-limit", "rewind", "wedge")
 
 
 def possible(
-    links: LinkMode, *, regions: int, more: Mapping[FaultName, str | None]
+    faults: FaultSettings, *, regions: int, own_nats: bool, no_disks: str | None
 ) -> list[Possible]:
-    """Every fault. `more`: why those that are no link faults can't be made, where they can't."""
-    return [
-        Possible(name, more.get(name) or _link_problem(name, links, regions))
-        for name in get_args(FaultName)
-    ]
+    """Every fault.
+
+    `own_nats`: the nats-servers are this world's; `no_disks`: why no store can have a file system
+    of its own on this machine.
+    """
+    found: list[Possible] = []
+    for name in get_args(FaultName):
+        why_not = None
+        if name in _LINKS:
+            why_not = _link_problem(name, faults, regions)
+        elif name in _STORES and not own_nats:
+            why_not = "NATS is not this world's own (--nats)"
+        elif name == "wedge" and regions < 2:
+            why_not = "this world has one region, so no mirrors"
+        elif name == "fill-disk" and faults.disk_mb is None:
+            why_not = no_disks or (
+                "the stores lie on the machine's own disk: start the world with "
+                "`jetrelay up --small-disks 256`"
+            )
+            why_not += "; the limit of JetStream itself can be had (store-limit)"
+        found.append(Possible(name, why_not))
+    return found
 
 
-def _link_problem(name: FaultName, links: LinkMode, regions: int) -> str | None:
-    if name not in _LINKS:
-        return None
+def _link_problem(name: FaultName, faults: FaultSettings, regions: int) -> str | None:
     if regions < 2:
         return "this world has one region, so no links"
-    if links == "direct":
+    if faults.links == "direct":
         return "this world's links are direct: start it with `jetrelay up --links relay`"
-    if links == "relay" and name == "loss":
+    if faults.links == "relay" and name == "loss":
         return (
             "a TCP relay can't lose packets: start the world with `jetrelay up --links netns` "
             "(Linux, root)"
         )
-    if links == "netns" and name == "stall":
+    if faults.links == "netns" and name == "stall":
         return (
             "packets are not stalled: TCP repeats those of a cut, which comes to the same; "
             "relays can (`jetrelay up --links relay`)"
