@@ -73,7 +73,7 @@ class Gateway(asyncio.Protocol):
             "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}",
             "Sec-WebSocket-Version: 13", "", "",
         )  # fmt: skip
-        transport.write("\r\n".join(lines).encode())
+        self._transport.write("\r\n".join(lines).encode())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A load without this connection is not the load that was asked for."""
