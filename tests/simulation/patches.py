@@ -1,0 +1,73 @@
+"""The doors through which an edge reaches the outside world, led to the simulation instead."""
+
+import asyncio
+from typing import Any, cast
+
+import relay.bus.bus
+import relay.edge.admission
+import relay.edge.clock
+import relay.edge.connection
+import relay.edge.edge
+from relay.bus.connection import Connection
+from relay.config import NatsConfig
+from tests.simulation.loop import ProcessLoop
+from tests.simulation.nats import WALL0_S
+
+
+def _loop() -> ProcessLoop:
+    return cast(ProcessLoop, asyncio.get_running_loop())
+
+
+class _Time:
+    """`time`, as the process whose turn it is sees it."""
+
+    @staticmethod
+    def monotonic() -> float:
+        return _loop().time()
+
+    @staticmethod
+    def monotonic_ns() -> int:
+        return int(_loop().time() * 1e9)
+
+    @staticmethod
+    def time() -> float:
+        loop = _loop()
+        return WALL0_S + loop.time() + loop.skew_s
+
+
+class _Secrets:
+    """`secrets` of the seed."""
+
+    @staticmethod
+    def token_bytes(count: int) -> bytes:
+        return _loop().dice.randbytes(count)
+
+
+class _Random:
+    """`random` of the seed."""
+
+    @staticmethod
+    def randint(low: int, high: int) -> int:
+        return _loop().dice.randint(low, high)
+
+
+async def _open_connection(config: NatsConfig, name: str, _inbox: str) -> Connection:
+    connection = _loop().connect(config.servers[0], name)
+    await connection.open()
+    return cast(Connection, connection)
+
+
+def install() -> None:
+    """Lead the edge's doors to the simulation, for the rest of this Python process."""
+    modules: dict[Any, dict[str, object]] = {
+        relay.edge.clock: {"time": _Time},
+        relay.edge.connection: {"secrets": _Secrets},
+        relay.edge.admission: {"random": _Random},
+        relay.edge.edge: {"rss_bytes": lambda: 0, "cpu_s": lambda: 0.0},
+        relay.bus.bus: {"open_connection": _open_connection},
+    }
+    for module, names in modules.items():
+        for name, value in names.items():
+            if not hasattr(module, name):
+                raise AttributeError(f"{module.__name__}.{name} is gone: adapt the simulation")
+            setattr(module, name, value)

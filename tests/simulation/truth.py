@@ -1,0 +1,105 @@
+"""What really happened: every event that a home stream ever stored, and every acknowledgement."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from relay.core.names import events_stream
+from tests.simulation.nats import System
+from tests.simulation.streams import Stored
+
+
+class Place(NamedTuple):
+    """An event's name."""
+
+    origin: str
+    epoch: int
+    seq: int
+
+
+class Fact(NamedTuple):
+    """What an event is."""
+
+    room: str
+    user: str
+    id: str
+    data: bytes
+
+
+class ViolationError(Exception):
+    """A promise was broken."""
+
+
+class Truth:
+    """The omniscient record of one run."""
+
+    def __init__(self, systems: dict[str, System]) -> None:
+        self._systems = systems
+        self.rooms: dict[tuple[str, str], list[Place]] = {}  # (origin, room) -> in stream order
+        self.facts: dict[Place, list[Fact]] = {}  # more than one: the sequence was given out again
+        self.delivered: dict[Place, Fact] = {}
+        self.acked: dict[Place, tuple[str, str, str]] = {}  # room, user, id
+        self.counts: Counter[str] = Counter()
+        self.causes: set[str] = set()  # of refusals: what was done to streams
+
+    def stored(self, region: str, message: Stored) -> None:
+        """A home stream stored a message."""
+        parts = message.subject.split(".")
+        if parts[0] != "ev" or parts[2] == "-":
+            return
+        headers = message.headers
+        place = Place(region, int(headers["Jr-Epoch"]), message.seq)
+        fact = Fact(parts[4], headers["Jr-User"], headers["Jr-Id"], message.data)
+        known = self.facts.setdefault(place, [])
+        if fact not in known:
+            known.append(fact)
+        of_room = self.rooms.setdefault((region, fact.room), [])
+        while of_room and of_room[-1].seq >= place.seq:
+            of_room.pop()  # a tail that was lost; where it is written back it comes again
+        of_room.append(place)
+
+    def held(self, place: Place) -> bool:
+        """Whether any copy of the stream still has this event."""
+        name = events_stream(place.origin)
+        for system in self._systems.values():
+            stream = system.streams.get(name)
+            message = stream.messages.get(place.seq) if stream is not None else None
+            if message is not None and message.headers.get("Jr-Epoch") == str(place.epoch):
+                return True
+        return False
+
+    def at_home(self, place: Place) -> bool:
+        """Whether the home stream has this event."""
+        stream = self._systems[place.origin].streams.get(events_stream(place.origin))
+        message = stream.messages.get(place.seq) if stream is not None else None
+        return message is not None and message.headers.get("Jr-Epoch") == str(place.epoch)
+
+    def epoch(self, origin: str) -> int:
+        """The origin's epoch now."""
+        stream = self._systems[origin].streams.get(events_stream(origin))
+        return int(stream.metadata.get("epoch", "1")) if stream is not None else 1
+
+    def deliver(self, who: str, place: Place, fact: Fact) -> None:
+        """A client was sent an event.
+
+        Raises:
+            ViolationError: nobody published it, or another client got another one by that name.
+        """
+        self.counts["delivered"] += 1
+        known = self.facts.get(place)
+        if known is None or fact not in known:
+            raise ViolationError(f"phantom: {who} got {place} = {fact}, stored was {known}")
+        first = self.delivered.setdefault(place, fact)
+        if first != fact:
+            raise ViolationError(f"disagreement: {who} got {place} = {fact}, others {first}")
+
+    def acknowledge(self, who: str, place: Place, room: str, user: str, publish_id: str) -> None:
+        """A client was told that its publish is stored.
+
+        Raises:
+            ViolationError: it is not, or elsewhere.
+        """
+        self.counts["acknowledged"] += 1
+        known = self.facts.get(place, [])
+        if not any((fact.room, fact.user, fact.id) == (room, user, publish_id) for fact in known):
+            raise ViolationError(f"false ack: {who}: {publish_id} in {room} is not {place}")
+        self.acked[place] = (room, user, publish_id)

@@ -1,0 +1,166 @@
+"""What one client was sent, and what it may conclude: the promises of the protocol, checked."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from relay.core.cursor import CursorCodec, Position
+from tests.simulation.truth import Fact, Place, Truth, ViolationError
+
+FORGOTTEN = {"expired": "expired", "epoch": "tail lost", "ahead": "tail lost"}
+
+
+class Declared(NamedTuple):
+    """A GAP."""
+
+    origin: str
+    epoch: int
+    first: int
+    last: int | None
+    room: str | None
+
+    def covers(self, place: Place, room: str) -> bool:
+        """Whether it declares this event missing."""
+        if self.room not in (None, room) or self.origin != place.origin:
+            return False
+        if self.last is None:
+            return place.epoch == self.epoch and place.seq >= self.first
+        return self.first <= place.seq <= self.last
+
+
+class View:
+    """One client's session, as the promises see it.
+
+    Args:
+        exact: it resumes by cursor: nothing may be sent twice.
+    """
+
+    def __init__(self, name: str, truth: Truth, cursors: CursorCodec, *, exact: bool) -> None:
+        self.name = name
+        self.exact = exact
+        self.rooms: set[str] = set()
+        self.events = 0
+        self.gaps: list[Declared] = []
+        self.reasons: Counter[str] = Counter()
+        self._truth = truth
+        self._cursors = cursors
+        self._received: set[Place] = set()
+        self._floor: dict[str, Position] = {}  # what came before is none of this session's
+        self._checked: dict[str, Position] = {}  # the newest cursor
+        self._newest: dict[tuple[str, str], tuple[int, int]] = {}  # per origin and room
+        self._counters: dict[tuple[str, str, str], int] = {}  # per origin, room and publisher
+        self._known: dict[str, dict[str, Position]] = {}
+
+    # --- what it is sent -----------------------------------------------------------------------
+
+    def begin(self, cursor: str, rooms: tuple[str, ...]) -> None:
+        """READY: a new session."""
+        self._floor = self._checked = dict(self._decode(cursor))
+        self.rooms = set(rooms)
+
+    def event(self, place: Place, fact: Fact, number: int) -> bool:
+        """A MESSAGE. Returns whether it is new.
+
+        Raises:
+            ViolationError: a promise is broken by it.
+        """
+        self._truth.deliver(self.name, place, fact)
+        self.events += 1
+        fresh = place not in self._received
+        if not fresh and self.exact:
+            raise ViolationError(f"repeated: {self.name} got {place} in {fact.room} twice")
+        if not fresh:
+            return False
+        self._received.add(place)
+        key = (place.origin, fact.room)
+        if (place.epoch, place.seq) <= self._newest.get(key, (0, 0)):
+            before = self._newest[key]
+            raise ViolationError(f"order: {self.name} got {place} in {fact.room} after {before}")
+        self._newest[key] = (place.epoch, place.seq)
+        counter = (place.origin, fact.room, fact.user)
+        if number <= self._counters.get(counter, -1):
+            raise ViolationError(
+                f"order: {self.name} got {fact.user}'s {number} in {fact.room} of {place.origin} "
+                f"after {self._counters[counter]}"
+            )
+        self._counters[counter] = number
+        return True
+
+    def gap(self, gap: Declared, reason: str) -> None:
+        """A GAP."""
+        self.gaps.append(gap)
+        self.reasons[f"GAP {reason}"] += 1
+
+    def refused(self, reason: str) -> None:
+        """INVALID_SESSION false: what comes before the next READY is declared lost.
+
+        Raises:
+            ViolationError: there is no cause for it.
+        """
+        self.reasons[f"INVALID_SESSION {reason}"] += 1
+        cause = FORGOTTEN.get(reason)
+        if cause is not None and cause not in self._truth.causes:
+            raise ViolationError(f"refused without a cause: {self.name}: {reason}")
+
+    def cursor(self, text: str) -> None:
+        """A cursor: everything up to it was delivered.
+
+        Raises:
+            ViolationError: it was not, or the cursor steps back.
+        """
+        positions = self._decode(text)
+        checked = self._checked
+        if positions == checked:
+            return
+        for origin, place in positions.items():
+            before = checked.get(origin)
+            if before is None or place == before:
+                continue
+            if place < before:
+                if self.exact:
+                    raise ViolationError(f"cursor steps back: {self.name}: {before} to {place}")
+                continue
+            for missing in self._missing(origin, before.seq, place.seq):
+                raise ViolationError(
+                    f"passed: {self.name}'s cursor goes from {before} to {place} of {origin}; "
+                    f"{missing} was not delivered"
+                )
+        self._checked = {
+            origin: max(place, checked.get(origin, place)) for origin, place in positions.items()
+        }
+
+    def _decode(self, text: str) -> dict[str, Position]:
+        known = self._known.get(text)
+        if known is None:
+            known = self._known[text] = dict(self._cursors.decode(text).positions)
+        return known
+
+    # --- what it lacks -------------------------------------------------------------------------
+
+    def _missing(self, origin: str, after: int, upto: int | None) -> list[tuple[Place, str]]:
+        floor = self._floor.get(origin, Position(0, 0))
+        found: list[tuple[Place, str]] = []
+        for room in sorted(self.rooms):
+            for place in reversed(self._truth.rooms.get((origin, room), ())):
+                if upto is not None and place.seq > upto:
+                    continue
+                if place.seq <= after or place.seq <= floor.seq:
+                    break
+                if place in self._received or self._declared(place, room):
+                    continue
+                if self._truth.held(place):
+                    found.append((place, room))
+        return found
+
+    def _declared(self, place: Place, room: str) -> bool:
+        return any(gap.covers(place, room) for gap in self.gaps)
+
+    def lacks(self, origins: list[str]) -> list[tuple[Place, str]]:
+        """Everything stored since its session began that it was neither sent nor told of."""
+        return [each for origin in origins for each in self._missing(origin, 0, None)]
+
+    def lost(self, place: Place, room: str) -> bool:
+        """Whether an event that no stream holds any more went missing in silence here."""
+        floor = self._floor.get(place.origin)
+        if floor is None or room not in self.rooms or place.seq <= floor.seq:
+            return False
+        return place not in self._received and not self._declared(place, room)
