@@ -84,6 +84,9 @@ class Run:
         scheduler = world.scheduler
         for edge in world.edges.values():
             edge.start()
+        if not self._until(START_S, lambda: all(e.edge is not None for e in world.edges.values())):
+            world.violated("start: edges do not serve")
+            return
         for client in world.clients:
             client.start()
         started = self._until(START_S, lambda: all(client.ready for client in world.clients))
