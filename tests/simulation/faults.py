@@ -10,6 +10,7 @@ from relay.core.wire import Payload
 from tests.simulation.edges import SimEdge
 from tests.simulation.links import Link
 from tests.simulation.nats import System
+from tests.simulation.plan import SKEW_S
 from tests.simulation.world import World
 
 Heal = Callable[[], None]
@@ -467,7 +468,7 @@ def clock_steps(world: World, dice: random.Random) -> Heal | None:
     edge = _edge(world, dice)
     if edge is None or edge.loop is None:
         return None
-    edge.skew_s += dice.uniform(-2.0, 2.0)
+    edge.skew_s = dice.uniform(-SKEW_S, SKEW_S)
     edge.loop.skew_s = edge.skew_s
     return _nothing
 

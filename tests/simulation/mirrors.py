@@ -18,6 +18,7 @@ class Pump:
     Args:
         skip: how many events a mirror loses when it begins again, by the dice of the run.
         count: called with the name of each thing that went wrong on purpose.
+        hole: called with the origin and sequence of what a mirror skipped.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class Pump:
         link: Link,
         name: str,
         count: Callable[[str], None],
+        hole: Callable[[str, int], None],
     ) -> None:
         self.origin = origin
         self.dest = dest
@@ -40,6 +42,7 @@ class Pump:
         self._dice = dice
         self._link = link
         self._count = count
+        self._hole = hole
         self._generation = 0
         link.on_reset.append(self.restart)
 
@@ -94,6 +97,8 @@ class Pump:
         if self.skips and mirror.last < home.last and self._dice.random() < self.skips:
             missed = min(1 + int(self._dice.random() * 4), home.last - mirror.last)
             self._count("mirror skipped events")
+            for seq in range(mirror.last + 1, mirror.last + missed + 1):
+                self._hole(self.origin.region, seq)
             mirror.skip(mirror.last + missed)
         self.running = True
         for seq in home.matching(mirror.last + 1, None, home.last):

@@ -59,6 +59,7 @@ class System:
         self.links: dict[str, Link] = {}
         self.pumps: dict[str, list[Pump]] = {}  # fed from here, by stream
         self.on_stored: Callable[[str, Stored], None] = lambda _region, _message: None
+        self.on_muted: Callable[[str, int], None] = lambda _origin, _seq: None
         self.alive = [True] * servers
         self.leader = 0
         self.no_leader = False
@@ -339,6 +340,7 @@ class System:
             return
         if self.muted:
             self._count("event stored and never republished")
+            self.on_muted(message.subject.split(".")[1], message.seq)
             return
         source, dest = stream.republish
         subject = dest + message.subject.removeprefix(source)

@@ -1,6 +1,8 @@
 """The doors through which an edge reaches the outside world, led to the simulation instead."""
 
 import asyncio
+import sys
+import warnings
 from typing import Any, cast
 
 import relay.bus.bus
@@ -59,6 +61,9 @@ async def _open_connection(config: NatsConfig, name: str, _inbox: str) -> Connec
 
 def install() -> None:
     """Lead the edge's doors to the simulation, for the rest of this Python process."""
+    # The coroutines of a killed process are closed when they are collected: nobody is to hear it.
+    sys.unraisablehook = lambda _: None
+    warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
     modules: dict[Any, dict[str, object]] = {
         relay.edge.clock: {"time": _Time},
         relay.edge.connection: {"secrets": _Secrets},

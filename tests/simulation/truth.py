@@ -39,6 +39,9 @@ class Truth:
         self.delivered: dict[Place, Fact] = {}
         self.acked: dict[Place, tuple[str, str, str]] = {}  # room, user, id
         self.counts: Counter[str] = Counter()
+        # (origin, sequence) of what a mirror skipped, or a leader never republished: a position may
+        # pass it, and what it is must be said afterwards.
+        self.holes: set[tuple[str, int]] = set()
         self.causes: set[str] = set()  # of refusals: what was done to streams
 
     def stored(self, region: str, message: Stored) -> None:

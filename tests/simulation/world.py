@@ -74,6 +74,9 @@ class World:
         self.violations.append(f"{self.scheduler.now:.3f} s: {text}")
         self.log(f"VIOLATION {text}")
 
+    def _hole(self, origin: str, seq: int) -> None:
+        self.truth.holes.add((origin, seq))
+
     def effect(self, name: str) -> None:
         """Something went wrong on purpose."""
         self.effects[name] += 1
@@ -114,6 +117,7 @@ class World:
         for region, system in self.systems.items():
             system.peers = self.systems
             system.on_stored = self.truth.stored
+            system.on_muted = self._hole
             self.home_streams(region)
         for a, b in combinations(sorted(self.systems), 2):
             link = Link(self.scheduler, random.Random(self.number()), (a, b), LINKS_S[a, b])
@@ -125,7 +129,7 @@ class World:
                     self.mirror(dest, name)
                     pump = Pump(
                         random.Random(self.number()), self.systems[origin], self.systems[dest],
-                        link, name, self.effect,
+                        link, name, self.effect, self._hole,
                     )  # fmt: skip
                     self.pumps.append(pump)
                     self.systems[origin].pumps.setdefault(name, []).append(pump)
