@@ -36,6 +36,10 @@ class Network(Protocol):
     truth: Truth
     edges: dict[str, SimEdge]  # by address
     unreachable: set[str]  # regions that clients can't reach
+    tracing: bool
+
+    def log(self, text: str) -> None:
+        """A line of the trace."""
 
     def violated(self, text: str) -> None:
         """A promise was broken."""
@@ -87,6 +91,11 @@ class Client:
 
     def saw(self, frame: Frame) -> None:
         """Check what came, before anybody makes sense of it."""
+        if self.network.tracing:
+            edge = self.at.name if self.at is not None else ""
+            cursor = dict(self.view.positions(frame.c)) if frame.c is not None else ""
+            text = f"{frame.t or Op(frame.op).name} {frame.d} {cursor} {frame.e or ''}"
+            self.network.log(f"{self.name} of {self.region} <- {edge}: {text}")
         try:
             self._saw(frame)
         except ViolationError as error:

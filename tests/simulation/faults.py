@@ -84,11 +84,10 @@ def link_slow(world: World, dice: random.Random) -> Heal | None:
     link = _link(world, dice)
     if link is None:
         return None
-    before_s = link.delay_s
-    link.delay_s = before_s * dice.uniform(3, 15)
+    link.slowness = dice.uniform(3, 15)
 
     def heal() -> None:
-        link.delay_s = before_s
+        link.slowness = 1.0
 
     return heal
 

@@ -25,6 +25,7 @@ class Link:
         self._dice = dice
         self.ends = ends
         self.delay_s = delay_s
+        self.slowness = 1.0
         self.loss = 0.0
         self.open = True
         self.cut = False  # it can't be opened
@@ -53,7 +54,7 @@ class Link:
         if source in self.stalled:
             self._held[source].append((call, args))
             return True
-        delay_s = self.delay_s * (1.0 + 0.2 * self._dice.random())
+        delay_s = self.delay_s * self.slowness * (1.0 + 0.2 * self._dice.random())
         if self.loss and self._dice.random() < self.loss:
             delay_s += self._dice.uniform(*RETRANSMIT_S)
         when = max(self._last_s[source], self._scheduler.now + delay_s)
@@ -107,6 +108,7 @@ class Link:
         """Whatever was wrong is over."""
         self.cut = False
         self.loss = 0.0
+        self.slowness = 1.0
         stalled, self.stalled = self.stalled, set()
         if not self.open:
             self._reopen_later()

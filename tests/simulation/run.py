@@ -42,16 +42,11 @@ class Run:
     def __init__(self, seed: int, steps: int, trace: bool) -> None:
         self.plan = make_plan(seed, steps, tuple(KINDS))
         self.world = World(self.plan)
-        self._trace = trace
         self._active: list[tuple[str, Heal]] = []
         self._steps = 0
         self._healing = False
-        if trace:
-            self.world.log = self._log
+        self.world.tracing = trace
         self._errors = _Errors(self.world)
-
-    def _log(self, text: str) -> None:
-        print(f"{self.world.scheduler.now:8.3f} {text}")
 
     # --- phases --------------------------------------------------------------------------------
 

@@ -81,6 +81,11 @@ class Truth:
         stream = self._systems[origin].streams.get(events_stream(origin))
         return int(stream.metadata.get("epoch", "1")) if stream is not None else 1
 
+    @property
+    def new_epochs(self) -> bool:
+        """Whether any origin began a new epoch."""
+        return any(self.epoch(origin) > 1 for origin in self._systems)
+
     def deliver(self, who: str, place: Place, fact: Fact) -> None:
         """A client was sent an event.
 

@@ -47,7 +47,7 @@ class View:
         self._of_session: set[Place] = set()
         self._floor: dict[str, Position] = {}  # what came before is none of this session's
         self._checked: dict[str, Position] = {}  # the newest cursor
-        self._newest: dict[tuple[str, str], tuple[int, int]] = {}  # per origin and room
+        self._newest: dict[tuple[str, str], int] = {}  # per origin and room
         self._counters: dict[tuple[str, str, str], int] = {}  # per origin, room and publisher
         self._known: dict[str, dict[str, Position]] = {}
 
@@ -58,7 +58,7 @@ class View:
         self._of_session.clear()
         self._newest.clear()
         self._counters.clear()
-        self._floor = self._checked = dict(self._decode(cursor))
+        self._floor = self._checked = dict(self.positions(cursor))
         self.rooms = set(rooms)
 
     def event(self, place: Place, fact: Fact, number: int) -> None:
@@ -75,11 +75,13 @@ class View:
             return
         self._received.add(place)
         self._of_session.add(place)
+        floor = self._floor.get(place.origin)
+        if not self.exact and floor is not None and place.seq <= floor.seq:
+            return  # a resume by `s` may go back to before the session
         key = (place.origin, fact.room)
-        if (place.epoch, place.seq) <= self._newest.get(key, (0, 0)):
-            before = self._newest[key]
+        if place.seq <= (before := self._newest.get(key, 0)):
             raise ViolationError(f"order: {self.name} got {place} in {fact.room} after {before}")
-        self._newest[key] = (place.epoch, place.seq)
+        self._newest[key] = place.seq  # sequences grow from epoch to epoch
         counter = (place.origin, fact.room, fact.user)
         if number <= self._counters.get(counter, -1):
             raise ViolationError(
@@ -101,7 +103,8 @@ class View:
         """
         self.reasons[f"INVALID_SESSION {reason}"] += 1
         cause = FORGOTTEN.get(reason)
-        if cause is not None and cause not in self._truth.causes:
+        known = self._truth.causes | ({"tail lost"} if self._truth.new_epochs else set())
+        if cause is not None and cause not in known:
             raise ViolationError(f"refused without a cause: {self.name}: {reason}")
 
     def cursor(self, text: str) -> None:
@@ -110,7 +113,7 @@ class View:
         Raises:
             ViolationError: it was not, or the cursor steps back.
         """
-        positions = self._decode(text)
+        positions = self.positions(text)
         checked = self._checked
         if positions == checked:
             return
@@ -134,7 +137,8 @@ class View:
             origin: max(place, checked.get(origin, place)) for origin, place in positions.items()
         }
 
-    def _decode(self, text: str) -> dict[str, Position]:
+    def positions(self, text: str) -> dict[str, Position]:
+        """What a cursor says."""
         known = self._known.get(text)
         if known is None:
             known = self._known[text] = dict(self._cursors.decode(text).positions)

@@ -2,7 +2,6 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
 from itertools import combinations
 
 from relay.config import EdgeConfig, NatsConfig, RegionConfig, TokenKey
@@ -49,7 +48,7 @@ class World:
         self.effects: Counter[str] = Counter()  # what came of them
         self.violations: list[str] = []
         self.unreachable: set[str] = set()
-        self.log: Callable[[str], None] = lambda _text: None
+        self.tracing = False
         self._numbers = 0
         self.systems = {each.name: self._system(each.name, each.servers) for each in plan.regions}
         self.links: dict[tuple[str, str], Link] = {}
@@ -68,6 +67,11 @@ class World:
         """A number that nothing else of the run has; also a seed for dice."""
         self._numbers += 1
         return self.plan.seed * 100_003 + self._numbers
+
+    def log(self, text: str) -> None:
+        """A line of the trace."""
+        if self.tracing:
+            print(f"{self.scheduler.now:8.3f} {text}")
 
     def violated(self, text: str) -> None:
         """A promise was broken."""
