@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install up test lint check-types contracts pytest bench soak lock clean
+.PHONY: install up test lint check-types contracts pytest bench soak simulate lock clean
 
 install: $(VENV)/.installed
 
@@ -43,6 +43,10 @@ lock: install
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements.lock
+
+# A seeded simulation of the edge; 100,000 seeds take an hour or two on two cores.
+simulate: install
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100000)
 
 clean:
 	rm -rf $(VENV) .jetrelay .mypy_cache .ruff_cache .pytest_cache

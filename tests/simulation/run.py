@@ -4,6 +4,7 @@ import gc
 import hashlib
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from relay.core.names import events_stream
@@ -39,8 +40,8 @@ class Outcome:
 class Run:
     """Drives one world."""
 
-    def __init__(self, seed: int, steps: int, trace: bool) -> None:
-        self.plan = make_plan(seed, steps, tuple(KINDS))
+    def __init__(self, seed: int, steps: int, kinds: tuple[str, ...], *, trace: bool) -> None:
+        self.plan = make_plan(seed, steps, kinds)
         self.world = World(self.plan)
         self._active: list[tuple[str, Heal]] = []
         self._steps = 0
@@ -108,7 +109,7 @@ class Run:
             return
         self._compare()
 
-    def _until(self, seconds: float, done: "Done") -> bool:
+    def _until(self, seconds: float, done: Callable[[], bool]) -> bool:
         scheduler, world = self.world.scheduler, self.world
         end_s = scheduler.now + seconds
         while scheduler.now < end_s:
@@ -253,17 +254,13 @@ class _Errors(logging.Handler):
         self._world.log(f"  log: {record.getMessage()}")
 
 
-from collections.abc import Callable  # noqa: E402
-
-Done = Callable[[], bool]
-
-
-def run_seed(seed: int, steps: int = 200, *, trace: bool = False) -> Outcome:
-    """Run one seed."""
-    collecting = gc.isenabled()
-    gc.disable()
+def run_seed(
+    seed: int, steps: int = 200, kinds: tuple[str, ...] = tuple(KINDS), *, trace: bool = False
+) -> Outcome:
+    """Run one seed: `steps` acts, of them at least two faults of these kinds."""
+    gc.disable()  # nearly all that a run makes lives as long as the run
     try:
-        return Run(seed, steps, trace).run()
+        return Run(seed, steps, kinds, trace=trace).run()
     finally:
-        if collecting:
-            gc.enable()
+        gc.enable()
+        gc.collect()

@@ -1,0 +1,103 @@
+"""`python -m tests.simulation`: many seeds, a table of what happened in them, or one seed again.
+
+Exit code 0: all clean; 1: a seed broke a promise; 2: wrong arguments.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from multiprocessing import get_context
+
+from tests.simulation import patches
+from tests.simulation.faults import KINDS
+from tests.simulation.report import Report
+from tests.simulation.run import Outcome, run_seed
+
+CHUNK = 8
+SAY_S = 10.0
+
+
+def main() -> int:
+    """The command."""
+    options = _options()
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        # The order of sets of strings is part of what a seed decides.
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
+    kinds = tuple(options.faults.split(",")) if options.faults else tuple(KINDS)
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        print(f"--faults: {unknown[0]!r} is none of {', '.join(KINDS)}", file=sys.stderr)
+        return 2
+    if options.seed is not None:
+        seeds = [options.seed]
+    else:
+        seeds = list(range(options.first, options.first + options.seeds))
+    jobs = 1 if options.trace or len(seeds) == 1 else options.jobs
+    report = Report()
+    said_s = began_s = time.monotonic()
+    for outcome in _outcomes(seeds, options.steps, kinds, jobs, options.trace):
+        report.add(outcome)
+        if outcome.violations:
+            print(f"\nseed {outcome.seed} broke a promise:", file=sys.stderr)
+            for violation in outcome.violations[:5]:
+                print(f"  {violation}", file=sys.stderr)
+            again = f"python -m tests.simulation --seed {outcome.seed} --steps {options.steps}"
+            again += f" --faults '{options.faults}'" if options.faults else ""
+            print(f"repeat it: {again} --trace", file=sys.stderr)
+            if not options.keep_going:
+                break
+        if time.monotonic() - said_s > SAY_S:
+            said_s = time.monotonic()
+            rate = report.seeds / (said_s - began_s)
+            print(f"{report.seeds} seeds, {rate:.1f}/s", file=sys.stderr)
+    print(report.text(time.monotonic() - began_s))
+    return 1 if report.failed else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=300, help="how many seeds (default 300)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
+    parser.add_argument("--seed", type=int, help="this seed alone")
+    parser.add_argument("--steps", type=int, default=200, help="steps a seed (default 200)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--faults", help="only these kinds, by name, with commas between")
+    parser.add_argument("--trace", action="store_true", help="print all that happens")
+    parser.add_argument("--keep-going", action="store_true", help="do not stop at a failing seed")
+    return parser.parse_args()
+
+
+def prepare() -> None:
+    """Make this process one that simulates."""
+    patches.install()
+    logger = logging.getLogger("jetrelay")
+    logger.propagate = False
+    logger.setLevel(logging.ERROR)
+
+
+def _outcomes(
+    seeds: list[int], steps: int, kinds: tuple[str, ...], jobs: int, trace: bool
+) -> Iterator[Outcome]:
+    if jobs <= 1:
+        prepare()
+        if trace:
+            logging.getLogger("jetrelay").setLevel(logging.INFO)
+        for seed in seeds:
+            yield run_seed(seed, steps, kinds, trace=trace)
+        return
+    chunks = [(seeds[at : at + CHUNK], steps, kinds) for at in range(0, len(seeds), CHUNK)]
+    with get_context("fork").Pool(jobs, prepare) as pool:
+        for outcomes in pool.imap(_chunk, chunks):
+            yield from outcomes
+
+
+def _chunk(work: tuple[list[int], int, tuple[str, ...]]) -> list[Outcome]:
+    seeds, steps, kinds = work
+    return [run_seed(seed, steps, kinds) for seed in seeds]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
