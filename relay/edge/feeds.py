@@ -174,18 +174,15 @@ class Feeds:
 
     def carry_out(self, feed: Feed, actions: Iterable[Action]) -> None:
         """Do what a feed decided."""
-        if self._waiters:
-            for waiter in self._waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-            self._waiters.clear()
         for action in actions:
             match action:
                 case Dispatch(event, position):
                     self._rings.append(event)
                     self._hub.dispatch(event, position)
+                    self._wake()
                 case Moved(position):
                     self._hub.move(feed.origin, feed.epoch, position)
+                    self._wake()
                 case Scan(first):
                     self._want_scan(feed, first)
                 case Missed(event):
@@ -204,6 +201,13 @@ class Feeds:
     def found(self, event: Event) -> None:
         """An event was found that did not come live: who resumes is sent it in its place."""
         self._rings.find(event)
+
+    def _wake(self) -> None:
+        """A position moved. (Nothing less: two that wait would wake each other for ever.)"""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
 
     # --- repair --------------------------------------------------------------------------------
 
