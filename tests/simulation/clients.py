@@ -112,7 +112,9 @@ class Client:
             elif frame.t == EventName.GAP:
                 gap = Declared(d["origin"], d["epoch"], d["first"], d["last"], d.get("room"))
                 view.gap(gap, d["reason"])
-            elif frame.t == EventName.READY:
+            elif frame.t in (EventName.READY, EventName.RESUMED):
+                view.moved_s = self.network.scheduler.now
+            if frame.t == EventName.READY:
                 view.begin(d["cursor"], tuple(d["rooms"]))
             elif frame.t == EventName.RESUMED:
                 view.cursor(d["cursor"])
@@ -221,6 +223,8 @@ class LibraryClient(Client):
             case do.HangUp(code, _):
                 self._hang_up(code)
             case do.Send(op, d):
+                if op is Op.IDENTIFY:
+                    self.view.identify()
                 if self.wire is not None:
                     self.wire.send(self.codec.encode(op, d))
             case do.SendRaw(raw):
@@ -471,6 +475,7 @@ class RawClient(Client):
 
     def _greet(self) -> None:
         if self._session_id is None:
+            self.view.identify()
             self._send(Op.IDENTIFY, {"token": self._token, "rooms": list(self._rooms)})
             return
         d: dict[str, object] = {"token": self._token, "session_id": self._session_id}

@@ -206,6 +206,7 @@ def rebuild(world: World, pump: "object", away_s: float) -> None:
     assert isinstance(pump, Pump)
     region, name = pump.dest.region, pump.name
     pump.dest.streams.pop(name, None)
+    world.truth.causes.add("expired")  # records of `s` are gone from here until it is filled
 
     def again() -> None:
         if name not in pump.dest.streams:

@@ -213,6 +213,10 @@ class Run:
 
     def _compare(self) -> None:
         world = self.world
+        for client in world.clients:
+            left = client.view.unfilled(list(world.systems))
+            if left:
+                world.truth.counts["KNOWN: in a hole that the client moved away from"] += left
         for place, (room, user, publish_id) in world.truth.acked.items():
             if world.truth.held(place) or self._expired(place.origin, place.seq):
                 continue

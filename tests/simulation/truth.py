@@ -39,9 +39,9 @@ class Truth:
         self.delivered: dict[Place, Fact] = {}
         self.acked: dict[Place, tuple[str, str, str]] = {}  # room, user, id
         self.counts: Counter[str] = Counter()
-        # (origin, sequence) of what a mirror skipped, or a leader never republished: a position may
-        # pass it, and what it is must be said afterwards.
-        self.holes: set[tuple[str, int]] = set()
+        # (origin, sequence) of what a mirror skipped, or a leader never republished, and when: a
+        # position may pass it, and what it is must be said afterwards.
+        self.holes: dict[tuple[str, int], float] = {}
         self.causes: set[str] = set()  # of refusals: what was done to streams
 
     def stored(self, region: str, message: Stored) -> None:

@@ -41,6 +41,7 @@ class View:
         self.events = 0
         self.gaps: list[Declared] = []
         self.reasons: Counter[str] = Counter()
+        self.moved_s = 0.0  # when it last came to an edge
         self._truth = truth
         self._cursors = cursors
         self._received: set[Place] = set()
@@ -53,11 +54,14 @@ class View:
 
     # --- what it is sent -----------------------------------------------------------------------
 
-    def begin(self, cursor: str, rooms: tuple[str, ...]) -> None:
-        """READY: a new session. What an earlier one was sent may come again."""
+    def identify(self) -> None:
+        """The client asks for a new session: what an earlier one was sent may come again."""
         self._of_session.clear()
         self._newest.clear()
         self._counters.clear()
+
+    def begin(self, cursor: str, rooms: tuple[str, ...]) -> None:
+        """READY: a new session."""
         self._floor = self._checked = dict(self.positions(cursor))
         self.rooms = set(rooms)
 
@@ -165,8 +169,24 @@ class View:
         return any(gap.covers(place, room) for gap in self.gaps)
 
     def lacks(self, origins: list[str]) -> list[tuple[Place, str]]:
-        """Everything stored since its session began that it was neither sent nor told of."""
-        return [each for origin in origins for each in self._missing(origin, 0, None)]
+        """Everything stored since its session began that it was neither sent nor told of.
+
+        Without what fell into a hole before the client moved on: see `unfilled`.
+        """
+        found = [each for origin in origins for each in self._missing(origin, 0, None)]
+        return [each for each in found if not self._left_behind(each[0])]
+
+    def unfilled(self, origins: list[str]) -> int:
+        """How many events fell into a hole of the region that the client has left since.
+
+        No edge tells it of them: for that, holes would have to be known in other regions.
+        """
+        found = [each for origin in origins for each in self._missing(origin, 0, None)]
+        return sum(self._left_behind(place) for place, _ in found)
+
+    def _left_behind(self, place: Place) -> bool:
+        hole_s = self._truth.holes.get((place.origin, place.seq))
+        return hole_s is not None and self.moved_s >= hole_s
 
     def lost(self, place: Place, room: str) -> bool:
         """Whether an event that no stream holds any more went missing in silence here."""

@@ -79,7 +79,7 @@ class World:
         self.log(f"VIOLATION {text}")
 
     def _hole(self, origin: str, seq: int) -> None:
-        self.truth.holes.add((origin, seq))
+        self.truth.holes[origin, seq] = self.scheduler.now
 
     def effect(self, name: str) -> None:
         """Something went wrong on purpose."""
