@@ -42,7 +42,7 @@ class Holes:
         return tuple(self._known.get(region, ()))
 
     async def poll(self) -> list[Hole]:
-        """Read on; the holes that are new, or whose end is known now.
+        """Read on; the holes that are new.
 
         Raises:
             UnavailableError: NATS did not answer.
@@ -55,18 +55,19 @@ class Holes:
             for _, data in page.messages:
                 hole = _decode(data)
                 if hole is not None and hole.region == region:
-                    self._learn(hole)
-                    fresh.append(hole)
+                    fresh += [hole] if self._learn(hole) else []
             self._next[region] = max(following, page.last + 1)
         return fresh
 
-    def _learn(self, hole: Hole) -> None:
+    def _learn(self, hole: Hole) -> bool:
+        """Take a record in; whether it is of a hole that was not known."""
         known = self._known[hole.region]
         for place, other in enumerate(known):
             if (other.origin, other.first, other.last) == (hole.origin, hole.first, hole.last):
                 known[place] = hole
-                return
+                return False
         known.append(hole)
+        return True
 
 
 def _decode(data: bytes) -> Hole | None:

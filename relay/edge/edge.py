@@ -1,8 +1,7 @@
-"""One edge: its parts put together over a bus, and what it says of itself."""
+"""One edge: its parts put together over a bus, and what it does about what it hears."""
 
 import logging
 
-from relay import __version__
 from relay.bus.bus import INBOX, Bus
 from relay.bus.connection import Headers, open_connection
 from relay.bus.copies import Copies
@@ -23,23 +22,21 @@ from relay.core.gate import Doubt
 from relay.core.hole import Stretch, decode_stretch
 from relay.core.names import alarm_subject, skipped_subject, takeover_subject
 from relay.core.numbering import Numbering, slots_of_region, unix_ms_of
-from relay.core.pair import MirrorState
 from relay.core.rings import RingBounds, Rings
 from relay.core.session import Rules
 from relay.core.session_id import SessionIds
-from relay.core.telemetry import EdgeFrame
 from relay.core.tokens import token_rules
 from relay.core.wire import Payload
 from relay.edge import clock
 from relay.edge.alarms import Alarms
-from relay.edge.feeds import Feeds, lag_ms
+from relay.edge.feeds import Feeds
 from relay.edge.gateway import Gateway
 from relay.edge.holes import HoleLog
 from relay.edge.hub import Hub, gap
 from relay.edge.joining import Joining
 from relay.edge.lifeline import Lifeline
-from relay.edge.machine import cpu_s, rss_bytes
 from relay.edge.mirrors import Mirrors
+from relay.edge.owing import Owing
 from relay.edge.peers import ALIVE_S, READY, Peers
 from relay.edge.replays import Replays
 from relay.edge.rooms import Rooms
@@ -155,6 +152,14 @@ class Edge:
             self.hub.positions,
             limits.ring_block,
         )
+        self.holes = HoleLog(
+            bus.inbox,
+            bus.reader,
+            self._origins,
+            region,
+            lambda origin: self.feeds.feeds[origin].position,
+        )
+        self.owing = Owing(self.holes, self.replays, bus.replays, self.hub, region)
         self.joining = Joining(
             hub=self.hub,
             feeds=self.feeds,
@@ -162,6 +167,7 @@ class Edge:
             streams=self._streams,
             replays=self.replays,
             history=history,
+            owing=self.owing,
             reader=bus.replays,
             regions={one.index: one.name for one in config.regions},
             limits=limits,
@@ -182,13 +188,6 @@ class Edge:
         self.marks = MarkWriter(bus.inbox, bus.reader, leases, self.gate, region, name)
         self.mirrors = Mirrors(self.feeds, self.copies, bus.reader)
         self.alarms = Alarms()
-        self.holes = HoleLog(
-            bus.inbox,
-            bus.reader,
-            self._origins,
-            region,
-            lambda origin: self.feeds.feeds[origin].position,
-        )
         self.watcher = Watcher(
             lambda: open_connection(config.nats, f"{name}.watch", INBOX),
             bus.inbox,
@@ -362,106 +361,3 @@ class Edge:
     def state(self) -> str:
         """The state as telemetry and leases say it."""
         return self.not_ready() or READY
-
-    def frame(self) -> EdgeFrame:
-        """The telemetry frame of now."""
-        gateway, hub, feeds = self.gateway, self.hub, self.feeds
-        counters, now_ms = gateway.counters, clock.wall_ms()
-        return EdgeFrame(
-            region=self.config.region,
-            edge=self.config.edge,
-            epoch=self.epoch,
-            frame=self.frames,
-            at_ms=now_ms,
-            url=self.config.url,
-            version=__version__,
-            state=self.state,
-            nats_connected=self.bus.connected,
-            connections=len(gateway.connections),
-            sessions=gateway.sessions,
-            rooms=self.rooms.held,
-            events_in=feeds.events_in,
-            events_out=hub.events_out + self.joining.replayed,
-            bytes_out=counters.bytes_out,
-            publishes=self.publisher.stored,
-            publishes_failed=self.publisher.failed,
-            publishes_waiting=self.publisher.in_flight,
-            resumes=counters.resumes,
-            resumes_refused=counters.resumes_refused,
-            replayed=self.joining.replayed,
-            holes=sum(feed.holes for feed in feeds.feeds.values()),
-            closes={str(code): count for code, count in counters.closes.items()},
-            send_buffer_bytes=sum(c.socket.buffered() for c in gateway.connections),
-            loop_lag_ms=round(self.loop_lag_ms, 1),
-            rss_bytes=rss_bytes(),
-            cpu_s=round(cpu_s(), 3),
-            epochs=hub.epochs(),
-            positions=dict(hub.seqs),
-            heads={origin: head.seq for origin, (head, _) in feeds.heads.items()},
-            lag_ms={o: lag_ms(feeds.marks.get(o), now_ms) for o in self._origins},
-            lag_events={o: pair.lag_events for o, pair in self.mirrors.pairs.items()},
-            mirrors=self._mirror_states(),
-            watching=self.watcher.watching,
-            alarms=[str(alarm) for alarm in self.alarms.standing(clock.now().mono_s)],
-        )
-
-    def _mirror_states(self) -> dict[str, str]:
-        states = {o: str(pair.state) for o, pair in self.mirrors.pairs.items()}
-        for alarm in self.alarms.standing(clock.now().mono_s):
-            if alarm.region == self.config.region and alarm.wrong is Wrong.DIVERGED:
-                states[alarm.origin] = str(MirrorState.DIVERGED)
-        return states
-
-    def totals(self) -> dict[str, tuple[str, float]]:
-        """Name -> (help, total) of what is counted and stands in no telemetry frame."""
-        feeds = self.feeds.feeds.values()
-        counters = self.gateway.counters
-        return {
-            "signals_dropped": (
-                "Ephemeral events dropped for slow readers.",
-                counters.signals_dropped,
-            ),
-            "takeovers": ("Connections closed for a newer one.", counters.takeovers),
-            "errors": ("Failures inside the edge; each is in the log.", counters.errors),
-            "poisoned": ("Stored events that could not be sent: a GAP each.", self.hub.poisoned),
-            "undecodable": ("NATS messages that are no events.", self.feeds.undecodable),
-            "handler_errors": (
-                "NATS messages that broke their handler.",
-                self.bus.live.handler_errors + self.bus.work.handler_errors,
-            ),
-            "feed_overflows": (
-                "Times that live events outgrew their buffer during a repair.",
-                sum(feed.overflows for feed in feeds),
-            ),
-            "skipped_by_mirrors": ("Events found missing in mirrors.", self.copies.found),
-            "skipped_live": (
-                "Sequences that the region's live feed jumped over, found by its watcher.",
-                self.watcher.skipped,
-            ),
-            "unheard": (
-                "Events delivered after the live feed had passed over them.",
-                self.mirrors.unheard,
-            ),
-            "holes_recorded": ("Holes recorded for cursors issued here.", self.holes.recorded),
-            "tail_repaired": ("Events written back to the home stream.", self.gate.repaired),
-            "markers": ("Markers stored by this edge.", self.marks.written),
-            "reads": ("Reads from NATS for the edge itself.", self.bus.reader.reads),
-            "replay_reads": ("Reads from NATS for sessions.", self.bus.replays.reads),
-            "replay_reads_shared": (
-                "Waits for a read that somebody else had begun.",
-                self.replays.shared + self.pages.shared,
-            ),
-            "replays_streamed": ("Ranges too large for a ring.", self.replays.streamed),
-            "budget_gaps": ("GAPs of replays past their budget.", self.joining.budget_gaps),
-            "ring_hits": ("Ranges of a room that its ring held.", self.rings.hits),
-            "ring_misses": ("Ranges of a room that its ring did not hold.", self.rings.misses),
-            "ring_evicted": ("Events dropped from rings for a bound.", self.rings.evicted),
-        }
-
-    def levels(self) -> dict[str, tuple[str, float]]:
-        """Name -> (help, value now) of what is held and stands in no telemetry frame."""
-        return {
-            "ring_bytes": ("Bytes held in rings.", self.rings.bytes),
-            "ring_events": ("Events held in rings.", self.rings.events),
-            "lingering_rooms": ("Rooms kept open without members.", self.rooms.lingering),
-        }

@@ -18,6 +18,7 @@ from relay.core.ring import size_of
 from relay.edge.connection import ClientConnection
 from relay.edge.feeds import Feeds
 from relay.edge.hub import Hub, gap
+from relay.edge.owing import Owing
 from relay.edge.replays import Replays
 from relay.edge.rooms import Rooms
 from relay.edge.streams import Streams
@@ -35,6 +36,7 @@ class Joining:
     streams: Streams
     replays: Replays
     history: History
+    owing: Owing
     reader: Reader
     regions: Mapping[int, str]  # by index
     limits: Limits

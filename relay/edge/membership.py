@@ -123,6 +123,9 @@ class Membership:
         if wish.since is not None:
             for lost in await self._gone(wish.since):
                 passage.declare(lost)
+            rooms = passage.join.rooms
+            for event in await self._joining.owing.came(self._connection, rooms, wish.since):
+                await passage.send(event)
 
     async def _gone(self, since: Cursor) -> list[Gap]:
         """What came after a cursor and can't be had any more."""
@@ -165,10 +168,11 @@ class Membership:
         connection = self._connection
         connection.tenant = effect.grants.tenant
         try:
-            presented = await self._presented(effect)
-            if presented is None:
+            cursor = await self._presented(effect)
+            if cursor is None:
                 self._refuse(Refuse(Invalid.EXPIRED, missing={}))
                 return
+            presented = cursor.positions
             states = await self._joining.streams.states(self._hub.epochs())
             verdict = judge(presented, states)
             if isinstance(verdict, Refuse):
@@ -184,16 +188,16 @@ class Membership:
         here = {o: max(state.last, self._hub.seqs[o]) for o, state in states.items()}
         behind = {o: seq - here[o] for o, seq in verdict.after.items() if seq > here[o]}
         try:
-            await self._resume(effect, presented, verdict, behind)
+            await self._resume(effect, cursor, verdict, behind)
         except BusError:
             # Some of the replay is out: the client resumes from the cursors it got with it.
             connection.close(4000)
         if not connection.alive:
             self._let_go()
 
-    async def _presented(self, effect: Resume) -> Mapping[str, Position] | None:
+    async def _presented(self, effect: Resume) -> Cursor | None:
         if effect.cursor is not None:
-            return effect.cursor.positions
+            return effect.cursor
         assert effect.seq is not None, "the session checked it"
         region = self._joining.regions.get(numbering.region_index_of(effect.seq))
         if region is None:
@@ -201,7 +205,7 @@ class Membership:
         record = await find_record(self._joining.reader, region, effect.seq)
         if record is None:
             return None
-        return {origin: Position(*place) for origin, place in record.positions.items()}
+        return Cursor(region, {o: Position(*place) for o, place in record.positions.items()})
 
     def _refuse(self, refuse: Refuse) -> None:
         connection = self._connection
@@ -217,18 +221,22 @@ class Membership:
     async def _resume(
         self,
         effect: Resume,
-        presented: Mapping[str, Position],
+        cursor: Cursor,
         accept: Accept,
         behind: Mapping[str, int],
     ) -> None:
         connection, budget = self._connection, self._joining.budget()
         keys = [connection.key(wish.room) for wish in effect.rooms]
-        base = {origin: place for origin, place in presented.items() if origin in self._hub.seqs}
+        presented = cursor.positions.items()
+        base = {origin: place for origin, place in presented if origin in self._hub.seqs}
         passage = Passage(self._joining, connection, keys, accept.after, base=base)
         join = passage.join
         for lost in accept.gaps:
             passage.declare(lost)
         with passage:
+            owed = await self._joining.owing.came(connection, join.rooms, cursor)
+            for event in owed:
+                await passage.send(event)
             while connection.alive:
                 await replay_all([passage], budget, connection)
                 if not join.overflowed:
@@ -241,7 +249,7 @@ class Membership:
             join.settle(self._hub.seqs)
             self._hub.set_ahead(connection, Ahead.of(join.sent, self._hub.seqs))
             self._hub.take(connection, keys)
-        self._say_resumed(effect, join.replayed, behind)
+        self._say_resumed(effect, join.replayed + len(owed), behind)
 
     def _say_resumed(self, effect: Resume, replayed: int, behind: Mapping[str, int]) -> None:
         connection = self._connection

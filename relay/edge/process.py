@@ -4,10 +4,12 @@ import asyncio
 import logging
 import signal
 import socket
+from functools import partial
 
 from relay.bus.bus import Bus
 from relay.config import EdgeConfig
 from relay.edge import http, metrics
+from relay.edge.account import frame_of, levels_of, totals_of
 from relay.edge.admission import Door
 from relay.edge.edge import Edge, rules_of
 from relay.edge.rhythm import Rhythm
@@ -84,7 +86,12 @@ class EdgeProcess:
             connections=lambda: len(edge.gateway.connections),
             admitting=lambda: edge.not_ready() is None,
         )
-        registry = metrics.registry(edge.frame, edge.gateway.counters, edge.totals, edge.levels)
+        registry = metrics.registry(
+            partial(frame_of, edge),
+            edge.gateway.counters,
+            partial(totals_of, edge),
+            partial(levels_of, edge),
+        )
         protocol = GatewayProtocol.bind(edge.gateway, door)
         servers = (
             (http.listener(http.public_app(edge.not_ready), protocol), public),

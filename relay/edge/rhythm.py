@@ -11,6 +11,7 @@ from relay.bus.records import store_record
 from relay.core.names import takeover_subject, telemetry_subject
 from relay.core.telemetry import encode_frame
 from relay.edge import clock
+from relay.edge.account import frame_of
 from relay.edge.edge import Edge
 from relay.edge.peers import BEAT_S, LeaseBeat, subject_of
 from relay.errors import BusError
@@ -47,7 +48,7 @@ class Rhythm:
         self._every(1.0, self._mark)
         self._every(1.0, self._edge.mirrors.watch)
         self._every(1.0, self._edge.watcher.turn)
-        self._every(1.0, self._holes)
+        self._every(1.0, self._edge.owing.turn)
         self._every(1.0, self._sweep)
         self._every(1.0, self._record)
         self._every(ANNOUNCE_S, self._announce)
@@ -87,7 +88,7 @@ class Rhythm:
         edge.frames += 1
         edge.gateway.tell_regions()
         subject = telemetry_subject(self._region, self._name)
-        await self._inbox.send(subject, encode_frame(edge.frame()), "")
+        await self._inbox.send(subject, encode_frame(frame_of(edge)), "")
 
     async def _mark(self) -> None:
         await self._edge.marks.write(clock.wall_ms())
@@ -96,9 +97,6 @@ class Rhythm:
         hub = self._edge.hub
         s, positions = hub.numbering.seal(clock.wall_ms()), dict(hub.positions)
         await store_record(self._inbox, self._region, self._name, s, positions)
-
-    async def _holes(self) -> None:
-        await self._edge.holes.turn()
 
     async def _sweep(self) -> None:
         self._edge.rings.sweep(clock.mono_ms())

@@ -1,0 +1,127 @@
+"""What sessions are owed: events that the live feed passed over where they were before.
+
+A cursor says that everything up to it was delivered. Where its region's live feed had passed over
+events, found later, that is not so: who resumes with it is sent them first, and who has resumed in
+the last minute is sent them when they are found.
+"""
+
+from collections import deque
+from collections.abc import Collection
+from typing import NamedTuple
+
+from relay.bus.reader import Reader
+from relay.core.codes import EventName
+from relay.core.cursor import Cursor
+from relay.core.event import Event, RoomKey
+from relay.core.hole import Hole, Passed, owed, passed
+from relay.core.names import DEFAULT_SHARD, event_subject, events_stream
+from relay.edge import clock
+from relay.edge.connection import ClientConnection
+from relay.edge.holes import HoleLog
+from relay.edge.hub import Hub, gap
+from relay.edge.replays import Replays
+from relay.errors import BusError
+
+REMEMBERED_S = 60.0
+REMEMBERED = 20_000  # sessions
+
+
+class _Came(NamedTuple):
+    """A session that came with a cursor, for these rooms."""
+
+    at_s: float
+    connection: ClientConnection
+    rooms: frozenset[RoomKey]
+    cursor: Cursor
+
+
+class Owing:
+    """Sends sessions of one edge what they are owed."""
+
+    def __init__(
+        self, holes: HoleLog, replays: Replays, reader: Reader, hub: Hub, region: str
+    ) -> None:
+        self._holes = holes
+        self._replays = replays
+        self._reader = reader
+        self._hub = hub
+        self._region = region
+        self._came: deque[_Came] = deque(maxlen=REMEMBERED)
+        self.paid = 0  # events sent
+
+    async def came(
+        self, connection: ClientConnection, rooms: frozenset[RoomKey], cursor: Cursor
+    ) -> list[Event]:
+        """The events to send before what came after the cursor; the session is remembered.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        now_s = clock.now().mono_s
+        while self._came and now_s - self._came[0].at_s > REMEMBERED_S:
+            self._came.popleft()
+        self._came.append(_Came(now_s, connection, rooms, cursor))
+        found: list[Event] = []
+        for hole in self._holes.passed(cursor):
+            found += await self._owed(hole, rooms)
+        self.paid += len(found)
+        return found
+
+    async def turn(self) -> None:
+        """Once a second: follow the record of holes, and pay who has resumed since.
+
+        Raises:
+            BusError: NATS did not answer; holes that were read are not read again.
+        """
+        for hole in await self._holes.turn():
+            for came in list(self._came):
+                if came.connection.alive and not self._hears_itself(came.connection, hole):
+                    for each in passed([hole], came.cursor):
+                        await self._pay(came, each)
+
+    def _hears_itself(self, connection: ClientConnection, hole: Hole) -> bool:
+        """Whether this edge dispatches the hole's events to the session: it found the same hole."""
+        return hole.region == self._region and connection.ahead is None
+
+    async def _pay(self, came: _Came, hole: Passed) -> None:
+        connection = came.connection
+        try:
+            events = await self._owed(hole, came.rooms & connection.seated)
+        except BusError:
+            events = None
+        if events is None:
+            # It can't be had now, and the record is not read again: said, not forgotten.
+            d = gap(hole.origin, 0, hole.first, hole.last, "late")
+            connection.dispatch(EventName.GAP, d | {"epoch": self._hub.epochs()[hole.origin]})
+            return
+        for event in events:
+            if await self._followed(event, hole.cursor_seq, self._hub.seqs[hole.origin]):
+                d = gap(event.origin, event.epoch, event.seq, event.seq, "late", event.room)
+                connection.dispatch(EventName.GAP, d)  # later ones of the room went out already
+                continue
+            cursor = self._hub.cursor_of(connection)
+            connection.write(self._hub.framed(connection.codec, event, None, cursor))
+            self.paid += 1
+
+    async def _owed(self, hole: Passed, rooms: Collection[RoomKey]) -> list[Event]:
+        events: list[Event] = []
+        async for part in self._replays.events(hole.origin, rooms, hole.first - 1, hole.last):
+            events.extend(part)
+        newest: dict[RoomKey, int] = {}
+        for event in events:
+            if event.key not in newest:
+                following = await self._followed(event, hole.last, hole.cursor_seq)
+                newest[event.key] = hole.last + 1 if following else 0
+        return owed(hole, events, newest)
+
+    async def _followed(self, event: Event, after: int, upto: int) -> bool:
+        """Whether the event's room has anything in (`after`, `upto`]."""
+        if upto <= after:
+            return False
+        page = await self._reader.page(
+            events_stream(event.origin),
+            after + 1,
+            batch=1,
+            subject=event_subject(event.origin, event.tenant, DEFAULT_SHARD, event.room),
+        )
+        return bool(page.messages) and page.last <= upto

@@ -1,0 +1,36 @@
+"""Holes that a cursor has passed, and what its session is owed."""
+
+from relay.core.cursor import Cursor, Position
+from relay.core.event import Event
+from relay.core.hole import Hole, Passed, owed, passed
+
+HOLE = Hole("us", "us", 10, 14)
+
+
+def cursor(seq: int, region: str = "us") -> Cursor:
+    return Cursor(region, {"us": Position(1, seq), "eu": Position(1, 500)})
+
+
+def event(seq: int, room: str) -> Event:
+    return Event("us", 1, seq, "_", room, "u", f"e{seq}", 0, b"1", 0, 0)
+
+
+def test_a_cursor_of_the_region_that_stands_in_or_beyond_the_hole_has_passed_it() -> None:
+    assert passed([HOLE], cursor(9)) == []
+    assert passed([HOLE], cursor(12)) == [Passed("us", 10, 12, 12)], "the rest is replayed anyway"
+    assert passed([HOLE], cursor(90)) == [Passed("us", 10, 14, 90)]
+
+
+def test_cursors_of_other_regions_and_of_later_have_not() -> None:
+    assert passed([HOLE], cursor(90, "eu")) == []
+    ended = Hole("us", "us", 10, 14, upto=50)
+    assert passed([ended], cursor(50))
+    assert passed([ended], cursor(51)) == [], "by then every edge had delivered it"
+    assert passed([HOLE], Cursor("us", {"eu": Position(1, 90)})) == []
+
+
+def test_a_room_where_somebody_spoke_again_had_its_hole_repaired() -> None:
+    events = [event(9, "a"), event(10, "a"), event(11, "b"), event(13, "b"), event(15, "b")]
+    newest = {("_", "a"): 40}
+    hole = passed([HOLE], cursor(90))[0]
+    assert [one.seq for one in owed(hole, events, newest)] == [11, 13]
