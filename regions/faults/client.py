@@ -232,11 +232,14 @@ class Faults:
                     writer.write(msgspec.json.encode(request) + b"\n")
                     await writer.drain()
                     line = await reader.readline()
-            except (TimeoutError, asyncio.CancelledError):
+            except asyncio.CancelledError:
                 writer.close()  # a late answer would be taken for that of the next request
                 raise
+            except TimeoutError as error:
+                writer.close()
+                raise WorldError(f"{request.cmd}: no answer within {_ANSWER_S:g} s") from error
             except OSError as error:
-                raise WorldError(f"the world ended: {error.strerror}") from error
+                raise WorldError(f"the world ended: {error.strerror or error}") from error
         return read_reply(line)
 
 

@@ -1,6 +1,7 @@
 """The supervisor's side of the links: what every direction shall do, told to the process."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,9 @@ from regions.faults.flow import Change, Flow, Pair, composed
 from regions.faults.wan import Directed, Shape, Shaped
 
 _ANSWER_S = 2.0
+_PATIENCE_S = 5.0  # it is started again 0.5 s after its first death
+_AGAIN_S = 0.1
+_FAILURES = (OSError, TimeoutError, msgspec.DecodeError, asyncio.IncompleteReadError)
 
 
 class Links:
@@ -30,22 +34,25 @@ class Links:
         """Make it so; since when it is, on the monotonic clock.
 
         Raises:
-            WorldError: the process does not answer. It is told when it does.
+            WorldError: the process does not answer in time. It is told when it does.
         """
         self._flows = composed(self.base, changes)
-        try:
-            return await self._tell()
-        except (OSError, TimeoutError, msgspec.DecodeError, asyncio.IncompleteReadError) as error:
-            raise WorldError(
-                "the links' process does not answer (it is being started again?); what was "
-                "asked holds as soon as it does"
-            ) from error
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return await self._tell()
+            except _FAILURES as error:  # it is being started again
+                if time.monotonic() > deadline_s:
+                    raise WorldError(
+                        "the links' process does not answer: see `jetrelay ctl status`"
+                    ) from error
+                await asyncio.sleep(_AGAIN_S)
 
     async def serves(self) -> bool:
         """Whether the process carries, as it was last told to; it is told again."""
         try:
             await self._tell()
-        except (OSError, TimeoutError, msgspec.DecodeError, asyncio.IncompleteReadError):
+        except _FAILURES:
             return False
         return True
 

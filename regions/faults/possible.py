@@ -31,7 +31,7 @@ def possible(
                 "the stores lie on the machine's own disk: start the world with "
                 "`jetrelay up --small-disks 256`"
             )
-            why_not += "; the limit of JetStream itself can be had (store-limit)"
+            why_not += "; JetStream's own limit can be reached: `fill-disk --limit`"
         found.append(Possible(name, why_not))
     return found
 

@@ -178,5 +178,5 @@ async def test_without_a_small_disk_it_is_not_filled(stored: World) -> None:
         with pytest.raises(WorldError, match="wan is not a nats-server"):
             await faults.fill_disk("wan", "limit")
         if "--small-disks" not in stored.arguments:
-            with pytest.raises(WorldError, match="store-limit"):
+            with pytest.raises(WorldError, match="--limit"):
                 await faults.fill_disk("us-n1")
