@@ -20,7 +20,7 @@ from relay.client.session import Session
 from relay.client.settings import Settings, State
 from relay.client.stats import Stats
 from relay.client.wire import CODECS, Codec, Frame
-from relay.core.codes import ErrorCode, Op
+from relay.core.codes import ErrorCode, EventName, Op
 from relay.core.names import is_publish_id, is_room
 from relay.tasks import Tasks
 
@@ -261,6 +261,8 @@ class Client:
         self._cursor_before = self._session.cursor
         for effect in self._session.handle(event, self._loop.time()):
             self._carry_out(effect)
+        if isinstance(event, do.Received) and event.frame.t == EventName.MESSAGE:
+            return  # it makes nothing due earlier, and a timer that comes too early does nothing
         deadline = self._session.deadline
         timer = self._timer
         if deadline is None:
