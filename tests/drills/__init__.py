@@ -1,0 +1,1 @@
+"""Longer stories of faults, run by `make drill`."""
