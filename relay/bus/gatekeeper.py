@@ -21,6 +21,7 @@ from relay.core.gate import (
     Held,
     Home,
     Open,
+    StartEpoch,
     Witness,
     first_look,
     second_look,
@@ -156,9 +157,19 @@ class Gatekeeper:
                 # Else somebody stores, or has repaired it: look again.
                 if home_of(info) == home and not isinstance(decision, AskMirrors):
                     await self._home_stream.carry_out(decision, info)
+                    if isinstance(decision, StartEpoch):
+                        await self._vouch()
             finally:
                 await self._leases.drop_duty(DUTY)
         return False
+
+    async def _vouch(self) -> None:
+        """Be a witness of the epoch that was just started.
+
+        Cut off and without another witness, the next look would start one more, and so on.
+        """
+        self._home = home_of(await self._reader.info(self._stream))
+        self.saw(self._home.last)
 
     async def _decide(self) -> tuple[Home, Decision]:
         # What others saw is asked for first: they go on storing while they are asked.

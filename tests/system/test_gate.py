@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from regions.faults.client import Faults
 from relay.bus.connection import open_connection
 from relay.bus.home import EPOCH
 from relay.bus.inbox import Inbox
@@ -147,3 +148,25 @@ async def test_a_tail_that_nobody_holds_starts_a_new_epoch_and_old_cursors_are_r
         await raw.resume(token(pair, "reader"), session_id, cursor=cursor, rooms=[ROOM[1]])
         refused = await raw.op(Op.INVALID_SESSION)
         assert (refused["d"], refused["e"]) == (False, {"reason": "epoch"})
+
+
+async def test_cut_off_and_without_a_witness_one_new_epoch_starts_and_the_region_serves(
+    tmp_path: Path,
+) -> None:
+    async with (
+        World(tmp_path / "state", TOPOLOGY, "--links", "relay") as world,
+        Faults(world.state_dir) as faults,
+    ):
+        url = world.edges["us-1"].url
+        async with connect(url, token=token(world, "ana"), listen=False) as ana:
+            before = await ana.publish("gate:room", 1)
+        await faults.isolate("us")
+        lost = await faults.lose("us")
+        await faults.heal(lost)
+        await faults.until_up("us-1")
+        async with connect(url, token=token(world, "ana"), listen=False) as ana:
+            after = await ana.publish("gate:room", 2)
+        assert (before.epoch, after.epoch) == (1, 2)
+        async with reader(world, "us") as reads:
+            info = await reads.info(events_stream("us"))
+        assert info.metadata[EPOCH] == "2", "and no epoch after it"
