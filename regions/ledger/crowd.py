@@ -29,6 +29,7 @@ from regions.ledger.orders import (
     Stop,
     Stopped,
     decode_answer,
+    furthest,
 )
 from regions.ledger.record import Phase
 from regions.ledger.spec import CrowdSpec
@@ -144,7 +145,7 @@ class Crowd:
         """
         self._tell(Hush(timeout_s))
         answers = await self._each(Hushed, timeout_s + ASK_S)
-        self._heads = _furthest([answer.heads for answer in answers])
+        self._heads = furthest([answer.heads for answer in answers])
         return sum(answer.open for answer in answers)
 
     async def drain(self, timeout_s: float = 60.0) -> dict[str, str]:
@@ -202,16 +203,6 @@ async def _end(child: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
         await child.wait()
-
-
-def _furthest(each: list[Heads]) -> Heads:
-    heads: Heads = {}
-    for one in each:
-        for room, places in one.items():
-            mine = heads.setdefault(room, {})
-            for origin, place in places.items():
-                mine[origin] = max(place, mine.get(origin, (0, 0)))
-    return heads
 
 
 def _sum(each: list[Status]) -> Status:

@@ -28,6 +28,7 @@ from regions.ledger.orders import (
     Stopped,
     decode_order,
     encode,
+    furthest,
 )
 from regions.ledger.spec import CrowdSpec, cast
 from regions.state import find_world
@@ -65,7 +66,7 @@ class Troupe:
         self._skipped = 0
         self._plays: list[asyncio.Task[None]] = []
         self._publishes: set[asyncio.Task[None]] = set()
-        key, padding = world.token_key(), "." * spec.padding_bytes
+        key = world.token_key()
         urls = {region.name: [edge.url for edge in region.edges] for region in world.regions}
         self._members: list[Member] = []
         for part in cast(spec, list(urls))[index :: spec.processes]:
@@ -77,14 +78,7 @@ class Troupe:
                 return mint(key, name, grants, int(time.time()), TOKEN_S)
 
             self._members.append(
-                Member(
-                    part,
-                    home[turn:] + home[:turn],
-                    token,
-                    self._writer,
-                    padding=padding,
-                    home_after_s=spec.home_after_s,
-                )
+                Member(part, home[turn:] + home[:turn], token, self._writer, spec=spec)
             )
 
     async def begin(self) -> int:
@@ -150,8 +144,10 @@ class Troupe:
         short = list(self._members)
         while True:
             still = []
+            # What was acknowledged since the hush counts, too.
+            heads = furthest([order.heads, self._heads])
             for member in short:
-                if member.lacks(order.heads):
+                if member.lacks(heads):
                     still.append(member)
                 else:
                     member.drained([])
@@ -159,7 +155,7 @@ class Troupe:
             if not short or time.monotonic() >= deadline:
                 break
             await asyncio.sleep(LOOK_S)
-        late = {member: member.lacks(order.heads) for member in short}
+        late = {member: member.lacks(heads) for member in short}
         for member, lacks in late.items():
             member.drained(lacks)
         return DrainedAll({member.part.name: lacks[0] for member, lacks in late.items() if lacks})

@@ -11,7 +11,7 @@ from regions.ledger.glass import look
 from regions.ledger.orders import Heads
 from regions.ledger.record import Acked, Asked, Drained, Ended, Failed, Unknown
 from regions.ledger.recorder import Recorder
-from regions.ledger.spec import Part
+from regions.ledger.spec import CrowdSpec, Part
 from relay.client import Client, ClientError, ConnectFailed, State, connect
 from relay.client import Unknown as NoAnswer
 
@@ -27,8 +27,7 @@ class Member:
         urls: edges to try first, in order.
         token: makes fresh tokens.
         writer: where to write.
-        padding: of the data it publishes.
-        home_after_s: away from home: until the first try to return.
+        spec: of the whole crowd.
     """
 
     def __init__(
@@ -38,8 +37,7 @@ class Member:
         token: Callable[[], str],
         writer: Writer,
         *,
-        padding: str,
-        home_after_s: float,
+        spec: CrowdSpec,
     ) -> None:
         self.part = part
         self.recorder = Recorder(writer, part.name)
@@ -50,8 +48,8 @@ class Member:
         self.open = 0  # publishes without an answer
         self._urls = urls
         self._token = token
-        self._padding = padding
-        self._home_after_s = home_after_s
+        self._padding = "." * spec.padding_bytes
+        self._spec = spec
         self._numbers = dict.fromkeys(part.rooms, 0)
         self._client: Client | None = None
 
@@ -85,7 +83,8 @@ class Member:
             encoding=cast("Literal['json', 'msgpack']", self.part.encoding),
             states=True,
             timeout_s=CONNECT_S,
-            home_after_s=self._home_after_s,
+            home_after_s=self._spec.home_after_s,
+            dedup_events=self._spec.dedup_events,
             observer=self.recorder.observe,
         ) as self._client:
             self.ready.set()
@@ -130,9 +129,10 @@ class Member:
             self.open -= 1
 
     def lacks(self, heads: Heads) -> list[str]:
-        """The places in its rooms that it has not got as far as."""
+        """The places in its rooms that it has not got as far as, and its own open publishes."""
         cursor = look(self._client.cursor) if self._client is not None else {}
-        return [
+        unanswered = [f"an answer to {self.open} publishes"] if self.open else []
+        return unanswered + [
             f"{room} {origin}/{place[0]}/{place[1]}"
             for room in self.part.rooms
             for origin, place in heads.get(room, {}).items()

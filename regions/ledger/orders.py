@@ -1,5 +1,7 @@
 """What a crowd's process is told on stdin and answers on stdout: a line of JSON each."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 Heads = dict[str, dict[str, tuple[int, int]]]  # room -> origin -> newest acknowledged (epoch, seq)
@@ -82,3 +84,14 @@ Answer = Playing | Hushed | DrainedAll | Status | Stopped
 encode = msgspec.json.Encoder().encode
 decode_order = msgspec.json.Decoder(Order).decode
 decode_answer = msgspec.json.Decoder(Answer).decode
+
+
+def furthest(each: Sequence[Heads]) -> Heads:
+    """Per room and origin the newest of all."""
+    heads: Heads = {}
+    for one in each:
+        for room, places in one.items():
+            mine = heads.setdefault(room, {})
+            for origin, place in places.items():
+                mine[origin] = max(place, mine.get(origin, (0, 0)))
+    return heads

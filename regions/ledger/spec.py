@@ -21,6 +21,7 @@ class CrowdSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     regions: tuple[str, ...] = ()  # where their homes are; all without
     ramp_per_s: float = 100.0  # connections
     home_after_s: float = 60.0
+    dedup_events: int = 8_192  # that each client's library remembers, at 200 bytes
     waiting: int = 50  # publishes without an answer, per client; then it skips its turn
     processes: int = 1
 
