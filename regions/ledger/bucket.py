@@ -14,7 +14,6 @@ from regions.ledger.record import (
     Places,
     Ready,
     Record,
-    Resuming,
     RoomRefused,
     Stored,
     Stream,
@@ -46,7 +45,6 @@ class Bucket:
         self._tally = tally
         self._timing = timing
         self._hearings: dict[str, dict[str, Hearing]] = {}  # client -> room
-        self._presented: dict[str, Places] = {}  # client -> what its newest RESUME presented
         self._last: dict[str, Places] = {}  # client -> its last cursor
 
     def publish(self, record: Record, where: Where) -> None:
@@ -79,8 +77,6 @@ class Bucket:
             case GapSaid():
                 for hearing in self._of(record.client, record.room):
                     hearing.gap(record)
-            case Resuming():
-                self._presented[record.client] = record.at
             case Ended():
                 self._last[record.client] = record.at
             case _:
@@ -90,7 +86,6 @@ class Bucket:
         """A client is in rooms, or no longer."""
         match record:
             case Ready():
-                self._presented.pop(record.client, None)
                 for room in filter(self._mine, record.rooms):
                     self._hearing(record.client, room).open(record.at, record.t)
             case Subscribed():
@@ -110,7 +105,7 @@ class Bucket:
         if not hearing.joined:
             text = f"{record.client} got {event.name}, and is not in {record.room}"
             self._tally.add("misdelivered", text, where)
-        if hearing.came(record, event, self._presented.get(record.client, {}), where):
+        if hearing.came(record, event, where):
             self._timing.came(record.client, event, record.t)
 
     def _hearing(self, client: str, room: str) -> Hearing:

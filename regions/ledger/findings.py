@@ -13,7 +13,7 @@ RULES = {
     "reordered": "events delivered after a later one of the same room and origin",
     "disagreements": "places (origin, epoch, seq) that name different events to different readers",
     "misdelivered": "events delivered to a client that is not in their room",
-    "resent": "events sent again by a resume, though its cursor covered them",
+    "resent": "events sent twice in one session, whose cursor covered them",
     "miscounted": "RESUMED whose `replayed` is not what was sent before it",
     "stored_twice": "publishes stored twice in one stream within the window of 120 s",
     "mirror_missing": "events of an origin that a mirror of it does not hold",
@@ -96,7 +96,7 @@ class Findings(msgspec.Struct, frozen=True):
     mirror_missing: int
     unread: int
     undrained: int
-    raw_repeats: int  # events that came twice on the wire; the library hides them
+    raw_repeats: int  # events that came again on the wire, in this session or in a later one
     declared_gaps: int  # GAPs and lost sessions that clients were told of
     declared_events: int  # events that clients did not get, and were told of in time
     declared: dict[str, int]  # GAPs and lost sessions, by reason

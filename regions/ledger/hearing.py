@@ -9,9 +9,10 @@ from regions.ledger.table import Event, Lane, Table
 from regions.ledger.tally import Tally, Where
 
 Spot = tuple[int, int]  # epoch, seq
-UNHEARD, HEARD, DECLARED, LATE = range(4)
+UNHEARD, HEARD, DECLARED, LATE, BEFORE = range(5)  # BEFORE: heard, in an earlier session
 _END = (1 << 62, 1 << 62)
-_ONLY_HEARD = bytes(int(byte == HEARD) for byte in range(256))
+_HEARD_AT_ALL = bytes(int(byte in {HEARD, BEFORE}) for byte in range(256))
+_NEW_SESSION = bytes(BEFORE if byte == HEARD else byte for byte in range(256))
 _NO = (0, 0)
 
 
@@ -55,6 +56,8 @@ class Ear:
             return  # it was in the room all the time, and nobody told it otherwise
         if last is not None and last.end is not None and last.why:
             self._declare(self.after(last.end), self.after(start), t, tally)
+        if self.spans:
+            self.heard = self.heard.translate(_NEW_SESSION)
         self.spans.append(Span(start, t))
         self.top = self.app_top = _NO
         self.numbers.clear()
@@ -120,27 +123,27 @@ class Hearing:
 
     # --- events --------------------------------------------------------------------------------
 
-    def came(self, record: Delivered, event: Event, presented: Places, where: Where) -> bool:
+    def came(self, record: Delivered, event: Event, where: Where) -> bool:
         """An event came on the wire; whether it was new."""
         ear = self._ears.get(record.origin)
         if ear is None or event.index < 0 or event.room != self.room:
             return False  # not in the stream, or of another room: judged there
-        spot, new, late = (record.epoch, record.seq), ear.heard[event.index] != HEARD, False
-        if new:
-            ear.heard[event.index] = HEARD
-            late = spot < ear.top
-            if late:
-                text = f"{self.client} got {event.name} after {ear.top[0]}/{ear.top[1]}"
-                self._tally.add("reordered", text, where)
-        else:
+        spot, before, late = (record.epoch, record.seq), ear.heard[event.index], False
+        ear.heard[event.index] = HEARD
+        if before == HEARD:
             self._tally.count("raw_repeats")
-            if spot <= presented.get(record.origin, _NO):
-                text = f"{self.client} was sent {event.name} again; its cursor covered it"
-                self._tally.add("resent", text, where)
+            text = f"{self.client} was sent {event.name} twice in one session"
+            self._tally.add("resent", text, where)
+        elif spot < ear.top:
+            late = True
+            text = f"{self.client} got {event.name} after {ear.top[0]}/{ear.top[1]}"
+            self._tally.add("reordered", text, where)
+        if before == BEFORE:
+            self._tally.count("raw_repeats")
         ear.top = max(ear.top, spot)
         if record.app:
             self._take(ear, record, event, where, told=late)
-        return new
+        return before not in {HEARD, BEFORE}
 
     def surfaced(self, record: Surfaced, event: Event | None, where: Where) -> None:
         """The application got an event that no frame of its own brought."""
@@ -184,7 +187,7 @@ class Hearing:
         """No more comes: judge what did not. `last` is the client's last cursor, where known."""
         for origin, ear in self._ears.items():
             self._check_holes(ear, (last or {}).get(origin, _NO))
-            if ear.heard.translate(_ONLY_HEARD) != ear.got:
+            if ear.heard.translate(_HEARD_AT_ALL) != ear.got:
                 self._check_swallowed(ear)
 
     def _check_holes(self, ear: Ear, last: Spot) -> None:
@@ -220,10 +223,10 @@ class Hearing:
     def _hole(self, ear: Ear, first: int, beyond: int, why: str) -> None:
         count = sum(ear.heard[index] == UNHEARD for index in range(first, beyond))
         event = ear.events[first]
-        kind = "middle"
-        if ear.heard.find(HEARD, 0, first) < 0:
+        heard, kind = ear.heard.translate(_HEARD_AT_ALL), "middle"
+        if heard.find(1, 0, first) < 0:
             kind = "prefix"
-        elif ear.heard.find(HEARD, beyond) < 0:
+        elif heard.find(1, beyond) < 0:
             kind = "postfix"
         more = f" and {count - 1} after it" if count > 1 else ""
         text = f"{self.client} never got {event.name}{more}: {why or kind}"
@@ -232,6 +235,7 @@ class Hearing:
 
     def _check_swallowed(self, ear: Ear) -> None:
         for index, event in enumerate(ear.events):
-            if ear.heard[index] == HEARD and not ear.got[index] and not self._got_twin(event):
+            heard = ear.heard[index] in {HEARD, BEFORE}
+            if heard and not ear.got[index] and not self._got_twin(event):
                 text = f"{self.client}'s application never got {event.name}, which was delivered"
                 self._tally.add("missing", text, event.where)

@@ -22,7 +22,7 @@ from tests.unit.ledger_history import REGIONS, History
 
 NAMES = ("ann", "bob", "cat")
 ROOMS = ("tea", "sea")
-STEPS = ("say",) * 6 + ("down", "resume", "lose", "gap", "wire")
+STEPS = ("say",) * 6 + ("down", "resume", "lose", "gap")
 Step = tuple[str, int, int, int]
 
 steps = st.lists(
@@ -51,9 +51,6 @@ def play(script: list[Step]) -> History:
                 history.lose(name, "expired")
             case "gap" if told.online:
                 history.gap(name, history.say(name, ROOMS[room], REGIONS[region], silent=name))
-            case "wire" if isinstance(history.records[-1], Delivered):
-                again = msgspec.structs.replace(history.records[-1], app=False)
-                history.add(again)
             case _:
                 pass
     history.down("ann") if history.clients["ann"].online else None
@@ -100,6 +97,13 @@ def surface_twice(history: History, pick: Pick) -> bool:
             one.seq, one.hash,
         ),
     )  # fmt: skip
+    return True
+
+
+def send_twice(history: History, pick: Pick) -> bool:
+    index = pick(deliveries(history))
+    again = msgspec.structs.replace(history.records[index], app=False)
+    history.records.insert(index + 1, again)
     return True
 
 
@@ -236,7 +240,7 @@ def hole_in_mirror(history: History, pick: Pick) -> bool:
 
 
 DEFECTS: tuple[Defect, ...] = (
-    drop, surface_twice, swap, phantom, wrong_room, resume_too_late, resume_too_early,
+    drop, surface_twice, send_twice, swap, phantom, wrong_room, resume_too_late, resume_too_early,
     acked_not_stored, epoch_ignored, sequence_reused, hole_in_mirror,
 )  # fmt: skip
 
