@@ -8,6 +8,7 @@ from relay.core import names
 from relay.core.codes import Op
 from relay.core.wire import Payload
 from tests.simulation.edges import SimEdge
+from tests.simulation.keeper import rebuild
 from tests.simulation.links import Link
 from tests.simulation.nats import System
 from tests.simulation.plan import SKEW_S
@@ -161,7 +162,7 @@ def mirror_skips(world: World, dice: random.Random) -> Heal | None:
     link = _link(world, dice)
     if link is None or link.cut:
         return None
-    pumps = [pump for pump in world.pumps if pump._link is link]
+    pumps = [pump for pump in world.pumps if pump.link is link]
     for pump in pumps:
         pump.skips = 0.8
     link.reset()
@@ -178,7 +179,7 @@ def mirror_late(world: World, dice: random.Random) -> Heal | None:
     link = _link(world, dice)
     if link is None or link.cut:
         return None
-    pumps = [pump for pump in world.pumps if pump._link is link]
+    pumps = [pump for pump in world.pumps if pump.link is link]
     for pump in pumps:
         pump.late = 0.8
     link.reset()
@@ -197,23 +198,6 @@ def mirror_rebuilt(world: World, dice: random.Random) -> Heal | None:
         return None
     rebuild(world, pumps[int(dice.random() * len(pumps))], dice.uniform(0.02, 0.4))
     return _nothing
-
-
-def rebuild(world: World, pump: "object", away_s: float) -> None:
-    """Delete a mirror, and fill it anew in a while."""
-    from tests.simulation.mirrors import Pump
-
-    assert isinstance(pump, Pump)
-    region, name = pump.dest.region, pump.name
-    pump.dest.streams.pop(name, None)
-    world.truth.causes.add("expired")  # records of `s` are gone from here until it is filled
-
-    def again() -> None:
-        if name not in pump.dest.streams:
-            world.mirror(region, name)
-            pump.fill()
-
-    world.scheduler.after(away_s, again)
 
 
 # --- NATS ----------------------------------------------------------------------------------------

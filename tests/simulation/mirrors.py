@@ -40,7 +40,7 @@ class Pump:
         self.late = 0.0
         self._scheduler = origin.scheduler
         self._dice = dice
-        self._link = link
+        self.link = link
         self._count = count
         self._hole = hole
         self._generation = 0
@@ -49,7 +49,7 @@ class Pump:
     def offer(self, message: Stored) -> None:
         """The origin stored a message."""
         if self.running:
-            self._link.send(self.origin.region, self._arrive, self._generation, message)
+            self.link.send(self.origin.region, self._arrive, self._generation, message)
 
     def _arrive(self, generation: int, message: Stored) -> None:
         if generation != self._generation:
@@ -89,7 +89,7 @@ class Pump:
         if generation != self._generation or self.wedged:
             return
         mirror, home = self.dest.streams.get(self.name), self.origin.streams.get(self.name)
-        ready = self._link.works and self.origin.writes and self.dest.writes
+        ready = self.link.works and self.origin.writes and self.dest.writes
         frozen = self.origin.frozen or self.dest.frozen or self.dest.disk_full
         if mirror is None or home is None or not ready or frozen:
             self._scheduler.after(LOOK_S, self._begin, generation)

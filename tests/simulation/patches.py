@@ -68,7 +68,11 @@ def install() -> None:
         relay.edge.clock: {"time": _Time},
         relay.edge.connection: {"secrets": _Secrets},
         relay.edge.admission: {"random": _Random},
-        relay.edge.edge: {"rss_bytes": lambda: 0, "cpu_s": lambda: 0.0},
+        relay.edge.edge: {
+            "rss_bytes": lambda: 0,
+            "cpu_s": lambda: 0.0,
+            "open_connection": _open_connection,
+        },
         relay.bus.bus: {"open_connection": _open_connection},
     }
     for module, names in modules.items():

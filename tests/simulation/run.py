@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from relay.core.names import events_stream
-from tests.simulation.faults import KINDS, Heal, rebuild
+from tests.simulation.faults import KINDS, Heal
+from tests.simulation.keeper import Keeper
 from tests.simulation.loop import LivelockError
 from tests.simulation.plan import make_plan
 from tests.simulation.world import World
@@ -17,7 +18,6 @@ START_S = 12.0
 HEALED_S = 60.0
 PROBED_S = 20.0
 LOOK_S = 0.25
-KEEPER_S = 3.0
 AT_ONCE = 3  # faults that last at the same time
 
 
@@ -89,14 +89,16 @@ class Run:
         if not started:
             world.violated("start: clients are not ready")
             return
+        keeper = Keeper(world)
         if self.plan.keeper:
-            scheduler.after(KEEPER_S, self._keep)
+            keeper.start()
         scheduler.after(0.0, self._step)
         while self._steps < self.plan.steps and not world.violations:
             scheduler.run(scheduler.now + LOOK_S)
         if world.violations:
             return
         self._heal_all()
+        keeper.start()
         healed_s = scheduler.now
         if not self._until(HEALED_S, self._settled):
             self._explain()
@@ -174,22 +176,6 @@ class Run:
         for edge in self.world.edges.values():
             if edge.loop is None:
                 edge.start()
-
-    def _keep(self) -> None:
-        """The keeper of a world fills mirrors anew that skipped events."""
-        world = self.world
-        for pump in world.pumps:
-            mirror, home = pump.dest.streams.get(pump.name), pump.origin.streams.get(pump.name)
-            reachable = pump.running and pump.origin.writes and pump.dest.writes
-            if mirror is None or home is None or not reachable or not home.seqs:
-                continue
-            lacks = any(seq in home.messages for seq in mirror.deleted) or (
-                mirror.last > 0 and mirror.first > home.first
-            )
-            if lacks and home.first <= mirror.first and home.last >= mirror.last:
-                world.effect("mirror filled anew by the keeper")
-                rebuild(world, pump, 0.05)
-        world.scheduler.after(KEEPER_S, self._keep)
 
     # --- judgement -----------------------------------------------------------------------------
 
