@@ -4,6 +4,7 @@ Exit code 0: all clean; 1: a seed broke a promise; 2: wrong arguments.
 """
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -18,6 +19,7 @@ from tests.simulation.run import Outcome, run_seed
 
 CHUNK = 8
 SAY_S = 10.0
+COLLECT = 4  # seeds between two collections of garbage
 
 
 def main() -> int:
@@ -72,10 +74,19 @@ def _options() -> argparse.Namespace:
 
 def prepare() -> None:
     """Make this process one that simulates."""
+    gc.freeze()
+    gc.disable()  # nearly all that a run makes lives as long as the run: see `_run`
     patches.install()
     logger = logging.getLogger("jetrelay")
     logger.propagate = False
     logger.setLevel(logging.ERROR)
+
+
+def _run(seed: int, steps: int, kinds: tuple[str, ...], *, trace: bool = False) -> Outcome:
+    outcome = run_seed(seed, steps, kinds, trace=trace)
+    if seed % COLLECT == 0:
+        gc.collect()
+    return outcome
 
 
 def _outcomes(
@@ -86,7 +97,7 @@ def _outcomes(
         if trace:
             logging.getLogger("jetrelay").setLevel(logging.INFO)
         for seed in seeds:
-            yield run_seed(seed, steps, kinds, trace=trace)
+            yield _run(seed, steps, kinds, trace=trace)
         return
     chunks = [(seeds[at : at + CHUNK], steps, kinds) for at in range(0, len(seeds), CHUNK)]
     with get_context("fork").Pool(jobs, prepare) as pool:
@@ -96,7 +107,7 @@ def _outcomes(
 
 def _chunk(work: tuple[list[int], int, tuple[str, ...]]) -> list[Outcome]:
     seeds, steps, kinds = work
-    return [run_seed(seed, steps, kinds) for seed in seeds]
+    return [_run(seed, steps, kinds) for seed in seeds]
 
 
 if __name__ == "__main__":

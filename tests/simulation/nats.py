@@ -76,6 +76,7 @@ class System:
         self._exact: dict[str, list[Subscription]] = {}
         self._wild: list[Subscription] = []
         self._inboxes: dict[str, Subscription] = {}
+        self._routes: dict[str, list[Subscription]] = {}  # what `_exact` and `_wild` say
         self._connections: set[SimConnection] = set()
         self._backlog: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         self._seen: dict[str, tuple[list[float], list[int]]] = {}  # what is where since when
@@ -137,7 +138,9 @@ class System:
         self._subscriptions[connection, sid] = one
         if pattern.startswith("_INBOX."):
             self._inboxes[pattern[:-2]] = one
-        elif "*" in pattern or ">" in pattern:
+            return
+        self._routes.clear()
+        if "*" in pattern or ">" in pattern:
             self._wild.append(one)
         else:
             self._exact.setdefault(pattern, []).append(one)
@@ -151,7 +154,9 @@ class System:
         one = self._subscriptions.pop(key)
         if one.pattern.startswith("_INBOX."):
             self._inboxes.pop(one.pattern[:-2], None)
-        elif one in self._wild:
+            return
+        self._routes.clear()
+        if one in self._wild:
             self._wild.remove(one)
         else:
             self._exact[one.pattern].remove(one)
@@ -203,13 +208,14 @@ class System:
 
     def route(self, subject: str, reply: str, headers: Headers, data: bytes, server: int) -> None:
         """To every subscriber in the region."""
-        message = [(headers, data)]
-        exact = self._exact.get(subject)
-        if exact:
-            for one in exact:
-                self._give(one, subject, reply, message, server)
-        for one in self._wild:
-            if matches(one.pattern, subject):
+        found = self._routes.get(subject)
+        if found is None:
+            found = [*self._exact.get(subject, ())]
+            found += [one for one in self._wild if matches(one.pattern, subject)]
+            self._routes[subject] = found
+        if found:
+            message = [(headers, data)]
+            for one in found:
                 self._give(one, subject, reply, message, server)
 
     def _give(

@@ -1,6 +1,5 @@
 """One seed: the world starts, clients act, faults happen, everything heals, and all is compared."""
 
-import gc
 import hashlib
 import logging
 from collections import Counter
@@ -248,9 +247,4 @@ def run_seed(
     seed: int, steps: int = 200, kinds: tuple[str, ...] = tuple(KINDS), *, trace: bool = False
 ) -> Outcome:
     """Run one seed: `steps` acts, of them at least two faults of these kinds."""
-    gc.disable()  # nearly all that a run makes lives as long as the run
-    try:
-        return Run(seed, steps, kinds, trace=trace).run()
-    finally:
-        gc.enable()
-        gc.collect()
+    return Run(seed, steps, kinds, trace=trace).run()
