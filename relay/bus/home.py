@@ -5,6 +5,7 @@ import logging
 from relay.bus.ack import read_ack
 from relay.bus.compare import Comparison
 from relay.bus.connection import Headers
+from relay.bus.events import EPOCH as EVENT_EPOCH
 from relay.bus.events import MSG_ID, SEQUENCE, SUBJECT
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader, StreamInfo, remote_api
@@ -75,7 +76,7 @@ class HomeStream:
                 raise BusError(f"the mirror in {repair.region} does not hold {seq + 1}")
             for headers, data in page.messages:
                 wanted = int(headers[SEQUENCE])
-                await self._fill(seq, wanted - 1)
+                await self._fill(seq, wanted - 1, {})
                 await self._write_back(headers, data, wanted)
                 seq = wanted
                 self.repaired += 1
@@ -88,11 +89,11 @@ class HomeStream:
         }
         await self._put(headers[SUBJECT], data, kept, wanted)
 
-    async def _fill(self, after: int, upto: int) -> None:
+    async def _fill(self, after: int, upto: int, headers: Headers) -> None:
         """Take the sequences that no mirror holds (deleted there): nothing else may get them."""
         subject = event_subject(self._region, SYSTEM_TENANT, DEFAULT_SHARD, VOID_ROOM)
         for seq in range(after + 1, upto + 1):
-            await self._put(subject, b"{}", {}, seq)
+            await self._put(subject, b"{}", headers, seq)
 
     async def _put(self, subject: str, data: bytes, headers: Headers, wanted: int) -> None:
         expected = headers | {EXPECTED_LAST: str(wanted - 1)}
@@ -113,7 +114,8 @@ class HomeStream:
         home = home_of(info)
         begun = Home(start.epoch, home.last, home.created, start.above, home.forks)
         await self._remember(info, begun, fork)
-        await self._fill(info.last, start.above)
+        # Of the new epoch: who still lacks what stood here is told of it before passing them.
+        await self._fill(info.last, start.above, {EVENT_EPOCH: str(start.epoch)})
 
     async def _remember(self, info: StreamInfo, home: Home, fork: int) -> None:
         forks = home.forks if fork in (0, *home.forks) else (*home.forks, fork)
