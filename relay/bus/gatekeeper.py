@@ -90,6 +90,18 @@ class Gatekeeper:
         """Wait until publishes go."""
         await self._open.wait()
 
+    async def epoch_of(self, seq: int) -> int:
+        """The epoch that the event with this sequence is stamped with.
+
+        Raises:
+            UnavailableError: NATS did not answer, or the stream does not hold it.
+        """
+        page = await self._reader.page(self._stream, seq, batch=1)
+        if page.last != seq:
+            raise UnavailableError(f"the home stream does not hold {seq}")
+        epoch = page.messages[0][0].get(EVENT_EPOCH, "1")
+        return int(epoch) if epoch.isdigit() else 1
+
     def shut(self) -> None:
         """The connection is lost."""
         self._open.clear()

@@ -100,6 +100,13 @@ class Publisher:
                 await asyncio.sleep(_RETRY_PAUSE_S)
                 continue
             self._gate.saw(ack.seq)
+            if ack.duplicate:
+                # Stored before, maybe in another epoch: the answer names that very event.
+                try:
+                    epoch = await self._gate.epoch_of(ack.seq)
+                except UnavailableError:
+                    await asyncio.sleep(_RETRY_PAUSE_S)
+                    continue
             return Stored(epoch, ack.seq, ack.duplicate)
 
     async def signal(self, publication: Publication) -> None:
