@@ -1,7 +1,7 @@
 """Joins at work: rooms on their way from the stream to the live feed, for one session."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -23,6 +23,7 @@ from relay.edge.replays import Replays
 from relay.edge.rooms import Rooms
 from relay.edge.streams import Streams
 
+WRITE_BYTES = 64 * 1024  # written at once; less than a connection may buffer
 BUDGET = "budget"  # reason of a GAP: there was more than one request may have replayed
 
 
@@ -109,11 +110,9 @@ class Passage:
         cursor = None if base is None else self._hub.private_cursor(self.join.sent, base)
         return self._hub.framed(self._connection.codec, event, None, cursor)
 
-    async def send(self, event: Event) -> None:
-        """Send a replayed event."""
-        self._connection.write(self._frame(event))
-        self._joining.replayed += 1
-        await self._connection.drained()
+    async def send(self, events: Iterable[Event]) -> None:
+        """Send events that are no part of the range to be replayed."""
+        await self._write([self._frame(event) for event in events])
 
     def declare(self, lost: Gap) -> None:
         """Say what the session will not get."""
@@ -134,30 +133,56 @@ class Passage:
         Raises:
             UnavailableError: NATS did not answer.
         """
-        join, connection = self.join, self._connection
+        join = self.join
         after, upto = join.missing[origin]
         async for part in self._joining.replays.events(origin, join.rooms, after, upto):
-            for event in part:
-                if event.seq <= join.sent.get(origin, 0):
-                    continue
-                if not budget.take(size_of(event)):
-                    if declare:
-                        self._joining.budget_gaps += 1
-                        self.declare(Gap(origin, event.epoch, event.seq, upto, BUDGET))
-                        join.read_up_to(origin, upto)
-                    return declare
-                join.replay(event)
-                await self.send(event)
-                if not connection.alive:
-                    return True
-            await asyncio.sleep(0)  # what comes from a ring is there at once: others' turn
+            spent = await self._send_part(part, budget)
+            if not self._connection.alive:
+                return True
+            if spent is not None:
+                if declare:
+                    self._joining.budget_gaps += 1
+                    self.declare(Gap(origin, spent.epoch, spent.seq, upto, BUDGET))
+                    join.read_up_to(origin, upto)
+                return declare
         join.read_up_to(origin, upto)
         return True
 
+    async def _send_part(self, part: Sequence[Event], budget: Budget) -> Event | None:
+        """Send events, many in one write. Returns the first that is past the budget."""
+        join, frames, size = self.join, list[bytes](), 0
+        spent: Event | None = None
+        for event in part:
+            if event.seq <= join.sent.get(event.origin, 0):
+                continue
+            if not budget.take(size_of(event)):
+                spent = event
+                break
+            join.replay(event)
+            frames.append(self._frame(event))
+            size += len(frames[-1])
+            if size > WRITE_BYTES:
+                await self._write(frames)
+                size = 0
+                if not self._connection.alive:
+                    return None
+        await self._write(frames)
+        await asyncio.sleep(0)  # what comes from a ring is there at once: others' turn
+        return spent
+
+    async def _write(self, frames: list[bytes]) -> None:
+        """Write frames as one: a send of the kernel costs more than the frame."""
+        if frames:
+            self._connection.write(b"".join(frames))
+            self._joining.replayed += len(frames)
+            frames.clear()
+        await self._connection.drained()
+
     def release(self) -> None:
         """Send the live events that were held: the replay is done."""
-        for event in self.join.release():
-            self._connection.write(self._frame(event))
+        held = b"".join([self._frame(event) for event in self.join.release()])
+        if held:
+            self._connection.write(held)
 
 
 async def replay_all(

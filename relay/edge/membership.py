@@ -118,14 +118,12 @@ class Membership:
             upto = {o: Position(here[o].epoch, seq) for o, seq in passage.join.target.items()}
             key = self._connection.key(wish.room)
             page = await self._joining.history.newest(key, wish.last, upto)
-            for event in page.events:
-                await passage.send(event)
+            await passage.send(page.events)
         if wish.since is not None:
             for lost in await self._gone(wish.since):
                 passage.declare(lost)
             rooms = passage.join.rooms
-            for event in await self._joining.owing.came(self._connection, rooms, wish.since):
-                await passage.send(event)
+            await passage.send(await self._joining.owing.came(self._connection, rooms, wish.since))
 
     async def _gone(self, since: Cursor) -> list[Gap]:
         """What came after a cursor and can't be had any more."""
@@ -235,8 +233,7 @@ class Membership:
             passage.declare(lost)
         with passage:
             owed = await self._joining.owing.came(connection, join.rooms, cursor)
-            for event in owed:
-                await passage.send(event)
+            await passage.send(owed)
             while connection.alive:
                 await replay_all([passage], budget, connection)
                 if not join.overflowed:

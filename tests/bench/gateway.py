@@ -47,9 +47,9 @@ class Gateway(asyncio.Protocol):
         self._tasks = Tasks("bench")
         self._transport: asyncio.Transport | None = None
 
-    async def ready(self) -> None:
-        """Wait for READY."""
-        async with asyncio.timeout(READY_S):
+    async def ready(self, timeout_s: float = READY_S) -> None:
+        """Wait for READY or RESUMED."""
+        async with asyncio.timeout(timeout_s):
             await self._ready
 
     async def close(self) -> None:
@@ -118,7 +118,8 @@ class Gateway(asyncio.Protocol):
             self.greet()
         elif frame.t in ("READY", "RESUMED"):
             self.welcomed(frame)
-            self._ready.set_result(None)
+            if not self._ready.done():
+                self._ready.set_result(None)
         else:
             self.handle(frame)
 

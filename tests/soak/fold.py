@@ -81,9 +81,12 @@ async def _serve(pipe: Connection, plan: Plan, first: int, count: int) -> None:
                     answer = await herd.caught_up(*details)
                 case "resumed":  # since asked before
                     answer = Tally(
-                        resume_ms=herd.tally.resume_ms[returns:], refused=herd.tally.refused
+                        resume_ms=herd.tally.resume_ms[returns:],
+                        refused=herd.tally.refused,
+                        retried=herd.tally.retried,
                     )
-                    returns, herd.tally.refused = len(herd.tally.resume_ms), 0
+                    returns = len(herd.tally.resume_ms)
+                    herd.tally.refused = herd.tally.retried = 0
                 case "tally":
                     answer = herd.tally
         except Exception as error:

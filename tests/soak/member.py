@@ -11,6 +11,7 @@ import msgspec
 from relay.core.codes import Op
 from tests.bench.gateway import Frame, Gateway
 
+PATIENCE_S = 60.0  # with an edge that is busy
 AGAIN_S = 0.5  # before a refused attempt is made again
 
 
@@ -42,7 +43,8 @@ class Tally:
     repeated: int = 0
     gaps: int = 0
     resume_ms: list[float] = field(default_factory=list)  # from the first attempt to RESUMED
-    refused: int = 0  # attempts
+    refused: int = 0  # attempts to connect
+    retried: int = 0  # RESUMEs, as the edge asked for
     problems: list[str] = field(default_factory=list)
 
     def add(self, other: "Tally") -> None:
@@ -53,6 +55,7 @@ class Tally:
         self.gaps += other.gaps
         self.resume_ms += other.resume_ms
         self.refused += other.refused
+        self.retried += other.retried
         self.problems += other.problems
 
 
@@ -118,10 +121,14 @@ class Member:
         line = _Line(self, parts.netloc)
         line.handle = self._hear
         self._line = line
-        await asyncio.get_running_loop().create_connection(
-            lambda: line, parts.hostname or "", parts.port or 80
-        )
-        await line.ready()
+        try:
+            await asyncio.get_running_loop().create_connection(
+                lambda: line, parts.hostname or "", parts.port or 80
+            )
+            await line.ready(PATIENCE_S)
+        except (OSError, TimeoutError):
+            await self.go()
+            raise
 
     async def go(self) -> None:
         """Cut the connection."""
@@ -145,5 +152,8 @@ class Member:
                 self.next[place] = number + 1
         elif frame.t == "GAP":
             tally.gaps += 1
+        elif frame.op == Op.INVALID_SESSION and bytes(frame.d) == b"true" and self._line:
+            tally.retried += 1
+            self._line.greet()
         elif frame.op == Op.INVALID_SESSION:
             tally.problems.append(f"INVALID_SESSION {bytes(frame.d).decode()}")
