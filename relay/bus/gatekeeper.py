@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from relay.bus.compare import Comparison
-from relay.bus.connection import Connection, Headers
+from relay.bus.connection import STATUS, Connection, Headers
 from relay.bus.events import EPOCH as EVENT_EPOCH
 from relay.bus.events import SEQUENCE
 from relay.bus.home import HomeStream, home_of
@@ -33,9 +33,12 @@ from relay.tasks import Tasks
 _log = logging.getLogger("jetrelay.gate")
 
 MIRRORS_S = 2.0
-WITNESSES_S = 0.3
+WITNESSES_S = 0.3  # for who knows nobody yet
+NEIGHBOURS_S = 1.0  # for the other edges of the region to be back as well
+ASK_AGAIN_S = 0.1
 DUTY = "gate"
 _testimony = msgspec.json.Decoder(Witness)
+_NOTHING = Witness(0, "")  # was seen yet: said, so that nobody waits for it
 
 
 class Gatekeeper:
@@ -66,6 +69,7 @@ class Gatekeeper:
         self._home: Home | None = None  # as it was when writes opened last
         self._doubts: set[Doubt] = set()
         self.epoch = 0
+        self.neighbours: Callable[[], int] = lambda: 0  # other edges of the region, as known
 
     async def start(self) -> None:
         """Answer other edges' questions, and take the first look."""
@@ -130,9 +134,9 @@ class Gatekeeper:
             return None
         return Witness(self._seen, self._home.created, self._home.epoch)
 
-    def _testify(self, _subject: str, reply: str, _headers: Headers, _data: bytes) -> None:
-        witness = self._witness()
-        if reply and witness is not None and witness.last:
+    def _testify(self, _subject: str, reply: str, _headers: Headers, data: bytes) -> None:
+        if reply and data != self._leases.edge.encode():
+            witness = self._witness() or _NOTHING
             self._tasks.spawn(self._answer(reply, msgspec.json.encode(witness)), "testify")
 
     async def _answer(self, reply: str, body: bytes) -> None:
@@ -186,7 +190,9 @@ class Gatekeeper:
     async def _decide(self) -> tuple[Home, Decision]:
         # What others saw is asked for first: they go on storing while they are asked.
         mine = self._witness()
-        witnesses = [mine] if mine is not None else await self._ask_witnesses()
+        witnesses = await self._ask_witnesses(NEIGHBOURS_S if mine is not None else WITNESSES_S)
+        if mine is not None:
+            witnesses.append(mine)
         doubts = tuple(self._doubts)
         home = home_of(await self._reader.info(self._stream))
         decision = first_look(home, witnesses, doubts)
@@ -197,20 +203,36 @@ class Gatekeeper:
         asked = len(self._others)
         return home, second_look(home, witnesses, mirrors, asked=asked, doubts=doubts)
 
-    async def _ask_witnesses(self) -> list[Witness]:
-        witnesses: list[Witness] = []
+    async def _ask_witnesses(self, patience_s: float) -> list[Witness]:
+        """What the other edges of the region saw: each may have stored more than this one.
+
+        They have just lost their connections as well: who is known is waited for, for a while.
+        """
+        loop = asyncio.get_running_loop()
+        deadline_s, known = loop.time() + max(patience_s, WITNESSES_S), self.neighbours()
+        seen: list[Witness] = []
+        while self._home is None or known:
+            heard = await self._ask_once()
+            seen += [witness for witness in heard if witness.last]
+            if loop.time() >= deadline_s or (known and len(heard) >= known):
+                break
+        return seen
+
+    async def _ask_once(self) -> list[Witness]:
+        heard: list[Witness] = []
 
         def sink(headers: Headers, data: bytes) -> None:
-            if "Status" not in headers:
-                witnesses.append(_testimony.decode(data))
+            if STATUS not in headers:
+                heard.append(_testimony.decode(data))
 
         reply = self._inbox.open(sink)
         try:
-            await self._inbox.send(witness_subject(self._region), b"", reply)
-            await asyncio.sleep(WITNESSES_S)
+            me = self._leases.edge.encode()
+            await self._inbox.send(witness_subject(self._region), me, reply)
+            await asyncio.sleep(ASK_AGAIN_S)
         finally:
             self._inbox.close(reply)
-        return witnesses
+        return heard
 
     async def _ask_mirrors(self, home_last: int) -> dict[str, Held]:
         async def ask(region: str) -> tuple[str, Held] | None:

@@ -33,12 +33,12 @@ class Leases:
         self._inbox = inbox
         self._reader = reader
         self._region = region
-        self._edge = edge
+        self.edge = edge
         self._epoch = epoch
         self._duties: dict[str, Lease] = {}
 
     async def _put(self, subject: str, expected: int, ttl_s: int = TTL_S) -> Lease | None:
-        body = json.dumps({"edge": self._edge, "epoch": self._epoch}).encode()
+        body = json.dumps({"edge": self.edge, "epoch": self._epoch}).encode()
         headers = {_EXPECTED: str(expected), _TTL: f"{ttl_s}s"}
         ack = read_ack(*await self._inbox.request(subject, body, 2.0, headers))
         return None if ack.error is not None else Lease(subject, ack.seq)
@@ -64,7 +64,7 @@ class Leases:
         for headers, data in page.messages:
             slot = int(headers["Nats-Subject"].rsplit(".", 1)[1])
             taken[slot] = (str(json.loads(data or b"{}").get("edge", "")), int(headers[SEQUENCE]))
-        mine = [slot for slot, (edge, _) in taken.items() if edge == self._edge and slot in slots]
+        mine = [slot for slot, (edge, _) in taken.items() if edge == self.edge and slot in slots]
         for slot in [*mine, *(slot for slot in slots if slot not in taken)]:
             expected = taken[slot][1] if slot in taken else 0
             lease = await self._put(slot_subject(self._region, slot), expected)
@@ -81,7 +81,7 @@ class Leases:
         renewed = await self._put(lease.subject, lease.seq)
         if renewed is None:
             holder, seq = await self._holder(lease.subject)
-            if holder not in ("", self._edge):
+            if holder not in ("", self.edge):
                 return False
             renewed = await self._put(lease.subject, seq)
         if renewed is None:
@@ -101,7 +101,7 @@ class Leases:
         if lease is None:
             # Of a life before this one, under the same name: it is this edge's still.
             holder, seq = await self._holder(subject)
-            if holder in ("", self._edge):
+            if holder in ("", self.edge):
                 lease = await self._put(subject, seq, ttl_s)
         if lease is None:
             self._duties.pop(duty, None)

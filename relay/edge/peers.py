@@ -66,6 +66,13 @@ class Peers:
         for key in [k for k, (_, at) in self._heard.items() if now_s - at > 10 * ALIVE_S]:
             del self._heard[key]
 
+    @property
+    def neighbours(self) -> int:
+        """How many other edges of this region are configured or were heard of, alive or not."""
+        urls = {beat.url for (region, _), (beat, _) in self._heard.items() if region == self._region}
+        urls.update(next(each.urls for each in self._regions if each.name == self._region))
+        return len(urls - {self._url})
+
     def _ready(self, region: str, now_s: float) -> list[str]:
         return sorted(
             beat.url
