@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable
 
 from relay.bus.events import SEQUENCE
+from relay.bus.home import home_of
 from relay.bus.reader import API, Reader, StreamInfo, remote_api
 from relay.core.copy import Copy, ranges
 from relay.core.names import events_stream
@@ -33,6 +34,7 @@ class Copies:
         self._missing: dict[str, set[int]] = {}  # missing here, and held by the origin
         self.origins = tuple(origins)
         self.found = 0  # sequences ever found missing
+        self.home_epoch = 0  # of the home stream, at the last look
 
     @property
     def mirrored(self) -> tuple[str, ...]:
@@ -54,6 +56,8 @@ class Copies:
         missing: tuple[int, ...] = ()
         if origin != self._region and info.deleted:
             missing = await self._missing_of(origin, info)
+        if origin == self._region:
+            self.home_epoch = home_of(info).epoch
         copy = Copy(info.first, info.last, missing, await self._origin_first(origin, info.first))
         self._copies[origin] = copy
         return copy

@@ -172,6 +172,9 @@ class Membership:
                 return
             presented = cursor.positions
             states = await self._joining.streams.states(self._hub.epochs())
+            if any(s.home and s.last < self._hub.seqs[origin] for origin, s in states.items()):
+                # The home stream lost its end: its gate will write it back, or start an epoch.
+                raise UnavailableError("the home stream is shorter than what was delivered")
             verdict = judge(presented, states)
             if isinstance(verdict, Refuse):
                 self._refuse(verdict)

@@ -61,8 +61,10 @@ class Streams:
         copies = await asyncio.shield(self._next)
         if isinstance(copies, BusError):
             raise copies
+        # A new epoch at home stands in the stream before the feed tells of it.
+        known = {**epochs, self._region: max(epochs[self._region], self._copies.home_epoch)}
         return {
-            origin: StreamState(epochs[origin], copy.oldest, copy.last, origin == self._region)
+            origin: StreamState(known[origin], copy.oldest, copy.last, origin == self._region)
             for origin, copy in copies.items()
         }
 
