@@ -69,6 +69,7 @@ class Gatekeeper:
         self._home: Home | None = None  # as it was when writes opened last
         self._doubts: set[Doubt] = set()
         self.epoch = 0
+        self.delivered: Callable[[], int] = lambda: 0  # up to where this edge's feed has the stream
         self.neighbours: Callable[[], int] = lambda: 0  # other edges of the region, as known
 
     async def start(self) -> None:
@@ -132,6 +133,8 @@ class Gatekeeper:
         """What this edge saw."""
         if self._home is None:
             return None
+        # What came live was stored, also where its acknowledgement did not come.
+        self.saw(self.delivered())
         return Witness(self._seen, self._home.created, self._home.epoch)
 
     def _testify(self, _subject: str, reply: str, _headers: Headers, data: bytes) -> None:

@@ -173,6 +173,7 @@ class Edge:
             limits=limits,
         )
         self.peers = Peers(region, name, config.url, config.regions, clock.now().mono_s)
+        self.gate.delivered = lambda: self.hub.seqs.get(region, 0)
         self.gate.neighbours = lambda: self.peers.neighbours
         self.gateway = Gateway(
             rules,
