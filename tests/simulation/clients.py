@@ -110,7 +110,10 @@ class Client:
                 fact = Fact(d["room"], d["user"], d["id"], msgspec.json.encode(d["data"]))
                 view.event(place, fact, d["data"]["n"])
             elif frame.t == EventName.GAP:
-                gap = Declared(d["origin"], d["epoch"], d["first"], d["last"], d.get("room"))
+                until = self.network.truth.epoch(d["origin"])
+                gap = Declared(
+                    d["origin"], d["epoch"], d["first"], d["last"], d.get("room"), until
+                )
                 view.gap(gap, d["reason"])
             elif frame.t in (EventName.READY, EventName.RESUMED):
                 view.moved_s = self.network.scheduler.now

@@ -188,6 +188,9 @@ class System:
         if kind in ("ev", "rec", "slot", "duty"):
             self._publish(subject, headers, data, reply)
             return
+        if kind == "_INBOX":
+            self.answer(subject, [(headers, data)])
+            return
         if kind == "sig":
             self._signal(subject, headers, data)
         self.route(subject, reply, headers, data, server)

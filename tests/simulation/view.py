@@ -17,13 +17,14 @@ class Declared(NamedTuple):
     first: int
     last: int | None
     room: str | None
+    until: int  # the origin's epoch when it was said; where the end is not known, all before it
 
     def covers(self, place: Place, room: str) -> bool:
         """Whether it declares this event missing."""
         if self.room not in (None, room) or self.origin != place.origin:
             return False
         if self.last is None:
-            return place.epoch == self.epoch and place.seq >= self.first
+            return self.epoch <= place.epoch < self.until and place.seq >= self.first
         return self.first <= place.seq <= self.last
 
 
@@ -50,6 +51,8 @@ class View:
         self._checked: dict[str, Position] = {}  # the newest cursor
         self._newest: dict[tuple[str, str], int] = {}  # per origin and room
         self._counters: dict[tuple[str, str, str], int] = {}  # per origin, room and publisher
+        self._published: set[tuple[str, int, str, str, str]] = set()
+        self._ids: set[tuple[str, str, str]] = set()
         self._known: dict[str, dict[str, Position]] = {}
 
     # --- what it is sent -----------------------------------------------------------------------
@@ -59,6 +62,8 @@ class View:
         self._of_session.clear()
         self._newest.clear()
         self._counters.clear()
+        self._published.clear()
+        self._ids.clear()
 
     def begin(self, cursor: str, rooms: tuple[str, ...]) -> None:
         """READY: a new session."""
@@ -86,6 +91,16 @@ class View:
         if place.seq <= (before := self._newest.get(key, 0)):
             raise ViolationError(f"order: {self.name} got {place} in {fact.room} after {before}")
         self._newest[key] = place.seq  # sequences grow from epoch to epoch
+        published = (place.origin, place.epoch, fact.room, fact.user, fact.id)
+        if published in self._published:
+            raise ViolationError(f"stored twice: {self.name} got {fact} twice from {place}")
+        self._published.add(published)
+        known = (fact.room, fact.user, fact.id)
+        if known in self._ids:
+            # Another copy, of another region or epoch: its publisher was not sure of the first.
+            self._truth.counts["another copy of a publish"] += 1
+            return
+        self._ids.add(known)
         counter = (place.origin, fact.room, fact.user)
         if number <= self._counters.get(counter, -1):
             raise ViolationError(
