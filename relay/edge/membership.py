@@ -171,8 +171,9 @@ class Membership:
                 self._refuse(Refuse(Invalid.EXPIRED, missing={}))
                 return
             presented = cursor.positions
+            delivered = dict(self._hub.seqs)  # before the look: the stream goes on meanwhile
             states = await self._joining.streams.states(self._hub.epochs())
-            if any(s.home and s.last < self._hub.seqs[origin] for origin, s in states.items()):
+            if any(s.home and s.last < delivered[origin] for origin, s in states.items()):
                 # The home stream lost its end: its gate will write it back, or start an epoch.
                 raise UnavailableError("the home stream is shorter than what was delivered")
             verdict = judge(presented, states)
