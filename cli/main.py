@@ -26,6 +26,7 @@ COMMANDS = {
     "publish": ("cli.publish", "Publish an event to a room."),
     "tail": ("cli.tail", "Follow rooms, like tail -f."),
     "demo": ("cli.demo", "Replay real data through a world."),
+    "drill": ("cli.drill", "Break a world on purpose, and measure what clients felt."),
     "check": ("cli.check", "Judge the ledger of a drill again."),
     "doctor": ("cli.doctor", "Check this machine and a world, and say what to do."),
 }

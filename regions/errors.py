@@ -25,3 +25,7 @@ class LedgerError(RelayError):
 
 class CrowdError(RelayError):
     """The crowd of clients did not do what was asked; the text says which and what."""
+
+
+class DrillError(RelayError):
+    """A drill can't run here, or could not go on; the text says why."""

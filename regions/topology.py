@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from regions.errors import TopologyError
+from regions.objectives import Objectives
 from relay.config import Limits, TokenKey
 from relay.core import names
 from relay.core.cursor import MAX_CURSOR_BYTES, longest_cursor
@@ -20,6 +21,7 @@ _SYNC = re.compile(r"always\Z|[1-9][0-9]{0,5}(ms|s|m)\Z")
 _ADDRESS = re.compile(r"[A-Za-z0-9_.:\[\]-]+:[0-9]{1,5}\Z")
 _NETNS = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 _LIMITS = Limits()
+_OBJECTIVES = Objectives()
 _HOST = re.compile(r"[A-Za-z0-9_.:-]{1,255}\Z")
 
 
@@ -113,6 +115,7 @@ class Topology:
     limits: Limits = _LIMITS
     faults: FaultSettings = FaultSettings()
     watch: Watch = Watch()
+    objectives: Objectives = _OBJECTIVES
     origins: tuple[str, ...] | None = None
     where: str = "topology"
     text: str = field(default="", repr=False)
@@ -315,4 +318,5 @@ def _faults_problem(topology: Topology) -> str | None:
         return f"supervisor.hung_s: {watch.hung_s:g} is below 1"
     if watch.restart_hung_s is not None and watch.restart_hung_s < watch.hung_s:
         return f"supervisor.restart_hung_s: {watch.restart_hung_s:g} is below hung_s"
-    return None
+    problem = topology.objectives.problem()
+    return None if problem is None else f"objectives.{problem}"

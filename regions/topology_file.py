@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from regions.errors import TopologyError
+from regions.objectives import Objectives
 from regions.topology import (
     Edge,
     FaultSettings,
@@ -88,6 +89,16 @@ class _Supervisor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     restart_hung_s: float | None = None
 
 
+class _Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    planned_gap_p99_s: float = Objectives().planned_gap_p99_s
+    edge_killed_gap_p99_s: float = Objectives().edge_killed_gap_p99_s
+    edge_hung_gap_p99_s: float = Objectives().edge_hung_gap_p99_s
+    region_lost_gap_p99_s: float = Objectives().region_lost_gap_p99_s
+    region_lost_gap_max_s: float = Objectives().region_lost_gap_max_s
+    current_s: float = Objectives().current_s
+    rewind_found_s: float = Objectives().rewind_found_s
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     regions: list[dict[str, Any]]
     links: list[dict[str, Any]] = []
@@ -96,6 +107,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: dict[str, Any] = {}
     faults: dict[str, Any] = {}
     supervisor: dict[str, Any] = {}
+    objectives: dict[str, Any] = {}
     origins: list[str] | None = None
 
 
@@ -152,6 +164,7 @@ def parse_topology(text: str, where: str) -> Topology:
     tokens = _convert(file.tokens, _Tokens, where, "tokens")
     faults = _convert(file.faults, _Faults, where, "faults")
     supervisor = _convert(file.supervisor, _Supervisor, where, "supervisor")
+    objectives = _convert(file.objectives, _Objectives, where, "objectives")
     # What clients are told they may be away for is what the streams keep.
     limits = {"resume_window_s": streams.max_age_s} | file.limits
     return Topology(
@@ -167,6 +180,7 @@ def parse_topology(text: str, where: str) -> Topology:
         limits=_convert(limits, Limits, where, "limits"),
         faults=FaultSettings(faults.links, faults.wan, faults.disk_mb),
         watch=Watch(supervisor.hung_s, supervisor.restart_hung_s),
+        objectives=Objectives(**msgspec.structs.asdict(objectives)),
         origins=None if file.origins is None else tuple(file.origins),
         where=where,
         text=text,

@@ -20,6 +20,8 @@ from regions.ledger.orders import (
     Begin,
     Drain,
     DrainedAll,
+    Drop,
+    Dropped,
     Heads,
     Hush,
     Hushed,
@@ -136,6 +138,15 @@ class Crowd:
         """
         self._tell(Ask())
         return _sum(await self._each(Status, ASK_S))
+
+    async def drop(self, *regions: str) -> int:
+        """Break the connections of all clients in these regions at once; how many they were.
+
+        Raises:
+            CrowdError: a process of it does not answer.
+        """
+        self._tell(Drop(regions))
+        return sum(answer.count for answer in await self._each(Dropped, ASK_S))
 
     async def hush(self, timeout_s: float = 15.0) -> int:
         """Publish no more; returns how many publishes have no answer after `timeout_s`.

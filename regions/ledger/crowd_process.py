@@ -19,6 +19,8 @@ from regions.ledger.orders import (
     Begin,
     Drain,
     DrainedAll,
+    Drop,
+    Dropped,
     Heads,
     Hush,
     Hushed,
@@ -177,9 +179,23 @@ class Troupe:
             open=self._open,
             skipped=self._skipped,
             delivered=sum(member.recorder.delivered for member in members),
+            downs=sum(member.recorder.downs for member in members),
+            tries=sum(member.recorder.tries for member in members),
+            backs=sum(member.recorder.backs for member in members),
             cpu_s=round(time.process_time(), 2),
             on_edge=on_edge,
         )
+
+    def drop(self, order: Drop) -> Dropped:
+        """Break the connections in some regions, all at once."""
+        there = [
+            member
+            for member in self._members
+            if member.is_ready and member.recorder.region in order.regions
+        ]
+        for member in there:
+            member.drop()
+        return Dropped(len(there))
 
     async def end(self) -> Stopped:
         """Close everybody and the file."""
@@ -226,6 +242,8 @@ async def _obey() -> None:
             break
         if isinstance(order, Ask):
             _say(troupe.status())
+        elif isinstance(order, Drop):
+            _say(troupe.drop(order))
         elif isinstance(order, Hush):
             tasks.spawn(hush(order), "hush")
         elif isinstance(order, Drain):

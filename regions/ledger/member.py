@@ -92,6 +92,11 @@ class Member:
             async for event in self._client:
                 surfaced(event)
 
+    def drop(self) -> None:
+        """Break the connection."""
+        if self._client is not None:
+            self._client.drop()
+
     async def leave(self) -> None:
         """Close the session."""
         if self._client is not None:

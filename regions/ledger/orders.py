@@ -33,6 +33,12 @@ class Ask(msgspec.Struct, frozen=True, tag="ask"):
     """Answered by `Status`."""
 
 
+class Drop(msgspec.Struct, frozen=True, tag="drop"):
+    """Break the connections of all clients that are in these regions now; answered by `Dropped`."""
+
+    regions: tuple[str, ...]
+
+
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Close all clients and end; answered by `Stopped`."""
 
@@ -68,8 +74,17 @@ class Status(msgspec.Struct, frozen=True, tag="status"):
     open: int = 0
     skipped: int = 0  # turns to publish that were not taken: too many without an answer
     delivered: int = 0
+    downs: int = 0  # connections that ended, so far
+    tries: int = 0  # clients of them that have chosen where to go next
+    backs: int = 0  # sessions resumed or begun anew, the first ones not counted
     cpu_s: float = 0.0
     on_edge: dict[str, int] = {}  # edge -> clients that are ready on it
+
+
+class Dropped(msgspec.Struct, frozen=True, tag="dropped"):
+    """So many connections were broken."""
+
+    count: int
 
 
 class Stopped(msgspec.Struct, frozen=True, tag="stopped"):
@@ -78,8 +93,8 @@ class Stopped(msgspec.Struct, frozen=True, tag="stopped"):
     status: Status
 
 
-Order = Begin | Hush | Drain | Ask | Stop
-Answer = Playing | Hushed | DrainedAll | Status | Stopped
+Order = Begin | Hush | Drain | Ask | Drop | Stop
+Answer = Playing | Hushed | DrainedAll | Status | Dropped | Stopped
 
 encode = msgspec.json.Encoder().encode
 decode_order = msgspec.json.Decoder(Order).decode

@@ -60,6 +60,9 @@ class Recorder:
         self.edge = ""
         self.session = ""
         self.delivered = 0
+        self.downs = 0  # connections that ended
+        self.tries = 0  # of them: how many were followed by a choice where to go
+        self.backs = 0  # resumed or begun anew after that
         self.reached: dict[str, dict[str, tuple[int, int]]] = {}  # room -> origin -> (epoch, seq)
         self._writer = writer
         self._pending: deque[_Raw | Base] = deque()
@@ -78,9 +81,11 @@ class Recorder:
             self._sent(*value)
         elif isinstance(value, Disconnected):
             now = time.monotonic_ns()
+            self.downs += 1
             self._add(Down(now, self.client, value.code, value.reason, self._heard))
         elif isinstance(value, Reconnecting):
             now = time.monotonic_ns()
+            self.tries = self.downs
             self._add(Trying(now, self.client, value.url, value.attempt, value.delay_ms))
 
     def _received(self, frame: Frame) -> None:
@@ -118,10 +123,12 @@ class Recorder:
             self.session = d["session_id"]
             self.region, self.edge = d["region"], d["edge"]
             rooms, at = tuple(d["rooms"]), look(d["cursor"])
+            self.backs = self.downs
             self._add(Ready(now, self.client, self.session, self.region, self.edge, rooms, at))
         elif frame.t == EventName.RESUMED:
             self.region, self.edge = self._hello["region"], self._hello["edge"]
             replayed, at = d["replayed"], look(d["cursor"])
+            self.backs = self.downs
             self._add(Resumed(now, self.client, self.region, self.edge, replayed, d["behind"], at))
         elif frame.t == EventName.GAP:
             self._add(

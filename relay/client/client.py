@@ -210,6 +210,11 @@ class Client:
         assert isinstance(answer, Page)
         return answer
 
+    def drop(self) -> None:
+        """Break the connection, as a failing network would; it then resumes. For drills."""
+        if self._connection is not None:
+            self._connection.abort()
+
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
 

@@ -72,6 +72,10 @@ class Connection:
                 return End(error.rcvd.code, _printable(error.rcvd.reason))
             return End(None, "the connection broke")
 
+    def abort(self) -> None:
+        """End the TCP connection without a word, as a network that fails."""
+        self._socket.transport.abort()
+
     async def close(self, code: int, reason: str) -> None:
         """Close with `code`; a peer that does not answer is left after a second."""
         await self._socket.close(code, reason)

@@ -1,0 +1,244 @@
+"""`jetrelay drill`: break a running world on purpose, and hold what clients felt to objectives."""
+
+import asyncio
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import get_args
+
+import click
+import msgspec
+
+from cli.columns import aligned
+from cli.drill_text import live, row, summary
+from cli.fault import Duration
+from regions.drills.catalogue import DRILLS, Drill, find_drill, why_not
+from regions.drills.page import write_page
+from regions.drills.places import Places, choose
+from regions.drills.run import DrillRun, Order
+from regions.drills.survey import running, survey, wanted
+from regions.drills.timeline import Stage
+from regions.drills.verdict import Verdict, read_verdict
+from regions.errors import CrowdError, DrillError, LedgerError, WorldError
+from regions.faults.client import Faults
+from regions.state import DEFAULT_STATE
+from regions.topology import LinkMode
+from regions.world import World
+from relay.errors import RelayError
+
+PASSED, MISSED, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
+_STATE = click.option(
+    "--state", type=click.Path(path_type=Path), default=DEFAULT_STATE, show_default=True,
+    help="State directory of the local world; where none runs, the drill starts one of its own.",
+)  # fmt: skip
+
+
+@click.group()
+def command() -> None:
+    """Break a world on purpose while clients watch, and give a measured verdict.
+
+    Exit codes: 0 passed. 1 an objective was missed, or a promise broken. 2 it could not run. 130 it
+    was interrupted; then everything it broke is healed, too.
+    """
+
+
+@command.command("list")
+@_STATE
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+def show(state: Path, as_json: bool) -> None:
+    """Show every drill, and whether it can run here."""
+    places = _places(state)
+    found = [
+        (drill, _why_not(drill, places or wanted(drill, None, None).places())) for drill in DRILLS
+    ]
+    if as_json:
+        each = [{"drill": one.name, "what": one.line, "why_not": why} for one, why in found]
+        click.echo(msgspec.json.encode(each))
+        return
+    rows = [("DRILL", "WHAT", "CAN RUN")]
+    rows += [(drill.name, drill.line, why or "yes") for drill, why in found]
+    for line in aligned(rows):
+        click.echo(line)
+
+
+def _places(state: Path) -> Places | None:
+    world = running(state)
+    return None if world is None else asyncio.run(_survey(state, world))
+
+
+async def _survey(state: Path, world: World) -> Places:
+    async with Faults(state) as faults:
+        return await survey(faults, world)
+
+
+def _why_not(drill: Drill, places: Places) -> str | None:
+    try:
+        choice = choose(places, 1)
+        return why_not(drill, drill.plan(choice, drill.hold_s), choice)
+    except DrillError as error:
+        return str(error)
+
+
+@command.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@_STATE
+@click.option("--clients", type=click.IntRange(2, 100_000), default=300, show_default=True)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 100_000),
+    default=200.0,
+    show_default=True,
+    help="Events published in a second, by all clients together.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Chooses who is where, and what is broken.",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where to; by default STATE/drills/NAME-TIME. Of several drills, one beneath.",
+)
+@click.option("--for", "hold_s", type=Duration(), help="How long the fault lasts.")
+@click.option("--region", help="Break this region; the seed chooses without.")
+@click.option(
+    "--topology",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Of the world that it starts.",
+)
+@click.option(
+    "--links",
+    type=click.Choice(get_args(LinkMode)),
+    help="Of the world that it starts; netns where that can be, else relay.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask, also where a deployment is used by others.")
+@click.option("--json", "as_json", is_flag=True, help="Stages and verdicts as JSON lines, stdout.")
+def run(
+    names: tuple[str, ...],
+    state: Path,
+    clients: int,
+    rate: float,
+    seed: int,
+    report: Path | None,
+    hold_s: float | None,
+    region: str | None,
+    topology: Path | None,
+    links: LinkMode | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Run drills, one after the other; `all` is every one but the campaign.
+
+    Ctrl-C heals what is broken, and leaves a partial report.
+    """
+    drills = _named(names)
+    table: list[tuple[Drill, Verdict | None, int]] = []
+    for drill in drills:
+        default = state / "drills" / f"{drill.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        where = default if report is None else report
+        if report is not None and len(drills) > 1:
+            where = report / drill.name
+        order = Order(
+            drill, state, where, clients, rate, seed, hold_s, region, topology, links
+        )  # fmt: skip
+        verdict, code = _one(order, yes=yes, as_json=as_json)
+        table.append((drill, verdict, code))
+        if code == INTERRUPTED:
+            break
+    if len(drills) > 1 and not as_json:
+        for line in aligned([row(None, None), *(row(each, found) for each, found, _ in table)]):
+            click.echo(line)
+    sys.exit(max(code for _, _, code in table))
+
+
+def _named(names: tuple[str, ...]) -> list[Drill]:
+    if names == ("all",):
+        return [drill for drill in DRILLS if drill.name != "campaign"]
+    return [find_drill(name) for name in names]
+
+
+def _one(order: Order, *, yes: bool, as_json: bool) -> tuple[Verdict | None, int]:
+    if any(order.report.glob("ledger/*.jsonl*")):
+        raise DrillError(f"{order.report}: has a report already; take another --report")
+
+    def tell(stage: Stage) -> None:
+        if as_json:
+            click.echo(msgspec.json.encode({"drill": order.drill.name, "stage": stage}))
+        else:
+            click.echo(live(stage), err=True)
+
+    if not as_json:
+        click.echo(f"jetrelay: drill {order.drill.name}, seed {order.seed}", err=True)
+    drill = DrillRun(order, tell, lambda name: yes or _ask(name))
+    verdict: Verdict | None = None
+    try:
+        asyncio.run(_guarded(drill))
+        verdict = drill.judge()
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        verdict = drill.give_up("interrupted", "interrupted; what was broken is healed")
+        return _said(verdict, order, INTERRUPTED, as_json=as_json)
+    except (DrillError, WorldError, CrowdError, LedgerError, RelayError) as error:
+        click.echo(f"jetrelay: {error}", err=True)
+        if drill.broke:
+            verdict = drill.give_up("failed", str(error))
+        return verdict, COULD_NOT
+    code = PASSED if verdict.verdict == "pass" else MISSED
+    return _said(verdict, order, code, as_json=as_json)
+
+
+async def _guarded(drill: DrillRun) -> None:
+    """Carry it out; a signal ends it, and what follows one is not disturbed by more of them."""
+    task = asyncio.current_task()
+    assert task is not None
+    ended = False
+
+    def end() -> None:
+        nonlocal ended
+        if not ended:
+            ended = True
+            click.echo("jetrelay: healing what is broken", err=True)
+            task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end)
+    await drill.carry_out()
+
+
+def _said(
+    verdict: Verdict, order: Order, code: int, *, as_json: bool
+) -> tuple[Verdict | None, int]:
+    if as_json:
+        click.echo(msgspec.json.encode({"drill": order.drill.name, "verdict": verdict}))
+    else:
+        for line in summary(verdict, order.report):
+            click.echo(line)
+    return verdict, code
+
+
+def _ask(name: str) -> bool:
+    text = f"{name}: the NATS of this world is a deployment that others may use. Go on?"
+    return sys.stdin.isatty() and click.confirm(text, err=True)
+
+
+@command.command("report")
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="The verdict as JSON on stdout.")
+def report_(directory: Path, as_json: bool) -> None:
+    """Print the verdict in DIR again, and render its page anew.
+
+    Exit code as that of the drill. `jetrelay check DIR` judges the ledger itself again.
+    """
+    verdict = read_verdict(directory)
+    write_page(directory, verdict)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(verdict), indent=1))
+    else:
+        for line in summary(verdict, directory):
+            click.echo(line)
+    codes = {"pass": PASSED, "interrupted": INTERRUPTED, "failed": COULD_NOT}
+    sys.exit(codes.get(verdict.verdict, MISSED))

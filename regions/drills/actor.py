@@ -1,0 +1,231 @@
+"""Carries out the steps of a plan in a running world."""
+
+import time
+from collections.abc import Callable, Coroutine
+
+from regions.drills import hand
+from regions.drills.lookout import Lookout
+from regions.drills.signs import Watchman
+from regions.drills.step import (
+    Break,
+    Calm,
+    Drop,
+    Heal,
+    Hold,
+    Home,
+    KillLeader,
+    Plan,
+    Recover,
+    Restart,
+    Snapshot,
+    Step,
+    Up,
+)
+from regions.drills.timeline import Outage, Stage, StageName
+from regions.errors import WorldError
+from regions.faults.client import Faults
+from regions.faults.fault import Held, RewindFault
+from regions.ledger.crowd import Crowd
+from regions.state import StateDir
+from regions.world import World
+from relay.tasks import Tasks
+
+UP_S = 90.0
+FAULT, HEALED = "fault", "healed"
+
+
+class Actor:
+    """One run of one plan.
+
+    Args:
+        state: of the world.
+        world: itself.
+        faults: how faults are made.
+        crowd: the clients.
+        watchman: who hears the telemetry.
+        tell: called with each stage when it is over, or begins where it lasts.
+        began_s: the drill's begin, monotonic.
+    """
+
+    def __init__(
+        self,
+        state: StateDir,
+        world: World,
+        faults: Faults,
+        crowd: Crowd,
+        watchman: Watchman,
+        tell: Callable[[Stage], None],
+        began_s: float,
+    ) -> None:
+        self.outages: list[Outage] = []
+        self.lookout = Lookout(crowd, watchman, self._say)
+        self._state = state
+        self._world = world
+        self._faults = faults
+        self._crowd = crowd
+        self._tell = tell
+        self._began_s = began_s
+        self._tasks = Tasks("drill.actor")
+        self._held: dict[str, tuple[Held, int]] = {}  # and the number of its outage
+
+    async def perform(self, plan: Plan) -> None:
+        """Carry out all steps.
+
+        Raises:
+            WorldError: one can't be done.
+            CrowdError: the crowd does not answer.
+        """
+        last = len(plan.steps) - 1
+        for number, step in enumerate(plan.steps):
+            if isinstance(step, Calm):
+                name = "before" if number == 0 else "after" if number == last else "between"
+                self._crowd.mark(name)
+                self._say("calm", f"nothing is broken for {step.seconds:g} s")
+                await self.lookout.rest(step.seconds)
+            else:
+                await self._do(step)
+
+    async def _do(self, step: Step) -> None:
+        match step:
+            case Snapshot(region):
+                await self._faults.snapshot(region)
+                self._say("snapshot", f"what {region} has stored is remembered")
+            case Break():
+                await self._break(step)
+            case KillLeader(region):
+                await self._kill_leader(region)
+            case Hold(seconds):
+                self._say("hold", f"it stays so for {seconds:g} s")
+                await self.lookout.rest(seconds)
+            case Heal(key, names):
+                await self._heal(key, names)
+            case Up(names):
+                await self._up(names)
+            case Restart(edge):
+                await self._restart(edge)
+            case Drop(region):
+                await self._drop(region)
+            case Recover() | Home():
+                await self._wait(step)
+            case Calm():
+                raise AssertionError(step)
+
+    async def _wait(self, step: Recover | Home) -> None:
+        match step:
+            case Recover(timeout_s):
+                if why := await self.lookout.recover(timeout_s):
+                    self._say("note", f"not as before after {timeout_s:g} s: {why}")
+            case Home(timeout_s):
+                if why := await self.lookout.home(timeout_s):
+                    self._say("note", f"not home after {timeout_s:g} s: {why}")
+
+    async def _break(self, step: Break) -> None:
+        await self.lookout.begin()
+        self._crowd.mark(FAULT)
+        held = await self._faults.make(step.fault)
+        self.lookout.disturbed(held.at_s)
+        served_ns = time.monotonic_ns() if isinstance(step.fault, RewindFault) else None
+        self._held[step.key] = (held, len(self.outages))
+        self.outages.append(Outage(held.text, _ns(held.at_s), lost=step.lost, served_ns=served_ns))
+        self._say("fault", held.text)
+
+    async def _kill_leader(self, region: str) -> None:
+        leader = await hand.leader_of(self._world, region)
+        await self.lookout.begin()
+        self._crowd.mark(FAULT)
+        held = await self._faults.kill(leader)
+        self.lookout.disturbed(held.at_s)
+        self.outages.append(Outage(f"{held.text}, the leader of {region}", _ns(held.at_s)))
+        self._say("fault", f"{held.text}, which leads the stream of {region}")
+
+    async def _heal(self, key: str, names: tuple[str, ...]) -> None:
+        held, number = self._held.pop(key)
+        begin_s = time.monotonic()
+        at_s = await self._faults.heal(held)
+        if names:
+            at_s = await self._until_up(names)
+        self._healed(number, at_s, _ns(begin_s))
+        self._say("heal", held.text, time.monotonic() - begin_s)
+
+    async def _up(self, names: tuple[str, ...]) -> None:
+        begin_s = time.monotonic()
+        at_s = await self._until_up(names)
+        self._healed(len(self.outages) - 1, at_s, _ns(begin_s))
+        self._say("heal", f"{', '.join(names)} serve again", time.monotonic() - begin_s)
+
+    async def _restart(self, edge: str) -> None:
+        await self.lookout.begin()
+        self._crowd.mark(FAULT)
+        begin_ns = time.monotonic_ns()
+        number = len(self.outages)
+        self.outages.append(Outage(f"drain {edge}", begin_ns, planned=True))
+        self._say("fault", f"{edge} is told to end: it drains")
+        restarting = hand.restart(self._state, edge)
+        await self._while_looking(restarting)
+        at_s = await self._until_up((edge,))
+        self._healed(number, at_s, begin_ns)
+        self._say("heal", f"{edge} serves again", at_s - begin_ns / 1e9)
+
+    async def _while_looking(self, work: Coroutine[None, None, None]) -> None:
+        doing = self._tasks.spawn(_outcome(work), "restart")
+        try:
+            while not doing.done():
+                await self.lookout.rest(0.2)
+        finally:
+            doing.cancel()
+        if failure := doing.result():
+            raise failure
+
+    async def _drop(self, region: str) -> None:
+        await self.lookout.begin()
+        self._crowd.mark(FAULT)
+        now_ns = time.monotonic_ns()
+        count = await self._crowd.drop(region)
+        self.lookout.disturbed(now_ns / 1e9)
+        text = f"drop {count} clients in {region}"
+        self.outages.append(Outage(text, now_ns, now_ns))
+        self._say("fault", f"{count} connections in {region} break at once")
+
+    async def _until_up(self, names: tuple[str, ...]) -> float:
+        deadline_s = time.monotonic() + UP_S
+        while True:
+            down = [
+                one.name
+                for one in await self._faults.processes()
+                if one.name in names and (one.state != "up" or one.paused)
+            ]
+            if not down:
+                return time.monotonic()
+            if time.monotonic() > deadline_s:
+                raise WorldError(f"{', '.join(down)}: not up within {UP_S:g} s")
+            await self.lookout.rest(0.1)
+
+    def _healed(self, number: int, at_s: float, begun_ns: int) -> None:
+        self._crowd.mark(HEALED)
+        outage = self.outages[number]
+        self.outages[number] = Outage(
+            outage.text,
+            outage.from_ns,
+            _ns(at_s),
+            outage.planned,
+            outage.lost,
+            begun_ns,
+            outage.served_ns,
+        )
+
+    def _say(self, name: StageName, text: str, took_s: float | None = None) -> None:
+        took = None if took_s is None else round(took_s, 3)
+        self._tell(Stage(name, round(time.monotonic() - self._began_s, 3), text, took))
+
+
+async def _outcome(work: Coroutine[None, None, None]) -> WorldError | None:
+    """Do `work`; what was refused, as a value: that is the drill's to say, not the log's."""
+    try:
+        await work
+    except WorldError as error:
+        return error
+    return None
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)

@@ -1,0 +1,65 @@
+"""What must be so before anything is broken: else a drill would measure something else."""
+
+import asyncio
+import resource
+import shutil
+import time
+from pathlib import Path
+
+from regions.drills.signs import Watchman
+from regions.errors import DrillError
+from regions.faults.client import Faults
+
+HEALTHY_S = 45.0
+LOOK_S = 0.2
+FREE_BYTES = 1024**3
+FILES_BESIDES = 200  # open files of a crowd's process besides its sockets
+
+
+def check_room(report: Path, clients: int) -> None:
+    """See that there is room for the report, and that a process may have so many sockets.
+
+    Raises:
+        DrillError: there is not.
+    """
+    free = shutil.disk_usage(report).free
+    if free < FREE_BYTES:
+        raise DrillError(
+            f"{report}: {free // 1024**2} MiB free, at least {FREE_BYTES // 1024**2} are needed"
+        )
+    needed = clients + FILES_BESIDES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise DrillError(
+                f"{clients} clients need {needed} open files, {hard} are allowed: `ulimit -n`"
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+async def check_healthy(faults: Faults, watchman: Watchman) -> None:
+    """Wait until every process serves and every mirror is current, and nothing is broken.
+
+    Raises:
+        DrillError: it is not so in time; the text says what is not.
+    """
+    _, held = await faults.overview()
+    if held:
+        raise DrillError(f"something is broken already: {held[0].text}")
+    begin_s = time.monotonic()
+    while True:
+        processes = await faults.processes()
+        down = [one for one in processes if one.state != "up" or one.paused]
+        edges = {one.name for one in processes if one.kind == "edge"}
+        silent = sorted(edges - set(watchman.frames))
+        why = watchman.unwell(time.monotonic(), begin_s)
+        if down:
+            state = "paused" if down[0].paused else down[0].state
+            why = f"{down[0].name} is {state}"
+        elif silent:
+            why = f"nothing is heard of {silent[0]}"
+        if why is None:
+            return
+        if time.monotonic() - begin_s > HEALTHY_S:
+            raise DrillError(f"the world is not healthy, so nothing was broken: {why}")
+        await asyncio.sleep(LOOK_S)

@@ -1,0 +1,265 @@
+"""One drill from its begin to its verdict."""
+
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from regions.drills.actor import Actor
+from regions.drills.catalogue import Drill, why_not
+from regions.drills.history import read_history
+from regions.drills.judge import results
+from regions.drills.lags import first_signs, pair_lags
+from regions.drills.own_world import OwnWorld
+from regions.drills.page import write_page
+from regions.drills.places import Places, choose
+from regions.drills.preflight import check_healthy, check_room
+from regions.drills.signs import Watchman
+from regions.drills.step import Plan
+from regions.drills.survey import running, survey, wanted
+from regions.drills.telemetry import Heard, Telemetry, read_telemetry
+from regions.drills.timeline import Outage, Stage, StageName
+from regions.drills.verdict import (
+    Run,
+    Verdict,
+    Word,
+    WorldSaid,
+    machine,
+    partial,
+    verdict_of,
+    write_verdict,
+)
+from regions.errors import DrillError
+from regions.faults.client import Faults
+from regions.ledger.checker import check
+from regions.ledger.crowd import Crowd
+from regions.ledger.scan import scan
+from regions.ledger.spec import CrowdSpec
+from regions.state import StateDir, find_world
+from regions.topology import LinkMode, Topology
+from regions.world import World
+from relay.tasks import Tasks
+
+READY_S = 90.0
+HUSH_S = 20.0
+DRAIN_S = 90.0
+MEMBERS_A_ROOM = 10  # clients for each room, of which each is in three
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to run, and with whom. `hold_s` and `region`: instead of the drill's own choice."""
+
+    drill: Drill
+    state: Path
+    report: Path
+    clients: int = 300
+    rate: float = 200.0
+    seed: int = 1
+    hold_s: float | None = None
+    region: str | None = None
+    topology: Path | None = None
+    links: LinkMode | None = None
+
+
+class DrillRun:
+    """One run. `carry_out`, then `judge`; or `give_up` where it did not come to its end.
+
+    Args:
+        order: what to run.
+        tell: called with each stage.
+        allow: asked before anything is done to a deployment that others use.
+    """
+
+    def __init__(
+        self, order: Order, tell: Callable[[Stage], None], allow: Callable[[str], bool]
+    ) -> None:
+        self.order = order
+        self.broke = False  # whether it went as far as disturbing anything
+        self._tell = tell
+        self._allow = allow
+        self._began_s = time.monotonic()
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._load = round(os.getloadavg()[0], 2)
+        self._stages: list[Stage] = []
+        self._outages: list[Outage] = []
+        self._world: WorldSaid | None = None
+        self._topology: Topology | None = None
+        self._own: OwnWorld | None = None
+        self._spec: CrowdSpec | None = None
+
+    @property
+    def _ledger(self) -> Path:
+        return self.order.report / "ledger"
+
+    async def carry_out(self) -> None:
+        """Do it: clients, faults, healing, the final scan. Whatever happens, all is healed.
+
+        Raises:
+            DrillError: it can't run here, and nothing was broken.
+            WorldError: the world, or CrowdError: the crowd, did not do what was asked.
+        """
+        order = self.order
+        order.report.mkdir(parents=True, exist_ok=True)
+        check_room(order.report, order.clients)
+        async with AsyncExitStack() as stack:
+            world, state = await self._enter_world(stack)
+            faults = await stack.enter_async_context(Faults(state.path))
+            places = await survey(faults, world)
+            plan = self._plan(places)
+            self._describe(world, places)
+            watchman = Watchman()
+            telemetry = Telemetry(
+                {name: world.nats_config(name, "console") for name in places.names},
+                order.report,
+                lambda heard: _hear(watchman, heard),
+            )
+            stack.push_async_callback(telemetry.close)
+            telemetry.start()
+            await self._timed("preflight", "the world is healthy", check_healthy(faults, watchman))
+            self._spec = CrowdSpec(
+                run=f"{order.drill.name}-{secrets.token_hex(3)}",
+                seed=order.seed,
+                clients=order.clients,
+                rooms=max(1, order.clients // MEMBERS_A_ROOM),
+                rate=order.rate,
+                home_after_s=plan.home_after_s,
+            )
+            crowd = await Crowd.start(state.path, self._spec, self._ledger)
+            try:
+                await self._play(Actor(
+                    state, world, faults, crowd, watchman, self._note, self._began_s
+                ), crowd, plan)  # fmt: skip
+            finally:
+                await crowd.stop()
+            await self._timed("scan", "every copy of every stream is read",
+                              scan(world, self._ledger))  # fmt: skip
+
+    def judge(self) -> Verdict:
+        """Check the ledger, measure, and write the report.
+
+        Raises:
+            LedgerError: it can't be read or written.
+        """
+        begin_s = time.monotonic()
+        order = self.order
+        findings = check(order.report)
+        history = read_history(order.report, self._outages)
+        frames = read_telemetry(order.report)
+        fault_ns = min((one.from_ns for one in self._outages), default=history.first_ns)
+        assert self._topology is not None
+        objectives = results(
+            order.drill.kind, self._topology.objectives, findings, history, self._outages
+        )
+        text = f"{findings.records} records"
+        self._say("check", text, time.monotonic() - begin_s)
+        verdict = verdict_of(
+            self._run(), findings, history, objectives,
+            pair_lags(frames, history.first_ns, fault_ns), first_signs(frames, self._outages),
+        )  # fmt: skip
+        self._write(verdict)
+        if self._own is not None and verdict.verdict == "pass":
+            self._own.forget_stores()
+        return verdict
+
+    def give_up(self, word: Word, why: str) -> Verdict:
+        """Write what there is of a report."""
+        verdict = partial(self._run(), word, why)
+        self._write(verdict)
+        return verdict
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    async def _enter_world(self, stack: AsyncExitStack) -> tuple[World, StateDir]:
+        order = self.order
+        world = running(order.state)
+        if world is not None:
+            self._topology = world.topology()
+            return world, StateDir(order.state)
+        want = wanted(order.drill, order.topology, order.links)
+        self._topology = want.topology
+        self._plan(want.places())
+        self._own = OwnWorld(order.report / "world", want.topology, want.links, want.disk_mb)
+        stack.push_async_callback(self._own.stop)
+        text = f"a world of its own, links {want.links}"
+        await self._timed("start", text, self._own.start())
+        tasks = Tasks("drill.world")
+        stack.push_async_callback(tasks.close)
+        tasks.spawn(self._own.drop_output(), "output")
+        return find_world(self._own.directory), StateDir(self._own.directory)
+
+    def _plan(self, places: Places) -> Plan:
+        drill, order = self.order.drill, self.order
+        choice = choose(places, order.seed, order.region)
+        plan = drill.plan(choice, drill.hold_s if order.hold_s is None else order.hold_s)
+        if why := why_not(drill, plan, choice):
+            raise DrillError(f"{drill.name}: {why}")
+        if places.deployment and not self._allow(drill.name):
+            raise DrillError(f"{drill.name}: not allowed on this deployment; nothing was done")
+        return plan
+
+    def _describe(self, world: World, places: Places) -> None:
+        assert self._topology is not None
+        links = "direct" if world.record.wan is None else "through relays or a WAN"
+        if self._own is not None:
+            links = self._own.links
+        self._world = WorldSaid(
+            own=self._own is not None,
+            state=str(self.order.state if self._own is None else self._own.directory),
+            topology=self._topology.where,
+            links=links,
+            regions=places.names,
+            edges=len(places.edges),
+            nats_servers=sum(len(region.servers) for region in places.regions),
+        )
+
+    async def _play(self, actor: Actor, crowd: Crowd, plan: Plan) -> None:
+        assert self._spec is not None
+        text = f"{self._spec.clients} clients in {self._spec.rooms} rooms, {self._spec.rate:g}/s"
+        await self._timed("start", text, crowd.ready(READY_S))
+        self.broke = True
+        self._outages = actor.outages
+        await actor.perform(plan)
+        begin_s = time.monotonic()
+        waiting = await crowd.hush(HUSH_S)
+        short = await crowd.drain(DRAIN_S)
+        text = f"{len(short)} clients lack something" if short else "everybody has everything"
+        text += f"; {waiting} publishes have no answer" if waiting else ""
+        self._say("drain", text, time.monotonic() - begin_s)
+
+    async def _timed(self, name: StageName, text: str, work: Awaitable[object]) -> None:
+        begin_s = time.monotonic()
+        await work
+        self._say(name, text, time.monotonic() - begin_s)
+
+    def _say(self, name: StageName, text: str, took_s: float | None = None) -> None:
+        took = None if took_s is None else round(took_s, 3)
+        self._note(Stage(name, round(time.monotonic() - self._began_s, 3), text, took))
+
+    def _note(self, stage: Stage) -> None:
+        self._stages.append(stage)
+        self._tell(stage)
+
+    def _run(self) -> Run:
+        return Run(
+            drill=self.order.drill.name,
+            seed=self.order.seed,
+            started=self._started,
+            took_s=round(time.monotonic() - self._began_s, 1),
+            stages=self._stages,
+            spec=self._spec,
+            world=self._world,
+            machine=machine(self._load),
+        )
+
+    def _write(self, verdict: Verdict) -> None:
+        write_verdict(self.order.report, verdict)
+        write_page(self.order.report, verdict)
+
+
+def _hear(watchman: Watchman, heard: Heard) -> None:
+    watchman.hear(heard.t / 1e9, heard.frame)

@@ -1,0 +1,261 @@
+"""The verdict on a drill, as it stands in `verdict.json`."""
+
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from regions.drills.history import Bin, EpochSaid, FaultTimes, History
+from regions.drills.judge import Result, missed, violations
+from regions.drills.lags import PairLag, Seen
+from regions.drills.timeline import Stage
+from regions.errors import LedgerError, ServerError
+from regions.ledger.findings import Example, Findings, PhaseTimes, Spread
+from regions.ledger.spec import CrowdSpec
+from regions.nats_server import require_nats_server, version_of
+from relay import __version__
+
+FILE = "verdict.json"
+Word = Literal["pass", "missed", "violated", "interrupted", "failed"]
+
+
+class Phases(msgspec.Struct, frozen=True):
+    """The worst of all faults, in s since the fault: when the last client had got so far.
+
+    `seen_s`: the first sign of it in telemetry. `converge_s` and `current_s` count from healing.
+    """
+
+    seen_s: float | None
+    detect_s: float | None
+    decide_s: float | None
+    reconnect_s: float | None
+    converge_s: float | None
+    current_s: float | None
+
+
+class FaultSeen(msgspec.Struct, frozen=True):
+    """One fault: what it did to clients, and its first sign in telemetry."""
+
+    times: FaultTimes
+    seen: Seen
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """On what it ran."""
+
+    cores: int
+    cpu: str
+    system: str
+    python: str
+    jetrelay: str
+    nats_server: str
+    load_before: float  # load average of one minute
+    load_after: float
+
+
+class WorldSaid(msgspec.Struct, frozen=True):
+    """The world it ran in."""
+
+    own: bool  # started for this drill
+    state: str
+    topology: str
+    links: str
+    regions: tuple[str, ...]
+    edges: int
+    nats_servers: int
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a drill found. Times in ms or s as their names say."""
+
+    drill: str
+    seed: int
+    verdict: Word
+    why: list[str]
+    started: str  # wall clock, ISO 8601
+    took_s: float
+    acked: int = 0
+    delivered: int = 0
+    missing: int = 0
+    lost: int = 0
+    phantom: int = 0
+    repeated: int = 0
+    reordered: int = 0
+    undeclared_gaps: int = 0
+    declared_gaps: int = 0
+    declared: dict[str, int] = {}  # by reason
+    violations: dict[str, int] = {}  # rule -> count, those that are not zero
+    lost_by_epoch: int = 0
+    raw_repeats: int = 0
+    asked: int = 0
+    failed: int = 0
+    unknown: int = 0
+    clients: int = 0
+    clients_hit: int = 0  # that lost a connection
+    clients_moved: int = 0  # that were in another region than their home
+    disconnects: int = 0
+    resumes: int = 0
+    resume_success: float | None = None  # share of RESUMEs that were answered by RESUMED
+    sessions_lost: int = 0
+    gap_ms: Spread = Spread()
+    gap_hit_ms: Spread = Spread()
+    gap_served_ms: Spread = Spread()  # without events that only a lost region had
+    outage_ms: Spread = Spread()
+    stranded: int = 0
+    phases: Phases | None = None
+    faults: list[FaultSeen] = []
+    objectives: list[Result] = []
+    latency_ms: dict[str, Spread] = {}  # before, during, after
+    ledger_phases: list[PhaseTimes] = []
+    lags: list[PairLag] = []
+    epoch: EpochSaid | None = None
+    bins: list[Bin] = []
+    gaps: list[float] = []  # of each client, in ms, sorted
+    stages: list[Stage] = []
+    examples: list[Example] = []
+    history: str = ""
+    spec: CrowdSpec | None = None
+    world: WorldSaid | None = None
+    machine: Machine | None = None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a run whatever became of it."""
+
+    drill: str
+    seed: int
+    started: str
+    took_s: float
+    stages: list[Stage]
+    spec: CrowdSpec | None
+    world: WorldSaid | None
+    machine: Machine
+
+
+def verdict_of(
+    run: Run,
+    findings: Findings,
+    history: History,
+    objectives: list[Result],
+    lags: list[PairLag],
+    seen: list[Seen],
+) -> Verdict:
+    """The verdict on a run that came to its end."""
+    found = violations(findings)
+    why = missed(objectives, found)
+    word: Word = "violated" if found else "missed" if why else "pass"
+    tries = history.resume_tries
+    figures = {
+        name: getattr(findings, name)
+        for name in (
+            "acked", "delivered", "missing", "lost", "phantom", "repeated", "reordered",
+            "undeclared_gaps", "declared_gaps", "declared", "lost_by_epoch", "raw_repeats",
+            "asked", "failed", "unknown", "clients", "disconnects", "resumes", "sessions_lost",
+            "gap_ms", "gap_hit_ms", "outage_ms", "history",
+        )
+    }  # fmt: skip
+    return Verdict(
+        **msgspec.structs.asdict(run),
+        **figures,
+        verdict=word,
+        why=why,
+        violations=found,
+        clients_hit=findings.hit,
+        clients_moved=history.moved,
+        resume_success=round(history.resumed / tries, 4) if tries else None,
+        gap_served_ms=history.gap_ms,
+        stranded=sum(fault.stranded for fault in history.faults),
+        phases=_phases(history, seen),
+        faults=[FaultSeen(*pair) for pair in zip(history.faults, seen, strict=True)],
+        objectives=objectives,
+        latency_ms=history.periods,
+        ledger_phases=list(findings.phases),
+        lags=lags,
+        epoch=history.epoch,
+        bins=list(history.bins),
+        gaps=sorted(gap.gap_ms for gap in findings.gaps),
+        examples=list(findings.examples),
+    )
+
+
+def partial(run: Run, word: Word, why: str) -> Verdict:
+    """What is left of a run that did not come to its end."""
+    return Verdict(**msgspec.structs.asdict(run), verdict=word, why=[why])
+
+
+def _phases(history: History, seen: Sequence[Seen]) -> Phases:
+    def worst(name: str) -> float | None:
+        spreads: list[Spread] = [getattr(fault, name) for fault in history.faults]
+        found = [spread.max for spread in spreads if spread.count]
+        return round(max(found) / 1000, 3) if found else None
+
+    current = [fault.current_s for fault in history.faults if fault.current_s is not None]
+    signs = [one.after_s for one in seen if one.after_s is not None]
+    return Phases(
+        seen_s=max(signs, default=None),
+        detect_s=worst("detect"),
+        decide_s=worst("decide"),
+        reconnect_s=worst("reconnect"),
+        converge_s=max((fault.converge_s for fault in history.faults), default=None),
+        current_s=max(current, default=None),
+    )
+
+
+def machine(load_before: float) -> Machine:
+    """This machine, now."""
+    try:
+        nats = ".".join(map(str, version_of(require_nats_server())))
+    except ServerError:
+        nats = "unknown"
+    return Machine(
+        cores=os.cpu_count() or 1,
+        cpu=_cpu(),
+        system=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        jetrelay=__version__,
+        nats_server=nats,
+        load_before=load_before,
+        load_after=round(os.getloadavg()[0], 2),
+    )
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.machine()
+
+
+def write_verdict(directory: Path, verdict: Verdict) -> Path:
+    """Write `verdict.json`; returns where.
+
+    Raises:
+        LedgerError: it can't be written.
+    """
+    path = directory / FILE
+    try:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1) + b"\n")
+    except OSError as error:
+        raise LedgerError(f"{path}: {error.strerror}") from error
+    return path
+
+
+def read_verdict(directory: Path) -> Verdict:
+    """The verdict in a report.
+
+    Raises:
+        LedgerError: there is none, or it is damaged.
+    """
+    path = directory / FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Verdict)
+    except OSError as error:
+        raise LedgerError(f"{path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise LedgerError(f"{path}: {error}") from error
