@@ -69,7 +69,8 @@ class Peers:
     @property
     def neighbours(self) -> int:
         """How many other edges of this region are configured or were heard of, alive or not."""
-        urls = {beat.url for (region, _), (beat, _) in self._heard.items() if region == self._region}
+        mine = [beat for (region, _), (beat, _) in self._heard.items() if region == self._region]
+        urls = {beat.url for beat in mine}
         urls.update(next(each.urls for each in self._regions if each.name == self._region))
         return len(urls - {self._url})
 
