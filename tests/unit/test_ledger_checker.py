@@ -401,6 +401,13 @@ def test_a_resumed_that_miscounts_is_found(talk: History, tmp_path: Path) -> Non
     assert violations(talk.end().check(tmp_path)) == {"miscounted": 1}
 
 
+def test_a_duplicate_ack_that_names_another_event_is_found(talk: History, tmp_path: Path) -> None:
+    talk.change(talk.end().find(Acked, id="bob.tea.2"), seq=1, dup=True)
+    findings = talk.check(tmp_path)
+    assert violations(findings) == {"disagreements": 1}
+    assert "the ACK to bob has tea, bob, id bob.tea.2" in findings.examples[0].text
+
+
 def test_a_publish_that_is_stored_twice_in_one_stream_is_found(tmp_path: Path) -> None:
     history = History()
     history.join("ann", "tea")
