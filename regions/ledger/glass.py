@@ -1,7 +1,7 @@
 """Looks into a cursor without its key: clients may not, but an examiner has to.
 
 It is written from the format alone (base64url of a MAC of 16 bytes and a msgpack array of format,
-region and {origin: [epoch, seq]}), not with the edges' code.
+region, {origin: [epoch, seq]} and maybe one number more), not with the edges' code.
 """
 
 import base64
@@ -11,7 +11,15 @@ import msgspec
 from regions.ledger.record import Places
 
 _MAC_BYTES = 16
-_decode = msgspec.msgpack.Decoder(tuple[int, str, dict[str, tuple[int, int]]]).decode
+
+
+class _Cursor(msgspec.Struct, array_like=True):
+    version: int
+    region: str
+    places: dict[str, tuple[int, int]]
+
+
+_decode = msgspec.msgpack.Decoder(_Cursor).decode
 
 
 def look(cursor: str | None) -> Places:
@@ -24,9 +32,9 @@ def look(cursor: str | None) -> Places:
         return {}
     raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     try:
-        version, _, places = _decode(raw[_MAC_BYTES:])
+        read = _decode(raw[_MAC_BYTES:])
     except msgspec.DecodeError as error:
         raise ValueError(f"not a cursor: {error}") from error
-    if version != 1:
-        raise ValueError(f"cursor format {version}")
-    return places
+    if read.version != 1:
+        raise ValueError(f"cursor format {read.version}")
+    return read.places

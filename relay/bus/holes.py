@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from relay.bus.ack import read_ack
+from relay.bus.events import SEQUENCE
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
 from relay.core.hole import Hole
@@ -17,8 +18,8 @@ KEPT = 256  # holes of one region
 _decoder = msgspec.json.Decoder(Hole)
 
 
-async def store_hole(inbox: Inbox, hole: Hole) -> None:
-    """Record a hole of this region.
+async def store_hole(inbox: Inbox, hole: Hole) -> int:
+    """Record a hole of this region. Returns its number.
 
     Raises:
         BusError: it was not stored.
@@ -27,6 +28,7 @@ async def store_hole(inbox: Inbox, hole: Hole) -> None:
     ack = read_ack(*answer)
     if ack.error is not None:
         raise BusError(f"hole refused: {ack.error.description}")
+    return ack.seq
 
 
 class Holes:
@@ -38,36 +40,27 @@ class Holes:
         self._known: dict[str, deque[Hole]] = {region: deque(maxlen=KEPT) for region in self._next}
 
     def of(self, region: str) -> tuple[Hole, ...]:
-        """The holes of one region."""
+        """The holes of one region, by number."""
         return tuple(self._known.get(region, ()))
 
     async def poll(self) -> list[Hole]:
-        """Read on; the holes that are new.
+        """Read on; the holes that are new, by region and number.
 
         Raises:
-            UnavailableError: NATS did not answer.
+            UnavailableError: NATS did not answer; what was read is known all the same.
         """
         fresh: list[Hole] = []
         for region, following in self._next.items():
             page = await self._reader.page(
                 records_stream(region), following, batch=KEPT, subject=hole_subject(region)
             )
-            for _, data in page.messages:
+            for headers, data in page.messages:
                 hole = _decode(data)
                 if hole is not None and hole.region == region:
-                    fresh += [hole] if self._learn(hole) else []
+                    fresh.append(msgspec.structs.replace(hole, number=int(headers[SEQUENCE])))
+                    self._known[region].append(fresh[-1])
             self._next[region] = max(following, page.last + 1)
         return fresh
-
-    def _learn(self, hole: Hole) -> bool:
-        """Take a record in; whether it is of a hole that was not known."""
-        known = self._known[hole.region]
-        for place, other in enumerate(known):
-            if (other.origin, other.first, other.last) == (hole.origin, hole.first, hole.last):
-                known[place] = hole
-                return False
-        known.append(hole)
-        return True
 
 
 def _decode(data: bytes) -> Hole | None:

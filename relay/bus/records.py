@@ -25,20 +25,22 @@ class Record(msgspec.Struct, frozen=True):
     s: int
     edge: str
     positions: dict[str, tuple[int, int]]  # origin -> (epoch, sequence)
+    holes: int = 0  # as in a cursor
 
 
 _decoder = msgspec.json.Decoder(Record)
 
 
 async def store_record(
-    inbox: Inbox, region: str, edge: str, s: int, positions: Mapping[str, Position]
+    inbox: Inbox, region: str, edge: str, s: int, positions: Mapping[str, Position], holes: int
 ) -> None:
     """Store one record.
 
     Raises:
         BusError: it was not stored; the one before it serves.
     """
-    record = Record(s, edge, {o: (place.epoch, place.seq) for o, place in positions.items()})
+    places = {o: (place.epoch, place.seq) for o, place in positions.items()}
+    record = Record(s, edge, places, holes)
     subject = record_subject(region, slot_of(s))
     ack = read_ack(*await inbox.request(subject, msgspec.json.encode(record), 2.0))
     if ack.error is not None:

@@ -34,10 +34,15 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The region that issued it, and a position per origin."""
+    """The region that issued it, a position per origin, and the region's holes that it knows.
+
+    `holes` is the number of the newest recorded hole whose events were delivered before it was
+    issued (`relay.core.hole`); 0: none.
+    """
 
     region: str
     positions: Mapping[str, Position]
+    holes: int = 0
 
 
 def furthest(a: Mapping[str, Position], b: Mapping[str, Position]) -> dict[str, Position]:
@@ -53,6 +58,7 @@ class _Body(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     format: int
     region: str
     positions: dict[str, tuple[int, int]]
+    holes: int = 0
 
 
 def longest_cursor(regions: Iterable[str]) -> int:
@@ -60,7 +66,7 @@ def longest_cursor(regions: Iterable[str]) -> int:
     names = list(regions)
     far = {name: Position(2**31, 2**62) for name in names}
     longest = max(names, key=len, default="")
-    return len(CursorCodec(bytes(32)).encode(Cursor(longest, far)))
+    return len(CursorCodec(bytes(32)).encode(Cursor(longest, far, 2**53)))
 
 
 class CursorCodec:
@@ -75,7 +81,8 @@ class CursorCodec:
 
     def encode(self, cursor: Cursor) -> str:
         """The cursor as URL-safe text of at most 512 bytes."""
-        body = self._encoder.encode((_FORMAT, cursor.region, cursor.positions))
+        parts = (_FORMAT, cursor.region, cursor.positions)
+        body = self._encoder.encode((*parts, cursor.holes) if cursor.holes else parts)
         mac = hashlib.blake2b(body, digest_size=_MAC_BYTES, key=self._key).digest()
         return base64.urlsafe_b64encode(mac + body).rstrip(b"=").decode()
 
@@ -102,4 +109,4 @@ class CursorCodec:
         if decoded.format != _FORMAT:
             raise CursorError(f"cursor format {decoded.format} is not known")
         positions = {origin: Position(*pair) for origin, pair in decoded.positions.items()}
-        return Cursor(decoded.region, positions)
+        return Cursor(decoded.region, positions, decoded.holes)

@@ -13,21 +13,29 @@ from relay.core.event import Event, RoomKey
 
 
 class Hole(msgspec.Struct, frozen=True):
-    """Sequences `first` to `last` of `origin`, which cursors of `region` may have passed."""
+    """Sequences `first` to `last` of `origin`, which cursors of `region` may have passed.
+
+    `number` is where it was recorded: cursors that know this number, or a later one, were issued
+    after its events had been delivered.
+    """
 
     region: str
     origin: str
     first: int
     last: int
-    upto: int = 0  # cursors beyond this sequence know them again; 0: not known yet
+    number: int = 0
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """Sequences that a region's live feed jumped over, as its watcher tells its edges."""
+    """Sequences that a region's live feed jumped over, as its watcher tells its edges.
+
+    `number`: of the hole, where it was recorded.
+    """
 
     origin: str
     first: int
     last: int
+    number: int = 0
 
 
 _stretches = msgspec.json.Decoder(Stretch)
@@ -58,7 +66,7 @@ def passed(holes: Iterable[Hole], cursor: Cursor) -> list[Passed]:
         place = cursor.positions.get(hole.origin)
         if hole.region != cursor.region or place is None:
             continue
-        if place.seq >= hole.first and (hole.upto == 0 or place.seq <= hole.upto):
+        if place.seq >= hole.first and cursor.holes < hole.number:
             last = min(hole.last, place.seq)
             found.append(Passed(hole.origin, hole.first, last, place.seq))
     return found

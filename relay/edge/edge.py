@@ -19,7 +19,7 @@ from relay.core.codes import EventName, Op
 from relay.core.cursor import CursorCodec
 from relay.core.feed import NewEpoch
 from relay.core.gate import Doubt
-from relay.core.hole import Stretch, decode_stretch
+from relay.core.hole import decode_stretch
 from relay.core.names import alarm_subject, skipped_subject, takeover_subject
 from relay.core.numbering import Numbering, slots_of_region, unix_ms_of
 from relay.core.rings import RingBounds, Rings
@@ -152,13 +152,8 @@ class Edge:
             self.hub.positions,
             limits.ring_block,
         )
-        self.holes = HoleLog(
-            bus.inbox,
-            bus.reader,
-            self._origins,
-            region,
-            lambda origin: self.feeds.feeds[origin].position,
-        )
+        self.mirrors = Mirrors(self.feeds, self.copies, bus.reader)
+        self.holes = HoleLog(bus.inbox, bus.reader, self._origins, region, self.hub, self.mirrors)
         self.owing = Owing(self.holes, self.replays, bus.replays, self.hub, region)
         self.joining = Joining(
             hub=self.hub,
@@ -188,7 +183,6 @@ class Edge:
             epoch,
         )
         self.marks = MarkWriter(bus.inbox, bus.reader, leases, self.gate, region, name)
-        self.mirrors = Mirrors(self.feeds, self.copies, bus.reader)
         self.alarms = Alarms()
         self.watcher = Watcher(
             lambda: open_connection(config.nats, f"{name}.watch", INBOX),
@@ -233,6 +227,7 @@ class Edge:
         await self.bus.work.listen(alarm_subject("*"), self._hear_alarm)
         await self.bus.work.listen(skipped_subject(self.config.region), self._hear_skipped)
         self.watcher.on_again = self._home_went_back
+        await self.holes.begin()
         await self.feeds.start(await self._streams.epochs())
         await self.gate.start()
 
@@ -280,16 +275,14 @@ class Edge:
     def _hear_skipped(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
         skipped = decode_stretch(data)
         if skipped is not None and skipped.origin in self.feeds.feeds:
-            self._tasks.spawn(self._deliver_skipped(skipped), "skipped")
+            self.holes.told(skipped)
+            self._tasks.spawn(self._deal_with_holes(), "holes")
 
-    async def _deliver_skipped(self, skipped: Stretch) -> None:
-        origin, first, last = skipped.origin, skipped.first, skipped.last
+    async def _deal_with_holes(self) -> None:
         try:
-            if await self.mirrors.skipped(origin, first, last):
-                # Cursors of this edge had passed them.
-                await self.holes.record(origin, first, last)
+            await self.owing.turn()
         except BusError as error:
-            _log.warning("%s: %d to %d were skipped and wait: %s", origin, first, last, error)
+            _log.info("holes wait: %s", error)
 
     def _home_went_back(self, seq: int) -> None:
         if seq <= self.feeds.feeds[self.config.region].position:

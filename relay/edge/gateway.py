@@ -9,7 +9,7 @@ from typing import Any
 from relay.bus.history import History, HistoryPage
 from relay.bus.publisher import Publication, Publisher
 from relay.core.codes import ErrorCode, Invalid, Op
-from relay.core.cursor import Cursor, CursorCodec, Position
+from relay.core.cursor import Cursor, Position
 from relay.core.effects import Emit, Enter, Join, ReadHistory, Resume, Store
 from relay.core.session import Rules
 from relay.core.wire import Payload, WireError, message_of
@@ -320,18 +320,13 @@ class Gateway:
                 events.append(message_of(event, connection.codec.data(event.data)))
             except WireError:
                 self.hub.poisoned += 1
-        cursors = self.rules.cursors
         return {
             "nonce": effect.nonce,
             "events": events,
-            "before": _cursor(cursors, self._region, page.before),
-            "after": _cursor(cursors, self._region, page.after),
+            "before": self.hub.cursor_at(page.before),
+            "after": self.hub.cursor_at(page.after),
             "more": page.more,
         }
-
-
-def _cursor(codec: CursorCodec, region: str, positions: Any) -> str:
-    return codec.encode(Cursor(region, positions))
 
 
 def _at_most(before: Cursor | None, here: dict[str, Position]) -> dict[str, Position]:

@@ -1,25 +1,22 @@
-"""The holes that cursors may have passed: recorded here, and known of every region."""
+"""The holes that cursors may have passed: recorded here, dealt with here, known of every region."""
 
-from collections.abc import Callable, Iterable
-
-import msgspec
+import asyncio
+from collections import deque
+from collections.abc import Iterable
 
 from relay.bus.holes import Holes, store_hole
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
 from relay.core.cursor import Cursor
-from relay.core.hole import Hole, Passed, passed
-from relay.edge import clock
+from relay.core.hole import Hole, Passed, Stretch, passed
+from relay.edge.hub import Hub
+from relay.edge.mirrors import Mirrors
 
-CLOSED_S = 5.0  # after which every edge of the region has dealt with a hole
+WAITING = 1_024  # stretches; what is dropped beyond, resumes and scans find
 
 
 class HoleLog:
-    """Records what the live feed of this region passed over, and follows the others' records.
-
-    Args:
-        position: origin -> sequence up to which this edge has delivered.
-    """
+    """Records what the live feed of this region passed over, and follows the others' records."""
 
     def __init__(
         self,
@@ -27,38 +24,76 @@ class HoleLog:
         reader: Reader,
         regions: Iterable[str],
         region: str,
-        position: Callable[[str], int],
+        hub: Hub,
+        mirrors: Mirrors,
     ) -> None:
         self._inbox = inbox
         self._holes = Holes(reader, regions)
         self._region = region
-        self._position = position
-        self._open: list[tuple[float, Hole]] = []  # recorded here; when their end can be known
+        self._hub = hub
+        self._mirrors = mirrors
+        self._waiting: deque[Stretch] = deque(maxlen=WAITING)
+        self._one_at_a_time = asyncio.Lock()
+        self._fresh: list[Hole] = []  # read, and not returned yet
         self.recorded = 0
 
-    async def record(self, origin: str, first: int, last: int) -> None:
-        """Events `first` to `last` may have been passed by cursors of this region.
+    async def record(self, origin: str, first: int, last: int) -> int:
+        """Events `first` to `last` may have been passed by cursors of this region. Its number.
 
         Raises:
             BusError: it was not stored.
         """
-        hole = Hole(self._region, origin, first, last)
-        self._open.append((clock.now().mono_s + CLOSED_S, hole))
+        number = await store_hole(self._inbox, Hole(self._region, origin, first, last))
         self.recorded += 1
-        await store_hole(self._inbox, hole)
+        return number
 
-    async def turn(self) -> list[Hole]:
-        """Once a second: say where holes end, and read what others recorded. Returns the news.
+    async def begin(self) -> None:
+        """The edge starts, at the streams' heads: it has passed none of the holes that are known.
 
         Raises:
-            BusError: NATS did not answer.
+            UnavailableError: NATS did not answer.
         """
-        now_s = clock.now().mono_s
-        for at_s, hole in [each for each in self._open if each[0] <= now_s]:
-            upto = self._position(hole.origin)
-            await store_hole(self._inbox, msgspec.structs.replace(hole, upto=upto))
-            self._open.remove((at_s, hole))
-        return await self._holes.poll()
+        fresh = await self._holes.poll()
+        self._hub.holes = max((h.number for h in fresh if h.region == self._region), default=0)
+
+    def told(self, stretch: Stretch) -> None:
+        """The region's watcher saw the live feed jump: `turn` deals with it."""
+        if not stretch.number:  # one that is recorded comes with the record, in its turn
+            self._waiting.append(stretch)
+
+    async def turn(self) -> list[Hole]:
+        """Once a second, and when told: read what was recorded, and deal with what is ours.
+
+        Returns:
+            The holes that are new.
+
+        Raises:
+            BusError: NATS did not answer; the next second goes on.
+        """
+        async with self._one_at_a_time:
+            fresh = await self._holes.poll()
+            self._waiting.extend(
+                Stretch(hole.origin, hole.first, hole.last, hole.number)
+                for hole in fresh
+                if hole.region == self._region
+            )
+            self._fresh += fresh
+            # Until one has to wait for a scan that is under way there.
+            while self._waiting and await self._deal_with(self._waiting[0]):
+                self._waiting.popleft()
+            fresh, self._fresh = self._fresh, []
+            return fresh
+
+    async def _deal_with(self, stretch: Stretch) -> bool:
+        number, origin = stretch.number, stretch.origin
+        delivered = await self._mirrors.skipped(origin, stretch.first, stretch.last)
+        if delivered is None:
+            return False
+        if delivered and not number:
+            # The watcher was not sure; it is one now: cursors of this edge had passed them.
+            number = await self.record(origin, stretch.first, stretch.last)
+        self._hub.holes = max(self._hub.holes, number)
+        return True
 
     def passed(self, cursor: Cursor) -> list[Passed]:
         """The holes that a cursor has passed."""

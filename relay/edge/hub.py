@@ -65,6 +65,7 @@ class Hub:
         self.numbering = numbering
         self.positions: dict[str, Position] = {}
         self.seqs: dict[str, int] = {}
+        self.holes = 0  # number of the newest hole of the region that was dealt with
         self.rooms: dict[RoomKey, Room] = {}
         self._joins: dict[int, Join] = {}
         self._next_join = 0
@@ -99,7 +100,11 @@ class Hub:
 
     def cursor(self) -> str:
         """The edge's cursor now."""
-        return self._cursors.encode(Cursor(self._region, self.positions))
+        return self.cursor_at(self.positions)
+
+    def cursor_at(self, positions: Mapping[str, Position]) -> str:
+        """A cursor of this region at these positions."""
+        return self._cursors.encode(Cursor(self._region, positions, self.holes))
 
     def cursor_of(self, seat: Seat) -> str:
         """The session's cursor now: never behind what the session has."""
@@ -120,7 +125,7 @@ class Hub:
             )
             for origin, seq in sent.items()
         }
-        return self._cursors.encode(Cursor(self._region, furthest(base, own)))
+        return self.cursor_at(furthest(base, own))
 
     # --- rooms and seats -----------------------------------------------------------------------
 

@@ -207,7 +207,8 @@ class Membership:
         record = await find_record(self._joining.reader, region, effect.seq)
         if record is None:
             return None
-        return Cursor(region, {o: Position(*place) for o, place in record.positions.items()})
+        places = {o: Position(*place) for o, place in record.positions.items()}
+        return Cursor(region, places, record.holes)
 
     def _refuse(self, refuse: Refuse) -> None:
         connection = self._connection

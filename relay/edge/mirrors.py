@@ -64,19 +64,19 @@ class Mirrors:
         if before > feed.position:
             self._feeds.carry_out(feed, feed.advance())
 
-    async def skipped(self, origin: str, first: int, last: int) -> int:
+    async def skipped(self, origin: str, first: int, last: int) -> int | None:
         """The watcher saw the live feed jump over these sequences: deliver what rooms here lack.
 
         Returns:
-            How many events had been passed over.
+            How many events had been passed over; None: not now, a scan comes first.
 
         Raises:
             UnavailableError: NATS did not answer.
         """
         feed = self._feeds.feeds[origin]
         if feed.repairing or last > feed.position:
-            self._feeds.carry_out(feed, feed.advance())  # not passed yet: a scan will read it
-            return 0
+            self._feeds.carry_out(feed, feed.advance())
+            return None
         delivered = 0
         async for event in self._events(feed, first, last, API):
             actions = feed.unheard(event)

@@ -96,7 +96,7 @@ class Rhythm:
     async def _record(self) -> None:
         hub = self._edge.hub
         s, positions = hub.numbering.seal(clock.wall_ms()), dict(hub.positions)
-        await store_record(self._inbox, self._region, self._name, s, positions)
+        await store_record(self._inbox, self._region, self._name, s, positions, hub.holes)
 
     async def _sweep(self) -> None:
         self._edge.rings.sweep(clock.mono_ms())

@@ -173,10 +173,9 @@ class Watcher:
         self.skipped += last - first + 1
         if sure:
             _log.warning("%s: the live feed jumped over %d to %d", origin, first, last)
-        body = msgspec.json.encode(Stretch(origin, first, last))
+        number = await self._holes.record(origin, first, last) if sure else 0
+        body = msgspec.json.encode(Stretch(origin, first, last, number))
         await self._inbox.send(skipped_subject(self._region), body, "")
-        if sure:
-            await self._holes.record(origin, first, last)
 
     # --- divergence ----------------------------------------------------------------------------
 

@@ -4,11 +4,11 @@ from relay.core.cursor import Cursor, Position
 from relay.core.event import Event
 from relay.core.hole import Hole, Passed, owed, passed
 
-HOLE = Hole("us", "us", 10, 14)
+HOLE = Hole("us", "us", 10, 14, number=7)
 
 
-def cursor(seq: int, region: str = "us") -> Cursor:
-    return Cursor(region, {"us": Position(1, seq), "eu": Position(1, 500)})
+def cursor(seq: int, region: str = "us", holes: int = 0) -> Cursor:
+    return Cursor(region, {"us": Position(1, seq), "eu": Position(1, 500)}, holes)
 
 
 def event(seq: int, room: str) -> Event:
@@ -21,11 +21,10 @@ def test_a_cursor_of_the_region_that_stands_in_or_beyond_the_hole_has_passed_it(
     assert passed([HOLE], cursor(90)) == [Passed("us", 10, 14, 90)]
 
 
-def test_cursors_of_other_regions_and_of_later_have_not() -> None:
+def test_cursors_of_other_regions_and_those_that_know_it_have_not() -> None:
     assert passed([HOLE], cursor(90, "eu")) == []
-    ended = Hole("us", "us", 10, 14, upto=50)
-    assert passed([ended], cursor(50))
-    assert passed([ended], cursor(51)) == [], "by then every edge had delivered it"
+    assert passed([HOLE], cursor(90, holes=6))
+    assert passed([HOLE], cursor(90, holes=7)) == [], "by then its edge had delivered it"
     assert passed([HOLE], Cursor("us", {"eu": Position(1, 90)})) == []
 
 
