@@ -184,6 +184,7 @@ class Supervisor:
         for region in self.topology.regions:
             for server in region.servers:
                 self._disks.prepare(self.state.server_store(server.name), size_mb)
+                Stores(self.state).clean(server.name)  # a killed supervisor left it
 
     def _arrange(self, stored: dict[str, int]) -> Layout:
         """Choose ports and complete the secrets."""

@@ -94,8 +94,7 @@ class Servers:
     def close(self) -> None:
         """Remove what lies in the state directory because of faults."""
         for server in self._processes.of("nats"):
-            self._stores.free(server.name)
-            self._stores.forget(server.name)
+            self._stores.clean(server.name)
 
     async def _serving(self, servers: Sequence[Process]) -> None:
         try:

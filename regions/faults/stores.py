@@ -82,8 +82,9 @@ class Stores:
                 found.unlink()
         shutil.copytree(self._copy(server), store, dirs_exist_ok=True)
 
-    def forget(self, server: str) -> None:
-        """Drop the copy."""
+    def clean(self, server: str) -> None:
+        """Remove what faults left there: what fills it, and the copy."""
+        self.free(server)
         shutil.rmtree(self._copy(server), ignore_errors=True)
 
     def _copy(self, server: str) -> Path:

@@ -1,9 +1,11 @@
 """Faults of stores: a full disk, a limit, a lost tail, a mirror that is not fed."""
 
 import asyncio
+import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
@@ -33,6 +35,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         assert not any(path.is_mount() for path in world.state_dir.glob("nats/*/store"))
     finally:
         world.clean()
+        sweep(world)
 
 
 class Backend:
@@ -180,3 +183,32 @@ async def test_without_a_small_disk_it_is_not_filled(stored: World) -> None:
         if "--small-disks" not in stored.arguments:
             with pytest.raises(WorldError, match="--limit"):
                 await faults.fill_disk("us-n1")
+
+
+async def test_after_a_killed_supervisor_no_store_is_full(tmp_path: Path) -> None:
+    if why := why_not():
+        pytest.skip(f"{why}; JetStream's own limit is written anew at each start")
+    world = World(tmp_path / "state", TOPOLOGY, "--small-disks", "32")
+    try:
+        await world.start()
+        async with Faults(world.state_dir) as faults:
+            await faults.snapshot("us")
+            await faults.fill_disk("us-n1")
+            world.kill_supervisor()
+        await world.start()
+        async with backend(world) as us, Faults(world.state_dir) as faults:
+            await us.until_stored(10)
+            with pytest.raises(WorldError, match="no snapshot of us"):
+                await faults.rewind("us")
+        assert await world.stop() == 0
+        assert world.leftovers() == []
+    finally:
+        world.clean()
+        sweep(world)
+
+
+def sweep(world: World) -> None:
+    """Take away file systems that are left where a test failed."""
+    for store in world.state_dir.glob("nats/*/store"):
+        if store.is_mount():
+            subprocess.run(["umount", store], check=True)

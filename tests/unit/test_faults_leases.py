@@ -1,9 +1,12 @@
 """Who holds which fault, and what is left when one of them lets go."""
 
+import os
+
 import pytest
 
 from regions.control import Client
 from regions.errors import WorldError
+from regions.faults import disks, spaces
 from regions.faults.fault import (
     DownFault,
     Fault,
@@ -17,7 +20,9 @@ from regions.faults.fault import (
 )
 from regions.faults.flow import Change
 from regions.faults.leases import Effects, Leases
+from regions.faults.possible import possible
 from regions.faults.words import names_of, said
+from regions.topology import FaultSettings
 
 ANA, BO = Client(1, 100), Client(2, 200)
 BOTH = [("us", "eu"), ("eu", "us")]
@@ -88,3 +93,24 @@ def test_a_fault_is_said_and_named(fault: Fault, text: str, names: list[FaultNam
 def test_a_change_of_nothing_is_refused() -> None:
     with pytest.raises(WorldError, match="nothing given"):
         said(LinkFault(BOTH, Change()))
+
+
+def test_who_is_not_root_is_told_what_can_be_had_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert spaces.why_not() == (
+        "network namespaces need root: use TCP relays (`jetrelay up --links relay`)"
+    )
+    assert disks.why_not() == "mounting a file system needs root"
+    found = possible(FaultSettings("relay"), regions=2, own_nats=True, no_disks=disks.why_not())
+    why_not = {one.fault: one.why_not for one in found}
+    assert why_not["fill-disk"] == (
+        "mounting a file system needs root; JetStream's own limit can be reached: "
+        "`fill-disk --limit`"
+    )
+    assert why_not["store-limit"] is None
+
+
+def test_nats_that_is_not_ours_is_left_alone() -> None:
+    found = possible(FaultSettings("direct"), regions=2, own_nats=False, no_disks=None)
+    able = {one.fault for one in found if one.why_not is None}
+    assert able == {"kill", "pause", "down"}
