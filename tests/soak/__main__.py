@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.machine import describe
+from tests.bench.machine import cpu_seconds, describe
 from tests.metrics import metrics
 from tests.raw import token
 from tests.soak.fold import Fold, folds
@@ -51,6 +51,7 @@ class Row:
     rss_peak: float
     rss_after: float
     ring_bytes: float
+    cpu_s: float
 
 
 async def soak(arguments: argparse.Namespace, world: World, all_folds: list[Fold]) -> bool:
@@ -83,6 +84,13 @@ async def soak(arguments: argparse.Namespace, world: World, all_folds: list[Fold
     return whole and not warm.lacking and not cold.lacking
 
 
+def cpu_of(world: World, edge: str) -> float:
+    """CPU time that an edge has used, in s."""
+    regions = world.found().record.regions
+    pid = next(one.pid for region in regions for one in region.edges if one.name == edge)
+    return cpu_seconds({edge: pid or 0})[edge]
+
+
 async def everywhere(all_folds: list[Fold], act: str, *details: object) -> list[Any]:
     """Let every process of the herd do something."""
     return await asyncio.gather(*(asyncio.to_thread(f.ask, act, *details) for f in all_folds))
@@ -102,7 +110,7 @@ async def return_of(
     arguments: argparse.Namespace,
 ) -> Row:
     """The herd comes back to `edge`, while people go on talking."""
-    before = await metrics(world, edge)
+    before, cpu_s = await metrics(world, edge), cpu_of(world, edge)
     peak = before["rss_bytes"]
     done = asyncio.Event()
 
@@ -148,6 +156,7 @@ async def return_of(
         rss_peak=peak,
         rss_after=after["rss_bytes"],
         ring_bytes=after["ring_bytes"],
+        cpu_s=cpu_of(world, edge) - cpu_s,
     )
 
 
@@ -174,6 +183,7 @@ def show(arguments: argparse.Namespace, warm: Row, cold: Row, tally: Tally) -> N
     line("resume p50, ms", lambda r: at(r, 0.5))
     line("resume p99, ms", lambda r: at(r, 0.99))
     line("resume max, ms", lambda r: at(r, 1))
+    line("CPU of the edge, s", lambda r: f"{r.cpu_s:.1f}")
     line("attempts refused, or timed out", lambda r: f"{r.refused:,}")
     line("RESUMEs that were asked for again", lambda r: f"{r.retried:,}")
     line("events replayed", lambda r: f"{r.replayed:,.0f}")

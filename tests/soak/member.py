@@ -80,6 +80,14 @@ class _Line(Gateway):
         self._member.cursor = welcome.cursor
         self._member.session_id = welcome.session_id or self._member.session_id
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._transport = None
+
+    def send(self, op: Op, d: object) -> None:
+        if self._transport is not None:
+            super().send(op, d)
+
     async def cut(self) -> None:
         """End it without a word."""
         transport, self._transport = self._transport, None
