@@ -262,11 +262,16 @@ def nats_frozen(world: World, dice: random.Random) -> Heal | None:
 
 
 def tail_lost(world: World, dice: random.Random) -> Heal | None:
-    """A region's NATS dies and comes back without its newest events."""
+    """A region's NATS dies and comes back without its newest events.
+
+    The edges that acknowledged them live: where they are lost as well, and no mirror has the
+    events, nobody knows of them (docs/reliability.md).
+    """
     system = _system(world, dice)
-    if system is None:
+    if system is None or not _all_serve(world, system.region):
         return None
     heal = _stop_all(system)
+    world.doubtful[system.region] = world.scheduler.now
     stream = system.streams[names.events_stream(system.region)]
     lost = min(dice.randint(1, 12), len(stream.seqs))
     if lost:
@@ -275,6 +280,13 @@ def tail_lost(world: World, dice: random.Random) -> Heal | None:
         for _ in range(lost):
             world.effect("event lost by its origin's store")
     return heal
+
+
+def _all_serve(world: World, region: str) -> bool:
+    edges = [edge for edge in world.edges.values() if edge.region == region]
+    return all(
+        edge.running and edge.edge is not None and edge.edge.gate.is_open for edge in edges
+    )
 
 
 def leader_killed(world: World, dice: random.Random) -> Heal | None:
@@ -378,7 +390,11 @@ def stream_expired(world: World, dice: random.Random) -> Heal | None:
 
 
 def _edge(world: World, dice: random.Random) -> SimEdge | None:
-    running = [edge for edge in world.edges.values() if edge.running and edge.edge is not None]
+    running = [
+        edge
+        for edge in world.edges.values()
+        if edge.running and edge.edge is not None and not world.in_doubt(edge.region)
+    ]
     return dice.choice(running) if running else None
 
 

@@ -10,7 +10,14 @@ from tests.simulation import jetstream
 from tests.simulation.connection import NOBODY, SimConnection
 from tests.simulation.jetstream import Answer
 from tests.simulation.loop import Scheduler
-from tests.simulation.streams import Ack, Headers, Stored, Stream, matches
+from tests.simulation.streams import (
+    EXPECTED_LAST,
+    EXPECTED_LAST_SUBJECT,
+    Headers,
+    Stored,
+    Stream,
+    matches,
+)
 
 if TYPE_CHECKING:
     from tests.simulation.links import Link
@@ -336,7 +343,11 @@ class System:
             pump.offer(message)
 
     def mirrored(self, stream: Stream, message: Stored) -> None:
-        """A mirror of this region got a message."""
+        """A mirror of this region got a message. What its publisher expected is not kept."""
+        if EXPECTED_LAST in message.headers or EXPECTED_LAST_SUBJECT in message.headers:
+            gone = (EXPECTED_LAST, EXPECTED_LAST_SUBJECT)
+            kept = {name: value for name, value in message.headers.items() if name not in gone}
+            message = message._replace(headers=kept)
         previous = stream.store(message)
         self._announce(stream, message, previous)
 

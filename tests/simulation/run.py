@@ -183,7 +183,7 @@ class Run:
         return all(
             client.ready and client.unsettled == 0 and not client.view.lacks(origins)
             for client in self.world.clients
-        )
+        ) and not self._gone()
 
     def _explain(self) -> None:
         origins = list(self.world.systems)
@@ -195,6 +195,7 @@ class Run:
             if lacks := client.view.lacks(origins):
                 text = ", ".join(f"{place} in {room}" for place, room in lacks[:4])
                 self.world.violated(f"lost: {client.name} lacks {len(lacks)}: {text}")
+        self._compare()
 
     def _compare(self) -> None:
         world = self.world
@@ -202,19 +203,26 @@ class Run:
             left = client.view.unfilled(list(world.systems))
             if left:
                 world.truth.counts["KNOWN: in a hole that the client moved away from"] += left
+        for silent in self._gone():
+            world.violated(silent)
+
+    def _gone(self) -> list[str]:
+        """Acknowledged events that no stream holds any more, and who was not told of it."""
+        world, found = self.world, []
         for place, (room, user, publish_id) in world.truth.acked.items():
             if world.truth.held(place) or self._expired(place.origin, place.seq):
                 continue
             if world.truth.epoch(place.origin) <= place.epoch:
-                world.violated(
+                found.append(
                     f"lost in silence: {place} ({user} {publish_id} in {room}) was acknowledged, "
                     f"no stream holds it, and there is no new epoch"
                 )
-                return
-            for client in world.clients:
-                if client.view.lost(place, room):
-                    world.violated(f"lost: {client.name}: {place} in {room}: not declared")
-                    return
+            found += [
+                f"lost: {client.name}: {place} in {room}: not declared"
+                for client in world.clients
+                if client.view.lost(place, room)
+            ]
+        return found
 
     def _expired(self, origin: str, seq: int) -> bool:
         return self.world.systems[origin].streams[events_stream(origin)].first > seq

@@ -172,7 +172,7 @@ class View:
             for place in reversed(self._truth.rooms.get((origin, room), ())):
                 if upto is not None and place.seq > upto:
                     continue
-                if place.seq <= after or place.seq <= floor.seq:
+                if place.seq <= after or place.seq <= floor.seq or place.epoch < floor.epoch:
                     break
                 if place in self._received or self._declared(place, room):
                     continue
@@ -206,6 +206,8 @@ class View:
     def lost(self, place: Place, room: str) -> bool:
         """Whether an event that no stream holds any more went missing in silence here."""
         floor = self._floor.get(place.origin)
-        if floor is None or room not in self.rooms or place.seq <= floor.seq:
+        if floor is None or room not in self.rooms:
+            return False
+        if place.seq <= floor.seq or place.epoch < floor.epoch:
             return False
         return place not in self._received and not self._declared(place, room)

@@ -22,6 +22,7 @@ from tests.simulation.view import View
 
 KEY = TokenKey("sim", "HS256", "5a" * 32)
 SESSION_KEY, CURSOR_KEY = "11" * 32, "22" * 32
+DOUBT_S = 15.0  # after NATS lost events: its edges are not killed or stopped meanwhile
 _tokens: dict[tuple[str, tuple[str, ...]], str] = {}
 
 
@@ -49,6 +50,7 @@ class World:
         self.violations: list[str] = []
         self.unreachable: set[str] = set()
         self.tracing = False
+        self.doubtful: dict[str, float] = {}  # region -> when its NATS lost events
         self._numbers = 0
         self.systems = {each.name: self._system(each.name, each.servers) for each in plan.regions}
         self.links: dict[tuple[str, str], Link] = {}
@@ -77,6 +79,11 @@ class World:
         """A promise was broken."""
         self.violations.append(f"{self.scheduler.now:.3f} s: {text}")
         self.log(f"VIOLATION {text}")
+
+    def in_doubt(self, region: str) -> bool:
+        """Whether the gate of a region may still have to repair what its NATS lost."""
+        since_s = self.doubtful.get(region)
+        return since_s is not None and self.scheduler.now - since_s < DOUBT_S
 
     def _hole(self, origin: str, seq: int) -> None:
         self.truth.holes[origin, seq] = self.scheduler.now

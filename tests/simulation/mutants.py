@@ -1,0 +1,264 @@
+"""Mistakes planted in the edge, to see that the simulation finds each: `make simulate-mutants`.
+
+Exit code 0: every mutant was killed; 1: one survived.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterator
+from multiprocessing import get_context
+from typing import Any, NamedTuple
+
+import relay.bus.events as bus_events
+import relay.bus.records as bus_records
+import relay.core.gate as core_gate
+import relay.core.resume as core_resume
+from relay.bus.copies import Copies
+from relay.bus.publisher import Publication, Publisher, Stored
+from relay.bus.reader import API
+from relay.core.event import Event
+from relay.core.feed import Feed
+from relay.core.join import Ahead, Join
+from relay.core.resume import Accept
+from relay.edge.hub import Hub
+from tests.simulation.__main__ import prepare
+from tests.simulation.run import run_seed
+
+
+class Mutant(NamedTuple):
+    """One mistake."""
+
+    name: str
+    plant: Callable[[], None]
+
+
+def everywhere(original: Any, mutated: Any) -> None:
+    """Put `mutated` wherever a module of the edge has `original`."""
+    found = 0
+    for name, module in list(sys.modules.items()):
+        if name.startswith("relay."):
+            for key, value in list(vars(module).items()):
+                if value is original:
+                    setattr(module, key, mutated)
+                    found += 1
+    assert found, f"{original} is gone"
+
+
+def _in(kind: type, name: str, mutated: Callable[..., Any]) -> Callable[[], None]:
+    assert hasattr(kind, name), f"{kind.__name__}.{name} is gone"
+    return lambda: setattr(kind, name, mutated)
+
+
+# --- resuming ------------------------------------------------------------------------------------
+
+
+def _resume_off_by(count: int) -> Callable[[], None]:
+    original = core_resume.judge
+
+    def judge(presented: Any, streams: Any) -> Any:
+        verdict = original(presented, streams)
+        if isinstance(verdict, Accept):
+            after = {origin: max(0, seq + count) for origin, seq in verdict.after.items()}
+            return dataclasses.replace(verdict, after=after)
+        return verdict
+
+    return lambda: everywhere(original, judge)
+
+
+def _ignore_epoch() -> None:
+    original = core_resume.judge
+
+    def judge(presented: Any, streams: Any) -> Any:
+        known = {
+            origin: place._replace(epoch=streams[origin].epoch) if origin in streams else place
+            for origin, place in presented.items()
+        }
+        return original(known, streams)
+
+    everywhere(original, judge)
+
+
+def _newest_record() -> None:
+    async def find(reader: Any, region: str, s: int) -> Any:
+        return await bus_records.newest_record(reader, region, bus_records.slot_of(s))
+
+    everywhere(bus_records.find_record, find)
+
+
+def _no_release(self: Join) -> Iterator[Event]:
+    self._held.clear()
+    return iter(())
+
+
+def _forget_overflow(self: Join, event: Event) -> None:
+    if event.seq <= max(self.sent.get(event.origin, 0), self.target.get(event.origin, 0)):
+        return
+    if len(self._held) < self.buffer_events:
+        self._held.append(event)
+
+
+# --- the feed ------------------------------------------------------------------------------------
+
+
+def _connected(self: Feed) -> tuple[()]:
+    self._connected = True
+    self.repairing = False
+    return ()
+
+
+def _blind_to_holes() -> None:
+    original = Feed.live
+
+    def live(self: Feed, event: Event, now_ms: int) -> Any:
+        return original(self, dataclasses.replace(event, previous=0), now_ms)
+
+    Feed.live = live  # type: ignore[method-assign]
+
+
+def _scan_off_by_one() -> None:
+    original = Feed.scanned
+
+    def scanned(self: Feed, events: Any, next_seq: int, asked_ms: int, *, more: bool) -> Any:
+        return original(self, list(events)[1:], next_seq, asked_ms, more=more)
+
+    Feed.scanned = scanned  # type: ignore[method-assign]
+
+
+def _repeats_pass() -> None:
+    original = Feed.live
+
+    def live(self: Feed, event: Event, now_ms: int) -> Any:
+        tail = self._tails.get(event.key)
+        if tail is not None and event.seq <= tail and not self.repairing:
+            return (self._deliver(event),)
+        return original(self, event, now_ms)
+
+    Feed.live = live  # type: ignore[method-assign]
+
+
+def _hold_forgets(self: Feed, event: Event, now_ms: int) -> None:
+    if len(self._held) < self.buffer_events:
+        self._held.append((event, now_ms))
+
+
+# --- the bus -------------------------------------------------------------------------------------
+
+
+async def _ack_before_store(self: Publisher, publication: Publication) -> Stored:
+    await self._gate.opened()
+    headers = bus_events.event_headers(
+        publication.tenant, publication.room, publication.user, publication.id,
+        publication.session, self._gate.epoch, publication.ts_ms,
+    )  # fmt: skip
+    subject = f"ev.{self._region}.{publication.tenant}.0.{publication.room}"
+    await self._inbox.send(subject, publication.data, "_INBOX.nobody.1", headers)
+    seen = self._gate._seen + 1
+    self._gate.saw(seen)
+    return Stored(self._gate.epoch, seen, duplicate=False)
+
+
+def _no_publish_ids() -> None:
+    original = bus_events.event_headers
+
+    def headers(*arguments: Any) -> dict[str, str]:
+        return {k: v for k, v in original(*arguments).items() if k != bus_events.MSG_ID}
+
+    everywhere(original, headers)
+
+
+def _gate_stands_open() -> None:
+    everywhere(core_gate.first_look, lambda *_arguments: core_gate.Open())
+
+
+async def _always_here(self: Copies, origin: str, after: int, upto: int) -> str:
+    del self, origin, after, upto
+    return API
+
+
+# --- the hub -------------------------------------------------------------------------------------
+
+
+def _edge_cursor(self: Hub, sent: Any, base: Any = None) -> str:
+    del sent, base
+    return self.cursor()
+
+
+def _drop_some() -> None:
+    original = Hub.dispatch
+
+    def dispatch(self: Hub, event: Event, position: int) -> None:
+        if event.seq % 97 == 96:
+            self.move(event.origin, event.epoch, position)
+            return
+        original(self, event, position)
+
+    Hub.dispatch = dispatch  # type: ignore[method-assign]
+
+
+MUTANTS = (
+    Mutant("a resume skips one event", _resume_off_by(1)),
+    Mutant("a resume repeats one event", _resume_off_by(-1)),
+    Mutant("a cursor's epoch is not looked at", _ignore_epoch),
+    Mutant("`s` is turned into its slot's newest record", _newest_record),
+    Mutant("a join replays nothing", _in(Join, "missing", property(lambda _: {}))),  # type: ignore[arg-type]
+    Mutant("a join drops what it held", _in(Join, "release", _no_release)),
+    Mutant("a join forgets that too much came", _in(Join, "live", _forget_overflow)),
+    Mutant("what a session has ahead is forgotten", _in(Ahead, "of", lambda *_: None)),
+    Mutant("after a reconnect nothing is read", _in(Feed, "connected", _connected)),
+    Mutant("a missing predecessor is ignored", _blind_to_holes),
+    Mutant("a late marker is ignored", _in(Feed, "_silent", lambda *_: False)),
+    Mutant("a scan loses its first event", _scan_off_by_one),
+    Mutant("a repeated event is delivered", _repeats_pass),
+    Mutant("a feed forgets that too much came", _in(Feed, "_hold", _hold_forgets)),
+    Mutant("what a mirror skipped is dropped", _in(Feed, "late", lambda *_: ())),
+    Mutant("what a mirror lacks is read there", _in(Copies, "source", _always_here)),
+    Mutant("a publish is acknowledged before it is stored",
+           _in(Publisher, "_until_stored", _ack_before_store)),
+    Mutant("publishes have no ids for the stream", _no_publish_ids),
+    Mutant("the gate opens whatever it sees", _gate_stands_open),
+    Mutant("private frames have the edge's cursor", _in(Hub, "private_cursor", _edge_cursor)),
+    Mutant("one event in a hundred is dropped", _drop_some),
+)  # fmt: skip
+
+
+def _try(work: tuple[int, int]) -> tuple[int, list[int], str]:
+    """Seeds that kill one mutant, and what the first of them says."""
+    number, seeds = work
+    prepare()
+    MUTANTS[number].plant()
+    killed: list[int] = []
+    said = ""
+    for seed in range(seeds):
+        outcome = run_seed(seed)
+        if outcome.violations:
+            killed.append(seed)
+            said = said or outcome.violations[0].partition("s: ")[2].partition(":")[0]
+    return number, killed, said
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutants", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=60, help="for each mutant (default 60)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    options = parser.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "tests.simulation.mutants", *sys.argv[1:]])
+    survived = 0
+    print(f"{'killed':>10}  {'first':>5}  mutant, and how it showed first")
+    with get_context("fork").Pool(options.jobs, maxtasksperchild=1) as pool:
+        work = [(number, options.seeds) for number in range(len(MUTANTS))]
+        for number, killed, said in pool.imap(_try, work):
+            share = f"{len(killed)}/{options.seeds}"
+            first = str(killed[0]) if killed else "-"
+            print(f"{share:>10}  {first:>5}  {MUTANTS[number].name}: {said or 'SURVIVED'}")
+            sys.stdout.flush()
+            survived += not killed
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
