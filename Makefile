@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install up test lint check-types contracts pytest bench soak simulate lock clean
+.PHONY: install up test lint check-types contracts pytest bench soak simulate simulate-mutants lock clean
 
 install: $(VENV)/.installed
 
@@ -47,6 +47,10 @@ lock: install
 # A seeded simulation of the edge; 100,000 seeds take an hour or two on two cores.
 simulate: install
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100000)
+
+# Mistakes planted in the edge: in how many seeds the simulation finds each.
+simulate-mutants: install
+	$(BIN)/python -m tests.simulation.mutants
 
 clean:
 	rm -rf $(VENV) .jetrelay .mypy_cache .ruff_cache .pytest_cache

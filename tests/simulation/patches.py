@@ -6,6 +6,7 @@ import warnings
 from typing import Any, cast
 
 import relay.bus.bus
+import relay.edge.account
 import relay.edge.admission
 import relay.edge.clock
 import relay.edge.connection
@@ -68,11 +69,8 @@ def install() -> None:
         relay.edge.clock: {"time": _Time},
         relay.edge.connection: {"secrets": _Secrets},
         relay.edge.admission: {"random": _Random},
-        relay.edge.edge: {
-            "rss_bytes": lambda: 0,
-            "cpu_s": lambda: 0.0,
-            "open_connection": _open_connection,
-        },
+        relay.edge.account: {"rss_bytes": lambda: 0, "cpu_s": lambda: 0.0},
+        relay.edge.edge: {"open_connection": _open_connection},
         relay.bus.bus: {"open_connection": _open_connection},
     }
     for module, names in modules.items():
