@@ -19,6 +19,7 @@ MARK: RoomKey = (SYSTEM_TENANT, MARK_ROOM)
 # come once a second, so an event that is stamped, or arrives, this long after the last one may
 # have lost others before it: it does not pass before the stream was read.
 MARK_SILENCE_MS = 2_500
+REMEMBERED = 4_096  # sequences of delivered events, to tell what a hole that is found later held
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Feed:
     _tails: dict[RoomKey, int] = field(default_factory=dict)
     _bases: dict[RoomKey, int] = field(default_factory=dict)  # where the room was joined
     _joining: dict[RoomKey, list[tuple[int, int]]] = field(default_factory=dict)
+    _delivered: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     def __post_init__(self) -> None:
         self.marked_seq = self.position  # no room was joined before
@@ -176,6 +178,7 @@ class Feed:
             return Moved(self.position)
         if key in self._tails:
             self._tails[key] = event.seq
+        self._delivered.append(event.seq)
         self.position = max(self.position, event.seq)
         return Dispatch(event, self.position)
 
@@ -209,12 +212,17 @@ class Feed:
     def unheard(self, event: Event) -> Sequence[Action]:
         """An event of the region's copy that may have been passed over: stored, never published.
 
-        A later event of its room would have shown it; so it was delivered, or is the newest.
+        A later event of its room shows that, but not where a mirror had skipped it and was filled
+        anew since. So it counts what was delivered, as far back as that is remembered.
         """
         tail = self._tails.get(event.key)
-        if tail is None or event.key == MARK or event.seq <= max(tail, self._bases[event.key]):
+        if tail is None or event.key == MARK or event.seq <= self._bases[event.key]:
             return ()
-        return (self._deliver(event),)
+        if event.seq > tail:
+            return (self._deliver(event),)
+        if len(self._delivered) == REMEMBERED and event.seq < self._delivered[0]:
+            return ()
+        return () if event.seq in self._delivered else (Missed(event),)
 
     # --- repair --------------------------------------------------------------------------------
 

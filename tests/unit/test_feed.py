@@ -2,12 +2,13 @@
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.core.event import Event
-from relay.core.feed import Action, Dispatch, Feed, Moved, NewEpoch, Scan
+from relay.core.feed import Action, Dispatch, Feed, Missed, Moved, NewEpoch, Scan
 from tests.unit.streams_model import StreamModel, key
 
 A, B = key("a"), key("b")
@@ -59,6 +60,19 @@ def test_a_repeated_event_is_dropped() -> None:
     event = stream.store(A)
     feed.live(event, NOW)
     assert feed.live(event, NOW) == ()
+
+
+def test_what_a_mirror_skipped_before_a_later_event_is_said_when_it_is_found() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A)
+    delivered, skipped, later = stream.store(A), stream.store(A), stream.store(A)
+    feed.live(delivered, NOW)
+    # The mirror does not have what it skipped, so it names another predecessor.
+    feed.live(replace(later, previous=delivered.seq), NOW)
+    assert feed.unheard(delivered) == ()
+    assert feed.unheard(skipped) == (Missed(skipped),)
+    assert feed.unheard(later) == ()
 
 
 def test_a_hole_in_a_room_holds_what_follows_until_one_scan_has_filled_it() -> None:
