@@ -55,6 +55,8 @@ class FleetReport(msgspec.Struct, frozen=True, kw_only=True):
     link: LinkReport
     regions: list[RegionReport]
     lag_ms: dict[str, dict[str, float | None]]  # origin -> region that reads -> ms
+    lag_events: dict[str, dict[str, int | None]]
+    mirrors: dict[str, dict[str, str | None]]  # current | behind | wedged | cut | diverged
     frames_refused: int
     frames_over_limit: int
 
@@ -70,6 +72,18 @@ def report(view: FleetView, wall_ms: int) -> FleetReport:
         regions=[_region(region) for region in view.regions],
         lag_ms={
             origin: {reader: _lag(view.lag[origin, reader]) for reader in names if reader != origin}
+            for origin in names
+        },
+        lag_events={
+            origin: {
+                reader: view.lag[origin, reader].lag_events for reader in names if reader != origin
+            }
+            for origin in names
+        },
+        mirrors={
+            origin: {
+                reader: view.lag[origin, reader].mirror for reader in names if reader != origin
+            }
             for origin in names
         },
         frames_refused=view.refused,
@@ -180,6 +194,8 @@ def _edge_row(edge: EdgeView) -> list[str]:
 
 
 def _matrix(lag: LagCell) -> str:
+    if lag.broken:
+        return f"✗ {lag.mirror}"
     return "·" if lag.origin == lag.region else _lag_text(lag)
 
 

@@ -1,10 +1,14 @@
 """What a frame may hold: an edge that is broken or hostile can't make the console grow or fail."""
 
+from relay.core.pair import MirrorState
 from relay.core.telemetry import EdgeFrame
 
 MAX_NAME = 64  # characters
 MAX_ORIGINS = 32  # regions that one frame may speak of
 MAX_NUMBER = 2**63
+MAX_ALARMS = 64
+MAX_ALARM = 200  # characters
+MIRROR_STATES = frozenset(MirrorState)
 
 
 def is_sound(frame: EdgeFrame) -> bool:
@@ -15,6 +19,12 @@ def is_sound(frame: EdgeFrame) -> bool:
         and len(frame.lag_ms) <= MAX_ORIGINS
         and all(0 < len(origin) <= MAX_NAME for origin in frame.lag_ms)
         and all(lag is None or -MAX_NUMBER < lag < MAX_NUMBER for lag in frame.lag_ms.values())
+        and frame.mirrors.keys() <= frame.lag_ms.keys()
+        and frame.lag_events.keys() <= frame.lag_ms.keys()
+        and all(state in MIRROR_STATES for state in frame.mirrors.values())
+        and all(0 <= events < MAX_NUMBER for events in frame.lag_events.values())
+        and len(frame.alarms) <= MAX_ALARMS
+        and all(len(alarm) <= MAX_ALARM for alarm in frame.alarms)
     )
 
 

@@ -1,11 +1,12 @@
 """How far one region's copy of another's events is behind, in ms."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 OK_MS = 1_000  # markers come once a second: up to that, a mirror is current
 BAD_MS = 3_000
+BROKEN = ("wedged", "diverged")
 
 
 class LagLevel(Enum):
@@ -25,6 +26,13 @@ class LagCell:
     region: str
     lag_ms: float | None = None
     age_ms: int | None = None  # of the figure
+    mirror: str | None = None  # how the mirror stands, as an edge there says (MirrorState)
+    lag_events: int | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the mirror stands still behind its origin, or holds other events than it."""
+        return self.mirror in BROKEN
 
     @property
     def level(self) -> LagLevel:
@@ -50,6 +58,18 @@ def best(
     fresh = [(age, lag) for age, lag in known if age <= stale_ms]
     age, lag = min(fresh or known, key=lambda reading: (reading[1], reading[0]))
     return LagCell(origin, region, lag, age)
+
+
+def stand(cell: LagCell, said: Iterable[tuple[int, str | None, int | None]]) -> LagCell:
+    """The cell with how its mirror stands: as said (age in ms, state, lag in events) last.
+
+    One edge of a region finds out that a mirror diverged: its word counts before the others'.
+    """
+    known = sorted((age, state, events) for age, state, events in said if state is not None)
+    if not known:
+        return cell
+    first = next((one for one in known if one[1] == "diverged"), known[0])
+    return replace(cell, mirror=first[1], lag_events=first[2])
 
 
 def worst(cells: Iterable[LagCell]) -> LagCell | None:

@@ -5,7 +5,7 @@ not listened for long enough); `dark`, it listened and nothing came; and an edge
 """
 
 from console.model.fleet import Fleet, Link, LinkState
-from console.model.lag import LagCell, LagLevel, best, worst
+from console.model.lag import LagCell, LagLevel, best, stand, worst
 from console.model.track import EdgeTrack, Rates
 from console.model.view import Ages, EdgeView, FleetView, Freshness, RegionView
 
@@ -25,8 +25,9 @@ def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
     for track in fleet.edges.values():
         heard[track.region].append(track)
     lag = {
-        (origin, region): best(
-            origin, region, _readings(tracks, origin, now_ms, ages), ages.stale_ms
+        (origin, region): stand(
+            best(origin, region, _readings(tracks, origin, now_ms, ages), ages.stale_ms),
+            _mirrors(tracks, origin, now_ms, ages),
         )
         for region, tracks in heard.items()
         for origin in fleet.regions
@@ -46,6 +47,7 @@ def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
             name,
             edges[name],
             worst(lag[origin, name] for origin in fleet.regions if origin != name),
+            [cell for (_, region), cell in lag.items() if region == name and cell.broken],
             gone,
             fleet,
             now_ms,
@@ -110,6 +112,7 @@ def _observe_region(
     name: str,
     edges: tuple[EdgeView, ...],
     lag: LagCell | None,
+    broken: list[LagCell],
     gone: set[str],
     fleet: Fleet,
     now_ms: int,
@@ -118,7 +121,7 @@ def _observe_region(
     heard = [edge for edge in edges if edge.freshness is not Freshness.GONE]
     age_ms = min((edge.age_ms for edge in edges if edge.age_ms is not None), default=None)
     if heard:
-        state, reason = _judge(edges, heard, lag, gone)
+        state, reason = _judge(edges, heard, lag, broken, gone)
     else:
         state = _silence(age_ms, fleet.link, now_ms, ages)
         reason = "nothing heard" if state == DARK else _ignorance(fleet.link)
@@ -138,7 +141,11 @@ def _observe_region(
 
 
 def _judge(
-    edges: tuple[EdgeView, ...], heard: list[EdgeView], lag: LagCell | None, gone: set[str]
+    edges: tuple[EdgeView, ...],
+    heard: list[EdgeView],
+    lag: LagCell | None,
+    broken: list[LagCell],
+    gone: set[str],
 ) -> tuple[str, str]:
     """State and reason of a region of which at least one edge was heard."""
     if all(edge.state == CUT_OFF for edge in heard):
@@ -147,6 +154,8 @@ def _judge(
     if not_ready:
         more = f" (+{len(not_ready) - 1})" if len(not_ready) > 1 else ""
         return DEGRADED, f"{not_ready[0].name} {not_ready[0].state.replace('_', ' ')}{more}"
+    if broken:
+        return DEGRADED, f"its mirror of {broken[0].origin} is {broken[0].mirror}"
     if lag is not None and lag.level is LagLevel.BAD:
         if lag.origin in gone:
             return DEGRADED, f"nothing comes from {lag.origin}"
@@ -159,6 +168,17 @@ def _readings(
 ) -> list[tuple[int, float | None]]:
     return [
         (age_ms, track.frame.lag_ms.get(origin))
+        for track in tracks
+        if track.frame is not None
+        and (age_ms := max(0, now_ms - track.received_ms)) <= ages.gone_ms
+    ]
+
+
+def _mirrors(
+    tracks: list[EdgeTrack], origin: str, now_ms: int, ages: Ages
+) -> list[tuple[int, str | None, int | None]]:
+    return [
+        (age_ms, track.frame.mirrors.get(origin), track.frame.lag_events.get(origin))
         for track in tracks
         if track.frame is not None
         and (age_ms := max(0, now_ms - track.received_ms)) <= ages.gone_ms

@@ -13,6 +13,7 @@ NAME_WIDTH = 9
 CELL_WIDTH = 8
 NARROW_FROM = 7  # so many regions and more get narrow columns
 NARROW_WIDTH = 7
+SHORT = {"diverged": "forked"}  # what a cell has no room for
 
 
 def columns(origins: Sequence[str]) -> tuple[Column, ...]:
@@ -54,6 +55,8 @@ def matrix_cell(lag: LagCell) -> Cell:
     home = lag.origin == lag.region
     if home and lag.level in {LagLevel.OK, LagLevel.NONE}:
         return cell("·", Tone.MUTED)
+    if lag.broken:
+        return cell(f"✗ {SHORT.get(lag.mirror or '', lag.mirror)}", Tone.BAD)
     if lag.lag_ms is None:
         return cell(figures.NONE, Tone.MUTED)
     sign = LAG_SIGNS[lag.level]

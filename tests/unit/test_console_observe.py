@@ -14,6 +14,7 @@ from console.model import (
     fold,
     observe,
 )
+from console.views.lag import matrix_cell
 from tests.unit.test_console_fold import frame
 
 
@@ -160,3 +161,25 @@ def test_edges_are_sorted_as_people_count() -> None:
     for name in ("us-10", "us-2", "us-1"):
         fleet = fold(fleet, frame(1, edge=name), 0)
     assert [edge.name for edge in observe(fleet, 0).edges] == ["us-1", "us-2", "us-10"]
+
+
+def test_a_mirror_that_stands_still_or_differs_is_said_whatever_its_lag() -> None:
+    good: dict[str, object] = {
+        "lag_ms": {"us": 3.0},
+        "mirrors": {"us": "current"},
+        "lag_events": {"us": 0},
+    }
+    bad = good | {"mirrors": {"us": "diverged"}, "lag_events": {"us": 12}}
+    fleet = fold(listening(), frame(1, region="eu", edge="eu-1", **bad), 0)
+    fleet = fold(fleet, frame(1, region="eu", edge="eu-2", **good), 500)
+    view = observe(fleet, 500)
+    cell = view.lag["us", "eu"]
+    assert (cell.mirror, cell.lag_events, cell.broken) == ("diverged", 12, True)
+    region = next(region for region in view.regions if region.name == "eu")
+    assert (region.state, region.reason) == ("degraded", "its mirror of us is diverged")
+    assert "forked" in matrix_cell(cell).text
+
+
+def test_a_frame_with_a_mirror_state_that_does_not_exist_is_refused() -> None:
+    odd = frame(1, lag_ms={"us": 3.0}, mirrors={"us": "[red]x"})
+    assert fold(listening(), odd, 0).refused == 1
