@@ -1,17 +1,19 @@
 """History of a room: pages forwards and backwards over all origins, never by a scan of a stream."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from relay.bus.copies import Copies
 from relay.bus.reader import Page, Reader
-from relay.bus.replay import Pages, events_of
+from relay.bus.replay import Pages, Source, StreamRanges
 from relay.core.cursor import Position
 from relay.core.event import Event, RoomKey
 from relay.core.names import DEFAULT_SHARD, event_subject, events_stream
+from relay.core.rings import Rings
 
 _NEWEST_FIRST = 64  # events read before their size is known
+_UNHEARD = 1_024  # sequences beyond a ring that are read, rather than bisect
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,25 @@ class _Slice:
 
 
 class History:
-    """Reads history from the region's own copies."""
+    """Reads history from the rings, and from the region's own copies."""
 
-    def __init__(self, reader: Reader, copies: Copies, pages: Pages, max_bytes: int) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        ranges: StreamRanges,
+        copies: Copies,
+        rings: Rings,
+        reach: Callable[[RoomKey], Mapping[str, int]],
+        max_bytes: int,
+    ) -> None:
+        """Read pages of `max_bytes` at most; `reach`: up to where a ring has an open room."""
         self._reader = reader
+        self._ranges = ranges
         self._copies = copies
-        self._pages = pages
+        self._rings = rings
+        self._reach = reach
         self._max_bytes = max_bytes
+        self.held = 0  # pages of one origin that a ring held
 
     async def newest(self, room: RoomKey, limit: int, upto: Mapping[str, Position]) -> HistoryPage:
         """The newest `limit` events of a room at or before `upto`.
@@ -86,25 +100,38 @@ class History:
     async def _from(
         self, origin: str, epoch: int, room: RoomKey, limit: int, after: int, upto: int
     ) -> _Slice:
-        subject = _subject(origin, room)
+        source, subject = await self._source(origin, epoch), _subject(origin, room)
+        pages = self._ranges.pages
         events: list[Event] = []
-        seq, size = after + 1, 0
-        while seq <= upto and len(events) <= limit and size <= self._max_bytes:
-            batch = min(limit + 1 - len(events), self._pages.events)
-            page = await self._page(origin, seq, batch, subject)
-            found = [event for event in events_of(page, epoch) if event.seq <= upto]
-            events += found
-            size += sum(len(event.data) for event in found)
-            if not page.messages or page.pending == 0 or page.last > upto:
-                return _Slice(tuple(events[:limit]), more=len(events) > limit)
-            seq = page.last + 1
-        return _Slice(tuple(events[:limit]), more=seq <= upto or len(events) > limit)
+        seq, size, done = after + 1, 0, after >= upto
+        while not done and len(events) <= limit and size <= self._max_bytes:
+            batch = Pages(min(limit + 1 - len(events), pages.events), pages.bytes)
+            chunk = await self._ranges.chunk(source, seq, upto, subject, batch)
+            events += chunk.events
+            size += sum(len(event.data) for event in chunk.events)
+            seq, done = chunk.next_seq, chunk.done
+        return _Slice(tuple(events[:limit]), more=not done or len(events) > limit)
+
+    async def _held(
+        self, origin: str, epoch: int, room: RoomKey, limit: int, upto: int
+    ) -> _Slice | None:
+        """The newest from the room's ring, and what it has not heard yet; None: it holds fewer."""
+        ring = self._rings.get(room, origin)
+        reach = min(self._reach(room).get(origin, 0), upto)
+        older = None if ring is None else ring.newest(reach, limit + 1)
+        if older is None or upto - reach > _UNHEARD:
+            return None
+        self.held += 1
+        newer = await self._between(origin, epoch, room, reach + 1, upto)
+        return _Slice((*older, *newer)[-limit:], more=True)
 
     async def _last(self, origin: str, epoch: int, room: RoomKey, limit: int, upto: int) -> _Slice:
         """The newest at or before `upto`: as many as `limit` or the bytes of a page ask for.
 
         They are read from the end, a few first: their size says how many more are worth reading.
         """
+        if (held := await self._held(origin, epoch, room, limit, upto)) is not None:
+            return held
         events: list[Event] = []
         first, size, total, wanted = upto + 1, 0, 0, min(limit, _NEWEST_FIRST)
         while first > 1 and wanted > 0:
@@ -130,25 +157,20 @@ class History:
     async def _between(
         self, origin: str, epoch: int, room: RoomKey, first: int, last: int
     ) -> list[Event]:
-        subject = _subject(origin, room)
-        events: list[Event] = []
-        while first <= last:
-            page = await self._page(origin, first, self._pages.events, subject)
-            events += [event for event in events_of(page, epoch) if event.seq <= last]
-            if not page.messages or page.pending == 0:
-                break
-            first = page.last + 1
-        return events
+        source = await self._source(origin, epoch)
+        parts = self._ranges.read(source, {room}, first - 1, last)
+        return [event async for part in parts for event in part]
 
-    async def _page(self, origin: str, seq: int, batch: int, subject: str) -> Page:
+    async def _source(self, origin: str, epoch: int) -> Source:
         # From one place for a whole request: counts of two copies can't be compared.
         api = await self._copies.source(origin, 0, self._copies.known(origin).last)
-        return await self._reader.page(
-            events_stream(origin), seq, batch=batch, subject=subject, api=api
-        )
+        return Source(origin, epoch, api)
 
     async def _count_from(self, origin: str, room: RoomKey, seq: int) -> int:
-        page = await self._page(origin, seq, 1, _subject(origin, room))
+        source, subject = await self._source(origin, 0), _subject(origin, room)
+        page: Page = await self._reader.page(
+            events_stream(origin), seq, batch=1, subject=subject, api=source.api
+        )
         return page.pending + len(page.messages)
 
 

@@ -94,7 +94,7 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
         "holes_recorded": ("Holes recorded for cursors issued here.", edge.holes.recorded),
         "tail_repaired": ("Events written back to the home stream.", edge.gate.repaired),
         "markers": ("Markers stored by this edge.", edge.marks.written),
-        "reads": ("Reads from NATS for the edge itedge.", edge.bus.reader.reads),
+        "reads": ("Reads from NATS for the edge itself.", edge.bus.reader.reads),
         "replay_reads": ("Reads from NATS for sessions.", edge.bus.replays.reads),
         "replay_reads_shared": (
             "Waits for a read that somebody else had begun.",
@@ -104,6 +104,10 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
         "budget_gaps": ("GAPs of replays past their budget.", edge.joining.budget_gaps),
         "ring_hits": ("Ranges of a room that its ring held.", edge.rings.hits),
         "ring_misses": ("Ranges of a room that its ring did not hold.", edge.rings.misses),
+        "history_from_rings": (
+            "Newest events of one room and origin that its ring held.",
+            edge.history.held,
+        ),
         "ring_evicted": ("Events dropped from rings for a bound.", edge.rings.evicted),
     }
 

@@ -137,17 +137,20 @@ class Edge:
         )
         self.rooms = Rooms(self.feeds, limits.linger_s, limits.lingering_rooms)
         self._streams = Streams(bus.reader, self.copies, region)
-        history = History(bus.replays, self.copies, pages, limits.history_bytes)
+        clustered = {one.name for one in config.regions if one.nats_servers > 1}
+        self.pages = SharedReader(bus.replays)
+        ranges = StreamRanges(self.pages, pages, clustered, region)
+        self.history = History(
+            bus.replays, ranges, self.copies, self.rings, self.feeds.reach, limits.history_bytes
+        )
         others = [origin for origin in self._origins if origin != region]
         self.gate = Gatekeeper(bus.work, bus.inbox, bus.reader, leases, region, others)
         self.publisher = Publisher(
             bus.inbox, self.gate, region, limits.publish_window, limits.publish_deadline_s
         )
-        clustered = {one.name for one in config.regions if one.nats_servers > 1}
-        self.pages = SharedReader(bus.replays)
         self.replays = Replays(
             self.rings,
-            StreamRanges(self.pages, pages, clustered, region),
+            ranges,
             self.copies,
             self.hub.positions,
             limits.ring_block,
@@ -161,7 +164,7 @@ class Edge:
             rooms=self.rooms,
             streams=self._streams,
             replays=self.replays,
-            history=history,
+            history=self.history,
             owing=self.owing,
             reader=bus.replays,
             regions={one.index: one.name for one in config.regions},
@@ -175,7 +178,7 @@ class Edge:
             self.hub,
             self.joining,
             self.publisher,
-            history,
+            self.history,
             self._streams,
             self.peers,
             region,

@@ -1,11 +1,17 @@
 """A region of three nats-servers loses the one that leads its stream, under load."""
 
+import json
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from regions.jetstream import JetStream
+from relay.bus.connection import open_connection
+from relay.bus.inbox import Inbox
+from relay.bus.reader import Reader
+from relay.bus.replay import Pages, Source, StreamRanges
+from relay.bus.sharing import SharedReader
 from relay.core import names
 from tests.copies import check_copies, reading
 from tests.crowd import crowd
@@ -47,6 +53,31 @@ async def leader(world: World, region: str, stream: str) -> str:
     name = info["cluster"]["leader"]
     assert isinstance(name, str)
     return name
+
+
+async def test_what_is_read_right_after_its_ack_is_there_whichever_replica_answers(
+    cluster: World,
+) -> None:
+    """Read bare, an event that is stored lacks time and again (12 to 33 % of them)."""
+    subject, lacked = names.event_subject("us", "_", "0", "fresh"), 0
+    connection = await open_connection(cluster.nats_config("us"), "test", "_INBOX_edge")
+    try:
+        inbox = Inbox(connection)
+        await inbox.start()
+        reader = Reader(inbox, 4)
+        ranges = StreamRanges(SharedReader(reader), Pages(), {"us"}, "us")
+        for number in range(100):
+            _, answer = await inbox.request(subject, b"%d" % number, 5)
+            seq = json.loads(answer)["seq"]
+            if number % 2:
+                chunk = await ranges.chunk(Source("us", 1), seq, seq, subject)
+                assert [event.data for event in chunk.events] == [b"%d" % number]
+            else:
+                page = await reader.page(names.events_stream("us"), seq, batch=1, subject=subject)
+                lacked += not page.messages
+    finally:
+        await connection.close()
+    print(f"\nof 50 bare reads {lacked} lacked the event; of 50 that are proved, none")
 
 
 async def test_the_death_of_the_streams_leader_loses_nothing(cluster: World) -> None:

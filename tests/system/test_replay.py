@@ -133,3 +133,29 @@ async def test_a_since_has_a_budget_too(world: World) -> None:
         assert (gap["room"], gap["first"], gap["reason"]) == (room, seqs[-1], "budget")
         await say(world, "us-2", room, BUDGET + 1, 1)
         await raw.until(lambda p: p["t"] == "MESSAGE" and p["d"]["data"] == BUDGET + 1)
+
+
+async def test_the_newest_events_come_from_the_ring_and_are_what_the_stream_holds(
+    world: World,
+) -> None:
+    room = "history"
+    async with Raw(world.edges["us-1"].url) as raw, Raw(world.edges["us-2"].url) as cold:
+        await raw.identify(token(world, "ana"), room)
+        await cold.identify(token(world, "bo"))
+        await say(world, "us-2", room, 0, 40)
+        await raw.until(lambda p: p["t"] == "MESSAGE" and p["d"]["data"] == 39)
+        before = await metrics(world, "us-1")
+        here = await raw.request(Op.HISTORY, room=room, limit=10)
+        after = await metrics(world, "us-1")
+        assert after["history_from_rings_total"] > before["history_from_rings_total"]
+        there = await cold.request(Op.HISTORY, room=room, limit=10)
+        assert [event["data"] for event in here["d"]["events"]] == list(range(30, 40))
+        assert here["d"]["events"] == there["d"]["events"]
+        assert here["d"]["more"] is there["d"]["more"] is True
+        ack = await raw.request(Op.PUBLISH, room=room, data="newest")
+        newest = await raw.request(Op.HISTORY, room=room, limit=2)
+        assert [event["data"] for event in newest["d"]["events"]] == [39, "newest"]
+        assert newest["d"]["events"][-1]["seq"] == ack["d"]["seq"]
+        more = await raw.request(Op.HISTORY, room=room, limit=100)
+        assert [event["data"] for event in more["d"]["events"]] == [*range(40), "newest"]
+        assert more["d"]["more"] is False
