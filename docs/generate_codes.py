@@ -69,7 +69,8 @@ CAUSES = {
     4009: "No HEARTBEAT for two intervals.",
     4012: "A `v` other than 1 or 10.",
     4014: "A token that grants nothing at all.",
-    4020: "More than 1 MiB waits for a client that reads too slowly.",
+    4020: "More than 1 MiB waits for a client that reads too slowly, or it took nothing of a "
+    "replay for 20 s.",
     4021: "The edge is ending.",
     4022: "Another connection resumed this session.",
 }

@@ -61,6 +61,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replay_page_events: int = 256
     replay_page_bytes: int = 256 * 1024
     replay_reads: int = 32  # at once for sessions, per edge
+    replay_streams: int = 128  # sessions that read past the rings at once; each holds a page
+    replay_stall_s: float = 20.0  # for a client to take 32 KiB of its replay, then 4020
     replay_events: int = 100_000  # of one request: past it a GAP says what is not sent
     replay_bytes: int = 64 * 1024 * 1024  # of one request, likewise
     ring_events: int = 16_384  # newest events held in memory, of one room and origin

@@ -154,6 +154,7 @@ class Edge:
             self.copies,
             self.hub.positions,
             limits.ring_block,
+            limits.replay_streams,
         )
         self.mirrors = Mirrors(self.feeds, self.copies, bus.reader)
         self.holes = HoleLog(bus.inbox, bus.reader, self._origins, region, self.hub, self.mirrors)

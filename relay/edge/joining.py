@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -23,7 +24,7 @@ from relay.edge.replays import Replays
 from relay.edge.rooms import Rooms
 from relay.edge.streams import Streams
 
-WRITE_BYTES = 64 * 1024  # written at once; less than a connection may buffer
+WRITE_BYTES = 32 * 1024  # written at once: with the high-water mark, what a slow reader costs
 BUDGET = "budget"  # reason of a GAP: there was more than one request may have replayed
 
 
@@ -135,16 +136,18 @@ class Passage:
         """
         join = self.join
         after, upto = join.missing[origin]
-        async for part in self._joining.replays.events(origin, join.rooms, after, upto):
-            spent = await self._send_part(part, budget)
-            if not self._connection.alive:
-                return True
-            if spent is not None:
-                if declare:
-                    self._joining.budget_gaps += 1
-                    self.declare(Gap(origin, spent.epoch, spent.seq, upto, BUDGET))
-                    join.read_up_to(origin, upto)
-                return declare
+        events = self._joining.replays.events(origin, join.rooms, after, upto)
+        async with aclosing(events) as parts:
+            async for part in parts:
+                spent = await self._send_part(part, budget)
+                if not self._connection.alive:
+                    return True
+                if spent is not None:
+                    if declare:
+                        self._joining.budget_gaps += 1
+                        self.declare(Gap(origin, spent.epoch, spent.seq, upto, BUDGET))
+                        join.read_up_to(origin, upto)
+                    return declare
         join.read_up_to(origin, upto)
         return True
 
@@ -176,7 +179,11 @@ class Passage:
             self._connection.write(b"".join(frames))
             self._joining.replayed += len(frames)
             frames.clear()
-        await self._connection.drained()
+        try:
+            async with asyncio.timeout(self._joining.limits.replay_stall_s):
+                await self._connection.drained()
+        except TimeoutError:
+            self._connection.close(4020)
 
     def release(self) -> None:
         """Send the live events that were held: the replay is done."""

@@ -1,7 +1,7 @@
 """What sessions missed: from the rings, else from NATS, read once for all who wait for it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
 from relay.bus.copies import Copies
 from relay.bus.replay import Pages, Source, StreamRanges
@@ -32,6 +32,7 @@ class Replays:
         copies: Copies,
         positions: Mapping[str, Position],
         block: int,
+        streams: int,
     ) -> None:
         """Replay from `rings`, and from what `ranges` reads.
 
@@ -41,12 +42,14 @@ class Replays:
             copies: say where to read.
             positions: of the edge, kept up to date by it.
             block: reads begin at multiples of it, in sequences: cursors near by share one.
+            streams: sessions that may read what is too large for a ring at once.
         """
         self._rings = rings
         self._ranges = ranges
         self._copies = copies
         self._positions = positions
         self._block = block
+        self._streams = asyncio.Semaphore(streams)
         pages = ranges.pages
         self._pages = Pages(pages.events * SHARED, pages.bytes * SHARED)
         self._filling: dict[tuple[str, RoomKey], _Fill] = {}
@@ -61,8 +64,10 @@ class Replays:
 
     async def events(
         self, origin: str, rooms: Collection[RoomKey], after: int, upto: int
-    ) -> AsyncIterator[Sequence[Event]]:
+    ) -> AsyncGenerator[Sequence[Event], None]:
         """Events of open rooms with sequences in (`after`, `upto`], in order, a few at a time.
+
+        Close it where it is not read to its end: it may hold a place that others wait for.
 
         Raises:
             UnavailableError: NATS did not answer.
@@ -77,9 +82,10 @@ class Replays:
             if cold and not await self._fill(origin, cold, after):
                 end = self._taken_over(origin, rooms, after, upto)
                 self.streamed += 1
-                source = await self._source(origin, after, end)
-                async for part in self._ranges.read(source, rooms, after, end):
-                    yield part
+                async with self._streams:
+                    source = await self._source(origin, after, end)
+                    async for part in self._ranges.read(source, rooms, after, end):
+                        yield part
                 after = end
                 continue
             part, after = rings.after(origin, rooms, after, upto, PART_EVENTS)

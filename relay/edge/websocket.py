@@ -20,7 +20,7 @@ _log = logging.getLogger("jetrelay.websocket")
 _quiet = logging.getLogger("jetrelay.websocket.protocol")
 _quiet.setLevel(logging.WARNING)
 
-HIGH_WATER_BYTES = 256 * 1024
+HIGH_WATER_BYTES = 32 * 1024  # unsent: a replay waits; the kernel holds as much as the way needs
 CLOSING_S = 3.0
 TURN_BYTES = 2 * 1024  # parsed in one turn of the loop: some hundred of the smallest frames
 

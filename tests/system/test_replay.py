@@ -1,5 +1,6 @@
 """Replays that are larger than a ring, or than what one request may have."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,8 @@ edges = 1
 [limits]
 ring_events = {RING}
 replay_events = {BUDGET}
+replay_streams = 1
+replay_stall_s = 5.0
 publishes_per_s = 100000.0
 publish_burst = 100000
 """
@@ -38,14 +41,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     assert not running.leftovers()
 
 
-async def say(world: World, edge: str, room: str, first: int, count: int) -> list[int]:
-    """Publish numbers; returns their sequences, in order."""
+async def say(
+    world: World, edge: str, room: str, first: int, count: int, *, pad: str | None = None
+) -> list[int]:
+    """Publish numbers, or numbers and `pad`; returns their sequences, in order."""
     acks: dict[int, int] = {}
     async with Raw(world.edges[edge].url) as raw:
         await raw.identify(token(world, "talker"))
         for start in range(first, first + count, 50):  # the edge reads on when some are stored
             for number in range(start, min(start + 50, first + count)):
-                await raw.send(Op.PUBLISH, {"room": room, "data": number, "nonce": number})
+                value = number if pad is None else [number, pad]
+                await raw.send(Op.PUBLISH, {"room": room, "data": value, "nonce": number})
             while len(acks) < min(start + 50, first + count) - first:
                 ack = await raw.op(Op.ACK)
                 acks[ack["d"]["nonce"]] = ack["d"]["seq"]
@@ -159,3 +165,30 @@ async def test_the_newest_events_come_from_the_ring_and_are_what_the_stream_hold
         more = await raw.request(Op.HISTORY, room=room, limit=100)
         assert [event["data"] for event in more["d"]["events"]] == [*range(40), "newest"]
         assert more["d"]["more"] is False
+
+
+async def test_who_takes_nothing_of_a_replay_is_closed_and_holds_nobody_up_for_long(
+    world: World,
+) -> None:
+    """One session at a time may read what is too large for a ring: here the slow one came first."""
+    room, count = "slow", RING * 4
+    slow_session, good_session = await left(world, room), await left(world, room)
+    await say(world, "us-2", room, 0, count, pad="x" * 30_000)
+    before = await metrics(world, "us-1")
+    async with Raw(world.edges["us-1"].url) as slow, Raw(world.edges["us-1"].url) as good:
+        slow.ws.transport.pause_reading()
+        session_id, cursor = slow_session
+        await slow.resume(token(world, "ana"), session_id, cursor=cursor, rooms=[room])
+        async with asyncio.timeout(15):
+            while (await metrics(world, "us-1"))["replayed_total"] == before["replayed_total"]:
+                await asyncio.sleep(0.05)
+        session_id, cursor = good_session
+        await good.resume(token(world, "ana"), session_id, cursor=cursor, rooms=[room])
+        resumed = await good.until(lambda p: p["t"] == "RESUMED", 30)
+        assert [value[0] for value in good.data()] == list(range(count))
+        assert resumed["d"]["replayed"] == count
+        slow.ws.transport.resume_reading()
+        assert await slow.close_code() == 4020
+        got = [value[0] for value in slow.data()]
+        assert got == list(range(len(got))), "what came is whole, and its last cursor goes on"
+        assert len(got) < count

@@ -196,4 +196,3 @@ async def _until_stored(real: Real) -> None:
     async with asyncio.timeout(20):
         while "503" in [headers.get("Status") for headers, _ in await real.ask(call)]:
             await asyncio.sleep(0.05)
-
