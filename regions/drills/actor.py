@@ -151,10 +151,10 @@ class Actor:
         begin_s = time.monotonic()
         at_s = await self._until_up(names)
         self._healed(len(self.outages) - 1, at_s, _ns(begin_s))
-        self._say("heal", f"{', '.join(names)} serve again", time.monotonic() - begin_s)
+        self._say("heal", f"up again: {', '.join(names)}", time.monotonic() - begin_s)
 
     async def _restart(self, edge: str) -> None:
-        await self.lookout.begin()
+        await self.lookout.begin(planned=True)
         self._crowd.mark(FAULT)
         begin_ns = time.monotonic_ns()
         number = len(self.outages)
@@ -164,7 +164,7 @@ class Actor:
         await self._while_looking(restarting)
         at_s = await self._until_up((edge,))
         self._healed(number, at_s, begin_ns)
-        self._say("heal", f"{edge} serves again", at_s - begin_ns / 1e9)
+        self._say("heal", f"up again: {edge}", at_s - begin_ns / 1e9)
 
     async def _while_looking(self, work: Coroutine[None, None, None]) -> None:
         doing = self._tasks.spawn(_outcome(work), "restart")
@@ -202,6 +202,7 @@ class Actor:
 
     def _healed(self, number: int, at_s: float, begun_ns: int) -> None:
         self._crowd.mark(HEALED)
+        self.lookout.healed(at_s)
         outage = self.outages[number]
         self.outages[number] = Outage(
             outage.text,

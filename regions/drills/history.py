@@ -26,6 +26,7 @@ from regions.ledger.record import (
     LostSaid,
     Phase,
     Ready,
+    Recalled,
     Resumed,
     Resuming,
     Trying,
@@ -38,8 +39,8 @@ SLOW_NS = 1_000_000_000  # a delivery that took longer than this, and than four 
 _DELIVERIES = (b'{"k":"event"', b'{"k":"app"')
 _WANTED = tuple(
     f'{{"k":"{tag}"'.encode()
-    for tag in ("ask", "ok", "down", "try", "ready", "resume", "resumed", "invalid", "gap", "lost",
-                "phase")
+    for tag in ("ask", "ok", "down", "try", "op7", "ready", "resume", "resumed", "invalid", "gap",
+                "lost", "phase")
 )  # fmt: skip
 _RETURNING = "returning"  # what the client library says of a move that it chose itself
 
@@ -56,7 +57,8 @@ class Bin(msgspec.Struct, frozen=True):
 
 
 class FaultTimes(msgspec.Struct, frozen=True):
-    """What one fault did: spreads over the clients that lost a connection, in ms since it.
+    """What one fault did: spreads over the clients that lost a connection, in ms since it (of a
+    drain: since the client was asked to go).
 
     `detect`: their library knew that the connection was gone; `decide`: it had chosen where to go;
     `reconnect`: the session went on. `converge_s`: from healing (or from the fault, where nothing
@@ -104,9 +106,10 @@ class History(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Hit:
-    """One connection that was lost, and what its client did."""
+    """One connection that was lost, and what its client did. `asked`: to leave, by op 7."""
 
     down: int
+    asked: int | None = None
     tried: int | None = None
     back: int | None = None
 
@@ -118,6 +121,7 @@ class _Facts:
     asked: dict[str, int] = field(default_factory=dict)  # publish id -> ns
     acked: dict[str, int] = field(default_factory=dict)
     hits: dict[str, list[_Hit]] = field(default_factory=lambda: defaultdict(list))
+    asked_to_go: dict[str, int] = field(default_factory=dict)
     homes: dict[str, str] = field(default_factory=dict)
     moved: set[str] = field(default_factory=set)
     phases: list[tuple[int, str]] = field(default_factory=list)
@@ -138,7 +142,10 @@ class _Facts:
             case Phase():
                 self.phases.append((record.t, record.name))
             case Down() if not record.why.startswith(_RETURNING):
-                self.hits[record.client].append(_Hit(record.t))
+                asked = self.asked_to_go.pop(record.client, None)
+                self.hits[record.client].append(_Hit(record.t, asked))
+            case Recalled():
+                self.asked_to_go[record.client] = record.t
             case Trying():
                 if (hit := self._open(record.client)) is not None and hit.tried is None:
                     hit.tried = record.t
@@ -354,15 +361,25 @@ def _fault_times(
                 healed_s=None if outage.to_ns is None else _s(outage.to_ns - facts.first_ns),
                 planned=outage.planned,
                 hit=len({id(hit) for hit in hits}),
-                detect=spread_of([hit.down - begin for hit in hits]),
-                decide=spread_of([hit.tried - begin for hit in hits if hit.tried is not None]),
-                reconnect=spread_of([hit.back - begin for hit in hits if hit.back is not None]),
+                detect=_spread([(hit.down, hit) for hit in hits], outage),
+                decide=_spread([(hit.tried, hit) for hit in hits], outage),
+                reconnect=_spread([(hit.back, hit) for hit in hits], outage),
                 converge_s=_s(last - since),
                 current_s=None if ends[number] is None else _s(deliveries.current[number]),
                 stranded=len(deliveries.stranded[number]),
             )
         )
     return found
+
+
+def _spread(times: list[tuple[int | None, _Hit]], outage: Outage) -> Spread:
+    """Since the fault; of a drain, since the client was asked to go."""
+    begins = [
+        (t, hit.asked if outage.planned and hit.asked is not None else outage.from_ns)
+        for t, hit in times
+        if t is not None
+    ]
+    return spread_of([t - begin for t, begin in begins])
 
 
 def _s(ns: int) -> float:

@@ -24,6 +24,8 @@ class _Episode:
 
     at_s: float
     base: Status
+    planned: bool
+    healed_s: float | None = None
     said: set[StageName] = field(default_factory=set)
 
 
@@ -43,15 +45,20 @@ class Lookout:
         self._episode: _Episode | None = None
         self.moved = 0  # the most clients that were in another region than their home
 
-    async def begin(self) -> None:
-        """Something is about to be disturbed."""
+    async def begin(self, *, planned: bool = False) -> None:
+        """Something is about to be disturbed; `planned`: clients are asked to move."""
         self._watchman.remember()
-        self._episode = _Episode(_now(), await self._crowd.status())
+        self._episode = _Episode(_now(), await self._crowd.status(), planned)
 
     def disturbed(self, at_s: float) -> None:
         """It is, since then."""
         if self._episode is not None:
             self._episode.at_s = at_s
+
+    def healed(self, at_s: float) -> None:
+        """It is over, since then."""
+        if self._episode is not None:
+            self._episode.healed_s = at_s
 
     async def rest(self, seconds: float) -> None:
         """Look for so long."""
@@ -74,8 +81,13 @@ class Lookout:
             if _now() - begin_s > timeout_s:
                 return why
             await asyncio.sleep(LOOK_S)
-        if self._episode is not None:
-            self._say("converge", "every client connected, every mirror current", self._since())
+        episode = self._episode
+        if episode is not None:
+            text = "every client connected, every mirror current"
+            if episode.healed_s is not None:
+                text += ", since healing"
+            since_s = episode.at_s if episode.healed_s is None else episode.healed_s
+            self._say("converge", text, _now() - since_s)
             self._episode = None
         return None
 
@@ -102,13 +114,14 @@ class Lookout:
         tries = status.tries - episode.base.tries
         signs = self._watchman.signs(_now())
         if downs or signs:
-            what = f"{downs} clients lost their connection" if downs else signs[0]
+            what = f"{_clients(downs)} lost the connection" if downs else signs[0]
             self._first("detect", what)
         if tries > 0:
-            self._first("decide", f"{tries} clients go elsewhere, or again")
-        if downs and status.ready == status.clients - status.ended:
-            where = f", {status.away} of all are in another region" if status.away else ""
-            self._first("reconnect", f"all {downs} are back{where}")
+            self._first("decide", f"{_clients(tries)} chose where to go")
+        moving = episode.planned and episode.healed_s is None  # they go one after the other
+        if downs and not moving and status.ready == status.clients - status.ended:
+            where = f", {status.away} of all in another region" if status.away else ""
+            self._first("reconnect", f"{_clients(downs)} back{where}")
         return status
 
     def _first(self, name: StageName, text: str) -> None:
@@ -120,6 +133,10 @@ class Lookout:
     def _since(self) -> float:
         assert self._episode is not None
         return max(0.0, _now() - self._episode.at_s)
+
+
+def _clients(count: int) -> str:
+    return "1 client" if count == 1 else f"{count} clients"
 
 
 def _now() -> float:

@@ -249,6 +249,7 @@ class DrillRun:
             drill=self.order.drill.name,
             seed=self.order.seed,
             started=self._started,
+            began_s=self._began_s,
             took_s=round(time.monotonic() - self._began_s, 1),
             stages=self._stages,
             spec=self._spec,

@@ -4,7 +4,7 @@ import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -112,6 +112,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ledger_phases: list[PhaseTimes] = []
     lags: list[PairLag] = []
     epoch: EpochSaid | None = None
+    ledger_at_s: float = 0.0  # when the ledger began, since the drill did; what `bins` count from
     bins: list[Bin] = []
     gaps: list[float] = []  # of each client, in ms, sorted
     stages: list[Stage] = []
@@ -128,6 +129,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     drill: str
     seed: int
     started: str
+    began_s: float  # monotonic
     took_s: float
     stages: list[Stage]
     spec: CrowdSpec | None
@@ -158,8 +160,9 @@ def verdict_of(
         )
     }  # fmt: skip
     return Verdict(
-        **msgspec.structs.asdict(run),
+        **_said(run),
         **figures,
+        ledger_at_s=round(history.first_ns / 1e9 - run.began_s, 3),
         verdict=word,
         why=why,
         violations=found,
@@ -183,7 +186,13 @@ def verdict_of(
 
 def partial(run: Run, word: Word, why: str) -> Verdict:
     """What is left of a run that did not come to its end."""
-    return Verdict(**msgspec.structs.asdict(run), verdict=word, why=[why])
+    return Verdict(**_said(run), verdict=word, why=[why])
+
+
+def _said(run: Run) -> dict[str, Any]:
+    said = msgspec.structs.asdict(run)
+    del said["began_s"]
+    return said
 
 
 def _phases(history: History, seen: Sequence[Seen]) -> Phases:
