@@ -1,0 +1,187 @@
+"""Drills as a user runs them: in a world that runs, in one of their own, and interrupted."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regions.faults.client import Faults
+from regions.identity import is_alive
+from regions.state import StateDir
+from tests.world import World
+
+TOPOLOGY = "\n".join(f'[[regions]]\nname = "{name}"\nedges = 2\n' for name in ("us", "eu"))
+SMALL = ("--clients", "24", "--rate", "30")
+PROGRAM = str(Path(sys.executable).with_name("jetrelay"))
+
+
+def drill(*arguments: object, timeout_s: float = 150) -> subprocess.CompletedProcess[str]:
+    """`jetrelay drill ARGUMENTS`."""
+    return subprocess.run(
+        [PROGRAM, "drill", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+
+
+def verdict_in(report: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((report / "verdict.json").read_bytes())
+    return found
+
+
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Two regions whose links can be cut."""
+    running = World(tmp_path_factory.mktemp("drills") / "state", TOPOLOGY, "--links", "relay")
+    running.launch()
+    try:
+        yield running
+        assert running.end() == 0
+        assert running.leftovers() == []
+    finally:
+        running.clean()
+
+
+def test_an_edge_is_killed_in_a_running_world(linked: World, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    done = drill("run", "edge-kill", "--state", linked.state_dir, "--report", report, *SMALL)
+    verdict = verdict_in(report)
+    # How long it took depends on the machine; what was lost does not.
+    assert verdict["violations"] == {}, verdict["examples"]
+    assert done.returncode in (0, 1), done.stderr
+    assert (done.returncode == 0) is (verdict["verdict"] == "pass")
+    assert (verdict["missing"], verdict["undeclared_gaps"], verdict["repeated"]) == (0, 0, 0)
+    assert verdict["clients"] == 24
+    assert verdict["clients_hit"] == verdict["resumes"] == 6
+    assert verdict["resume_success"] == 1
+    assert verdict["acked"] > 300
+    assert verdict["world"]["own"] is False
+    assert verdict["phases"]["reconnect_s"] > 0
+    stages = [stage["name"] for stage in verdict["stages"]]
+    assert next(name for name in stages if name in ("fault", "detect", "reconnect", "heal")) == (
+        "fault"
+    )
+    assert {"preflight", "detect", "decide", "reconnect", "converge", "scan", "check"} <= set(
+        stages
+    )
+    assert "detect" in done.stderr
+    assert "acknowledged" in done.stdout
+    assert (report / "index.html").stat().st_size > 10_000
+    again = drill("report", report)
+    assert again.returncode == done.returncode
+    assert again.stdout.strip() == done.stdout.strip()
+    checked = subprocess.run([PROGRAM, "check", str(report)], capture_output=True, check=False)
+    assert checked.returncode == 0
+
+
+def test_two_regions_are_cut_from_each_other_and_every_client_is_current_again(
+    linked: World, tmp_path: Path
+) -> None:
+    report = tmp_path / "report"
+    done = drill(
+        "run", "pair-partition", "--state", linked.state_dir, "--report", report, *SMALL,
+        "--for", "4s", "--json",
+    )  # fmt: skip
+    verdict = verdict_in(report)
+    assert verdict["violations"] == {}, verdict["examples"]
+    assert verdict["faults"][0]["times"]["text"] == "cut eu->us us->eu"
+    assert verdict["gap_ms"]["max"] >= 3_500  # as long as the cut
+    assert verdict["phases"]["current_s"] is not None
+    assert [lag["source"] for lag in verdict["lags"]] == ["eu", "us"]
+    assert max(lag["peak_ms"] for lag in verdict["lags"]) > 3_000
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines[-1]["verdict"]["history"] == verdict["history"]
+    assert [line["stage"]["name"] for line in lines[:-1]] == [
+        stage["name"] for stage in verdict["stages"]
+    ]
+
+
+async def test_ctrl_c_heals_what_was_broken_and_leaves_a_partial_report(
+    linked: World, tmp_path: Path
+) -> None:
+    report = tmp_path / "report"
+    command = [PROGRAM, "drill", "run", "edge-hang", "--state", str(linked.state_dir), "--json"]
+    with subprocess.Popen(
+        [*command, "--report", str(report), *SMALL],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if json.loads(line)["stage"]["name"] == "fault":
+                    break
+            paused = [one.name for one in await linked.ctl("status") if one.paused]
+            assert len(paused) == 1
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(40) == 130
+        finally:
+            process.kill()
+    assert not [one.name for one in await linked.ctl("status") if one.paused]
+    async with Faults(linked.state_dir) as faults:
+        assert (await faults.overview())[1] == []
+    assert verdict_in(report)["verdict"] == "interrupted"
+    assert (report / "index.html").is_file()
+    left = subprocess.run(["pgrep", "-f", str(report)], capture_output=True, check=False)
+    assert left.stdout == b""
+
+
+def test_a_drill_ends_the_world_that_it_started_also_when_it_is_killed(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    topology = tmp_path / "two.toml"
+    topology.write_text(TOPOLOGY)
+    command = [
+        PROGRAM, "drill", "run", "herd", "--state", str(tmp_path / "none"), "--json",
+        "--report", str(report), "--topology", str(topology), "--links", "direct", *SMALL,
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if json.loads(line)["stage"]["name"] == "calm":
+                    break
+            record = StateDir(report / "world").world()
+            assert record is not None
+            started = [record.supervisor, *record.processes()]
+            assert len(started) == 7
+        finally:
+            process.kill()
+    deadline = time.monotonic() + 30
+    while any(is_alive(one) for one in started):
+        assert time.monotonic() < deadline, "the world outlived its drill"
+        time.sleep(0.1)
+
+
+def test_what_can_not_be_run_says_why_and_breaks_nothing(tmp_path: Path) -> None:
+    none = tmp_path / "none"
+    unknown = drill("run", "edge-kil", "--state", none)
+    assert unknown.returncode == 2
+    assert unknown.stderr == "jetrelay: no drill 'edge-kil'; did you mean edge-kill?\n"
+    direct = drill("run", "pair-partition", "--state", none, "--links", "direct")
+    assert direct.returncode == 2
+    assert direct.stderr.splitlines()[-1] == (
+        "jetrelay: pair-partition: cut: this world's links are direct: start it with "
+        "`jetrelay up --links relay`"
+    )
+    nowhere = drill("run", "herd", "--state", none, "--region", "mars")
+    assert nowhere.returncode == 2
+    assert "no region 'mars'" in nowhere.stderr
+    nothing = drill("report", tmp_path)
+    assert nothing.returncode == 2
+    assert "verdict.json" in nothing.stderr
+    listed = drill("list", "--state", none)
+    assert listed.returncode == 0
+    assert "edge-rolling" in listed.stdout
+    assert "Traceback" not in unknown.stderr + direct.stderr + nowhere.stderr + nothing.stderr

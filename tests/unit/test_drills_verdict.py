@@ -1,0 +1,157 @@
+"""What a drill reads out of a ledger, and how it holds that against objectives."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from regions.drills.catalogue import Kind
+from regions.drills.history import healed, read_history
+from regions.drills.judge import missed, results, violations
+from regions.drills.lags import first_signs, pair_lags
+from regions.drills.telemetry import Heard
+from regions.drills.timeline import Outage
+from regions.ledger.checker import check
+from regions.objectives import Objectives
+from tests.unit.drills_history import Story, at
+from tests.unit.test_console_fold import frame
+
+OBJECTIVES = Objectives()
+
+
+def test_a_client_that_lost_its_edge_is_timed_step_by_step(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.mark(1, "before")
+    story.publish(2, 2.1)
+    story.mark(5, "fault")
+    story.publish(6, 8.0)  # `b` is away, and gets it when it is back
+    story.lose(5.4, 5.0, 7.9)
+    story.mark(9, "healed")
+    story.publish(10, 10.1)
+    story.mark(12, "after")
+    story.publish(13, 13.2)
+    report = story.end(15)
+    outages = [Outage("kill eu-1", at(5), at(9))]
+
+    history = read_history(report, outages)
+    [fault] = history.faults
+    assert (fault.at_s, fault.healed_s, fault.hit) == (5.0, 9.0, 1)
+    assert (fault.detect.max, fault.decide.max, fault.reconnect.max) == (400.0, 400.0, 2900.0)
+    assert fault.current_s == 0.0  # nothing that was acknowledged before 9 came after it
+    assert fault.converge_s == 0.0
+    assert history.gap_ms.max == 1990.0
+    assert history.moved == 1
+    assert (history.resume_tries, history.resumed, history.refused) == (1, 1, 0)
+    assert history.periods["before"].count == 2
+    assert history.periods["after"].max == 200.0
+    assert sum(one.acked for one in history.bins) == 4
+
+    findings = check(report)
+    assert violations(findings) == {}
+    [gap, current] = results("killed", OBJECTIVES, findings, history, outages)
+    assert (gap.measured_s, gap.met) == (1.99, True)
+    assert (current.key, current.met) == ("current_s", True)
+    [gap, _] = results("planned", OBJECTIVES, findings, history, outages)
+    assert not gap.met
+    assert missed([gap], {}) == [
+        "gap of a client, p99: planned: 1.99 s, at most 1 s (planned_gap_p99_s)"
+    ]
+
+
+@pytest.mark.parametrize(("late_s", "is_met"), [(4.9, True), (5.1, False)])
+def test_after_a_partition_everybody_has_to_be_current_in_time(
+    tmp_path: Path, late_s: float, is_met: bool
+) -> None:
+    story = Story(tmp_path)
+    story.mark(1, "before")
+    story.publish(2, 2.1)
+    story.mark(5, "fault")
+    story.publish(6, 20 + late_s)
+    story.mark(20, "healed")
+    story.publish(30, 30.1)
+    report = story.end(35)
+    outages = [Outage("cut us->eu", at(5), at(20))]
+    history = read_history(report, outages)
+    assert history.faults[0].current_s == late_s
+    assert history.faults[0].converge_s == late_s
+    [current] = results("other", OBJECTIVES, check(report), history, outages)
+    assert current.met is is_met
+    relaxed = replace(OBJECTIVES, current_s=6)
+    assert results("other", relaxed, check(report), history, outages)[0].met
+
+
+def test_what_only_a_lost_region_had_is_counted_apart(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.mark(1, "before")
+    story.mark(5, "fault")
+    story.publish(4.95, 41)  # acknowledged, in no mirror yet, and there when the region is back
+    story.publish(4.96, 7)  # a mirror had it
+    report = story.end(50)
+    outages = [Outage("down us-n1", at(5), at(40.5), lost="us", heal_ns=at(39))]
+    history = read_history(report, outages)
+    assert history.faults[0].stranded == 1
+    assert history.gap_ms.max == 2030.0
+    findings = check(report)
+    assert findings.gap_ms.max == 36040.0
+    p99, longest, current = results("lost", OBJECTIVES, findings, history, outages)
+    assert (p99.met, longest.met, current.met) == (True, True, True)
+
+
+def test_a_broken_promise_is_said_first(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.publish(2, 2.1)
+    report = story.end(5)
+    path = report / "ledger" / "crowd-0.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if '"k":"event"' not in line or '"c":"b"' not in line]
+    path.write_text("".join(kept))
+    found = violations(check(report))
+    assert found == {"missing": 1, "undeclared_gaps": 1}
+    assert missed([], found)[0].startswith("missing: 1 (events that a client was owed")
+
+
+@pytest.mark.parametrize("kind", ["planned", "killed", "hung", "lost", "wedge", "rewind", "other"])
+def test_every_kind_is_held_against_something(tmp_path: Path, kind: Kind) -> None:
+    story = Story(tmp_path)
+    story.publish(2, 2.1)
+    report = story.end(5)
+    outages = [Outage("something", at(1), at(3), served_ns=at(2))]
+    history = read_history(report, outages)
+    found = results(kind, OBJECTIVES, check(report), history, outages)
+    assert found
+    # Nobody was told of a new epoch: then it was not found out, and that is a miss.
+    assert all(result.met for result in found) is (kind != "rewind")
+
+
+def test_two_faults_at_once_are_over_together() -> None:
+    outages = [Outage("a", 10, 20), Outage("b", 15, 30), Outage("c", 40, 50), Outage("d", 60)]
+    assert healed(outages) == [30, 30, 50, None]
+
+
+def test_the_lag_of_each_pair_and_the_first_sign_of_a_fault() -> None:
+    def heard(at_s: float, number: int, lag_ms: float, **changes: object) -> Heard:
+        values: dict[str, object] = {
+            "region": "us", "edge": "us-1", "state": "ready", "nats_connected": True,
+            "lag_ms": {"us": 1.0, "eu": lag_ms}, "lag_events": {"eu": number},
+            "mirrors": {"eu": "current"}, "alarms": [],
+        }  # fmt: skip
+        return Heard(at(at_s), frame(number, **(values | changes)))
+
+    frames = [
+        heard(1, 1, 60.0),
+        heard(2, 2, 70.0),
+        heard(3, 3, 900.0),
+        heard(4, 4, 2900.0, mirrors={"eu": "cut"}),
+        heard(5, 5, 80.0),
+    ]
+    [lag] = pair_lags(frames, at(0), at(2.5))
+    assert (lag.source, lag.target, lag.lag_ms, lag.lag_events) == ("eu", "us", 70.0, 2)
+    assert (lag.peak_ms, lag.peak_events) == (2900.0, 5)
+    assert lag.points == ((1.0, 60.0), (2.0, 70.0), (3.0, 900.0), (4.0, 2900.0), (5.0, 80.0))
+    [seen] = first_signs(frames, [Outage("cut", at(2.5), at(4.5))])
+    assert (seen.after_s, seen.sign) == (1.5, "the mirror of eu in us is cut")
+    silent = [heard(1, 1, 60.0), heard(2, 2, 60.0), heard(9, 3, 60.0)]
+    [seen] = first_signs(silent, [Outage("kill", at(2.5), at(3))])
+    assert seen.sign == "nothing is heard of us-1"
+    assert seen.after_s is not None
+    assert 2.0 < seen.after_s < 2.4
