@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from relay.config import save_config
 NATS_END_S = 3.0
 EDGE_END_S = 3.0
 WAN_END_S = 2.0
+EDGE_PROGRAM = (sys.executable, "-m", "cli", "edge")
 
 
 def nats_command(layout: Layout, program: Path, region: Region, server: NatsServer) -> Command:
@@ -40,15 +41,20 @@ def nats_command(layout: Layout, program: Path, region: Region, server: NatsServ
     )
 
 
-def edge_command(layout: Layout, region: Region, edge: Edge) -> Command:
-    """Write the configuration of an edge; the command that runs it."""
+def edge_command(
+    layout: Layout, region: Region, edge: Edge, program: Sequence[str] = EDGE_PROGRAM
+) -> Command:
+    """Write the configuration of an edge; the command that runs it.
+
+    `program`: what runs an edge when `--config PATH` is put behind it.
+    """
     path, log = layout.state.edge_config(edge.name), layout.state.edge_log(edge.name)
     save_config(layout.edge_config(region, edge), path)
     return Command(
         name=edge.name,
         kind="edge",
         region=region.name,
-        argv=(*_inside(region), sys.executable, "-m", "cli", "edge", "--config", str(path)),
+        argv=(*_inside(region), *program, "--config", str(path)),
         output=log,
         log=log,
         quick=signal.SIGINT,

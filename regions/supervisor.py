@@ -2,12 +2,19 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
 from regions.apply import Report
-from regions.commands import answers, edge_command, nats_command, serves, wan_command
+from regions.commands import (
+    EDGE_PROGRAM,
+    answers,
+    edge_command,
+    nats_command,
+    serves,
+    wan_command,
+)
 from regions.control import Client, ControlServer, Reply, Request
 from regions.deployment import Deployment
 from regions.errors import ServerError, WorldError
@@ -64,6 +71,7 @@ class Supervisor:
         deployment: Deployment | None = None,
         apply_streams: bool = True,
         with_edges: bool = True,
+        edge_program: Sequence[str] = EDGE_PROGRAM,
     ) -> None:
         self.topology = topology
         self.state = state
@@ -72,6 +80,7 @@ class Supervisor:
         self._deployment = deployment
         self._apply_streams = apply_streams
         self._with_edges = with_edges
+        self._edge_program = edge_program
         self._tasks = Tasks("supervisor")
         self._claims = Claims()
         self._processes = Processes(topology.watch, self._noticed)
@@ -279,7 +288,8 @@ class Supervisor:
         urls = {edge.name: edge.http for region in layout.regions({}) for edge in region.edges}
         for region in self.topology.regions:
             for edge in region.edges if self._with_edges else ():
-                self._launch(edge_command(layout, region, edge), f"{urls[edge.name]}/readyz")
+                command = edge_command(layout, region, edge, self._edge_program)
+                self._launch(command, f"{urls[edge.name]}/readyz")
         if urls:
             self._narrate(f"starting {len(urls)} edges")
         await self._processes.up(self._processes.of("edge"))

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from regions.commands import EDGE_PROGRAM
 from regions.drills.world_process import Begin
 from regions.errors import DrillError
 from regions.events import Event
@@ -26,15 +28,23 @@ class OwnWorld:
         topology: what it is.
         links: how its regions are joined; as slow as their distances, if not directly.
         disk_mb: the size of each store's file system; None: the machine's own disk.
+        edge_program: what runs an edge; one with a fault of its own, where that is to be found.
     """
 
     def __init__(
-        self, directory: Path, topology: Topology, links: LinkMode, disk_mb: int | None
+        self,
+        directory: Path,
+        topology: Topology,
+        links: LinkMode,
+        disk_mb: int | None,
+        edge_program: Sequence[str] = EDGE_PROGRAM,
     ) -> None:
         self.directory = directory.absolute()
         self.links = links
         self.log = directory.with_name(f"{directory.name}.log")
-        self._begin = Begin(str(self.directory), topology.text, topology.where, links, disk_mb)
+        self._begin = Begin(
+            str(self.directory), topology.text, topology.where, links, disk_mb, tuple(edge_program)
+        )
         self._child: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:

@@ -31,6 +31,7 @@ class Begin(msgspec.Struct, frozen=True):
     where: str
     links: LinkMode
     disk_mb: int | None
+    edge_program: tuple[str, ...]
 
 
 def tell(event: Event) -> None:
@@ -55,7 +56,11 @@ async def _run() -> None:
     topology = parse_topology(begin.topology, begin.where)
     faults = FaultSettings(begin.links, begin.links != "direct", begin.disk_mb)
     supervisor = Supervisor(
-        replace(topology, faults=faults), StateDir(Path(begin.state)), tell, narrate
+        replace(topology, faults=faults),
+        StateDir(Path(begin.state)),
+        tell,
+        narrate,
+        edge_program=begin.edge_program,
     )
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, reader.feed_eof)
