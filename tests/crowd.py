@@ -192,7 +192,7 @@ def check_acknowledged(talker: Talker, home: Stored) -> None:
 
 def check_heard(listener: Listener, talkers: dict[str, Talker]) -> None:
     """Each event once, in order per origin, none missing; nothing was dropped as a repeat."""
-    assert listener.wrong == []
+    assert not listener.wrong, listener.wrong
     for origin, talker in talkers.items():
         heard = [(message.seq, message.data) for message in listener.of(origin)]
         said = [(ack.seq, number) for number, ack in enumerate(talker.acks)]
