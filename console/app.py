@@ -134,8 +134,9 @@ class ConsoleApp(App[None]):
 
     def repaint(self) -> None:
         """Draw the fleet as it looks now."""
-        if not self.screen_stack or not self.screen_stack[0].query(LagMatrix):
-            return  # not mounted yet, or about to end
+        parts = (TopBar, RegionCards, RegionLines, EdgeTable, LagMatrix, Notice)
+        if not self.screen_stack or not all(self.screen_stack[0].query(part) for part in parts):
+            return  # not mounted yet, or about to end: widgets come and go one by one
         view = observe(self.fleet, self._clock.steady_ms())
         main = self.screen_stack[0]
         self._lay_out(view)
