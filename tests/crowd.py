@@ -190,9 +190,19 @@ def check_acknowledged(talker: Talker, home: Stored) -> None:
     assert len(held) == len(said), "a publish is stored twice"
 
 
+def all_heard(listener: Listener) -> set[tuple[str, int]]:
+    """The (origin, seq) of all that came."""
+    return {(message.origin, message.seq) for message in listener.heard}
+
+
 def check_heard(listener: Listener, talkers: dict[str, Talker]) -> None:
     """Each event once, in order per origin, none missing; nothing was dropped as a repeat."""
-    assert not listener.wrong, listener.wrong
+    gaps = [told for told in listener.wrong if isinstance(told, Gap)]
+    heard_too = sum((gap.origin, gap.first) in all_heard(listener) for gap in gaps)
+    assert not listener.wrong, (
+        f"{len(listener.wrong)} such as {listener.wrong[:3]}; {heard_too} of {len(gaps)} gaps "
+        "begin with an event that was heard"
+    )
     for origin, talker in talkers.items():
         heard = [(message.seq, message.data) for message in listener.of(origin)]
         said = [(ack.seq, number) for number, ack in enumerate(talker.acks)]
