@@ -199,7 +199,8 @@ class _Clock:
         self.bins[(asked_ns - self.first_ns) // self.width_ns].add(took_ns)
         if asked_ns < self._begun_ns:
             return
-        name = "before" if asked_ns < self._fault_ns else "during"
+        # What was published before the fault and came after it, the fault delayed.
+        name = "before" if asked_ns + took_ns < self._fault_ns else "during"
         self.periods["after" if asked_ns >= self._after_ns else name].add(took_ns)
 
 
