@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Coroutine
 
-from regions.drills import hand
+from regions.drills import cursors, hand
 from regions.drills.lookout import Lookout
 from regions.drills.signs import Watchman
 from regions.drills.step import (
@@ -15,10 +15,12 @@ from regions.drills.step import (
     Home,
     KillLeader,
     Plan,
+    PresentCursors,
     Recover,
     Restart,
     Snapshot,
     Step,
+    TakeCursors,
     Up,
 )
 from regions.drills.timeline import Outage, Stage, StageName
@@ -58,6 +60,7 @@ class Actor:
         began_s: float,
     ) -> None:
         self.outages: list[Outage] = []
+        self.cursors: dict[str, int] = {}  # what old ones were answered -> how many
         self.lookout = Lookout(crowd, watchman, self._say)
         self._state = state
         self._world = world
@@ -66,6 +69,7 @@ class Actor:
         self._tell = tell
         self._began_s = began_s
         self._tasks = Tasks("drill.actor")
+        self._old: list[cursors.Old] = []
         self._held: dict[str, tuple[Held, int]] = {}  # and the number of its outage
 
     async def perform(self, plan: Plan) -> None:
@@ -107,8 +111,21 @@ class Actor:
                 await self._drop(region)
             case Recover() | Home():
                 await self._wait(step)
+            case TakeCursors() | PresentCursors():
+                await self._cursors(step)
             case Calm():
                 raise AssertionError(step)
+
+    async def _cursors(self, step: TakeCursors | PresentCursors) -> None:
+        begin_s = time.monotonic()
+        if isinstance(step, TakeCursors):
+            self._old = await cursors.take(self._world, self._crowd.spec.run)
+            text = f"{len(self._old)} sessions are left with their cursors"
+        else:
+            self.cursors = await cursors.present(self._world, self._old)
+            said = ", ".join(f"{count} {why}" for why, count in self.cursors.items())
+            text = f"old cursors are presented: {said}"
+        self._say("cursors", text, time.monotonic() - begin_s)
 
     async def _wait(self, step: Recover | Home) -> None:
         match step:

@@ -10,10 +10,12 @@ from regions.drills.step import (
     Home,
     KillLeader,
     Plan,
+    PresentCursors,
     Recover,
     Restart,
     Snapshot,
     Step,
+    TakeCursors,
     Up,
 )
 from regions.errors import DrillError
@@ -152,9 +154,12 @@ def origin_rewind(choice: Choice, hold_s: float) -> Plan:
         Heal("tail"),
         Snapshot(region.name),
         Calm(hold_s),
+        TakeCursors(),
         Break("epoch", RewindFault(region.name, witnesses=True, mirrors=False)),
         Hold(hold_s),
         Heal("epoch"),
+        Recover(),
+        PresentCursors(),
         needs=("rewind", "cut"),
     )
 

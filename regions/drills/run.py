@@ -87,6 +87,7 @@ class DrillRun:
         self._load = round(os.getloadavg()[0], 2)
         self._stages: list[Stage] = []
         self._outages: list[Outage] = []
+        self._cursors: dict[str, int] = {}
         self._world: WorldSaid | None = None
         self._topology: Topology | None = None
         self._own: OwnWorld | None = None
@@ -160,6 +161,7 @@ class DrillRun:
         verdict = verdict_of(
             self._run(), findings, history, objectives,
             pair_lags(frames, history.first_ns, fault_ns), first_signs(frames, self._outages),
+            self._cursors,
         )  # fmt: skip
         self._write(verdict)
         if self._own is not None and verdict.verdict == "pass":
@@ -224,6 +226,7 @@ class DrillRun:
         self.broke = True
         self._outages = actor.outages
         await actor.perform(plan)
+        self._cursors = actor.cursors
         begin_s = time.monotonic()
         waiting = await crowd.hush(HUSH_S)
         short = await crowd.drain(DRAIN_S)

@@ -24,6 +24,16 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeCursors:
+    """Begin sessions on every edge, and leave them with their cursors."""
+
+
+@dataclass(frozen=True, slots=True)
+class PresentCursors:
+    """Resume those sessions: of an origin with a new epoch, every old cursor is refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class Break:
     """Make a fault and hold it under `key`."""
 
@@ -90,7 +100,8 @@ class Home:
 
 
 Step = (
-    Calm | Snapshot | Break | KillLeader | Hold | Heal | Up | Restart | Drop | Recover | Home
+    Calm | Snapshot | TakeCursors | PresentCursors | Break | KillLeader | Hold | Heal | Up
+    | Restart | Drop | Recover | Home
 )  # fmt: skip
 
 

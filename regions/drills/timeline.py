@@ -6,7 +6,7 @@ import msgspec
 
 StageName = Literal[
     "start", "preflight", "calm", "snapshot", "fault", "detect", "decide", "reconnect", "hold",
-    "heal", "converge", "home", "drain", "scan", "check", "note",
+    "heal", "converge", "home", "cursors", "drain", "scan", "check", "note",
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from regions.nats_server import require_nats_server, version_of
 from relay import __version__
 
 FILE = "verdict.json"
+EPOCH = "epoch"  # the reason with which a cursor of an older epoch is refused
 Word = Literal["pass", "missed", "violated", "interrupted", "failed"]
 
 
@@ -112,6 +113,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ledger_phases: list[PhaseTimes] = []
     lags: list[PairLag] = []
     epoch: EpochSaid | None = None
+    old_cursors: dict[str, int] = {}  # what cursors of an older epoch were answered -> how many
     ledger_at_s: float = 0.0  # when the ledger began, since the drill did; what `bins` count from
     bins: list[Bin] = []
     gaps: list[float] = []  # of each client, in ms, sorted
@@ -144,11 +146,16 @@ def verdict_of(
     objectives: list[Result],
     lags: list[PairLag],
     seen: list[Seen],
+    old_cursors: dict[str, int],
 ) -> Verdict:
     """The verdict on a run that came to its end."""
     found = violations(findings)
+    taken = sum(count for answer, count in old_cursors.items() if answer != EPOCH)
     why = missed(objectives, found)
-    word: Word = "violated" if found else "missed" if why else "pass"
+    if taken:
+        said = ", ".join(f"{count} {answer}" for answer, count in old_cursors.items())
+        why.insert(0, f"cursors of an older epoch that were not refused with `epoch`: {said}")
+    word: Word = "violated" if found or taken else "missed" if why else "pass"
     tries = history.resume_tries
     figures = {
         name: getattr(findings, name)
@@ -178,6 +185,7 @@ def verdict_of(
         ledger_phases=list(findings.phases),
         lags=lags,
         epoch=history.epoch,
+        old_cursors=old_cursors,
         bins=list(history.bins),
         gaps=sorted(gap.gap_ms for gap in findings.gaps),
         examples=list(findings.examples),

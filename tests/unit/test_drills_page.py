@@ -74,7 +74,8 @@ def verdict(tmp_path: Path) -> Verdict:
     objectives = results("killed", Objectives(), findings, history, outages)
     objectives.append(Result(HOSTILE, HOSTILE, 1, None, met=False))
     lags = [PairLag("us", HOSTILE, 5, 1, 90, 3, ((1.0, 5.0), (2.0, 90.0), (9.0, 4.0)))]
-    return verdict_of(run_of(HOSTILE), findings, history, objectives, lags, [Seen(1.0, HOSTILE)])
+    seen = [Seen(1.0, HOSTILE)]
+    return verdict_of(run_of(HOSTILE), findings, history, objectives, lags, seen, {})
 
 
 def test_the_page_is_whole_and_loads_and_runs_nothing(verdict: Verdict) -> None:
@@ -105,6 +106,23 @@ def test_each_chart_is_a_picture_that_has_a_name(verdict: Verdict) -> None:
         assert "nan" not in chart.lower()
         for number in re.findall(r'[xy][12]?="(-?[\d.]+)"', chart):
             assert -1 <= float(number) <= 1000
+
+
+def test_an_old_cursor_that_is_taken_for_good_is_a_broken_promise(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.publish(2, 2.1)
+    report = story.end(5)
+    findings, history = check(report), read_history(report, [])
+    for answers, word in (
+        ({}, "pass"),
+        ({"epoch": 9}, "pass"),
+        ({"epoch": 8, "resumed": 1}, "violated"),
+    ):
+        verdict = verdict_of(run_of("rewind us"), findings, history, [], [], [], answers)
+        assert verdict.verdict == word
+    assert verdict.why == [
+        "cursors of an older epoch that were not refused with `epoch`: 8 epoch, 1 resumed"
+    ]
 
 
 def test_a_verdict_is_what_was_written(verdict: Verdict, tmp_path: Path) -> None:
