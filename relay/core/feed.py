@@ -84,6 +84,7 @@ class Feed:
     _tails: dict[RoomKey, int] = field(default_factory=dict)
     _bases: dict[RoomKey, int] = field(default_factory=dict)  # where the room was joined
     _joining: dict[RoomKey, list[tuple[int, int]]] = field(default_factory=dict)
+    _scanned: dict[RoomKey, int] = field(default_factory=dict)  # of rooms that are being joined
     _delivered: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     def __post_init__(self) -> None:
@@ -94,6 +95,7 @@ class Feed:
     def joining(self, room: RoomKey) -> int:
         """The room's live path is being opened. Returns the sequence its own scan starts after."""
         self._joining[room] = []
+        self._scanned[room] = 0
         return self.position
 
     def joined(self, room: RoomKey, last: int) -> int | None:
@@ -111,7 +113,11 @@ class Feed:
                 self._joining[room] = []
                 return tail
             tail = seq
-        del self._joining[room]
+        if self._scanned[room] > tail:
+            # A scan read further than the room's own, at the origin: a mirror here is behind.
+            self._joining[room] = []
+            return tail
+        del self._joining[room], self._scanned[room]
         self._tails[room] = self._bases[room] = tail
         return None
 
@@ -128,6 +134,7 @@ class Feed:
         self._tails.pop(room, None)
         self._bases.pop(room, None)
         self._joining.pop(room, None)
+        self._scanned.pop(room, None)
 
     # --- the live path -------------------------------------------------------------------------
 
@@ -306,7 +313,7 @@ class Feed:
             self._tails[MARK] = max(event.seq, tail or 0)
         elif key in self._joining:
             # Its own scan reads from where it started; the live path starts after this one.
-            pass
+            self._scanned[key] = max(self._scanned[key], event.seq)
         elif tail is not None and event.seq > tail:
             actions.append(self._deliver(event))
         return actions

@@ -305,16 +305,16 @@ class Feeds:
         """Read the room from the position on: the base against which holes show."""
         tenant, room = key
         last = start = feed.joining(key)
-        api = await self._source_of_base(feed.origin, last)
         stream = events_stream(feed.origin)
         subject = event_subject(feed.origin, tenant, DEFAULT_SHARD, room)
-        newest = 0
-        if self._clustered and api == API:
-            # A replica may lack the newest: the leader knows. What it stores later comes live.
-            newest = await self._reader.last_seq(stream, subject) or 0
         read: list[Event] = []
         while True:
-            pending = 1
+            # Scans may have read on at the origin meanwhile.
+            api = await self._source_of_base(feed.origin, max(last, feed.position))
+            newest, pending = 0, 1
+            if self._clustered and api == API:
+                # A replica may lack the newest: the leader knows. What it stores later comes live.
+                newest = await self._reader.last_seq(stream, subject) or 0
             while pending or last < newest:
                 page = await self._reader.page(stream, last + 1, batch=64, subject=subject, api=api)
                 if not page.messages and last < newest:
@@ -325,6 +325,8 @@ class Feeds:
             again = feed.joined(key, last)
             if again is None:
                 break
+            if again == last:
+                await asyncio.sleep(FOLLOWER_WAIT_S)  # a copy here is behind, and is all there is
             last = start = again
             read.clear()
         self._open_ring(feed, key, start, last, read)

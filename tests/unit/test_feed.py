@@ -176,6 +176,19 @@ def test_a_room_that_changes_while_it_is_joined_is_scanned_again() -> None:
     assert feed.joined(A, event.seq) is None
 
 
+def test_a_room_that_a_scan_passes_while_it_is_joined_is_read_as_far() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    after = feed.joining(A)
+    event = stream.store(A)
+    assert feed.advance() == (Scan(1),)
+    feed.scanned([event], 2, NOW, more=False)
+    assert feed.position == event.seq
+    # The room's own scan read a mirror that does not have it yet: the scan was the origin's.
+    assert feed.joined(A, after) == after
+    assert feed.joined(A, event.seq) is None
+
+
 def test_pages_of_a_scan_that_a_lost_connection_overtook_are_ignored() -> None:
     stream = StreamModel("us")
     feed = live_feed(stream)
