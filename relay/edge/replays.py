@@ -74,13 +74,20 @@ class Replays:
         """
         rings, asked = self._rings, False
         while after < upto:
+            # Rings have what was delivered: a room just opened at the origin may be further.
+            held = min(upto, self._positions[origin].seq)
+            if after >= held:
+                source = await self._source(origin, after, upto)
+                async for part in self._ranges.read(source, rooms, after, upto):
+                    yield part
+                return
             cold = rings.cold(origin, rooms, after)
             if not asked:
                 asked = True
                 rings.hits += len(rooms) - len(cold)
                 rings.misses += len(cold)
             if cold and not await self._fill(origin, cold, after):
-                end = self._taken_over(origin, rooms, after, upto)
+                end = self._taken_over(origin, rooms, after, held)
                 self.streamed += 1
                 async with self._streams:
                     source = await self._source(origin, after, end)
@@ -88,7 +95,7 @@ class Replays:
                         yield part
                 after = end
                 continue
-            part, after = rings.after(origin, rooms, after, upto, PART_EVENTS)
+            part, after = rings.after(origin, rooms, after, held, PART_EVENTS)
             if part:
                 yield part
 
