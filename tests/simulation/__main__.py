@@ -92,15 +92,15 @@ def _run(seed: int, steps: int, kinds: tuple[str, ...], *, trace: bool = False) 
 def _outcomes(
     seeds: list[int], steps: int, kinds: tuple[str, ...], jobs: int, trace: bool
 ) -> Iterator[Outcome]:
+    prepare()  # processes that are forked are prepared with it
     if jobs <= 1:
-        prepare()
         if trace:
             logging.getLogger("jetrelay").setLevel(logging.INFO)
         for seed in seeds:
             yield _run(seed, steps, kinds, trace=trace)
         return
     chunks = [(seeds[at : at + CHUNK], steps, kinds) for at in range(0, len(seeds), CHUNK)]
-    with get_context("fork").Pool(jobs, prepare) as pool:
+    with get_context("fork").Pool(jobs) as pool:
         for outcomes in pool.imap(_chunk, chunks):
             yield from outcomes
 

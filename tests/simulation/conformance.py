@@ -41,6 +41,8 @@ def _read(headers: Headers, data: bytes) -> Any:
     if "Nats-Stream" in headers or not data:
         return data
     body = json.loads(data)
+    if "message" in body:
+        return {key: body["message"][key] for key in ("subject", "seq")}
     if "state" not in body:
         return {key: body[key] for key in ("stream", "seq", "duplicate", "error") if key in body}
     state = body["state"]
@@ -84,7 +86,9 @@ def steps(seed: int, count: int, stamps: dict[int, str]) -> "list[Callable[[str]
             last += 1
         elif throw < 0.80:
             made.append(_get(dice, last, stamps))
-        elif throw < 0.92:
+        elif throw < 0.85:
+            made.append(_ask_leader(dice, last))
+        elif throw < 0.94:
             details = b'{"deleted_details": true}' if dice.random() < 0.5 else b""
             made.append(_at_home("$JS.API.STREAM.INFO.EV_us", details))
         else:
@@ -134,6 +138,15 @@ def _get(dice: random.Random, last: int, stamps: dict[int, str]) -> Callable[[st
         return Call(region, "$JS.API.DIRECT.GET.EV_us", json.dumps(request).encode(), {})
 
     return make
+
+
+def _ask_leader(dice: random.Random, last: int) -> Callable[[str], Call]:
+    subject = dice.choice((event("a"), event("b"), event("nobody")))
+    request: dict[str, Any] = {"next_by_subj": subject, "seq": dice.randrange(1, last + 3)}
+    if dice.random() < 0.5:
+        request = {"last_by_subj": subject}
+    request["no_hdr"] = True
+    return _at_home("$JS.API.STREAM.MSG.GET.EV_us", json.dumps(request).encode())
 
 
 def _lease(dice: random.Random) -> Callable[[str], Call]:

@@ -415,7 +415,7 @@ def work_lost(world: World, dice: random.Random) -> Heal | None:
     if edge is None:
         return None
     system = world.systems[edge.region]
-    purpose = dice.choice(("work", "read"))
+    purpose = dice.choice(("work", "read", "replay", "watch"))
     for connection in system.connections_of(f"{edge.name}.{purpose}"):
         system.hang_up(connection, keep=dice.random() < 0.5)
     return _nothing

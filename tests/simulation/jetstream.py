@@ -126,6 +126,24 @@ def info(stream: Stream, body: bytes, now_s: float) -> Answer:
     return _EMPTY, json.dumps(answer).encode()
 
 
+def message_get(stream: Stream, body: bytes, now_s: float) -> Answer:
+    """`STREAM.MSG.GET.<stream>`, which the stream's leader answers."""
+    stream.expire(now_s)
+    request = json.loads(body)
+    if "last_by_subj" in request:
+        found = stream.last_of(request["last_by_subj"], stream.last)
+    elif "next_by_subj" in request:
+        seqs = stream.matching(request.get("seq", 0), request["next_by_subj"], stream.last)
+        found = stream.messages[seqs[0]] if seqs else None
+    else:
+        found = stream.messages.get(request["seq"])
+    if found is None:
+        error = {"code": 404, "err_code": 10037, "description": "no message found"}
+        return _EMPTY, json.dumps({"error": error}).encode()
+    message = {"subject": found.subject, "seq": found.seq, "time": stamp(found.at_s)}
+    return _EMPTY, json.dumps({"message": message}).encode()
+
+
 def update(stream: Stream, body: bytes) -> Answer:
     """`STREAM.UPDATE.<stream>`: the only key that an edge changes is the metadata."""
     stream.metadata = dict(json.loads(body).get("metadata") or {})

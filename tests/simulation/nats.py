@@ -273,7 +273,7 @@ class System:
         if not self.up or self.scheduler.now < self.js_from_s:
             respond([jetstream.NOBODY])
             return
-        stream = self.streams.get(call[2])
+        stream = self.streams.get(call[-1])
         if call[:2] == ["DIRECT", "GET"]:
             if stream is None:
                 respond([jetstream.NOBODY])
@@ -287,6 +287,8 @@ class System:
             respond([jetstream.no_stream()])
         elif call[1] == "INFO":
             respond([jetstream.info(stream, data, self.now_s)])
+        elif call[1] == "MSG":
+            respond([jetstream.message_get(stream, data, self.now_s)])
         elif call[1] == "UPDATE":
             respond([jetstream.update(stream, data)])
 

@@ -5,12 +5,12 @@ import sys
 import warnings
 from typing import Any, cast
 
-import relay.bus.bus
-import relay.edge.account
+import relay.bus.connection
 import relay.edge.admission
 import relay.edge.clock
 import relay.edge.connection
 import relay.edge.edge
+import relay.edge.machine
 from relay.bus.connection import Connection
 from relay.config import NatsConfig
 from tests.simulation.loop import ProcessLoop
@@ -69,12 +69,24 @@ def install() -> None:
         relay.edge.clock: {"time": _Time},
         relay.edge.connection: {"secrets": _Secrets},
         relay.edge.admission: {"random": _Random},
-        relay.edge.account: {"rss_bytes": lambda: 0, "cpu_s": lambda: 0.0},
-        relay.edge.edge: {"open_connection": _open_connection},
-        relay.bus.bus: {"open_connection": _open_connection},
     }
     for module, names in modules.items():
         for name, value in names.items():
             if not hasattr(module, name):
                 raise AttributeError(f"{module.__name__}.{name} is gone: adapt the simulation")
             setattr(module, name, value)
+    everywhere(relay.bus.connection.open_connection, _open_connection)
+    everywhere(relay.edge.machine.rss_bytes, lambda: 0)
+    everywhere(relay.edge.machine.cpu_s, lambda: 0.0)
+
+
+def everywhere(original: Any, instead: Any) -> None:
+    """Put something else wherever a module of the edge has `original`."""
+    found = 0
+    for name, module in list(sys.modules.items()):
+        if name.startswith("relay."):
+            for key, value in list(vars(module).items()):
+                if value is original:
+                    setattr(module, key, instead)
+                    found += 1
+    assert found, f"{original} is gone"

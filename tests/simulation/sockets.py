@@ -1,7 +1,7 @@
 """A client's connection to an edge: frames both ways, in order, and every way it can end."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from relay.edge.connection import ClientConnection
@@ -31,10 +31,16 @@ class Ear(Protocol):
         """The connection ended; without a code when it broke."""
 
 
-def unframe(framed: bytes) -> bytes:
-    """The payload of one unmasked frame."""
-    size = framed[1]
-    return framed[2 if size < 126 else 4 if size == 126 else 10 :]
+def unframe(written: bytes) -> Iterator[bytes]:
+    """The payloads in one write: unmasked frames, each of one message."""
+    at = 0
+    while at < len(written):
+        size = written[at + 1]
+        start = at + (2 if size < 126 else 4 if size == 126 else 10)
+        if size >= 126:
+            size = int.from_bytes(written[at + 2 : start], "big")
+        at = start + size
+        yield written[start:at]
 
 
 class Wire:
@@ -115,7 +121,7 @@ class Wire:
         self._down(self._tell_opened)
 
     def write(self, framed: bytes, written: Callable[[int], None]) -> None:
-        """One frame of the edge's."""
+        """Frames of the edge's."""
         self._down(self._tell, framed, written)
 
     def pong(self) -> None:
@@ -148,8 +154,9 @@ class Wire:
         if self.dead:
             return
         written(len(framed))
-        if self._ear is not None:
-            self._ear.heard(unframe(framed))
+        for payload in unframe(framed):
+            if self._ear is not None:
+                self._ear.heard(payload)
 
     def _tell_pong(self) -> None:
         if self._ear is not None and not self.dead:
