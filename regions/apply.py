@@ -26,7 +26,7 @@ from regions.streams import (
 from regions.topology import Topology
 from relay.config import NatsConfig
 from relay.core.names import events_stream, records_stream
-from relay.errors import RelayError
+from relay.errors import RelayError, UnavailableError
 
 REGION_DEADLINE_S = 20.0
 
@@ -148,14 +148,19 @@ async def start_over(
     while its origin holds all that it holds.
     """
     done: list[Change] = []
-    for diverged in await find_diverged(topology, regions, admin):
+    parted = await find_diverged(topology, regions, admin)
+    skipped = await find_holed(topology, regions, admin)
+    if (parted or skipped) and not await admin.has_room():
+        # What is deleted could not be made again.
+        raise UnavailableError(f"{admin.region}: mirrors are not filled anew: there is no room")
+    for diverged in parted:
         if keep is None:
             done.append(diverged.change)
             continue
         path = await save(diverged.fork, diverged.home, admin, keep)
         done.append(msgspec.structs.replace(diverged.change, saved=str(path)))
     refill = {change.name for change in done if change.saved is not None}
-    holed = refill | {change.name for change in await find_holed(topology, regions, admin)}
+    holed = refill | {change.name for change in skipped}
     for stream, (origin, entry) in mirror_consumers(topology, admin.region).items():
         source = regions.admin(origin)
         assert isinstance(entry.config, ConsumerConfig)

@@ -149,6 +149,18 @@ class JetStream:
             raise AdminError(f"{self.region}: {stream}: direct get says {status}")
         return found
 
+    async def has_room(self) -> bool:
+        """Whether the account's limit has room for the streams that stand: one could be made anew.
+
+        Raises:
+            UnavailableError: no answer in time.
+        """
+        info = await self._ask("INFO", None)
+        assert info is not None
+        limit = int(info.get("limits", {}).get("max_storage", -1))
+        used = max(int(info.get("reserved_storage", 0)), int(info.get("storage", 0)))
+        return limit < 0 or used <= limit
+
     async def delete_message(self, stream: str, seq: int) -> None:
         """Delete one message from this region's copy of a stream."""
         await self._ask(f"STREAM.MSG.DELETE.{stream}", {"seq": seq})

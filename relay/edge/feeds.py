@@ -22,6 +22,7 @@ from relay.core.names import (
     signal_live_subject,
 )
 from relay.core.rings import Rings
+from relay.core.spans import Spans
 from relay.edge import clock
 from relay.edge.hub import Hub
 from relay.errors import BusError, UnavailableError
@@ -69,7 +70,8 @@ class Feeds:
         self.feeds: dict[str, Feed] = {}
         self.heads: dict[str, tuple[Head, float]] = {}  # origin -> what it said, when (mono s)
         self.beyond: dict[str, int] = {}  # origin -> what a wedged mirror lacks is read up to here
-        self.handled: dict[str, set[int]] = {}  # missing in the copy, and dealt with
+        # What was read at the origin, or came before the edge: missing there or not, it is done.
+        self.handled: dict[str, Spans] = {}
         self.marks: dict[str, tuple[int, int]] = {}  # origin -> (marker's stamp, arrival), ms
         self.events_in = 0
         self.undecodable = 0
@@ -90,7 +92,8 @@ class Feeds:
         await self._settle()
         for origin, epoch in epochs.items():
             info = await self._reader.info(events_stream(origin))
-            self.handled[origin] = set((await self._copies.look(origin)).missing)
+            self.handled[origin] = Spans()
+            self.handled[origin].add(1, info.last)
             feed = Feed(
                 origin, epoch, info.last, self._buffer_events, info.last_ms, clock.mono_ms()
             )
@@ -246,8 +249,7 @@ class Feeds:
                     if generation != self._generation:
                         continue
                 if api != API:
-                    missing = self._copies.known(origin).missing
-                    self.handled[origin].update(s for s in missing if first <= s < next_seq)
+                    self.handled[origin].add(first, next_seq - 1)
                 self.carry_out(feed, feed.scanned(events, next_seq, asked_ms, more=more))
                 for event in events:
                     self.found(event)  # the room may have been past it

@@ -1,15 +1,17 @@
-"""Whether this edge still has its NATS: it hears its own beat come back.
+"""Whether this edge still has its NATS: its own beat comes back, and its record is stored.
 
-A connection that is up proves little: a server may be paused, or its answers lost. An edge without
-its NATS keeps its clients for a while, since most such outages are restarts; then it sends them
-elsewhere.
+A connection that is up proves little: a server may be paused, its answers lost, its disk full. An
+edge without its NATS keeps its clients for a while, since most such outages are restarts or
+elections; then it sends them elsewhere.
 """
 
 from relay.edge.peers import ALIVE_S, BEAT_S
 
+RECORD_S = 1.0  # between records
+
 
 class Lifeline:
-    """The time since the edge's own beat came back through NATS.
+    """The time since the edge's own beat came back, and since JetStream stored something of it.
 
     Args:
         patience_s: how long clients are kept without NATS.
@@ -19,11 +21,16 @@ class Lifeline:
     def __init__(self, patience_s: float, now_s: float) -> None:
         self._patience_s = patience_s
         self._heard_s = now_s
+        self._stored_s = now_s
         self._lost_s: float | None = None  # since when no connection is up
 
     def heard(self, now_s: float) -> None:
         """The edge's own beat came back."""
         self._heard_s = now_s
+
+    def stored(self, now_s: float) -> None:
+        """JetStream stored the edge's record, as it does once a second."""
+        self._stored_s = now_s
 
     def look(self, now_s: float, *, connected: bool) -> None:
         """Whether the connections to NATS are up now."""
@@ -31,14 +38,14 @@ class Lifeline:
             self._lost_s = now_s if self._lost_s is None else self._lost_s
         elif self._lost_s is not None:
             self._lost_s = None
-            self._heard_s = now_s  # the next beat is yet to come
+            self._heard_s = self._stored_s = now_s  # the next ones are yet to come
 
     def silent(self, now_s: float) -> bool:
         """Whether nothing has come back for longer than an edge is taken to live."""
-        return now_s - self._heard_s > ALIVE_S
+        return now_s - min(self._heard_s, self._stored_s) > ALIVE_S
 
     def cut(self, now_s: float) -> bool:
         """Whether clients are to go elsewhere."""
-        due_s = self._heard_s + BEAT_S
+        due_s = min(self._heard_s + BEAT_S, self._stored_s + RECORD_S)
         since_s = due_s if self._lost_s is None else min(self._lost_s, due_s)
         return now_s - since_s > self._patience_s

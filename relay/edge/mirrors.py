@@ -51,8 +51,7 @@ class Mirrors:
             async for event in self._events(feed, first, last, remote_api(feed.origin)):
                 self._feeds.carry_out(feed, feed.late(event))
                 self._feeds.found(event)
-            handled.update(range(first, last + 1))
-        handled.intersection_update(self._copies.known(feed.origin).missing)
+            handled.add(first, last)
 
     def _go_past(self, feed: Feed) -> None:
         """The origin is further than its mirror here for a second: read it at the origin."""

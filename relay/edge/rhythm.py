@@ -97,6 +97,7 @@ class Rhythm:
         hub = self._edge.hub
         s, positions = hub.numbering.seal(clock.wall_ms()), dict(hub.positions)
         await store_record(self._inbox, self._region, self._name, s, positions, hub.holes)
+        self._edge.lifeline.stored(clock.now().mono_s)
 
     async def _sweep(self) -> None:
         self._edge.rings.sweep(clock.mono_ms())

@@ -71,6 +71,7 @@ class Watcher:
         self._suspects: dict[str, tuple[int, int]] = {}  # origin -> where the copies may differ
         self._diverged: dict[str, Alarm] = {}
         self._checked: dict[str, int] = {}  # origin -> head that was compared
+        self._again = 0  # a sequence of the home stream that came a second time, this turn
         self.skipped = 0  # sequences that the live feed jumped over and the copy holds
         self.on_again: Callable[[int], None] = lambda _seq: None  # the home stream went back
 
@@ -97,9 +98,12 @@ class Watcher:
             await self._begin()
         if not self._joined:
             await self._join()
+        self._again = 0
         while self._findings:
             origin, finding = self._findings.popleft()
             await self._follow(origin, finding)
+        if self._again:
+            self.on_again(self._again)
         await self._check_heads()
         await self._compare_suspects()
         await self._raise_alarms()
@@ -160,7 +164,7 @@ class Watcher:
             case Skipped(first, last, sure):
                 await self._tell_skipped(origin, first, last, sure=sure)
             case Again(seq) if origin == self._region:
-                self.on_again(seq)
+                self._again = seq
             case Check(marker) if origin != self._region:
                 await self._check(origin, marker)
             case _:

@@ -6,6 +6,7 @@ from relay.edge.lifeline import Lifeline
 def test_a_lost_connection_counts_from_the_moment_it_was_lost() -> None:
     lifeline = Lifeline(10.0, 0.0)
     lifeline.heard(99.5)
+    lifeline.stored(99.9)
     lifeline.look(100.0, connected=False)
     assert not lifeline.cut(110.0)
     assert lifeline.cut(110.1)
@@ -23,11 +24,24 @@ def test_a_restart_within_the_patience_moves_nobody() -> None:
 def test_a_server_that_is_silent_on_a_living_connection_counts_as_gone() -> None:
     lifeline = Lifeline(10.0, 0.0)
     lifeline.heard(2.0)
+    lifeline.stored(8.0)
     lifeline.look(8.5, connected=True)
     assert lifeline.silent(8.5)
     assert not lifeline.silent(7.5)
     assert not lifeline.cut(14.0)
     assert lifeline.cut(14.5)
     lifeline.heard(19.0)
+    lifeline.stored(19.0)
     assert not lifeline.cut(19.0)
     assert not lifeline.silent(19.0)
+
+
+def test_a_server_that_stores_nothing_more_counts_as_gone() -> None:
+    """A full disk: core NATS goes on, and nothing can be published."""
+    lifeline = Lifeline(10.0, 0.0)
+    lifeline.stored(2.0)
+    for now_s in range(2, 13):
+        lifeline.heard(float(now_s))
+    assert lifeline.silent(8.5)
+    assert not lifeline.cut(13.0)
+    assert lifeline.cut(13.5)
