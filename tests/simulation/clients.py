@@ -111,9 +111,7 @@ class Client:
                 view.event(place, fact, d["data"]["n"])
             elif frame.t == EventName.GAP:
                 until = self.network.truth.epoch(d["origin"])
-                gap = Declared(
-                    d["origin"], d["epoch"], d["first"], d["last"], d.get("room"), until
-                )
+                gap = Declared(d["origin"], d["epoch"], d["first"], d["last"], d.get("room"), until)
                 view.gap(gap, d["reason"])
             elif frame.t in (EventName.READY, EventName.RESUMED):
                 view.moved_s = self.network.scheduler.now

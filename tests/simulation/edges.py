@@ -1,4 +1,7 @@
-"""One edge as a process: the real `Edge`, put together as `EdgeProcess` does, on simulated wires."""
+"""One edge as a process: the real `Edge`, put together as `EdgeProcess` does, on modelled wires.
+
+It is killed, stopped and continued as a process is: its loop runs no further.
+"""
 
 import random
 from collections.abc import Callable, Mapping
@@ -54,7 +57,8 @@ class SimEdge:
     def start(self) -> None:
         """Start the process."""
         self.lives += 1
-        loop = ProcessLoop(self._scheduler, self.name, random.Random(self._number()))
+        dice = random.Random(self._number())
+        loop = ProcessLoop(self._scheduler, self.name, dice)  # type: ignore[abstract]
         loop.skew_s = self.skew_s
         loop.connect = self._connect
         self.loop = loop

@@ -203,9 +203,7 @@ def mirror_rebuilt(world: World, dice: random.Random) -> Heal | None:
 # --- NATS ----------------------------------------------------------------------------------------
 
 
-def _system(
-    world: World, dice: random.Random, *, clustered: bool | None = None
-) -> System | None:
+def _system(world: World, dice: random.Random, *, clustered: bool | None = None) -> System | None:
     found = [
         system
         for _, system in sorted(world.systems.items())
@@ -284,9 +282,7 @@ def tail_lost(world: World, dice: random.Random) -> Heal | None:
 
 def _all_serve(world: World, region: str) -> bool:
     edges = [edge for edge in world.edges.values() if edge.region == region]
-    return all(
-        edge.running and edge.edge is not None and edge.edge.gate.is_open for edge in edges
-    )
+    return all(edge.running and edge.edge is not None and edge.edge.gate.is_open for edge in edges)
 
 
 def leader_killed(world: World, dice: random.Random) -> Heal | None:

@@ -1,4 +1,4 @@
-"""The keeper of a world: every 3 s it fills mirrors anew that skipped events or parted from home."""
+"""The keeper of a world: every 3 s it fills mirrors anew that skipped events, or parted."""
 
 from relay.core.names import events_stream, records_stream
 from tests.simulation.mirrors import Pump

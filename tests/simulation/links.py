@@ -62,9 +62,7 @@ class Link:
         self._scheduler.at(when, self._arrive, self._generation, call, args)
         return True
 
-    def _arrive(
-        self, generation: int, call: Callable[..., object], args: tuple[Any, ...]
-    ) -> None:
+    def _arrive(self, generation: int, call: Callable[..., object], args: tuple[Any, ...]) -> None:
         if generation == self._generation:
             call(*args)
 

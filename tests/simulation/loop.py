@@ -148,7 +148,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def turn(self) -> int:
         """Run what is ready now, as one iteration of asyncio's loop does."""
         self._queued = False
-        if self.stopped or self.killed:
+        if self._halted():
             return 0
         asyncio._set_running_loop(self)
         try:
@@ -161,13 +161,16 @@ class ProcessLoop(asyncio.AbstractEventLoop):
                     handle.callback(*handle.args)
                 except Exception as error:
                     self.scheduler.failures.append(f"{self.name}: {error!r}")
-                if self.killed or self.stopped:
+                if self._halted():  # by what was called
                     break
         finally:
             asyncio._set_running_loop(None)
         if self._ready:
             self._wake()
         return count
+
+    def _halted(self) -> bool:
+        return self.stopped or self.killed
 
     def enqueue(self, handle: Handle) -> None:
         """The handle's turn has come."""

@@ -21,6 +21,7 @@ from relay.bus.reader import API
 from relay.core.event import Event
 from relay.core.feed import Feed
 from relay.core.join import Ahead, Join
+from relay.core.numbering import slot_of
 from relay.core.resume import Accept
 from relay.edge.hub import Hub
 from tests.simulation.__main__ import prepare
@@ -73,7 +74,7 @@ def _ignore_epoch() -> None:
 
 def _newest_record() -> None:
     async def find(reader: Any, region: str, s: int) -> Any:
-        return await bus_records.newest_record(reader, region, bus_records.slot_of(s))
+        return await bus_records.newest_record(reader, region, slot_of(s))
 
     everywhere(bus_records.find_record, find)
 

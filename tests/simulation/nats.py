@@ -1,4 +1,4 @@
-"""One region's NATS: one server or three, core subjects, JetStream, and what they do when they break."""
+"""One region's NATS: one server or three, core subjects, JetStream, and how they break."""
 
 import random
 from bisect import bisect_right
@@ -34,9 +34,7 @@ class Subscription:
 
     __slots__ = ("connection", "pattern", "server", "sid", "spread_s")
 
-    def __init__(
-        self, connection: SimConnection, sid: int, pattern: str, spread_s: float
-    ) -> None:
+    def __init__(self, connection: SimConnection, sid: int, pattern: str, spread_s: float) -> None:
         self.connection = connection
         self.sid = sid
         self.pattern = pattern

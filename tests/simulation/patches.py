@@ -18,7 +18,7 @@ from tests.simulation.nats import WALL0_S
 
 
 def _loop() -> ProcessLoop:
-    return cast(ProcessLoop, asyncio.get_running_loop())
+    return cast("ProcessLoop", asyncio.get_running_loop())
 
 
 class _Time:
@@ -57,7 +57,7 @@ class _Random:
 async def _open_connection(config: NatsConfig, name: str, _inbox: str) -> Connection:
     connection = _loop().connect(config.servers[0], name)
     await connection.open()
-    return cast(Connection, connection)
+    return cast("Connection", connection)
 
 
 def install() -> None:

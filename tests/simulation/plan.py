@@ -1,4 +1,4 @@
-"""What one seed runs: a topology, limits, clients and faults, all thrown by its dice (swarm testing).
+"""What one seed runs: a topology, limits, clients and faults, by its dice (swarm testing).
 
 Each seed has only some kinds of fault, at rates of its own: rare combinations come up that a run
 with everything at once would drown.
@@ -62,9 +62,7 @@ def make_plan(seed: int, steps: int, kinds: tuple[str, ...]) -> Plan:
     """
     dice = random.Random(seed)
     regions = tuple(
-        RegionPlan(
-            name, 2 if dice.random() < 0.3 else 1, 3 if dice.random() < 0.25 else 1
-        )
+        RegionPlan(name, 2 if dice.random() < 0.3 else 1, 3 if dice.random() < 0.25 else 1)
         for name in REGIONS[: 3 if dice.random() < 0.3 else 2]
     )
     rooms = tuple(f"room{at}" for at in range(dice.choice((1, 2, 3, 5))))

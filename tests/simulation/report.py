@@ -52,12 +52,14 @@ class Report:
         healed = sorted(self.healed_s) or [0.0]
         at = {name: healed[int(len(healed) * share)] for name, share in
               (("p50", 0.5), ("p99", 0.99), ("max", 0.999999))}  # fmt: skip
+        faults = sum(self.faults.values())
+        steps = f"{self.steps} steps (at least {self.fewest_steps} a seed)"
+        healed_text = ", ".join(f"{name} {value:.1f} s" for name, value in at.items())
         lines = [
-            f"{self.seeds} seeds, {len(self.failed)} failed; {self.steps} steps (at least "
-            f"{self.fewest_steps} a seed), {sum(self.faults.values())} faults (at least "
-            f"{self.fewest_faults})",
-            f"{self.virtual_s / 3600:.1f} h of virtual time in {took_s:.0f} s; all current after "
-            f"the last fault: p50 {at['p50']:.1f} s, p99 {at['p99']:.1f} s, max {at['max']:.1f} s",
+            f"{self.seeds} seeds, {len(self.failed)} failed",
+            f"{steps}, {faults} faults (at least {self.fewest_faults})",
+            f"{self.virtual_s / 3600:.1f} h of virtual time in {took_s:.0f} s",
+            f"all current after the last fault: {healed_text}",
             f"history {self.history}",
         ]
         lines += _table("faults", {kind: self.faults[kind] for kind in KINDS})

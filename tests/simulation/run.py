@@ -180,10 +180,13 @@ class Run:
 
     def _settled(self) -> bool:
         origins = list(self.world.systems)
-        return all(
-            client.ready and client.unsettled == 0 and not client.view.lacks(origins)
-            for client in self.world.clients
-        ) and not self._gone()
+        return (
+            all(
+                client.ready and client.unsettled == 0 and not client.view.lacks(origins)
+                for client in self.world.clients
+            )
+            and not self._gone()
+        )
 
     def _explain(self) -> None:
         origins = list(self.world.systems)

@@ -2,10 +2,12 @@
 
 import random
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from relay.edge.connection import ClientConnection
 from tests.simulation.loop import Handle, ProcessLoop, Scheduler
+
+if TYPE_CHECKING:
+    from relay.edge.connection import ClientConnection
 
 HIGH_WATER_BYTES = 256 * 1024
 NEAR_S, FAR_S = 0.004, 0.06
@@ -50,9 +52,7 @@ class Wire:
         delay_s: one way.
     """
 
-    def __init__(
-        self, scheduler: Scheduler, dice: random.Random, ear: Ear, delay_s: float
-    ) -> None:
+    def __init__(self, scheduler: Scheduler, dice: random.Random, ear: Ear, delay_s: float) -> None:
         self._scheduler = scheduler
         self._dice = dice
         self._delay_s = delay_s

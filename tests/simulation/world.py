@@ -32,9 +32,7 @@ def token_of(user: str, rooms: tuple[str, ...]) -> str:
         can = frozenset({Act.SUBSCRIBE, Act.PUBLISH, Act.HISTORY})
         grants = [RoomGrant(room, can, auto=True) for room in rooms]
         grants.append(RoomGrant("*", can))
-        _tokens[user, rooms] = mint(
-            KEY, user, grants, now_s=int(WALL0_S) - 3600, ttl_s=80_000
-        )
+        _tokens[user, rooms] = mint(KEY, user, grants, now_s=int(WALL0_S) - 3600, ttl_s=80_000)
     return _tokens[user, rooms]
 
 
