@@ -8,6 +8,7 @@ is compared with the origin, and a difference raises an alarm.
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -123,10 +124,10 @@ class Watcher:
         self._watches = {origin: Watch(origin) for origin in self._copies.origins}
         self._joined = False
 
-        async def back() -> None:
-            self._joined = False
+        async def lost() -> None:
+            self._joined = False  # and what comes after a reconnect says nothing of what did not
 
-        connection.on_back = back
+        connection.on_lost = lost
         await connection.listen(below("live", self._region), self._receive)
         self._connection = connection
         _log.info("watching the live feed of %s", self._region)
@@ -148,7 +149,13 @@ class Watcher:
         watch, text = self._watches.get(origin), headers.get(SEQUENCE, "")
         if watch is None or not text.isdigit():
             return
-        self._found(origin, watch.heard(int(text), subject, data))
+        findings = watch.heard(int(text), subject, data)
+        if not self._joined:
+            findings = tuple(
+                replace(finding, sure=False) if isinstance(finding, Skipped) else finding
+                for finding in findings
+            )
+        self._found(origin, findings)
         if subject == mark_subject(origin):
             marker = decode_marker(data)
             if marker is not None:
