@@ -1,4 +1,4 @@
-"""The simulation as a command: clean seeds, the same seed twice, and a seed that breaks a promise."""
+"""The simulation as a command: clean seeds, the same seed twice, a seed that breaks a promise."""
 
 import os
 import subprocess
