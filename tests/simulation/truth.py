@@ -42,6 +42,7 @@ class Truth:
         # (origin, sequence) of what a mirror skipped, or a leader never republished, and when: a
         # position may pass it, and what it is must be said afterwards.
         self.holes: dict[tuple[str, int], float] = {}
+        self.muted: set[tuple[str, int]] = set()  # of them: those that a later event gives away
         self.causes: set[str] = set()  # of refusals: what was done to streams
 
     def stored(self, region: str, message: Stored) -> None:

@@ -149,7 +149,7 @@ class View:
                     raise ViolationError(f"cursor steps back: {self.name}: {before} to {place}")
                 continue
             for missing in self._missing(origin, before.seq, place.seq):
-                if missing[0][::2] in self._truth.holes:
+                if missing[0][::2] in self._truth.holes and not self._shown(*missing):
                     self._truth.counts["hole passed, to be filled late"] += 1
                     continue
                 raise ViolationError(
@@ -183,6 +183,11 @@ class View:
                 if self._truth.held(place):
                     found.append((place, room))
         return found
+
+    def _shown(self, place: Place, room: str) -> bool:
+        """Whether a later event of the room named it as its predecessor, and so gave it away."""
+        later = self._newest.get((place.origin, room), 0) > place.seq
+        return later and (place.origin, place.seq) in self._truth.muted
 
     def _declared(self, place: Place, room: str) -> bool:
         return any(gap.covers(place, room) for gap in self.gaps)

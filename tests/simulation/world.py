@@ -86,6 +86,10 @@ class World:
     def _hole(self, origin: str, seq: int) -> None:
         self.truth.holes[origin, seq] = self.scheduler.now
 
+    def _muted(self, origin: str, seq: int) -> None:
+        self.truth.muted.add((origin, seq))
+        self._hole(origin, seq)
+
     def effect(self, name: str) -> None:
         """Something went wrong on purpose."""
         self.effects[name] += 1
@@ -126,7 +130,7 @@ class World:
         for region, system in self.systems.items():
             system.peers = self.systems
             system.on_stored = self.truth.stored
-            system.on_muted = self._hole
+            system.on_muted = self._muted
             self.home_streams(region)
         for a, b in combinations(sorted(self.systems), 2):
             link = Link(self.scheduler, random.Random(self.number()), (a, b), LINKS_S[a, b])
