@@ -28,6 +28,8 @@ from relay.edge.hub import Seat
 if TYPE_CHECKING:
     from relay.edge.gateway import Gateway
 
+LATE_S, LATEST_S = 0.25, 2.0  # a timer that fires so late judges nobody yet
+
 
 class Socket(Protocol):
     """What a connection needs of its WebSocket."""
@@ -124,8 +126,17 @@ class ClientConnection(Seat):
 
     def _time(self) -> None:
         self._timer = None
-        if self.open:
-            self.run(self.session.tick(clock.now()))
+        if not self.open:
+            return
+        now = clock.now()
+        late_s = now.mono_s - self._timer_s
+        if late_s > LATE_S:
+            # The edge was held up: what the client sent in time waits unread, and goes first.
+            again_s = min(late_s, LATEST_S)
+            self._timer_s = now.mono_s + again_s
+            self._timer = asyncio.get_running_loop().call_later(again_s, self._time)
+            return
+        self.run(self.session.tick(now))
 
     # --- writing -------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import uvloop
 from tests.soak.herd import Herd, Plan
 from tests.soak.member import Tally
 
-ANSWER_S = 300.0
+ANSWER_S = 600.0
 
 
 @dataclass

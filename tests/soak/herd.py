@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.soak.member import Member, Tally
 
-IN_S = 120.0
+IN_S = 240.0
 
 
 @dataclass(frozen=True)
