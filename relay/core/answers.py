@@ -35,7 +35,7 @@ def error(
     d: dict[str, Any] = {} if nonce is None else {"nonce": nonce}
     d |= {"code": code, "message": message}
     if retry_after is not None:
-        d["retry_after"] = round(retry_after, 3)
+        d["retry_after"] = max(round(retry_after, 3), 0.001)  # 0 would say: now
     if room is not None:
         d["room"] = room
     return Send(Payload(Op.ERROR, d))
