@@ -81,7 +81,8 @@ def first_signs(frames: Sequence[Heard], outages: Sequence[Outage]) -> list[Seen
     for number, outage in enumerate(outages):
         later = [one.from_ns for one in outages[number + 1 :] if one.from_ns > outage.from_ns]
         until = min(later, default=outage.from_ns + 60_000_000_000)
-        found.append(_first_sign(frames, outage.from_ns, until))
+        last = frames[-1].t if frames else 0  # after it everything is silent
+        found.append(_first_sign(frames, outage.from_ns, min(until, last)))
     return found
 
 
@@ -102,6 +103,4 @@ def _first_sign(frames: Sequence[Heard], from_ns: int, until_ns: int) -> Seen:
         new = [sign for sign in watchman.signs(now_ns / 1e9) if sign not in stale]
         if new:
             return Seen(round((now_ns - from_ns) / 1e9, 1), new[0])
-        if upcoming is None:
-            break
     return Seen(None, "")

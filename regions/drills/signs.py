@@ -7,6 +7,7 @@ from relay.core.telemetry import EdgeFrame
 
 SILENT_S = 2.6  # two frames missed
 LAG_MS = 3_000.0
+SLOWER, SLOWER_MS = 2.0, 150.0  # a lag of more than so many times what it was, and so much
 
 
 @dataclass(slots=True)
@@ -70,6 +71,10 @@ def _changes(before: EdgeFrame | None, frame: EdgeFrame) -> list[tuple[int, str]
     for origin, epoch in frame.epochs.items():
         if epoch > before.epochs.get(origin, epoch):
             found.append((0, f"{origin} began epoch {epoch}, said by {frame.edge}"))
+    for origin, lag in frame.lag_ms.items():
+        usual = before.lag_ms.get(origin)
+        if lag is not None and usual is not None and lag > usual * SLOWER + SLOWER_MS:
+            found.append((5, f"what {origin} says takes {lag:.0f} ms to {frame.region}"))
     if frame.epoch != before.epoch:
         found.append((1, f"{frame.edge} was started anew"))
     elif frame.publishes_failed > before.publishes_failed:
