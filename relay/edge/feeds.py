@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from relay.bus.connection import Connection, Headers
 from relay.bus.copies import Copies
 from relay.bus.events import event_of, signal_of
-from relay.bus.reader import API, Page, Reader
+from relay.bus.reader import API, Page, Reader, remote_api
 from relay.bus.replay import Pages, events_of
 from relay.core.event import Event, RoomKey
 from relay.core.feed import MARK, Action, Dispatch, Feed, Missed, Moved, NewEpoch, Scan
@@ -33,6 +33,7 @@ _log = logging.getLogger("jetrelay.feeds")
 CLUSTER_SETTLE_S = 0.25  # a flush says nothing about the routes inside a cluster
 OPEN_DEADLINE_S = 5.0
 FOLLOWER_WAIT_S, FOLLOWER_WAITS = 0.05, 20
+SILENT_S = 2.5  # an origin says its head once a second: after longer, a link was cut
 
 
 class Feeds:
@@ -70,6 +71,7 @@ class Feeds:
         self.feeds: dict[str, Feed] = {}
         self.heads: dict[str, tuple[Head, float]] = {}  # origin -> what it said, when (mono s)
         self.beyond: dict[str, int] = {}  # origin -> what a wedged mirror lacks is read up to here
+        self.silent: set[str] = set()  # origins whose mirror here does not answer: a full disk, say
         # What was read at the origin, or came before the edge: missing there or not, it is done.
         self.handled: dict[str, Spans] = {}
         self.marks: dict[str, tuple[int, int]] = {}  # origin -> (marker's stamp, arrival), ms
@@ -164,8 +166,16 @@ class Feeds:
 
     def _receive_head(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
         head = decode_head(data)
-        if head is not None and head.origin in self.feeds:
-            self.heads[head.origin] = (head, clock.mono_ms() / 1000)
+        if head is None or (feed := self.feeds.get(head.origin)) is None:
+            return
+        now_s = clock.mono_ms() / 1000
+        before = self.heads.get(head.origin)
+        self.heads[head.origin] = (head, now_s)
+        silent = before is not None and now_s - before[1] > SILENT_S
+        if silent and head.origin != self._region and head.seq > feed.position:
+            # The link is back: its mirror here may need seconds more to be.
+            self.beyond[head.origin] = head.seq
+            self.carry_out(feed, feed.advance())
 
     def _receive_signal(self, subject: str, _reply: str, headers: Headers, data: bytes) -> None:
         self.before()
@@ -226,7 +236,7 @@ class Feeds:
             while (first := self._scans.pop(origin, None)) is not None:
                 asked_ms, generation = clock.mono_ms(), self._generation
                 try:
-                    if not looked:
+                    if not looked and not self._past_mirror(origin, first):
                         head = (await self._copies.look(origin)).last
                         looked = True
                     page, api = await self._read(origin, first)
@@ -260,8 +270,11 @@ class Feeds:
 
     async def _read(self, origin: str, first: int) -> tuple[Page, str]:
         """A page of a scan: from this region's copy, or from the origin where the copy lacks it."""
-        upto = max(self._copies.known(origin).last, self.beyond.get(origin, 0))
-        api = await self._copies.source(origin, first - 1, upto)
+        if self._past_mirror(origin, first):
+            api = remote_api(origin)
+        else:
+            upto = max(self._copies.known(origin).last, self.beyond.get(origin, 0))
+            api = await self._copies.source(origin, first - 1, upto)
         page = await self._reader.page(
             events_stream(origin),
             first,
@@ -270,6 +283,10 @@ class Feeds:
             api=api,
         )
         return page, api
+
+    def _past_mirror(self, origin: str, first: int) -> bool:
+        """Whether the mirror does not answer, and the origin is known to have something."""
+        return origin in self.silent and self.beyond.get(origin, 0) >= first
 
     # --- rooms ---------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The region's mirrors as one edge sees them: what they skipped, and how far they are behind."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
 
@@ -13,7 +14,7 @@ from relay.core.names import events_stream
 from relay.core.pair import Pair
 from relay.edge import clock
 from relay.edge.feeds import Feeds
-from relay.errors import BusError
+from relay.errors import BusError, UnavailableError
 
 _log = logging.getLogger("jetrelay.mirrors")
 
@@ -30,18 +31,26 @@ class Mirrors:
 
     async def watch(self) -> None:
         """Find what a mirror skipped, judge how it stands, and go past one that is wedged."""
-        for origin, pair in self.pairs.items():
-            feed = self._feeds.feeds[origin]
-            try:
-                copy = await self._copies.look(origin)
-                if not feed.repairing:
-                    await self._deal_with(feed, copy.missing)
-            except BusError as error:
-                _log.info("%s: what its copy lacks waits: %s", origin, error)
-            said = self._feeds.heads.get(origin)
-            head = None if said is None else (said[0].seq, said[1])
-            pair.look(clock.now().mono_s, self._copies.known(origin).last, head)
+        await asyncio.gather(*(self._watch(pair) for pair in self.pairs.values()))
+
+    async def _watch(self, pair: Pair) -> None:
+        origin = pair.origin
+        feed, silent = self._feeds.feeds[origin], self._feeds.silent
+        if origin in silent:  # it may take seconds not to answer again
             self._go_past(feed)
+        try:
+            copy = await self._copies.look(origin)
+            silent.discard(origin)
+            if not feed.repairing:
+                await self._deal_with(feed, copy.missing)
+        except BusError as error:
+            _log.info("%s: what its copy lacks waits: %s", origin, error)
+            if isinstance(error, UnavailableError):
+                silent.add(origin)
+        said = self._feeds.heads.get(origin)
+        head = None if said is None else (said[0].seq, said[1])
+        pair.look(clock.now().mono_s, self._copies.known(origin).last, head)
+        self._go_past(feed)
 
     async def _deal_with(self, feed: Feed, missing: Iterable[int]) -> None:
         """Deliver, or declare, what was skipped below the position."""
@@ -60,7 +69,7 @@ class Mirrors:
         if said is None or said[0].seq <= feed.position:
             return
         self._feeds.beyond[feed.origin] = said[0].seq
-        if before > feed.position:
+        if before > feed.position or feed.origin in self._feeds.silent:
             self._feeds.carry_out(feed, feed.advance())
 
     async def skipped(self, origin: str, first: int, last: int) -> int | None:
