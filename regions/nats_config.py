@@ -158,6 +158,7 @@ def _leafnodes(
     lines = [
         "leafnodes {",
         f"  listen: {_quote(_address(region.bind, own.leaf))}",
+        '  reconnect: "250ms"  # besides the second that a dial waits for an answer',
         "  no_advertise: true  # gossiped addresses would bypass tunnels and relays",
         "  remotes: [",
     ]
