@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install up test lint check-types contracts pytest bench soak drill campaign simulate simulate-mutants lock clean
+.PHONY: install up test lint check-types contracts pytest bench soak drill campaign mutants simulate simulate-mutants lock clean
 
 install: $(VENV)/.installed
 
@@ -45,6 +45,10 @@ drill: install
 # Random faults for half an hour, the same ones each time.
 campaign: install
 	$(BIN)/jetrelay drill run campaign --seed $(or $(SEED),1) --for 30m --state .jetrelay-drill
+
+# Mistakes planted in the edge, each under a real drill: whether the checker names it; half an hour or so.
+mutants: install
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 # Rewrites requirements.lock from pyproject.toml: every package, every hash, no index address.
 lock: install
