@@ -65,6 +65,7 @@ def _times(findings: Findings) -> list[str]:
         ("outage", findings.outage_ms),
     ]
     for phase in findings.phases:
+        rows.append((f"acknowledged, {phase.name}", phase.ack_ms))
         rows.append((f"latency, {phase.name}", phase.latency_ms))
         rows.append((f"current after {phase.name}", phase.current_ms))
     lines = [f"{'ms':28}{'p50':>10}{'p99':>10}{'max':>10}{'of':>10}"]

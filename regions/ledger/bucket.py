@@ -125,6 +125,9 @@ class Bucket:
 
     def close(self) -> None:
         """All records are in."""
+        for publish in self.table.publishes.values():
+            if publish.acked_t:
+                self._timing.acked(publish.t, publish.acked_t)
         for client, rooms in self._hearings.items():
             for hearing in rooms.values():
                 hearing.close(self._last.get(client))

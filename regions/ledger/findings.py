@@ -57,13 +57,15 @@ class PhaseTimes(msgspec.Struct, frozen=True):
 
     `latency_ms`: from the publish to each delivery, of events published in this phase.
     `current_ms`: per client, how long after the phase's begin the last event came that had been
-    acknowledged before it.
+    acknowledged before it. `ack_ms`: from the publish to its acknowledgement, of events published in
+    this phase, retries included; what was never acknowledged is not in it.
     """
 
     name: str
     at_s: float
     latency_ms: Spread = Spread()
     current_ms: Spread = Spread()
+    ack_ms: Spread = Spread()
 
 
 class Findings(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ class Publish:
     hash: str
     where: Where
     outcome: str = ""  # ok, fail, unknown; "": never answered
+    acked_t: int = 0
     events: list["Event"] = field(default_factory=list)  # more than one: stored twice
 
 
@@ -94,6 +95,7 @@ class Table:
             return
         if publish.outcome != "ok":
             self._tally.count("acked")
+            publish.acked_t = record.t
         publish.outcome = "ok"
         place = (record.origin, record.epoch, record.seq)
         event = self._event(

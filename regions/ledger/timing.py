@@ -27,6 +27,7 @@ class Timing:
         self._latency: dict[int, Times] = defaultdict(Times)
         self._gaps: dict[str, int] = dict.fromkeys(sessions.lives, 0)
         self._current: dict[int, dict[str, int]] = defaultdict(dict)  # phase -> client -> ns
+        self._acks: dict[int, Times] = defaultdict(Times)
 
     def came(self, client: str, event: Event, t: int) -> None:
         """`client` got an event at `t` for the first time."""
@@ -43,6 +44,10 @@ class Timing:
             late = self._current[phase]
             late[client] = max(late.get(client, 0), t - self._begins[phase])
 
+    def acked(self, asked_t: int, t: int) -> None:
+        """What was published at `asked_t` was acknowledged at `t`."""
+        self._acks[bisect_right(self._begins, asked_t) - 1].add(t - asked_t)
+
     def phases(self) -> tuple[PhaseTimes, ...]:
         """The phases in their order; what came before the first mark is no phase."""
         zero, clients = self._sessions.first_t or 0, self._sessions.lives
@@ -52,6 +57,7 @@ class Timing:
                 round((t - zero) / 1e9, 3),
                 self._latency[index].spread(),
                 spread_of([self._current[index].get(client, 0) for client in clients]),
+                self._acks[index].spread(),
             )
             for index, (t, name) in enumerate(self._phases)
         )

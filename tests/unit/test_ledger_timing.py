@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from regions.ledger.findings import ClientGap, Findings, Spread
@@ -119,3 +120,17 @@ def test_times_are_kept_to_two_percent() -> None:
 def test_a_few_times_are_kept_exactly() -> None:
     assert spread_of([ms * MS for ms in range(100, 0, -1)]) == Spread(100, 50, 99, 100)
     assert spread_of([]) == Spread()
+
+
+def test_who_waits_for_an_acknowledgement_shows_in_the_phase_of_the_publish(
+    history: History, tmp_path: Path
+) -> None:
+    index = history.find(Acked, id="bob.tea.2")
+    late = history.records.pop(index)
+    history.add(msgspec.structs.replace(late, t=late.t + 7_000 * MS))
+    findings = history.check(tmp_path)
+    assert findings.passed  # everybody got it; only its publisher had to wait
+    before, fault, healed = (phase.ack_ms for phase in findings.phases)
+    assert [each.count for each in (before, fault, healed)] == [1, 2, 1]
+    assert 7_000 < fault.max < 7_010
+    assert before.max == healed.max == 1.0
