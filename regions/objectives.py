@@ -19,6 +19,7 @@ class Objectives:
     region_lost_gap_max_s: float = 30.0
     current_s: float = 5.0  # until every client is current, after a fault was healed
     rewind_found_s: float = 5.0  # an origin that lost its newest events
+    cut_ack_p99_s: float = 2.0  # publishes while links are cut: each region serves alone
 
     def problem(self) -> str | None:
         """What is wrong with them, if anything."""

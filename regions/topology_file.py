@@ -97,6 +97,7 @@ class _Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     region_lost_gap_max_s: float = Objectives().region_lost_gap_max_s
     current_s: float = Objectives().current_s
     rewind_found_s: float = Objectives().rewind_found_s
+    cut_ack_p99_s: float = Objectives().cut_ack_p99_s
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from regions.drills.step import Plan
 from regions.errors import DrillError
 
 # What its clients' gaps are held against; None: only that everybody is current again in time.
-Kind = Literal["planned", "killed", "hung", "lost", "wedge", "rewind", "other"]
+Kind = Literal["planned", "killed", "hung", "lost", "wedge", "rewind", "cut", "other"]
 Map = Literal["three", "leader"]
 
 
@@ -44,13 +44,13 @@ DRILLS = (
           plans.edge_rolling, safe=True),
     Drill("nats-kill", "kill a nats-server, and the leader of three", "other", plans.nats_kill,
           map="leader"),
-    Drill("region-isolate", "cut all links of a region", "other", plans.region_isolate, 20),
+    Drill("region-isolate", "cut all links of a region", "cut", plans.region_isolate, 20),
     Drill("region-loss", "kill everything in a region; it returns later", "lost",
           plans.region_loss, 20),
     Drill("region-return", "a lost region returns, and its clients come home", "lost",
           plans.region_return, 12),
-    Drill("pair-partition", "cut two regions from each other", "other", plans.pair_partition, 10),
-    Drill("one-way", "cut one direction between two regions", "other", plans.one_way, 20),
+    Drill("pair-partition", "cut two regions from each other", "cut", plans.pair_partition, 10),
+    Drill("one-way", "cut one direction between two regions", "cut", plans.one_way, 20),
     Drill("wan-slow", "slow, unsteady, narrow and lossy links", "other", plans.wan_slow, 20),
     Drill("mirror-wedge", "stop what feeds a mirror, unnoticed by NATS", "wedge",
           plans.mirror_wedge, 20),

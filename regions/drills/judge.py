@@ -8,6 +8,7 @@ from regions.drills.catalogue import Kind
 from regions.drills.history import History
 from regions.drills.timeline import Outage
 from regions.ledger.findings import RULES, Findings
+from regions.ledger.timing import FAULT
 from regions.objectives import Objectives
 
 
@@ -63,6 +64,8 @@ def results(
                 "an origin that lost its newest events was found out",
                 _rewind_found_s(history, outages),
             )
+        case "cut":
+            add("cut_ack_p99_s", "publishes while links are cut, p99", _cut_ack_s(findings))
         case "other":
             pass
     current = [fault.current_s for fault in history.faults if fault.current_s is not None]
@@ -74,6 +77,14 @@ def results(
 def violations(findings: Findings) -> dict[str, int]:
     """What must not be and was; never an objective."""
     return {rule: count for rule in RULES if (count := getattr(findings, rule))}
+
+
+def _cut_ack_s(findings: Findings) -> float | None:
+    """The acknowledgement of what was published while something was broken; None: of nothing."""
+    waits = [phase.ack_ms for phase in findings.phases if phase.name == FAULT]
+    if any(wait.count for wait in waits):
+        return round(max(wait.p99 for wait in waits) / 1000, 3)
+    return None
 
 
 def _rewind_found_s(history: History, outages: Sequence[Outage]) -> float | None:

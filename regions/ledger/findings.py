@@ -57,8 +57,8 @@ class PhaseTimes(msgspec.Struct, frozen=True):
 
     `latency_ms`: from the publish to each delivery, of events published in this phase.
     `current_ms`: per client, how long after the phase's begin the last event came that had been
-    acknowledged before it. `ack_ms`: from the publish to its acknowledgement, of events published in
-    this phase, retries included; what was never acknowledged is not in it.
+    acknowledged before it. `ack_ms`: from the publish to its acknowledgement, of events published
+    in this phase, retries included; what was never acknowledged is not in it.
     """
 
     name: str

@@ -45,12 +45,14 @@ class Story:
         """A phase begins."""
         self._marks.write(Phase(at(at_s), name))
 
-    def publish(self, at_s: float, reaches_b_s: float, origin: str = "us") -> None:
-        """`a` publishes, has it acknowledged 10 ms later and delivered 20 ms later; `b` gets it."""
+    def publish(
+        self, at_s: float, reaches_b_s: float, origin: str = "us", *, ack_ms: int = 10
+    ) -> None:
+        """`a` publishes, has it acknowledged soon and delivered 20 ms later; `b` gets it."""
         self._seq += 1
         seq, name = self._seq, f"a.r.{self._seq}"
         self.add(Asked(at(at_s), "a", "r", name, seq, "h"))
-        self.add(Acked(at(at_s) + 10 * MS, "a", "r", name, origin, 1, seq))
+        self.add(Acked(at(at_s) + ack_ms * MS, "a", "r", name, origin, 1, seq))
         for client, t in (("a", at(at_s) + 20 * MS), ("b", at(reaches_b_s))):
             self.add(Delivered(t, client, "r", "a", name, seq, origin, 1, seq, "h"))
         for region in ("us", "eu"):

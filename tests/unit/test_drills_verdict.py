@@ -110,7 +110,9 @@ def test_a_broken_promise_is_said_first(tmp_path: Path) -> None:
     assert missed([], found)[0].startswith("missing: 1 (events that a client was owed")
 
 
-@pytest.mark.parametrize("kind", ["planned", "killed", "hung", "lost", "wedge", "rewind", "other"])
+@pytest.mark.parametrize(
+    "kind", ["planned", "killed", "hung", "lost", "wedge", "rewind", "cut", "other"]
+)
 def test_every_kind_is_held_against_something(tmp_path: Path, kind: Kind) -> None:
     story = Story(tmp_path)
     story.publish(2, 2.1)
@@ -119,8 +121,28 @@ def test_every_kind_is_held_against_something(tmp_path: Path, kind: Kind) -> Non
     history = read_history(report, outages)
     found = results(kind, OBJECTIVES, check(report), history, outages)
     assert found
-    # Nobody was told of a new epoch: then it was not found out, and that is a miss.
-    assert all(result.met for result in found) is (kind != "rewind")
+    # Nobody was told of a new epoch, nobody published in the cut: not measured is missed.
+    assert all(result.met for result in found) is (kind not in {"rewind", "cut"})
+
+
+@pytest.mark.parametrize(("ack_ms", "is_met"), [(10, True), (2_100, False)])
+def test_a_region_that_is_cut_off_has_to_take_publishes(
+    tmp_path: Path, ack_ms: int, is_met: bool
+) -> None:
+    story = Story(tmp_path)
+    story.mark(1, "before")
+    story.publish(2, 2.1)
+    story.mark(5, "fault")
+    story.publish(6, 16, ack_ms=ack_ms)
+    story.mark(15, "healed")
+    report = story.end(20)
+    outages = [Outage("cut us->eu", at(5), at(15))]
+    findings, history = check(report), read_history(report, outages)
+    assert violations(findings) == {}
+    acked, current = results("cut", OBJECTIVES, findings, history, outages)
+    assert (acked.key, acked.met) == ("cut_ack_p99_s", is_met)
+    assert acked.measured_s == pytest.approx(ack_ms / 1000, rel=0.02)
+    assert current.met
 
 
 def test_two_faults_at_once_are_over_together() -> None:
