@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 
 from tests.mutants import delivery, epochs, publication, resumption
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import OLD_CURSORS, Mutant
 
 RARE = 10_000  # deliveries
 EVENTS = 2_000  # of which each is several deliveries
@@ -51,10 +51,13 @@ MUTANTS = (
     Mutant("refuses-stored", "What is refused is not stored.", ("phantom",),
            publication.refuses_stored, 500),
     # --- an origin that lost its newest events
-    Mutant("ignores-epoch", "Nobody goes on over a new epoch without a word.", ("missing",),
-           epochs.ignores_epoch, drill="origin-rewind"),
+    Mutant("ignores-epoch", "Nobody goes on over a new epoch without a word.",
+           ("missing", OLD_CURSORS), epochs.ignores_epoch, drill="origin-rewind"),
     Mutant("opens-at-once", "No sequence is given out twice in an epoch.", ("disagreements",),
            epochs.opens_at_once, drill="origin-rewind"),
+    # --- links that are cut
+    Mutant("needs-another-region", "A region alone serves its clients, publishing included.",
+           ("cut_ack_p99_s",), publication.needs_another_region, drill="region-isolate"),
 )  # fmt: skip
 
 

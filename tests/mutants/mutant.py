@@ -10,6 +10,7 @@ from typing import Any
 _log = logging.getLogger("jetrelay.mutant")
 
 STRUCK = "mutant struck: "  # and how often so far, in an edge's log
+OLD_CURSORS = "old_cursors"  # of an epoch that is over, and not refused
 _EACH = 64  # strikes are logged one by one up to here, then every so many
 
 
@@ -39,10 +40,11 @@ class Dice:
 class Mutant:
     """One mutant.
 
-    `breaks`: the promise, in a sentence. `found`: rules of the checker, each of which names this
-    very breach; one of them at least must. `apply`: patches the edge's code, in this Python
-    process. `one_in`: how rarely it strikes, of the occasions that `apply` gives it. `drill`: under
-    which its code runs.
+    `breaks`: the promise, in a sentence. `found`: rules of the checker (or, where single events do
+    not show it, objectives of the drill, or `old_cursors`), each of which names this very breach;
+    one of them at least must. `apply`: patches the edge's code, in this Python process. `one_in`:
+    how rarely it strikes, of the occasions that `apply` gives it. `drill`: under which its code
+    runs.
     """
 
     name: str

@@ -13,7 +13,7 @@ _HEAD = (
 def row(outcome: Outcome) -> tuple[str, ...]:
     """One trial, as cells."""
     mutant = outcome.mutant
-    found = ", ".join(f"{rule} {count}" for rule, count in outcome.violations.items())
+    found = [f"{name} {count}" if count else name for name, count in outcome.found.items()]
     return (
         "(the edge as it is)" if mutant is None else mutant.name,
         "" if mutant is None else mutant.breaks,
@@ -21,7 +21,7 @@ def row(outcome: Outcome) -> tuple[str, ...]:
         f"{outcome.acked:,}",
         f"{outcome.delivered:,}",
         f"{outcome.struck:,}",
-        outcome.failure or found or "nothing",
+        outcome.failure or ", ".join(found) or "nothing",
         outcome.word,
         f"{outcome.took_s:.0f} s",
     )

@@ -16,11 +16,12 @@ from regions.drills.own_world import OwnWorld
 from regions.drills.run import DrillRun, Order
 from regions.drills.survey import wanted
 from regions.drills.timeline import Stage
-from regions.drills.verdict import Verdict
+from regions.drills.verdict import EPOCH, Verdict
 from relay.errors import RelayError
 from relay.tasks import Tasks
 from tests.mutants import edge
-from tests.mutants.mutant import STRUCK, Mutant
+from tests.mutants.catalogue import MUTANTS
+from tests.mutants.mutant import OLD_CURSORS, STRUCK, Mutant
 
 Word = Literal["killed", "SURVIVED", "clean", "UNCLEAN", "no verdict"]
 _STRUCK = re.compile(rf"{STRUCK}(\d+)")
@@ -47,8 +48,17 @@ class Outcome:
     acked: int = 0
     delivered: int = 0
     violations: Mapping[str, int] = field(default_factory=dict)
-    missed: str = ""  # an objective; no promise
+    missed: tuple[str, ...] = ()  # objectives
     failure: str = ""
+
+    @property
+    def found(self) -> Mapping[str, int]:
+        """What is wrong: violations, and missed objectives (0) as far as a mutant is known by them.
+
+        Others are missed on any slow machine.
+        """
+        telling = {name for one in MUTANTS if one.drill == self.drill for name in one.found}
+        return {**self.violations, **{name: 0 for name in self.missed if name in telling}}
 
     @property
     def word(self) -> Word:
@@ -56,9 +66,8 @@ class Outcome:
         if self.failure:
             return "no verdict"
         if self.mutant is None:
-            return "UNCLEAN" if self.violations else "clean"
-        found = any(rule in self.violations for rule in self.mutant.found)
-        return "killed" if found else "SURVIVED"
+            return "UNCLEAN" if self.found else "clean"
+        return "killed" if set(self.mutant.found) & set(self.found) else "SURVIVED"
 
 
 def try_out(
@@ -126,11 +135,13 @@ def _outcome(
     struck = sum(strikes(path.read_text(errors="replace").splitlines()) for path in logs)
     if verdict is None:
         return Outcome(mutant, drill, took_s, load, struck, failure=failure)
-    missed = "; ".join(verdict.why) if verdict.verdict == "missed" else ""
+    violations = dict(verdict.violations)
+    if taken := sum(count for why, count in verdict.old_cursors.items() if why != EPOCH):
+        violations[OLD_CURSORS] = taken
+    missed = tuple(dict.fromkeys(result.key for result in verdict.objectives if not result.met))
     return Outcome(
-        mutant, drill, took_s, load, struck, verdict.acked, verdict.delivered,
-        verdict.violations, missed,
-    )  # fmt: skip
+        mutant, drill, took_s, load, struck, verdict.acked, verdict.delivered, violations, missed
+    )
 
 
 def strikes(lines: Iterable[str]) -> int:
