@@ -39,7 +39,7 @@ from regions.ledger.spec import CrowdSpec
 A = TypeVar("A", bound=Answer)
 LINE_BYTES = 4 * 1024 * 1024
 STOP_S = 20.0
-ASK_S = 10.0
+ASK_S = 30.0
 SPEC_FILE = "crowd.json"
 
 
