@@ -153,6 +153,7 @@ class Edge:
             ranges,
             self.copies,
             self.hub.positions,
+            self.feeds.reached,
             limits.ring_block,
             limits.replay_streams,
         )

@@ -32,6 +32,7 @@ _log = logging.getLogger("jetrelay.feeds")
 
 CLUSTER_SETTLE_S = 0.25  # a flush says nothing about the routes inside a cluster
 OPEN_DEADLINE_S = 5.0
+REACH_DEADLINE_S = 1.0  # for a scan to the head; then who waits reads for himself
 FOLLOWER_WAIT_S, FOLLOWER_WAITS = 0.05, 20
 SILENT_S = 2.5  # an origin says its head once a second: after longer, a link was cut
 
@@ -400,6 +401,18 @@ class Feeds:
                 await self._until(targets)
         except TimeoutError as error:
             raise UnavailableError("this region is behind; try again later") from error
+
+    async def reached(self, origin: str, seq: int) -> bool:
+        """Read on to a sequence, once for all who wait. Returns whether the position got there.
+
+        It does not where the copy here is further behind than a room that was read at the origin.
+        """
+        try:
+            async with asyncio.timeout(REACH_DEADLINE_S):
+                await self._until({origin: seq})
+        except TimeoutError:
+            return False
+        return True
 
     async def _until(self, targets: Mapping[str, int]) -> None:
         while short := [o for o, seq in targets.items() if self._hub.seqs.get(o, 0) < seq]:

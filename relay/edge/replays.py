@@ -1,7 +1,7 @@
 """What sessions missed: from the rings, else from NATS, read once for all who wait for it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 
 from relay.bus.copies import Copies
 from relay.bus.replay import Pages, Source, StreamRanges
@@ -31,6 +31,7 @@ class Replays:
         ranges: StreamRanges,
         copies: Copies,
         positions: Mapping[str, Position],
+        reached: Callable[[str, int], Awaitable[bool]],
         block: int,
         streams: int,
     ) -> None:
@@ -41,6 +42,7 @@ class Replays:
             ranges: reads from NATS.
             copies: say where to read.
             positions: of the edge, kept up to date by it.
+            reached: lets the edge's position of an origin reach a sequence, if it can soon.
             block: reads begin at multiples of it, in sequences: cursors near by share one.
             streams: sessions that may read what is too large for a ring at once.
         """
@@ -48,6 +50,7 @@ class Replays:
         self._ranges = ranges
         self._copies = copies
         self._positions = positions
+        self._reached = reached
         self._block = block
         self._streams = asyncio.Semaphore(streams)
         pages = ranges.pages
@@ -72,10 +75,14 @@ class Replays:
         Raises:
             UnavailableError: NATS did not answer.
         """
-        rings, asked = self._rings, False
+        rings, asked, caught_up = self._rings, False, False
         while after < upto:
             # Rings have what was delivered: a room just opened at the origin may be further.
             held = min(upto, self._positions[origin].seq)
+            if after >= held and not caught_up:
+                caught_up = True  # or tried: one scan, rather than a read for each who comes
+                await self._reached(origin, upto)
+                continue
             if after >= held:
                 source = await self._source(origin, after, upto)
                 async for part in self._ranges.read(source, rooms, after, upto):

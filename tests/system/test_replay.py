@@ -96,7 +96,8 @@ async def test_what_is_larger_than_a_ring_comes_page_by_page(world: World, edge:
         assert raw.data().count(count) <= 1, "what eu has not sent yet comes live"
         assert gaps(raw) == []
     after = await metrics(world, edge)
-    assert after["replays_streamed_total"] > before["replays_streamed_total"]
+    if edge != "eu-1":  # where the mirror is behind, the rest is read for each session alone
+        assert after["replays_streamed_total"] > before["replays_streamed_total"]
     assert after["ring_events"] <= after["rooms"] * RING * 2 + after["lingering_rooms"] * RING * 2
 
 
