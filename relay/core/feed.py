@@ -227,9 +227,16 @@ class Feed:
             return ()
         if event.seq > tail:
             return (self._deliver(event),)
+        return self._if_missed(event)
+
+    def _if_missed(self, event: Event) -> Sequence[Action]:
+        """An event below its room's newest: a hole, unless it was delivered, or is too old to say."""
         if len(self._delivered) == REMEMBERED and event.seq < self._delivered[0]:
             return ()
-        return () if event.seq in self._delivered else (Missed(event),)
+        if event.seq in self._delivered:
+            return ()
+        self._delivered.append(event.seq)  # said once
+        return (Missed(event),)
 
     # --- repair --------------------------------------------------------------------------------
 
@@ -316,6 +323,9 @@ class Feed:
             self._scanned[key] = max(self._scanned[key], event.seq)
         elif tail is not None and event.seq > tail:
             actions.append(self._deliver(event))
+        elif tail is not None and event.seq > self._bases[key]:
+            # The copy may have skipped it, and gone on with later ones of the room.
+            actions.extend(self._if_missed(event))
         return actions
 
     def _release(self) -> Sequence[Action]:

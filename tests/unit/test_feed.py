@@ -75,6 +75,19 @@ def test_what_a_mirror_skipped_before_a_later_event_is_said_when_it_is_found() -
     assert feed.unheard(later) == ()
 
 
+def test_a_scan_that_meets_what_a_mirror_skipped_before_a_later_event_says_so_once() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A)
+    first, skipped, later = stream.store(A), stream.store(A), stream.store(A)
+    feed.live(first, NOW)
+    feed.live(replace(later, previous=first.seq), NOW)
+    for expected in ([skipped], []):
+        assert feed.advance()
+        actions = feed.scanned([first, skipped, later], later.seq + 1, NOW, more=False)
+        assert [a.event for a in actions if isinstance(a, Missed)] == expected
+
+
 def test_a_hole_in_a_room_holds_what_follows_until_one_scan_has_filled_it() -> None:
     stream = StreamModel("us")
     feed = live_feed(stream)
