@@ -6,6 +6,7 @@ import warnings
 from typing import Any, cast
 
 import relay.bus.connection
+import relay.core.tokens
 import relay.edge.admission
 import relay.edge.clock
 import relay.edge.connection
@@ -13,6 +14,8 @@ import relay.edge.edge
 import relay.edge.machine
 from relay.bus.connection import Connection
 from relay.config import NatsConfig
+from relay.core.grants import Grants
+from relay.core.tokens import TokenRules
 from tests.simulation.loop import ProcessLoop
 from tests.simulation.nats import WALL0_S
 
@@ -60,6 +63,17 @@ async def _open_connection(config: NatsConfig, name: str, _inbox: str) -> Connec
     return cast("Connection", connection)
 
 
+_grants: dict[str, Grants] = {}
+_really_verify = relay.core.tokens.verify
+
+
+def _verify(token: str, rules: TokenRules, now_s: float) -> Grants:
+    """Signatures are checked once: the simulation's tokens do not change, nor run out."""
+    if token not in _grants:
+        _grants[token] = _really_verify(token, rules, now_s)
+    return _grants[token]
+
+
 def install() -> None:
     """Lead the edge's doors to the simulation, for the rest of this Python process."""
     # The coroutines of a killed process are closed when they are collected: nobody is to hear it.
@@ -75,6 +89,7 @@ def install() -> None:
             if not hasattr(module, name):
                 raise AttributeError(f"{module.__name__}.{name} is gone: adapt the simulation")
             setattr(module, name, value)
+    everywhere(relay.core.tokens.verify, _verify)
     everywhere(relay.bus.connection.open_connection, _open_connection)
     everywhere(relay.edge.machine.rss_bytes, lambda: 0)
     everywhere(relay.edge.machine.cpu_s, lambda: 0.0)
