@@ -449,14 +449,22 @@ def edge_drained(world: World, dice: random.Random) -> Heal | None:
         loop.call_later(0.5, running.gateway.close_all, 4021)
 
     loop.call_soon(drain)
-    lives = edge.lives
+    lives, healed = edge.lives, False
 
     def end() -> None:
         if edge.lives == lives:
             edge.kill()
+            if healed:
+                edge.start()
+
+    def heal() -> None:
+        nonlocal healed
+        healed = True
+        if edge.loop is None:
+            edge.start()
 
     world.scheduler.after(0.8, end)
-    return lambda: edge.start() if edge.loop is None else None
+    return heal
 
 
 def clock_steps(world: World, dice: random.Random) -> Heal | None:

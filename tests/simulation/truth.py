@@ -62,8 +62,11 @@ class Truth:
         of_room.append(place)
 
     def held(self, place: Place) -> bool:
-        """Whether any copy of the stream still has this event."""
+        """Whether any copy of the stream still has this event, and limits have not dropped it."""
         name = events_stream(place.origin)
+        home = self._systems[place.origin].streams.get(name)
+        if "expired" in self.causes and home is not None and home.first > place.seq:
+            return False
         for system in self._systems.values():
             stream = system.streams.get(name)
             message = stream.messages.get(place.seq) if stream is not None else None
