@@ -119,12 +119,15 @@ class StreamRanges:
                 await asyncio.sleep(REMOTE_SETTLE_S)
                 return False
             return True
-        if self._region not in self._clustered:
-            return True
-        found = await self._reader.next_seq(
-            events_stream(source.origin), seq, subject or below("ev", source.origin)
-        )
-        return found is None or found > upto
+        stream = events_stream(source.origin)
+        if self._region in self._clustered:
+            found = await self._reader.next_seq(stream, seq, subject or below("ev", source.origin))
+            if found is not None and found <= upto:
+                return False
+        if source.origin != self._region and await self._reader.last(stream) < upto:
+            # It was whole when it was chosen to be read, and is being filled anew since.
+            raise UnavailableError(f"the mirror of {source.origin} ends before {upto} now")
+        return True
 
     async def read(
         self, source: Source, rooms: Collection[RoomKey], after: int, upto: int
