@@ -19,6 +19,7 @@ from regions.nats_server import require_nats_server, version_of
 from relay import __version__
 
 FILE = "verdict.json"
+BUSY_MS = 750.0  # a p99 latency without a fault: no time that was measured then says much
 EPOCH = "epoch"  # the reason with which a cursor of an older epoch is refused
 Word = Literal["pass", "missed", "violated", "interrupted", "failed"]
 
@@ -156,6 +157,12 @@ def verdict_of(
         said = ", ".join(f"{count} {answer}" for answer, count in old_cursors.items())
         why.insert(0, f"cursors of an older epoch that were not refused with `epoch`: {said}")
     word: Word = "violated" if found or taken else "missed" if why else "pass"
+    calm = history.periods["before"]
+    if why and calm.p99 >= BUSY_MS:
+        why.append(
+            f"before anything was broken, latency was p99 {calm.p99:.0f} ms already: this machine "
+            "is too busy, or too small, for so many clients"
+        )
     tries = history.resume_tries
     figures = {
         name: getattr(findings, name)
