@@ -40,7 +40,7 @@ MUTANTS = (
     Mutant("resume-miscounts", "RESUMED says how many events were sent.", ("miscounted",),
            resumption.miscounts),
     Mutant("shares-at-once", "What a session brought from a region further on is not sent again.",
-           ("resent",), resumption.shares_at_once, drill="region-loss"),
+           ("resent",), resumption.shares_at_once, drill="move-behind"),
     # --- publishing
     Mutant("acks-early", "Stored first, acknowledged second: an ACK names the event's place.",
            ("disagreements", "lost"), publication.acks_early),

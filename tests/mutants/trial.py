@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from regions.drills.catalogue import find_drill
 from regions.drills.own_world import OwnWorld
 from regions.drills.run import DrillRun, Order
 from regions.drills.survey import wanted
@@ -21,6 +20,7 @@ from relay.errors import RelayError
 from relay.tasks import Tasks
 from tests.mutants import edge
 from tests.mutants.catalogue import MUTANTS
+from tests.mutants.drills import find_drill
 from tests.mutants.mutant import OLD_CURSORS, STRUCK, Mutant
 
 Word = Literal["killed", "SURVIVED", "clean", "UNCLEAN", "no verdict"]

@@ -6,11 +6,11 @@ from dataclasses import fields, replace
 
 import pytest
 
-from regions.drills.catalogue import DRILLS
 from regions.ledger.findings import RULES
 from regions.objectives import Objectives
 from tests.mutants.__main__ import code_of, trials
 from tests.mutants.catalogue import MUTANTS, UnknownMutantError, find_mutant
+from tests.mutants.drills import DRILLS
 from tests.mutants.mutant import OLD_CURSORS, STRUCK, Dice, Mutant, patch
 from tests.mutants.table import table
 from tests.mutants.trial import Outcome, strikes
