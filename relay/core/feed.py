@@ -230,7 +230,7 @@ class Feed:
         return self._if_missed(event)
 
     def _if_missed(self, event: Event) -> Sequence[Action]:
-        """An event below its room's newest: a hole, unless it was delivered, or is too old to say."""
+        """An event below its room's newest: a hole, unless it came, or is too old to tell."""
         if len(self._delivered) == REMEMBERED and event.seq < self._delivered[0]:
             return ()
         if event.seq in self._delivered:
