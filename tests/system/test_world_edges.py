@@ -1,6 +1,8 @@
 """Edges under the supervisor: restarted where they were, drained, cleaned up, on foreign NATS."""
 
 import asyncio
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,8 @@ import pytest
 
 from regions import http
 from regions.state import StateDir
+from relay.core.codes import Op
+from tests.raw import Raw, token
 from tests.world import World
 
 ONE = '[[regions]]\nname = "us"\nedges = 1\n'
@@ -63,6 +67,24 @@ async def test_a_restart_by_hand_is_gentle(one: World) -> None:
     down = await one.event("edge_down", edge="us-1", since=since)
     assert (down.code, down.reason, down.retry_in_s) == (0, "restarted", 0.0)
     await one.event("edge_up", edge="us-1", since=since)
+
+
+async def test_a_second_sigterm_ends_an_edge_before_its_drain_is_over(one: World) -> None:
+    edge = one.found().edge("us-1")
+    assert edge.pid is not None
+    since = len(one.events)
+    async with Raw(edge.url) as stays:
+        await stays.identify(token(one, "stays"))
+        os.kill(edge.pid, signal.SIGTERM)
+        await stays.op(Op.RECONNECT)
+        answer = await http.get(f"{edge.http}/readyz")
+        assert answer is not None
+        assert answer.status == 503, "it drains: nobody new"
+        os.kill(edge.pid, signal.SIGTERM)
+        assert await stays.close_code() == 4021, "at once, for who is still here"
+    down = await one.event("edge_down", since=since, edge="us-1", timeout_s=15)
+    assert down.code == 0
+    await one.event("edge_up", since=since, edge="us-1")
 
 
 async def test_edges_of_a_dead_supervisor_are_ended_by_the_next_start(
