@@ -325,6 +325,19 @@ def follower_behind(world: World, dice: random.Random) -> Heal | None:
     return heal
 
 
+def reads_slow(world: World, dice: random.Random) -> Heal | None:
+    """Direct gets are answered slowly: what is read is old when it comes."""
+    system = _system(world, dice)
+    if system is None:
+        return None
+    system.reads_take_s = dice.uniform(0.05, 0.6)
+
+    def heal() -> None:
+        system.reads_take_s = 0.0
+
+    return heal
+
+
 def ack_lost(world: World, dice: random.Random) -> Heal | None:
     """Publishes are stored, and the answers lost."""
     system = _system(world, dice)
@@ -512,6 +525,7 @@ KINDS: dict[str, Kind] = {
     "origin loses its tail": Kind(tail_lost, (0.2, 3.0)),
     "stream leader killed": Kind(leader_killed, (5.0, 8.0)),
     "follower behind": Kind(follower_behind, (1.0, 6.0)),
+    "reads slow": Kind(reads_slow, (1.0, 8.0)),
     "publish acks lost": Kind(ack_lost),
     "publish acks late": Kind(ack_late),
     "disk full": Kind(disk_full, (0.5, 4.0)),

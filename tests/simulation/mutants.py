@@ -182,6 +182,7 @@ def _drop_some() -> None:
 
 _TAIL = ("origin loses its tail", "herd", "client's network gone")
 _LEADER = ("stream leader killed",)
+_HERD = ("herd", "reads slow")
 _LOST = ("live connection lost", "nats killed", "edge stopped")
 
 
@@ -198,8 +199,8 @@ MUTANTS = (
     Mutant("a cursor's epoch is not looked at", _ignore_epoch, _TAIL),
     Mutant("`s` is turned into its slot's newest record", _newest_record),
     Mutant("a join replays nothing", _in(Join, "missing", property(lambda _: {}))),
-    Mutant("a join drops what it held", _in(Join, "release", _no_release)),
-    Mutant("a join forgets that too much came", _forget_overflow),
+    Mutant("a join drops what it held", _in(Join, "release", _no_release), _HERD),
+    Mutant("a join forgets that too much came", _forget_overflow, _HERD),
     Mutant("what a session has ahead is forgotten", _in(Ahead, "of", lambda *_: None)),
     Mutant("after a reconnect nothing is read", _in(Feed, "connected", _connected), _LOST),
     Mutant("nobody looks for holes in the live feed", _no_holes, _LEADER),

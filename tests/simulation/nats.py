@@ -73,6 +73,7 @@ class System:
         self.frozen = False
         self.muted = False  # the leader stores and acknowledges, and republishes nothing
         self.lag_s = 0.0  # of followers that answer direct gets
+        self.reads_take_s = 0.0  # at most
         self.ack_loss = 0.0
         self.ack_late = 0.0
         self._count = count
@@ -277,7 +278,12 @@ class System:
                 respond([jetstream.NOBODY])
             else:
                 upto = self._held_upto(stream)
-                respond(jetstream.direct_get(stream, data, upto, self.now_s))
+                answers = jetstream.direct_get(stream, data, upto, self.now_s)
+                if self.reads_take_s:
+                    delay_s = self._dice.random() * self.reads_take_s
+                    self.scheduler.after(delay_s, respond, answers)
+                else:
+                    respond(answers)
             return
         if self.no_leader:
             return  # nobody answers
