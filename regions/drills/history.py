@@ -8,41 +8,21 @@ import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from regions.drills.facts import WANTED, Facts, Hit
 from regions.drills.timeline import Outage
 from regions.ledger.files import ledger_files, lines, parse
 from regions.ledger.findings import Spread
-from regions.ledger.record import (
-    Acked,
-    Asked,
-    Delivered,
-    Down,
-    GapSaid,
-    Invalid,
-    LostSaid,
-    Phase,
-    Ready,
-    Recalled,
-    Resumed,
-    Resuming,
-    Trying,
-)
+from regions.ledger.record import Delivered
 from regions.ledger.tally import Times, spread_of
 
 BINS = 240  # of a chart over time, about
 MIN_BIN_S = 0.5
 SLOW_NS = 1_000_000_000  # a delivery that took longer than this, and than four times the p99 before
 _DELIVERIES = (b'{"k":"event"', b'{"k":"app"')
-_WANTED = tuple(
-    f'{{"k":"{tag}"'.encode()
-    for tag in ("ask", "ok", "down", "try", "op7", "ready", "resume", "resumed", "invalid", "gap",
-                "lost", "phase")
-)  # fmt: skip
-_RETURNING = "returning"  # what the client library says of a move that it chose itself
 
 
 class Bin(msgspec.Struct, frozen=True):
@@ -104,86 +84,10 @@ class History(msgspec.Struct, frozen=True):
     epoch: EpochSaid | None
 
 
-@dataclass(slots=True)
-class _Hit:
-    """One connection that was lost, and what its client did. `asked`: to leave, by op 7."""
-
-    down: int
-    asked: int | None = None
-    tried: int | None = None
-    back: int | None = None
-
-
-@dataclass(slots=True)
-class _Facts:
-    """The first pass."""
-
-    asked: dict[str, int] = field(default_factory=dict)  # publish id -> ns
-    acked: dict[str, int] = field(default_factory=dict)
-    hits: dict[str, list[_Hit]] = field(default_factory=lambda: defaultdict(list))
-    asked_to_go: dict[str, int] = field(default_factory=dict)
-    homes: dict[str, str] = field(default_factory=dict)
-    moved: set[str] = field(default_factory=set)
-    phases: list[tuple[int, str]] = field(default_factory=list)
-    epochs: dict[str, int] = field(default_factory=dict)  # client -> ns
-    tries: int = 0
-    resumed: int = 0
-    refused: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-
-    def take(self, record: object) -> None:
-        """The next record."""
-        match record:
-            case Asked():
-                self.asked[record.id] = record.t
-            case Acked():
-                self.acked.setdefault(record.id, record.t)
-            case Phase():
-                self.phases.append((record.t, record.name))
-            case Down() if not record.why.startswith(_RETURNING):
-                asked = self.asked_to_go.pop(record.client, None)
-                self.hits[record.client].append(_Hit(record.t, asked))
-            case Recalled():
-                self.asked_to_go[record.client] = record.t
-            case Trying():
-                if (hit := self._open(record.client)) is not None and hit.tried is None:
-                    hit.tried = record.t
-            case Ready() | Resumed():
-                self._arrived(record)
-            case Resuming():
-                self.tries += 1
-            case _:
-                self._told(record)
-
-    def _told(self, record: object) -> None:
-        match record:
-            case Invalid():
-                self.refused += 1
-                if record.why == "epoch":
-                    self.epochs.setdefault(record.client, record.t)
-            case GapSaid() | LostSaid() if "epoch" in record.why:
-                self.epochs.setdefault(record.client, record.t)
-            case _:
-                pass
-
-    def _arrived(self, record: Ready | Resumed) -> None:
-        home = self.homes.setdefault(record.client, record.region)
-        if record.region != home:
-            self.moved.add(record.client)
-        self.resumed += isinstance(record, Resumed)
-        if (hit := self._open(record.client)) is not None:
-            hit.back = record.t
-
-    def _open(self, client: str) -> _Hit | None:
-        hits = self.hits.get(client)
-        return hits[-1] if hits and hits[-1].back is None else None
-
-
 class _Clock:
     """Deliveries by time: bins, and the periods before, during and after faults."""
 
-    def __init__(self, facts: _Facts, outages: Sequence[Outage]) -> None:
+    def __init__(self, facts: Facts, outages: Sequence[Outage]) -> None:
         self.first_ns = facts.first_ns
         seconds = (facts.last_ns - facts.first_ns) / 1e9
         self.width_ns = round(max(MIN_BIN_S, seconds / BINS) * 1e9)
@@ -207,7 +111,7 @@ class _Clock:
 class _Deliveries:
     """The second pass."""
 
-    def __init__(self, facts: _Facts, outages: Sequence[Outage]) -> None:
+    def __init__(self, facts: Facts, outages: Sequence[Outage]) -> None:
         self.clock = _Clock(facts, outages)
         self.gaps: dict[str, int] = dict.fromkeys(facts.homes, 0)
         self.current = [0] * len(outages)
@@ -279,10 +183,10 @@ def read_history(directory: Path, outages: Sequence[Outage]) -> History:
         LedgerError: it can't be read.
     """
     files = [path for path in ledger_files(directory) if not path.name.startswith("scan.")]
-    facts = _Facts()
+    facts = Facts()
     for path in files:
         for number, line in lines(path):
-            if line.startswith(_WANTED):
+            if line.startswith(WANTED):
                 record = parse(path.name, number, line)
                 facts.first_ns = min(facts.first_ns or record.t, record.t)
                 facts.last_ns = max(facts.last_ns, record.t)
@@ -297,7 +201,7 @@ def read_history(directory: Path, outages: Sequence[Outage]) -> History:
     return _history(facts, deliveries, outages)
 
 
-def _history(facts: _Facts, deliveries: _Deliveries, outages: Sequence[Outage]) -> History:
+def _history(facts: Facts, deliveries: _Deliveries, outages: Sequence[Outage]) -> History:
     clock = deliveries.clock
     periods = {name: times.spread() for name, times in clock.periods.items()}
     threshold = max(SLOW_NS, round(periods["before"].p99 * 4e6))
@@ -321,7 +225,7 @@ def _history(facts: _Facts, deliveries: _Deliveries, outages: Sequence[Outage]) 
     )
 
 
-def _bins(facts: _Facts, clock: _Clock) -> tuple[Bin, ...]:
+def _bins(facts: Facts, clock: _Clock) -> tuple[Bin, ...]:
     acked: dict[int, int] = defaultdict(int)
     for t in facts.acked.values():
         acked[(t - clock.first_ns) // clock.width_ns] += 1
@@ -339,7 +243,7 @@ def _bins(facts: _Facts, clock: _Clock) -> tuple[Bin, ...]:
 
 
 def _fault_times(
-    facts: _Facts, deliveries: _Deliveries, outages: Sequence[Outage], slow: list[int]
+    facts: Facts, deliveries: _Deliveries, outages: Sequence[Outage], slow: list[int]
 ) -> list[FaultTimes]:
     found = []
     ends = healed(outages)
@@ -373,7 +277,7 @@ def _fault_times(
     return found
 
 
-def _spread(times: list[tuple[int | None, _Hit]], outage: Outage) -> Spread:
+def _spread(times: list[tuple[int | None, Hit]], outage: Outage) -> Spread:
     """Since the fault; of a drain, since the client was asked to go."""
     begins = [
         (t, hit.asked if outage.planned and hit.asked is not None else outage.from_ns)
