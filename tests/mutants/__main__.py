@@ -14,7 +14,7 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.table import table
 from tests.mutants.trial import Load, Outcome, try_out
 
-KILLED, SURVIVED, COULD_NOT = 0, 1, 2
+KILLED, SURVIVED, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
 STANDARD = Load()
 
 
@@ -38,7 +38,7 @@ def code_of(outcomes: Sequence[Outcome]) -> int:
 
 def main() -> int:
     """Run them. Exit codes: 0 all were killed, 1 one survived (or the edge as it is was not
-    clean, so that nothing is proved), 2 one gave no verdict."""
+    clean, so that nothing is proved), 2 one gave no verdict, 130 interrupted."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.mutants", description=__doc__, epilog=main.__doc__
     )
@@ -64,22 +64,27 @@ def main() -> int:
         print(f"machine  {describe(Path(scratch))}")
     root: Path = arguments.reports or Path(tempfile.mkdtemp(prefix="jetrelay-mutants-"))
     outcomes: list[Outcome] = []
-    for mutant, drill in trials(mutants):
-        name = "none" if mutant is None else mutant.name
-        print(f"mutants: {name}, drill {drill}", file=sys.stderr, flush=True)
-        outcome = try_out(
-            mutant, drill, load, root / f"{name}-{drill}", _tell,
-            keep=arguments.reports is not None,
-        )  # fmt: skip
-        outcomes.append(outcome)
-        print("\n".join(table([outcome])[1:]), file=sys.stderr, flush=True)
+    interrupted = False
+    try:
+        for mutant, drill in trials(mutants):
+            name = "none" if mutant is None else mutant.name
+            print(f"mutants: {name}, drill {drill}", file=sys.stderr, flush=True)
+            outcome = try_out(
+                mutant, drill, load, root / f"{name}-{drill}", _tell,
+                keep=arguments.reports is not None,
+            )  # fmt: skip
+            outcomes.append(outcome)
+            print("\n".join(table([outcome])[1:]), file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        interrupted = True
+        print("mutants: interrupted; what was found so far:", file=sys.stderr)
     for line in table(outcomes, markdown=arguments.markdown):
         print(line)
     if any(root.iterdir()):
         print(f"mutants: reports in {root}", file=sys.stderr)
     else:
         root.rmdir()
-    return code_of(outcomes)
+    return INTERRUPTED if interrupted else code_of(outcomes)
 
 
 def _tell(stage: Stage) -> None:
