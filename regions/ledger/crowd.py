@@ -168,9 +168,16 @@ class Crowd:
         Raises:
             CrowdError: a process of it does not answer.
         """
-        self._tell(Drain(self._heads, timeout_s))
-        answers = await self._each(DrainedAll, timeout_s + ASK_S)
-        return {name: place for answer in answers for name, place in answer.short.items()}
+        deadline = time.monotonic() + timeout_s
+        while True:
+            heads, left_s = self._heads, max(deadline - time.monotonic(), 0.0)
+            self._tell(Drain(heads, left_s))
+            answers = await self._each(DrainedAll, left_s + ASK_S)
+            short = {name: place for answer in answers for name, place in answer.short.items()}
+            self._heads = furthest([answer.heads for answer in answers])
+            # One process may have been answered what the clients of another have to wait for.
+            if short or len(answers) == 1 or self._heads == heads:
+                return short
 
     async def stop(self) -> Status:
         """Close the clients and end the processes; returns how the crowd stood before."""

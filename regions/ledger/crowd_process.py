@@ -143,24 +143,18 @@ class Troupe:
     async def drain(self, order: Drain) -> DrainedAll:
         """Wait until everybody has got as far as the heads."""
         deadline = time.monotonic() + order.timeout_s
-        short = list(self._members)
         while True:
-            still = []
-            # What was acknowledged since the hush counts, too.
+            # What was acknowledged since the hush counts, too: for everybody, also for those who
+            # had everything a moment ago.
             heads = furthest([order.heads, self._heads])
-            for member in short:
-                if member.lacks(heads):
-                    still.append(member)
-                else:
-                    member.drained([])
-            short = still
-            if not short or time.monotonic() >= deadline:
+            lacks = {member: member.lacks(heads) for member in self._members}
+            if not any(lacks.values()) or time.monotonic() >= deadline:
                 break
             await asyncio.sleep(LOOK_S)
-        late = {member: member.lacks(heads) for member in short}
-        for member, lacks in late.items():
-            member.drained(lacks)
-        return DrainedAll({member.part.name: lacks[0] for member, lacks in late.items() if lacks})
+        for member, places in lacks.items():
+            member.drained(places)
+        short = {member.part.name: places[0] for member, places in lacks.items() if places}
+        return DrainedAll(short, heads)
 
     def status(self) -> Status:
         """How it stands."""

@@ -57,9 +57,13 @@ class Hushed(msgspec.Struct, frozen=True, tag="hushed"):
 
 
 class DrainedAll(msgspec.Struct, frozen=True, tag="drained"):
-    """The clients that did not get as far, with the first place that each lacks."""
+    """The clients that did not get as far, with the first place that each lacks.
+
+    `heads`: what was acknowledged by now, of publishes that had no answer before as well.
+    """
 
     short: dict[str, str]
+    heads: Heads = {}
 
 
 class Status(msgspec.Struct, frozen=True, tag="status"):
