@@ -87,7 +87,9 @@ class Bucket:
         match record:
             case Ready():
                 for room in filter(self._mine, record.rooms):
-                    self._hearing(record.client, room).open(record.at, record.t)
+                    hearing = self._hearing(record.client, room)
+                    hearing.began(record.at)
+                    hearing.open(record.at, record.t)
             case Subscribed():
                 self._hearing(record.client, record.room).open(record.at, record.t)
             case Unsubscribed() | RoomRefused():
@@ -104,7 +106,7 @@ class Bucket:
         hearing = self._hearing(record.client, record.room)
         if not hearing.joined:
             text = f"{record.client} got {event.name}, and is not in {record.room}"
-            self._tally.add("misdelivered", text, where)
+            hearing.early(record, text, where)
         if hearing.came(record, event, where):
             self._timing.came(record.client, event, record.t)
 

@@ -101,6 +101,7 @@ class Hearing:
         self.joined = False
         self._ears = {origin: Ear.of(lane) for origin, lane in table.owed.get(room, {}).items()}
         self._tally = tally
+        self._early: list[tuple[str, Spot, str, Where]] = []
 
     # --- being in the room ---------------------------------------------------------------------
 
@@ -109,6 +110,20 @@ class Hearing:
         self.joined = True
         for origin, ear in self._ears.items():
             ear.open(at.get(origin, _NO), t, self._tally)
+
+    def early(self, record: Delivered, text: str, where: Where) -> None:
+        """An event came while the client was not in the room: unless a READY covers it, wrongly.
+
+        What comes between IDENTIFY and READY is of the session that begins.
+        """
+        self._early.append((record.origin, (record.epoch, record.seq), text, where))
+
+    def began(self, at: Places) -> None:
+        """A session begins, whose READY covers what came up to `at`."""
+        for origin, spot, text, where in self._early:
+            if spot > at.get(origin, _NO):
+                self._tally.add("misdelivered", text, where)
+        self._early.clear()
 
     def shut(self, why: str) -> None:
         """The session is lost (`why`), or the client leaves the room ("")."""
@@ -185,6 +200,7 @@ class Hearing:
 
     def close(self, last: Places | None) -> None:
         """No more comes: judge what did not. `last` is the client's last cursor, where known."""
+        self.began({})
         for origin, ear in self._ears.items():
             self._check_holes(ear, (last or {}).get(origin, _NO))
             if ear.heard.translate(_HEARD_AT_ALL) != ear.got:

@@ -33,7 +33,7 @@ def move_behind(choice: Choice, hold_s: float) -> Plan:
 
 
 MOVE_BEHIND = Drill(
-    "move-behind", "clients go where what they have has not come", "other", move_behind, 8
+    "move-behind", "clients go where what they have has not come", "other", move_behind, 15
 )
 DRILLS = (*catalogue.DRILLS, MOVE_BEHIND)
 

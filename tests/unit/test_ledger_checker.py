@@ -14,6 +14,7 @@ from regions.ledger.record import (
     Drained,
     Failed,
     GapSaid,
+    Ready,
     Resumed,
     Stored,
     Stream,
@@ -500,3 +501,27 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "crowd-0.jsonl").write_text('{"k":"clock","t":1,"w":2}\n' + text)
     with pytest.raises(LedgerError, match=r"crowd-0\.jsonl:2: not a record"):
         check(tmp_path)
+
+
+@pytest.mark.parametrize("covered", [True, False])
+def test_what_comes_before_a_new_sessions_ready_is_covered_by_it_or_misdelivered(
+    tmp_path: Path, *, covered: bool
+) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    history.say("bob", "tea")
+    history.down("ann")
+    history.say("bob", "tea")
+    before = history.places()
+    stored = history.say("bob", "tea")
+    history.lose("ann", "session")
+    index = history.find(Ready, client="ann", at=history.places())
+    if not covered:
+        history.change(index, at=before)
+    ready = history.records.pop()
+    history.deliver("ann", stored, replayed=True)
+    history.add(ready)
+    found = violations(history.end().check(tmp_path))
+    assert found.get("misdelivered", 0) == int(not covered)
+    assert covered == (not found)
