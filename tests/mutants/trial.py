@@ -67,7 +67,9 @@ class Outcome:
             return "no verdict"
         if self.mutant is None:
             return "UNCLEAN" if self.found else "clean"
-        return "killed" if set(self.mutant.found) & set(self.found) else "SURVIVED"
+        if set(self.mutant.found) & set(self.found):
+            return "killed"
+        return "SURVIVED" if self.struck else "no verdict"  # its code did not run
 
 
 def try_out(

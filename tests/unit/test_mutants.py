@@ -91,6 +91,7 @@ def test_each_drill_is_run_with_the_edge_as_it_is_first() -> None:
     [
         (KILLED, "killed", 0),
         (replace(KILLED, violations={}), "SURVIVED", 1),
+        (replace(KILLED, violations={}, struck=0), "no verdict", 2),
         # Something is wrong, but it was not what the mutant does that was found.
         (replace(KILLED, violations={"resent": 3}), "SURVIVED", 1),
         (replace(KILLED, mutant=None), "UNCLEAN", 1),
