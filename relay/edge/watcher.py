@@ -81,11 +81,6 @@ class Watcher:
         """Whether this edge has the duty."""
         return self._connection is not None
 
-    @property
-    def proved(self) -> dict[str, int]:
-        """Origin -> sequence up to which the live feed had what the origin's markers say."""
-        return {origin: watch.proved for origin, watch in self._watches.items()}
-
     async def turn(self) -> None:
         """Once a second: take or keep the duty, and follow what was found.
 
