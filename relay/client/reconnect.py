@@ -74,6 +74,14 @@ class Route:
         if url in self.given and region:
             self._region_of[url] = region
 
+    def relist(self, regions: tuple[Place, ...]) -> None:
+        """REGIONS came. A new address of the session's own region is where the edge wants it."""
+        before = self._listed(self.region)
+        self.regions = regions
+        now = self._listed(self.region)
+        if now is not None and now != before:
+            self._resume_url = now
+
     def settle(self, url: str, region: str, resume_url: str) -> None:
         """READY or RESUMED came from `url`: the next loss starts counting anew."""
         self.failures = 0

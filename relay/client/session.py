@@ -421,7 +421,7 @@ class Session:
             case Op.HELLO if self._phase is _Phase.GREETING:
                 effects = self._greeted(read(frame.d, Hello), now)
             case Op.REGIONS:
-                self.route.regions = read(frame.d, tuple[Place, ...])
+                self.route.relist(read(frame.d, tuple[Place, ...]))
             case Op.INVALID_SESSION:
                 effects = self._invalidated(frame, now)
             case _:

@@ -326,6 +326,11 @@ class Edge:
         self.peers.cut = cut
         return since_s
 
+    def drain(self) -> None:
+        """Take nobody new, and point who is here to the neighbours."""
+        self.draining = self.peers.draining = True
+        self.gateway.tell_regions()
+
     async def _leave(self) -> None:
         self.gateway.tell_regions()
         await self.gateway.send_away(LEAVE_S, lambda: self.peers.cut)

@@ -11,7 +11,7 @@ from relay.bus.publisher import Publication, Publisher
 from relay.core.codes import ErrorCode, Invalid, Op
 from relay.core.cursor import Cursor, Position
 from relay.core.effects import Emit, Enter, Join, ReadHistory, Resume, Store
-from relay.core.session import Rules
+from relay.core.session import Phase, Rules
 from relay.core.wire import Payload, WireError, message_of
 from relay.edge import clock
 from relay.edge.connection import ClientConnection
@@ -91,14 +91,17 @@ class Gateway:
             "resume_window_s": limits.resume_window_s,
         }
 
+    def resume_url(self) -> str:
+        """Where a client of this edge resumes first."""
+        return self._peers.resume_url(clock.now().mono_s)
+
     def _ready(self) -> dict[str, Any]:
-        now_s = clock.now().mono_s
         return {
             "v": 10,
-            "resume_gateway_url": self._peers.resume_url(now_s),
+            "resume_gateway_url": self.resume_url(),
             "region": self._region,
             "edge": self._edge,
-            "regions": self._peers.regions(now_s),
+            "regions": self._peers.regions(clock.now().mono_s),
         }
 
     def tell_regions(self) -> None:
@@ -229,10 +232,14 @@ class Gateway:
 
     def _displace(self, older: ClientConnection, takeover: Takeover) -> None:
         self.counters.takeovers += 1
-        self.takeovers.displaced(takeover.session, clock.now().mono_s)
-        self.announcements.append(
-            Takeover(takeover.session, self._edge, self._epoch, older.resumed_at, displaced=True)
-        )
+        # One whose own RESUME was not through had nothing to lose: a slow client that tries again
+        # and again is not two that fight over a session.
+        if older.session.phase is Phase.LIVE:
+            self.takeovers.displaced(takeover.session, clock.now().mono_s)
+            session, resumed_at = takeover.session, older.resumed_at
+            self.announcements.append(
+                Takeover(session, self._edge, self._epoch, resumed_at, displaced=True)
+            )
         older.close(4022)
 
     def leave(self, connection: ClientConnection, rooms: Iterable[str]) -> None:

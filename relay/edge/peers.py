@@ -43,6 +43,7 @@ class Peers:
         self._url = url
         self._heard: dict[tuple[str, str], tuple[LeaseBeat, float]] = {}
         self.cut = False  # this region's NATS is gone: nobody is pointed to it
+        self.draining = False  # this edge sends its clients to its neighbours
         home = next(r for r in regions if r.name == region)
         self._regions = sorted(regions, key=lambda r: (r.name != region, _distance(home, r)))
 
@@ -87,31 +88,38 @@ class Peers:
     def regions(self, now_s: float) -> list[dict[str, str]]:
         """`[{name, url}]` for HELLO: this region first, then by distance; live edges preferred.
 
-        This region is not in the list while its NATS is gone.
+        This region is not in the list while its NATS is gone. While this edge drains, a live
+        neighbour stands for it; without one, the region is not in the list either.
         """
         listed = []
         for region in self._regions:
-            live = self._ready(region.name, now_s)
+            urls = self._ready(region.name, now_s) or region.urls
             if region.name == self._region:
-                if not self.cut:
-                    listed.append({"name": region.name, "url": self._url})
-            elif live:
-                listed.append({"name": region.name, "url": live[0]})
-            elif region.urls:
-                listed.append({"name": region.name, "url": region.urls[0]})
+                urls = self._own(region, now_s)
+            if urls:
+                listed.append({"name": region.name, "url": urls[0]})
         return listed
+
+    def _own(self, region: RegionConfig, now_s: float) -> list[str]:
+        if self.cut:
+            return []
+        return self._others(region, now_s) if self.draining else [self._url]
+
+    def _others(self, region: RegionConfig, now_s: float) -> list[str]:
+        live = self._ready(region.name, now_s)
+        if not live and now_s - self._since_s < 2 * BEAT_S:
+            # Too early to have heard anybody: the configuration says who should be there.
+            return [url for url in region.urls if url != self._url]
+        return live
 
     def resume_url(self, now_s: float) -> str:
         """Another live edge: of this region, else of the next one; else any other that is known."""
         for region in self._regions:
             if self.cut and region.name == self._region:
                 continue
-            live = self._ready(region.name, now_s)
-            if not live and now_s - self._since_s < 2 * BEAT_S:
-                # Too early to have heard anybody: the configuration says who should be there.
-                live = [url for url in region.urls if url != self._url]
-            if live:
-                return live[0]
+            urls = self._others(region, now_s)
+            if urls:
+                return urls[0]
         others = [url for region in self._regions for url in region.urls if url != self._url]
         return others[0] if others else self._url
 

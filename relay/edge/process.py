@@ -117,7 +117,7 @@ class EdgeProcess:
         try:
             await asyncio.Event().wait()  # until `_end`
         finally:
-            edge.draining = True
+            edge.drain()
             edge.gateway.close_all(4021)
             await asyncio.sleep(FLUSH_S)
             for server, _ in servers:
@@ -139,7 +139,7 @@ class EdgeProcess:
 
     async def _drain(self, edge: Edge) -> None:
         """Send everybody elsewhere, spread evenly over the window, then end."""
-        edge.draining = True
+        edge.drain()
         _log.info("draining %d connections", len(edge.gateway.connections))
         await edge.gateway.send_away(self._config.limits.drain_s)
         self._end()

@@ -10,7 +10,7 @@ MAX_SESSIONS = 100_000
 
 
 class Takeover(msgspec.Struct, frozen=True):
-    """An edge resumed a session; or, with `displaced`, closed an older connection of it."""
+    """An edge resumed a session; or, with `displaced`, closed a live connection of it."""
 
     session: str
     edge: str
@@ -66,7 +66,7 @@ class Takeovers:
         return [takeover for takeover, _ in self._mine.values()]
 
     def displaced(self, session: str, now_s: float) -> None:
-        """A connection of this session was closed because another resumed it."""
+        """A live connection of this session was closed because another resumed it."""
         times = self._displaced.setdefault(session, deque(maxlen=16))
         times.append(now_s)
         self._displaced.move_to_end(session)

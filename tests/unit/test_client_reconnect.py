@@ -70,6 +70,19 @@ def test_a_region_that_the_edges_no_longer_list_comes_last() -> None:
     ]  # fmt: skip
 
 
+def test_a_new_address_of_the_own_region_is_where_it_goes_next() -> None:
+    route = settled(resume_url="ws://long-gone")
+    route.relist((Place("us", "ws://us"), Place("eu", "ws://eu-7")))
+    route.lose(at_once=True)
+    assert route.next(lambda: 1.0) == Hop("ws://eu-7", 0.0, 0)
+
+
+def test_news_of_other_regions_do_not_change_where_it_goes() -> None:
+    route = settled()
+    route.relist((Place("us", "ws://us-9"), Place("eu", "ws://eu")))
+    assert route.next(lambda: 1.0).url == "ws://eu-2"
+
+
 def test_addresses_are_tried_without_a_wait_once_each_until_something_is_known() -> None:
     route = Route(["ws://a", "ws://b", "ws://a"])
     hops = []

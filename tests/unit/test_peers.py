@@ -80,6 +80,16 @@ def test_regions_are_listed_from_here_outwards_with_live_edges() -> None:
     ]
 
 
+def test_while_it_drains_a_live_neighbour_stands_for_the_region_else_nobody() -> None:
+    known = peers()
+    known.draining = True
+    assert [region["name"] for region in known.regions(LATER_S)] == ["eu", "ap"]
+    hear(known, beat("us", "us-2"), LATER_S)
+    assert known.regions(LATER_S)[0] == {"name": "us", "url": "ws://us-2"}
+    known.cut = True
+    assert known.regions(LATER_S)[0]["name"] == "eu"
+
+
 def test_the_dead_are_forgotten() -> None:
     known = peers()
     hear(known, beat("eu", "eu-9"), LATER_S)
