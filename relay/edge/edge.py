@@ -5,6 +5,7 @@ import logging
 from relay.bus.bus import INBOX, Bus
 from relay.bus.connection import Headers, open_connection
 from relay.bus.copies import Copies
+from relay.bus.following import Following
 from relay.bus.gatekeeper import Gatekeeper
 from relay.bus.history import History
 from relay.bus.leases import TTL_S, Lease, Leases
@@ -159,7 +160,8 @@ class Edge:
         )
         self.mirrors = Mirrors(self.feeds, self.copies, bus.reader)
         self.holes = HoleLog(bus.inbox, bus.reader, self._origins, region, self.hub, self.mirrors)
-        self.owing = Owing(self.holes, self.replays, bus.replays, self.hub, region)
+        self.following = Following(bus.replays)
+        self.owing = Owing(self.holes, self.replays, self.following, self.hub, region)
         self.joining = Joining(
             hub=self.hub,
             feeds=self.feeds,
@@ -243,6 +245,7 @@ class Edge:
             self.gateway,
             self.replays,
             self.pages,
+            self.following,
             self._streams,
             self.rooms,
             self.watcher,

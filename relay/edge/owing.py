@@ -9,12 +9,11 @@ from collections import deque
 from collections.abc import Collection
 from typing import NamedTuple
 
-from relay.bus.reader import Reader
+from relay.bus.following import Following
 from relay.core.codes import EventName
 from relay.core.cursor import Cursor
 from relay.core.event import Event, RoomKey
 from relay.core.hole import Hole, Passed, owed, passed
-from relay.core.names import DEFAULT_SHARD, event_subject, events_stream
 from relay.edge import clock
 from relay.edge.connection import ClientConnection
 from relay.edge.holes import HoleLog
@@ -39,11 +38,11 @@ class Owing:
     """Sends sessions of one edge what they are owed."""
 
     def __init__(
-        self, holes: HoleLog, replays: Replays, reader: Reader, hub: Hub, region: str
+        self, holes: HoleLog, replays: Replays, following: Following, hub: Hub, region: str
     ) -> None:
         self._holes = holes
         self._replays = replays
-        self._reader = reader
+        self._following = following
         self._hub = hub
         self._region = region
         self._came: deque[_Came] = deque(maxlen=REMEMBERED)
@@ -95,7 +94,7 @@ class Owing:
             connection.dispatch(EventName.GAP, d | {"epoch": self._hub.epochs()[hole.origin]})
             return
         for event in events:
-            if await self._followed(event, hole.cursor_seq, self._hub.seqs[hole.origin]):
+            if await self._following.within(event, hole.cursor_seq, self._hub.seqs[hole.origin]):
                 d = gap(event.origin, event.epoch, event.seq, event.seq, "late", event.room)
                 connection.dispatch(EventName.GAP, d)  # later ones of the room went out already
                 continue
@@ -110,18 +109,6 @@ class Owing:
         newest: dict[RoomKey, int] = {}
         for event in events:
             if event.key not in newest:
-                following = await self._followed(event, hole.last, hole.cursor_seq)
+                following = await self._following.within(event, hole.last, hole.cursor_seq)
                 newest[event.key] = hole.last + 1 if following else 0
         return owed(hole, events, newest)
-
-    async def _followed(self, event: Event, after: int, upto: int) -> bool:
-        """Whether the event's room has anything in (`after`, `upto`]."""
-        if upto <= after:
-            return False
-        page = await self._reader.page(
-            events_stream(event.origin),
-            after + 1,
-            batch=1,
-            subject=event_subject(event.origin, event.tenant, DEFAULT_SHARD, event.room),
-        )
-        return bool(page.messages) and page.last <= upto

@@ -1,0 +1,71 @@
+"""What came next in a room: asked once for all who want to know the same."""
+
+import asyncio
+from typing import NamedTuple
+
+from relay.bus.reader import Reader
+from relay.core.event import Event, RoomKey
+from relay.core.names import DEFAULT_SHARD, event_subject, events_stream
+from relay.errors import BusError
+from relay.tasks import Tasks
+
+REMEMBERED = 10_000  # answers
+
+
+class _Place(NamedTuple):
+    origin: str
+    epoch: int
+    room: RoomKey
+    after: int
+
+
+class Following:
+    """Finds what follows in rooms, by reads that are shared and answers that are kept."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._reading: dict[_Place, asyncio.Task[int | BusError | None]] = {}
+        self._found: dict[_Place, int] = {}
+        self._tasks = Tasks("following")
+        self.reads = 0
+
+    async def close(self) -> None:
+        """End what is being read."""
+        await self._tasks.close()
+
+    async def within(self, event: Event, after: int, upto: int) -> bool:
+        """Whether the event's room has anything in (`after`, `upto`], as its origin counts.
+
+        Raises:
+            UnavailableError: no answer in time, or there is no leader.
+        """
+        if upto <= after:
+            return False
+        place = _Place(event.origin, event.epoch, event.key, after)
+        seq = self._found.get(place)
+        if seq is None:
+            reading = self._reading.get(place)
+            if reading is None:
+                reading = self._tasks.spawn(self._read(place), "read")
+                self._reading[place] = reading
+            answer = await asyncio.shield(reading)
+            if isinstance(answer, BusError):
+                raise answer
+            seq = answer
+        return seq is not None and seq <= upto
+
+    async def _read(self, place: _Place) -> int | BusError | None:
+        tenant, room = place.room
+        subject = event_subject(place.origin, tenant, DEFAULT_SHARD, room)
+        self.reads += 1
+        try:
+            seq = await self._reader.next_seq(events_stream(place.origin), place.after + 1, subject)
+        except BusError as error:
+            return error  # for all who wait
+        finally:
+            del self._reading[place]
+        if seq is not None:  # nothing that comes later changes that
+            self._found[place] = seq
+            while len(self._found) > REMEMBERED:
+                del self._found[next(iter(self._found))]
+        return seq
