@@ -3,7 +3,8 @@
 import asyncio
 from typing import NamedTuple
 
-from relay.bus.reader import Reader
+from relay.bus.copies import Copies
+from relay.bus.reader import API, Reader
 from relay.core.event import Event, RoomKey
 from relay.core.names import DEFAULT_SHARD, event_subject, events_stream
 from relay.errors import BusError
@@ -17,13 +18,18 @@ class _Place(NamedTuple):
     epoch: int
     room: RoomKey
     after: int
+    api: str
 
 
 class Following:
-    """Finds what follows in rooms, by reads that are shared and answers that are kept."""
+    """Finds what follows in rooms, by reads that are shared and answers that are kept.
 
-    def __init__(self, reader: Reader) -> None:
+    Where this region's copy lacks some of the stretch, the origin is asked.
+    """
+
+    def __init__(self, reader: Reader, copies: Copies) -> None:
         self._reader = reader
+        self._copies = copies
         self._reading: dict[_Place, asyncio.Task[int | BusError | None]] = {}
         self._found: dict[_Place, int] = {}
         self._tasks = Tasks("following")
@@ -41,7 +47,8 @@ class Following:
         """
         if upto <= after:
             return False
-        place = _Place(event.origin, event.epoch, event.key, after)
+        api = await self._copies.source(event.origin, after, upto)
+        place = _Place(event.origin, event.epoch, event.key, after, api)
         seq = self._found.get(place)
         if seq is None:
             reading = self._reading.get(place)
@@ -58,8 +65,16 @@ class Following:
         tenant, room = place.room
         subject = event_subject(place.origin, tenant, DEFAULT_SHARD, room)
         self.reads += 1
+        stream, following = events_stream(place.origin), place.after + 1
+        seq: int | None
         try:
-            seq = await self._reader.next_seq(events_stream(place.origin), place.after + 1, subject)
+            if place.api == API:
+                seq = await self._reader.next_seq(stream, following, subject)
+            else:
+                page = await self._reader.page(
+                    stream, following, batch=1, subject=subject, api=place.api
+                )
+                seq = page.last or None
         except BusError as error:
             return error  # for all who wait
         finally:

@@ -46,6 +46,8 @@ class Holes:
     async def poll(self) -> list[Hole]:
         """Read on; the holes that are new, by region and number.
 
+        One that another edge had recorded as well is not: what it held is owed once.
+
         Raises:
             UnavailableError: NATS did not answer; what was read is known all the same.
         """
@@ -56,11 +58,16 @@ class Holes:
             )
             for headers, data in page.messages:
                 hole = _decode(data)
-                if hole is not None and hole.region == region:
-                    fresh.append(msgspec.structs.replace(hole, number=int(headers[SEQUENCE])))
-                    self._known[region].append(fresh[-1])
+                if hole is None or hole.region != region or self._knows(hole):
+                    continue
+                fresh.append(msgspec.structs.replace(hole, number=int(headers[SEQUENCE])))
+                self._known[region].append(fresh[-1])
             self._next[region] = max(following, page.last + 1)
         return fresh
+
+    def _knows(self, hole: Hole) -> bool:
+        known = self._known[hole.region]
+        return any(msgspec.structs.replace(each, number=hole.number) == hole for each in known)
 
 
 def _decode(data: bytes) -> Hole | None:

@@ -5,6 +5,7 @@ Whoever was connected there then, and has resumed elsewhere with a cursor beyond
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +17,8 @@ class Hole(msgspec.Struct, frozen=True):
     """Sequences `first` to `last` of `origin`, which cursors of `region` may have passed.
 
     `number` is where it was recorded: cursors that know this number, or a later one, were issued
-    after its events had been delivered.
+    after its events had been delivered. `skipped`: the region's copy had not stored them, so that
+    no later event of their rooms showed what was missing.
     """
 
     region: str
@@ -24,18 +26,20 @@ class Hole(msgspec.Struct, frozen=True):
     first: int
     last: int
     number: int = 0
+    skipped: bool = False
 
 
 class Stretch(msgspec.Struct, frozen=True):
     """Sequences that a region's live feed jumped over, as its watcher tells its edges.
 
-    `number`: of the hole, where it was recorded.
+    `number`: of the hole, where it was recorded; `skipped`: as of a `Hole`.
     """
 
     origin: str
     first: int
     last: int
     number: int = 0
+    skipped: bool = False
 
 
 _stretches = msgspec.json.Decoder(Stretch)
@@ -57,6 +61,7 @@ class Passed:
     first: int
     last: int
     cursor_seq: int
+    skipped: bool = False
 
 
 def passed(holes: Iterable[Hole], cursor: Cursor) -> list[Passed]:
@@ -68,15 +73,23 @@ def passed(holes: Iterable[Hole], cursor: Cursor) -> list[Passed]:
             continue
         if place.seq >= hole.first and cursor.holes < hole.number:
             last = min(hole.last, place.seq)
-            found.append(Passed(hole.origin, hole.first, last, place.seq))
+            found.append(Passed(hole.origin, hole.first, last, place.seq, hole.skipped))
     return found
 
 
-def owed(hole: Passed, events: Iterable[Event], newest: Mapping[RoomKey, int]) -> list[Event]:
+class Owed(NamedTuple):
+    """Events that a client has not got."""
+
+    events: list[Event]  # to be sent
+    late: list[Event]  # to be declared: it has later ones of their rooms
+
+
+def owed(hole: Passed, events: Iterable[Event], newest: Mapping[RoomKey, int]) -> Owed:
     """Which of a hole's events the client has not got.
 
     A later event of a room shows what is missing before it (it names its predecessor), and the
     edge repairs that before it goes on: so only what is last in its room can have been passed.
+    But what the region's copy had skipped, no later event named.
 
     Args:
         hole: what was passed.
@@ -84,8 +97,12 @@ def owed(hole: Passed, events: Iterable[Event], newest: Mapping[RoomKey, int]) -
         newest: room -> sequence of its newest event that is not in the hole and that the cursor
             covers; 0 where there is none.
     """
-    return [
-        event
-        for event in events
-        if hole.first <= event.seq <= hole.last and event.seq > newest.get(event.key, 0)
-    ]
+    found = Owed([], [])
+    for event in events:
+        if not hole.first <= event.seq <= hole.last:
+            continue
+        if event.seq > newest.get(event.key, 0):
+            found.events.append(event)
+        elif hole.skipped:
+            found.late.append(event)
+    return found

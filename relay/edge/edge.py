@@ -35,6 +35,7 @@ from relay.edge.gateway import Gateway
 from relay.edge.holes import HoleLog
 from relay.edge.hub import Hub, gap
 from relay.edge.joining import Joining
+from relay.edge.jumps import Jumps
 from relay.edge.lifeline import Lifeline
 from relay.edge.mirrors import Mirrors
 from relay.edge.owing import Owing
@@ -158,10 +159,11 @@ class Edge:
             limits.ring_block,
             limits.replay_streams,
         )
-        self.mirrors = Mirrors(self.feeds, self.copies, bus.reader)
-        self.holes = HoleLog(bus.inbox, bus.reader, self._origins, region, self.hub, self.mirrors)
-        self.following = Following(bus.replays)
-        self.owing = Owing(self.holes, self.replays, self.following, self.hub, region)
+        self.holes = HoleLog(bus.inbox, bus.reader, self._origins, region, self.hub)
+        self.mirrors = Mirrors(self.feeds, self.copies, bus.reader, self.holes)
+        self.jumps = Jumps(self.holes, self.mirrors, region)
+        self.following = Following(bus.replays, self.copies)
+        self.owing = Owing(self.holes, self.jumps, self.replays, self.following, self.hub, region)
         self.joining = Joining(
             hub=self.hub,
             feeds=self.feeds,
@@ -234,6 +236,7 @@ class Edge:
         await self.bus.work.listen(alarm_subject("*"), self._hear_alarm)
         await self.bus.work.listen(skipped_subject(self.config.region), self._hear_skipped)
         self.watcher.on_again = self._home_went_back
+        self.mirrors.on_dealt = self._look_at_holes
         await self.holes.begin()
         await self.feeds.start(await self._streams.epochs())
         await self.gate.start()
@@ -283,8 +286,11 @@ class Edge:
     def _hear_skipped(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
         skipped = decode_stretch(data)
         if skipped is not None and skipped.origin in self.feeds.feeds:
-            self.holes.told(skipped)
-            self._tasks.spawn(self._deal_with_holes(), "holes")
+            self.jumps.told(skipped)
+            self._look_at_holes()
+
+    def _look_at_holes(self) -> None:
+        self._tasks.spawn(self._deal_with_holes(), "holes")
 
     async def _deal_with_holes(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from relay.bus.connection import Connection, Headers
 from relay.bus.copies import Copies
@@ -14,6 +14,7 @@ from relay.core.feed import MARK, Action, Dispatch, Feed, Missed, Moved, NewEpoc
 from relay.core.marker import Head, decode_head
 from relay.core.names import (
     DEFAULT_SHARD,
+    below,
     event_subject,
     events_stream,
     head_subject,
@@ -34,6 +35,7 @@ CLUSTER_SETTLE_S = 0.25  # a flush says nothing about the routes inside a cluste
 OPEN_DEADLINE_S = 5.0
 REACH_DEADLINE_S = 1.0  # for a scan to the head; then who waits reads for himself
 FOLLOWER_WAIT_S, FOLLOWER_WAITS = 0.05, 20
+ACROSS = 8  # a page that is read across a link is so much larger: each costs a round trip
 SILENT_S = 2.5  # an origin says its head once a second: after longer, a link was cut
 
 
@@ -232,18 +234,19 @@ class Feeds:
             self._tasks.spawn(self._scan(feed), f"scan.{feed.origin}")
 
     async def _scan(self, feed: Feed) -> None:
-        origin, looked, head, waits = feed.origin, False, 0, 0
+        origin, head, waits = feed.origin, 0, 0
+        looked: int | None = None  # how often held events had been dropped before the last look
         try:
             while (first := self._scans.pop(origin, None)) is not None:
                 asked_ms, generation = clock.mono_ms(), self._generation
                 try:
-                    if not looked and not self._past_mirror(origin, first):
+                    if looked != feed.overflows and not self._past_mirror(origin, first):
+                        looked = feed.overflows
                         head = (await self._copies.look(origin)).last
-                        looked = True
                     page, api = await self._read(origin, first)
                 except BusError as error:
                     _log.info("%s: scan from %d waits: %s", origin, first, error)
-                    looked = False
+                    looked = None
                     await asyncio.sleep(0.2)
                     self.carry_out(feed, feed.rescan())
                     continue
@@ -253,21 +256,42 @@ class Feeds:
                 events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
                 next_seq = max(page.last + 1, first)
                 more = page.pending > 0 and bool(page.messages)
-                if not more and next_seq <= head and waits < FOLLOWER_WAITS:
-                    # A follower answered that does not hold yet what the leader said there is.
-                    waits, more = waits + 1, True
-                    await asyncio.sleep(FOLLOWER_WAIT_S)
+                if not more and next_seq <= head:
+                    # A follower answered that does not hold yet what the leader said there is; or
+                    # it is gone since.
+                    waits += 1
+                    more = waits % FOLLOWER_WAITS > 0 or await self._leader_has(feed, next_seq, api)
+                    await asyncio.sleep(FOLLOWER_WAIT_S if more else 0)
                     if generation != self._generation:
                         continue
                 if api != API:
                     self.handled[origin].add(first, next_seq - 1)
-                self.carry_out(feed, feed.scanned(events, next_seq, asked_ms, more=more))
-                for event in events:
-                    self.found(event)  # the room may have been past it
+                await self._scanned(feed, events, next_seq, asked_ms, more=more)
         finally:
             self._scanning.discard(origin)
             if origin in self._scans:
                 self._want_scan(feed, self._scans[origin])
+
+    async def _scanned(
+        self, feed: Feed, events: Sequence[Event], next_seq: int, asked_ms: int, *, more: bool
+    ) -> None:
+        """Hand the feed what a scan read, a part at a time: a long page does not hold the loop."""
+        generation = self._generation
+        while len(events) > self._pages.events:
+            part, events = events[: self._pages.events], events[self._pages.events :]
+            self._take_part(feed, part, events[0].seq, asked_ms, more=True)
+            await asyncio.sleep(0)
+            if generation != self._generation or self._scans.get(feed.origin) != events[0].seq:
+                return  # the scan goes on elsewhere
+            del self._scans[feed.origin]
+        self._take_part(feed, events, next_seq, asked_ms, more=more)
+
+    def _take_part(
+        self, feed: Feed, events: Sequence[Event], next_seq: int, asked_ms: int, *, more: bool
+    ) -> None:
+        self.carry_out(feed, feed.scanned(events, next_seq, asked_ms, more=more))
+        for event in events:
+            self.found(event)  # the room may have been past it
 
     async def _read(self, origin: str, first: int) -> tuple[Page, str]:
         """A page of a scan: from this region's copy, or from the origin where the copy lacks it."""
@@ -276,14 +300,25 @@ class Feeds:
         else:
             upto = max(self._copies.known(origin).last, self.beyond.get(origin, 0))
             api = await self._copies.source(origin, first - 1, upto)
+        larger = 1 if api == API else ACROSS
         page = await self._reader.page(
             events_stream(origin),
             first,
-            batch=self._pages.events,
-            max_bytes=self._pages.bytes,
+            batch=self._pages.events * larger,
+            max_bytes=self._pages.bytes * larger,
             api=api,
         )
         return page, api
+
+    async def _leader_has(self, feed: Feed, seq: int, api: str) -> bool:
+        """Whether the leader of the copy here holds anything from `seq` on, or does not answer."""
+        if api != API:
+            return False
+        stream, subject = events_stream(feed.origin), below("ev", feed.origin)
+        try:
+            return await self._reader.next_seq(stream, seq, subject) is not None
+        except BusError:
+            return True
 
     def _past_mirror(self, origin: str, first: int) -> bool:
         """Whether the mirror does not answer, and the origin is known to have something."""

@@ -1,6 +1,6 @@
-"""The holes that cursors may have passed: recorded here, dealt with here, known of every region."""
+"""The record of holes that cursors may have passed: written here, known of every region."""
 
-import asyncio
+import logging
 from collections import deque
 from collections.abc import Iterable
 
@@ -8,33 +8,26 @@ from relay.bus.holes import Holes, store_hole
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
 from relay.core.cursor import Cursor
-from relay.core.hole import Hole, Passed, Stretch, passed
+from relay.core.hole import Hole, Passed, passed
 from relay.edge.hub import Hub
-from relay.edge.mirrors import Mirrors
+from relay.errors import BusError
 
-WAITING = 1_024  # stretches; what is dropped beyond, resumes and scans find
+_log = logging.getLogger("jetrelay.holes")
+
+WAITING = 256  # holes that could not be recorded yet
 
 
 class HoleLog:
     """Records what the live feed of this region passed over, and follows the others' records."""
 
     def __init__(
-        self,
-        inbox: Inbox,
-        reader: Reader,
-        regions: Iterable[str],
-        region: str,
-        hub: Hub,
-        mirrors: Mirrors,
+        self, inbox: Inbox, reader: Reader, regions: Iterable[str], region: str, hub: Hub
     ) -> None:
         self._inbox = inbox
         self._holes = Holes(reader, regions)
         self._region = region
         self._hub = hub
-        self._mirrors = mirrors
-        self._waiting: deque[Stretch] = deque(maxlen=WAITING)
-        self._one_at_a_time = asyncio.Lock()
-        self._fresh: list[Hole] = []  # read, and not returned yet
+        self._waiting: deque[Hole] = deque(maxlen=WAITING)
         self.recorded = 0
 
     async def record(self, origin: str, first: int, last: int) -> int:
@@ -43,9 +36,20 @@ class HoleLog:
         Raises:
             BusError: it was not stored.
         """
-        number = await store_hole(self._inbox, Hole(self._region, origin, first, last))
-        self.recorded += 1
-        return number
+        return await self._store(Hole(self._region, origin, first, last))
+
+    async def skipped(self, origin: str, first: int, last: int) -> None:
+        """The region's copy had not stored these, and cursors may have passed them.
+
+        Recorded now or, where NATS does not take it, as soon as it does.
+        """
+        hole = Hole(self._region, origin, first, last, skipped=True)
+        if not any(_within(hole, known) for known in self._holes.of(self._region)):
+            self._waiting.append(hole)
+            try:
+                await self._record_waiting()
+            except BusError as error:
+                _log.info("a hole of %s waits to be recorded: %s", origin, error)
 
     async def begin(self) -> None:
         """The edge starts, at the streams' heads: it has passed none of the holes that are known.
@@ -54,47 +58,40 @@ class HoleLog:
             UnavailableError: NATS did not answer.
         """
         fresh = await self._holes.poll()
-        self._hub.holes = max((h.number for h in fresh if h.region == self._region), default=0)
+        self.dealt(max((h.number for h in fresh if h.region == self._region), default=0))
 
-    def told(self, stretch: Stretch) -> None:
-        """The region's watcher saw the live feed jump: `turn` deals with it."""
-        if not stretch.number:  # one that is recorded comes with the record, in its turn
-            self._waiting.append(stretch)
-
-    async def turn(self) -> list[Hole]:
-        """Once a second, and when told: read what was recorded, and deal with what is ours.
-
-        Returns:
-            The holes that are new.
+    async def poll(self) -> list[Hole]:
+        """Read what was recorded since; all regions'.
 
         Raises:
-            BusError: NATS did not answer; the next second goes on.
+            BusError: NATS did not answer.
         """
-        async with self._one_at_a_time:
-            fresh = await self._holes.poll()
-            self._waiting.extend(
-                Stretch(hole.origin, hole.first, hole.last, hole.number)
-                for hole in fresh
-                if hole.region == self._region
-            )
-            self._fresh += fresh
-            # Until one has to wait for a scan that is under way there.
-            while self._waiting and await self._deal_with(self._waiting[0]):
-                self._waiting.popleft()
-            fresh, self._fresh = self._fresh, []
-            return fresh
+        await self._record_waiting()
+        return await self._holes.poll()
 
-    async def _deal_with(self, stretch: Stretch) -> bool:
-        number, origin = stretch.number, stretch.origin
-        delivered = await self._mirrors.skipped(origin, stretch.first, stretch.last)
-        if delivered is None:
-            return False
-        if delivered and not number:
-            # The watcher was not sure; it is one now: cursors of this edge had passed them.
-            number = await self.record(origin, stretch.first, stretch.last)
+    def dealt(self, number: int) -> None:
+        """All holes of this region up to this number have been delivered: new cursors say so."""
         self._hub.holes = max(self._hub.holes, number)
-        return True
 
     def passed(self, cursor: Cursor) -> list[Passed]:
         """The holes that a cursor has passed."""
         return passed(self._holes.of(cursor.region), cursor)
+
+    async def _record_waiting(self) -> None:
+        while self._waiting:
+            hole = self._waiting.popleft()
+            try:
+                await self._store(hole)
+            except BusError:
+                self._waiting.appendleft(hole)
+                raise
+
+    async def _store(self, hole: Hole) -> int:
+        number = await store_hole(self._inbox, hole)
+        self.recorded += 1
+        return number
+
+
+def _within(hole: Hole, known: Hole) -> bool:
+    same = known.skipped and known.origin == hole.origin
+    return same and known.first <= hole.first and hole.last <= known.last

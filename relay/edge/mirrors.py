@@ -2,18 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from relay.bus.copies import Copies
 from relay.bus.reader import API, Reader, remote_api
 from relay.bus.replay import events_of
 from relay.core.copy import ranges
 from relay.core.event import Event
-from relay.core.feed import Feed
+from relay.core.feed import MARK, Feed
 from relay.core.names import events_stream
 from relay.core.pair import Pair
 from relay.edge import clock
 from relay.edge.feeds import Feeds
+from relay.edge.holes import HoleLog
 from relay.errors import BusError, UnavailableError
 
 _log = logging.getLogger("jetrelay.mirrors")
@@ -22,11 +23,13 @@ _log = logging.getLogger("jetrelay.mirrors")
 class Mirrors:
     """Looks at every mirror once a second, and delivers what did not come live."""
 
-    def __init__(self, feeds: Feeds, copies: Copies, reader: Reader) -> None:
+    def __init__(self, feeds: Feeds, copies: Copies, reader: Reader, holes: HoleLog) -> None:
         self._feeds = feeds
         self._copies = copies
         self._reader = reader
+        self._holes = holes
         self.pairs = {origin: Pair(origin) for origin in copies.mirrored}
+        self.on_dealt: Callable[[], None] = lambda: None  # what a copy had skipped was delivered
         self.unheard = 0  # events that the live feed had passed over
 
     async def watch(self) -> None:
@@ -57,10 +60,22 @@ class Mirrors:
         handled = self._feeds.handled[feed.origin]
         fresh = [seq for seq in missing if seq not in handled and seq <= feed.position]
         for first, last in ranges(fresh):
-            async for event in self._events(feed, first, last, remote_api(feed.origin)):
+            there = self._events(feed, first, last, remote_api(feed.origin))
+            events = [event async for event in there]
+            if any(event.key != MARK for event in events):
+                await self._holes.skipped(feed.origin, first, last)
+            for event in events:
                 self._feeds.carry_out(feed, feed.late(event))
                 self._feeds.found(event)
             handled.add(first, last)
+        if fresh:
+            self.on_dealt()
+
+    def lacks(self, origin: str, first: int, last: int) -> bool:
+        """Whether the copy had skipped any of these, and they were not dealt with yet."""
+        handled = self._feeds.handled[origin]
+        missing = self._copies.known(origin).missing
+        return any(first <= seq <= last and seq not in handled for seq in missing)
 
     def _go_past(self, feed: Feed) -> None:
         """The origin is further than its mirror here for a second: read it at the origin."""
@@ -72,7 +87,7 @@ class Mirrors:
         if before > feed.position or feed.origin in self._feeds.silent:
             self._feeds.carry_out(feed, feed.advance())
 
-    async def skipped(self, origin: str, first: int, last: int) -> int | None:
+    async def jumped(self, origin: str, first: int, last: int) -> int | None:
         """The watcher saw the live feed jump over these sequences: deliver what rooms here lack.
 
         Returns:

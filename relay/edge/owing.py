@@ -6,18 +6,19 @@ the last minute is sent them when they are found.
 """
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from relay.bus.following import Following
 from relay.core.codes import EventName
 from relay.core.cursor import Cursor
 from relay.core.event import Event, RoomKey
-from relay.core.hole import Hole, Passed, owed, passed
+from relay.core.hole import Hole, Owed, Passed, owed, passed
 from relay.edge import clock
 from relay.edge.connection import ClientConnection
 from relay.edge.holes import HoleLog
 from relay.edge.hub import Hub, gap
+from relay.edge.jumps import Jumps
 from relay.edge.replays import Replays
 from relay.errors import BusError
 
@@ -38,9 +39,16 @@ class Owing:
     """Sends sessions of one edge what they are owed."""
 
     def __init__(
-        self, holes: HoleLog, replays: Replays, following: Following, hub: Hub, region: str
+        self,
+        holes: HoleLog,
+        jumps: Jumps,
+        replays: Replays,
+        following: Following,
+        hub: Hub,
+        region: str,
     ) -> None:
         self._holes = holes
+        self._jumps = jumps
         self._replays = replays
         self._following = following
         self._hub = hub
@@ -53,6 +61,8 @@ class Owing:
     ) -> list[Event]:
         """The events to send before what came after the cursor; the session is remembered.
 
+        Events for which it is too late are declared.
+
         Raises:
             UnavailableError: NATS did not answer.
         """
@@ -62,7 +72,9 @@ class Owing:
         self._came.append(_Came(now_s, connection, rooms, cursor))
         found: list[Event] = []
         for hole in self._holes.passed(cursor):
-            found += await self._owed(hole, rooms)
+            events, late = await self._owed(hole, rooms)
+            self._declare(connection, late)
+            found += events
         self.paid += len(found)
         return found
 
@@ -72,7 +84,7 @@ class Owing:
         Raises:
             BusError: NATS did not answer; holes that were read are not read again.
         """
-        for hole in await self._holes.turn():
+        for hole in await self._jumps.turn():
             for came in list(self._came):
                 if came.connection.alive and not self._hears_itself(came.connection, hole):
                     for each in passed([hole], came.cursor):
@@ -85,24 +97,27 @@ class Owing:
     async def _pay(self, came: _Came, hole: Passed) -> None:
         connection = came.connection
         try:
-            events = await self._owed(hole, came.rooms & connection.seated)
+            events, late = await self._owed(hole, came.rooms & connection.seated)
         except BusError:
-            events = None
-        if events is None:
             # It can't be had now, and the record is not read again: said, not forgotten.
             d = gap(hole.origin, 0, hole.first, hole.last, "late")
             connection.dispatch(EventName.GAP, d | {"epoch": self._hub.epochs()[hole.origin]})
             return
+        self._declare(connection, late)
         for event in events:
             if await self._following.within(event, hole.cursor_seq, self._hub.seqs[hole.origin]):
-                d = gap(event.origin, event.epoch, event.seq, event.seq, "late", event.room)
-                connection.dispatch(EventName.GAP, d)  # later ones of the room went out already
+                self._declare(connection, [event])  # later ones of the room went out already
                 continue
             cursor = self._hub.cursor_of(connection)
             connection.write(self._hub.framed(connection.codec, event, None, cursor))
             self.paid += 1
 
-    async def _owed(self, hole: Passed, rooms: Collection[RoomKey]) -> list[Event]:
+    def _declare(self, connection: ClientConnection, late: Iterable[Event]) -> None:
+        for event in late:
+            d = gap(event.origin, event.epoch, event.seq, event.seq, "late", event.room)
+            connection.dispatch(EventName.GAP, d)
+
+    async def _owed(self, hole: Passed, rooms: Collection[RoomKey]) -> Owed:
         events: list[Event] = []
         async for part in self._replays.events(hole.origin, rooms, hole.first - 1, hole.last):
             events.extend(part)

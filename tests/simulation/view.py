@@ -42,7 +42,6 @@ class View:
         self.events = 0
         self.gaps: list[Declared] = []
         self.reasons: Counter[str] = Counter()
-        self.moved_s = 0.0  # when it last came to an edge
         self._truth = truth
         self._cursors = cursors
         self._received: set[Place] = set()
@@ -91,6 +90,8 @@ class View:
         floor = self._floor.get(place.origin)
         if not self.exact and floor is not None and place.seq <= floor.seq:
             return  # a resume by `s` may go back to before the session
+        if not self.exact and self._declared(place, fact.room):
+            return  # or to before a GAP, whose events it has then
         key = (place.origin, fact.room)
         if place.seq <= (before := self._newest.get(key, 0)):
             raise ViolationError(f"order: {self.name} got {place} in {fact.room} after {before}")
@@ -193,24 +194,8 @@ class View:
         return any(gap.covers(place, room) for gap in self.gaps)
 
     def lacks(self, origins: list[str]) -> list[tuple[Place, str]]:
-        """Everything stored since its session began that it was neither sent nor told of.
-
-        Without what fell into a hole before the client moved on: see `unfilled`.
-        """
-        found = [each for origin in origins for each in self._missing(origin, 0, None)]
-        return [each for each in found if not self._left_behind(each[0])]
-
-    def unfilled(self, origins: list[str]) -> int:
-        """How many events fell into a hole of the region that the client has left since.
-
-        No edge tells it of them: for that, holes would have to be known in other regions.
-        """
-        found = [each for origin in origins for each in self._missing(origin, 0, None)]
-        return sum(self._left_behind(place) for place, _ in found)
-
-    def _left_behind(self, place: Place) -> bool:
-        hole_s = self._truth.holes.get((place.origin, place.seq))
-        return hole_s is not None and self.moved_s >= hole_s
+        """Everything stored since its session began that it was neither sent nor told of."""
+        return [each for origin in origins for each in self._missing(origin, 0, None)]
 
     def lost(self, place: Place, room: str) -> bool:
         """Whether an event that no stream holds any more went missing in silence here."""

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 
+from relay.bus.events import SEQUENCE
 from relay.bus.following import Following
-from relay.bus.reader import Reader
+from relay.bus.reader import API, Page, remote_api
 from relay.core.event import Event
 from relay.errors import UnavailableError
 
-EVENT = Event("us", 1, 5, "default", "a", 0, "u", "i", "s", b"1")
+EVENT = Event("us", 1, 5, "default", "a", "u", "i", 0, b"1")
 
 
 class _Leader:
@@ -20,6 +22,7 @@ class _Leader:
     def __init__(self, *answers: int | None) -> None:
         self.answers = list(answers)
         self.asked: list[tuple[str, int, str]] = []
+        self.behind = False
 
     async def next_seq(self, stream: str, seq: int, subject: str) -> int | None:
         self.asked.append((stream, seq, subject))
@@ -27,6 +30,22 @@ class _Leader:
         if not self.answers:
             raise UnavailableError("nobody is there")
         return self.answers.pop(0)
+
+    async def page(self, stream: str, seq: int, *, batch: int, subject: str, api: str) -> Page:
+        assert (batch, api) == (1, remote_api("us"))
+        found = await self.next_seq(stream, seq, subject)
+        return Page((({SEQUENCE: str(found)}, b""),) if found else (), 0)
+
+
+@dataclass
+class _Copies:
+    """This region's copy has what its leader holds, or the origin is to be asked."""
+
+    leader: _Leader
+
+    async def source(self, origin: str, after: int, upto: int) -> str:
+        assert (origin, after < upto) == ("us", True)
+        return remote_api("us") if self.leader.behind else API
 
 
 @pytest.fixture
@@ -36,7 +55,7 @@ def leader() -> _Leader:
 
 @pytest.fixture
 async def following(leader: _Leader) -> AsyncIterator[Following]:
-    one = Following(cast("Reader", leader))
+    one = Following(cast("Any", leader), cast("Any", _Copies(leader)))
     yield one
     await one.close()
 
@@ -70,3 +89,11 @@ async def test_no_answer_is_none_for_all_who_wait_and_not_kept(
 async def test_an_empty_stretch_is_not_asked_for(leader: _Leader, following: Following) -> None:
     assert not await following.within(EVENT, 9, 9)
     assert leader.asked == []
+
+
+async def test_where_the_copy_is_behind_the_origin_is_asked(
+    leader: _Leader, following: Following
+) -> None:
+    leader.behind, leader.answers = True, [None, 11]
+    assert not await following.within(EVENT, 9, 20)
+    assert await following.within(EVENT, 9, 20)

@@ -32,4 +32,13 @@ def test_a_room_where_somebody_spoke_again_had_its_hole_repaired() -> None:
     events = [event(9, "a"), event(10, "a"), event(11, "b"), event(13, "b"), event(15, "b")]
     newest = {("_", "a"): 40}
     hole = passed([HOLE], cursor(90))[0]
-    assert [one.seq for one in owed(hole, events, newest)] == [11, 13]
+    due = owed(hole, events, newest)
+    assert ([one.seq for one in due.events], due.late) == ([11, 13], [])
+
+
+def test_what_the_copy_had_skipped_was_shown_by_nothing_and_is_declared() -> None:
+    events = [event(10, "a"), event(11, "b")]
+    hole = passed([Hole("us", "us", 10, 14, number=7, skipped=True)], cursor(90))[0]
+    due = owed(hole, events, {("_", "a"): 40})
+    assert [one.seq for one in due.events] == [11]
+    assert [one.seq for one in due.late] == [10]
