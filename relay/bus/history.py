@@ -138,7 +138,8 @@ class History:
             beyond = await self._count_from(origin, room, upto + 1)
             total = await self._count_from(origin, room, 1) - beyond
             if total <= len(events):
-                return _Slice(tuple(events), more=False)
+                more = first > 1 and not await self._begins_at(origin, epoch, room, first)
+                return _Slice(tuple(events), more=more)
             end, first = first - 1, 1
             high = end
             while first < high:  # bisect on how many match behind a sequence
@@ -160,6 +161,11 @@ class History:
         source = await self._source(origin, epoch)
         parts = self._ranges.read(source, {room}, first - 1, last)
         return [event async for part in parts for event in part]
+
+    async def _begins_at(self, origin: str, epoch: int, room: RoomKey, first: int) -> bool:
+        """Whether the room has nothing before `first`: a replica that is behind counts too few."""
+        source = await self._source(origin, epoch)
+        return await self._ranges.is_end(source, 1, first - 1, _subject(origin, room))
 
     async def _source(self, origin: str, epoch: int) -> Source:
         # From one place for a whole request: counts of two copies can't be compared.

@@ -103,17 +103,21 @@ class StreamRanges:
             if not fresh:
                 continue  # it may have been read before the last of the range was stored
             following = max(page.last + 1, first)
-            if await self._is_end(source, following, upto, subject, waited):
+            if await self.is_end(source, following, upto, subject, waited):
                 return Chunk(events, upto + 1, done=True)
             if page.messages:
                 return Chunk(events, following, done=False)
             await asyncio.sleep(REPLICA_WAIT_S)
         raise UnavailableError(f"{source.origin}: no replica has what the leader has")
 
-    async def _is_end(
-        self, source: Source, seq: int, upto: int, subject: str | None, waited: int
+    async def is_end(
+        self, source: Source, seq: int, upto: int, subject: str | None, waited: int = 1
     ) -> bool:
-        """Whether nothing is stored from `seq` to `upto` that a replica did not show."""
+        """Whether nothing is stored from `seq` to `upto` that a replica did not show.
+
+        Raises:
+            UnavailableError: NATS did not answer, or the copy ends before `upto`.
+        """
         if source.api != API:
             if source.origin in self._clustered and waited == 0:
                 await asyncio.sleep(REMOTE_SETTLE_S)

@@ -160,10 +160,10 @@ class Edge:
             limits.replay_streams,
         )
         self.holes = HoleLog(bus.inbox, bus.reader, self._origins, region, self.hub)
-        self.mirrors = Mirrors(self.feeds, self.copies, bus.reader, self.holes)
+        self.mirrors = Mirrors(self.feeds, self.copies, bus.reader)
         self.jumps = Jumps(self.holes, self.mirrors, region)
         self.following = Following(bus.replays, self.copies)
-        self.owing = Owing(self.holes, self.jumps, self.replays, self.following, self.hub, region)
+        self.owing = Owing(self.holes, self.jumps, self.replays, self.following, self.hub)
         self.joining = Joining(
             hub=self.hub,
             feeds=self.feeds,
@@ -236,7 +236,8 @@ class Edge:
         await self.bus.work.listen(alarm_subject("*"), self._hear_alarm)
         await self.bus.work.listen(skipped_subject(self.config.region), self._hear_skipped)
         self.watcher.on_again = self._home_went_back
-        self.mirrors.on_dealt = self._look_at_holes
+        self.mirrors.on_skipped = self.jumps.skipped
+        self.jumps.look = self._look_at_holes
         await self.holes.begin()
         await self.feeds.start(await self._streams.epochs())
         await self.gate.start()
@@ -287,7 +288,6 @@ class Edge:
         skipped = decode_stretch(data)
         if skipped is not None and skipped.origin in self.feeds.feeds:
             self.jumps.told(skipped)
-            self._look_at_holes()
 
     def _look_at_holes(self) -> None:
         self._tasks.spawn(self._deal_with_holes(), "holes")

@@ -38,18 +38,28 @@ class HoleLog:
         """
         return await self._store(Hole(self._region, origin, first, last))
 
-    async def skipped(self, origin: str, first: int, last: int) -> None:
-        """The region's copy had not stored these, and cursors may have passed them.
+    async def note(self, origin: str, first: int, last: int, *, skipped: bool = False) -> bool:
+        """Record a hole now or, where NATS does not take it, as soon as it does.
 
-        Recorded now or, where NATS does not take it, as soon as it does.
+        Args:
+            origin: whose events cursors of this region may have passed.
+            first: sequence.
+            last: sequence.
+            skipped: the region's copy had not stored them.
+
+        Returns:
+            Whether the next `poll` returns it: it was not known, and is recorded.
         """
-        hole = Hole(self._region, origin, first, last, skipped=True)
-        if not any(_within(hole, known) for known in self._holes.of(self._region)):
-            self._waiting.append(hole)
-            try:
-                await self._record_waiting()
-            except BusError as error:
-                _log.info("a hole of %s waits to be recorded: %s", origin, error)
+        hole = Hole(self._region, origin, first, last, skipped=skipped)
+        if any(_within(hole, known) for known in (*self._holes.of(self._region), *self._waiting)):
+            return False
+        self._waiting.append(hole)
+        try:
+            await self._record_waiting()
+        except BusError as error:
+            _log.info("a hole of %s waits to be recorded: %s", origin, error)
+            return False
+        return True
 
     async def begin(self) -> None:
         """The edge starts, at the streams' heads: it has passed none of the holes that are known.
@@ -68,6 +78,10 @@ class HoleLog:
         """
         await self._record_waiting()
         return await self._holes.poll()
+
+    def newest(self, region: str) -> int:
+        """The number of the newest hole of a region that is known here; 0: none."""
+        return max((hole.number for hole in self._holes.of(region)), default=0)
 
     def dealt(self, number: int) -> None:
         """All holes of this region up to this number have been delivered: new cursors say so."""
@@ -93,5 +107,5 @@ class HoleLog:
 
 
 def _within(hole: Hole, known: Hole) -> bool:
-    same = known.skipped and known.origin == hole.origin
+    same = known.skipped >= hole.skipped and known.origin == hole.origin
     return same and known.first <= hole.first and hole.last <= known.last

@@ -1,20 +1,41 @@
 """What the live feed of the region jumped over: dealt with by each of its edges."""
 
 import asyncio
+import logging
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from relay.core.hole import Hole, Stretch
 from relay.edge.holes import HoleLog
 from relay.edge.mirrors import Mirrors
+from relay.errors import BusError
+
+_log = logging.getLogger("jetrelay.jumps")
 
 WAITING = 1_024  # stretches; what is dropped beyond, resumes and scans find
+
+
+class Dealt(NamedTuple):
+    """What this edge gave to who was there."""
+
+    stamp: int  # of that moment, see `Jumps.stamp`
+    events: frozenset[int]  # sequences
+
+
+class News(NamedTuple):
+    """A hole that is known now."""
+
+    hole: Hole
+    dealt: Dealt | None  # None: nothing, it is another region's
 
 
 @dataclass(slots=True)
 class _Waiting:
     stretch: Stretch
+    hole: Hole | None = None  # where it was recorded
     done: bool = False
+    said: bool = False
 
 
 class Jumps:
@@ -26,44 +47,90 @@ class Jumps:
         self._region = region
         self._waiting: deque[_Waiting] = deque(maxlen=WAITING)
         self._one_at_a_time = asyncio.Lock()
-        self._fresh: list[Hole] = []  # read, and not returned yet
+        self._elsewhere: list[Hole] = []  # holes of other regions, read and not returned yet
+        self._dealt: dict[tuple[str, int, int], Dealt] = {}  # the last stretches
+        self.look = _nothing  # has `turn` called soon
+        self.stamp = 0  # grows with each stretch that was dealt with
 
     def told(self, stretch: Stretch) -> None:
         """The region's watcher saw the live feed jump: `turn` deals with it."""
         if not stretch.number:  # one that is recorded comes with the record, in its turn
             self._waiting.append(_Waiting(stretch))
+        self.look()
 
-    async def turn(self) -> list[Hole]:
+    async def skipped(self, origin: str, first: int, last: int) -> None:
+        """The region's copy had not stored these, and the position is past them."""
+        stretch = Stretch(origin, first, last, skipped=True)
+        if any(_within(stretch, waiting.stretch) for waiting in self._waiting):
+            return
+        # It is delivered after it was recorded, so that nobody who comes in between is left out.
+        if not await self._log.note(origin, first, last, skipped=True):
+            self._waiting.append(_Waiting(stretch))
+        self.look()
+
+    async def turn(self) -> list[News]:
         """Once a second, and when told: read what was recorded, and deal with what is ours.
 
         Returns:
-            The holes that are new, of all regions.
+            The holes that are new, of all regions; those of this one when they were dealt with.
 
         Raises:
             BusError: NATS did not answer; the next second goes on.
         """
         async with self._one_at_a_time:
-            fresh = await self._log.poll()
-            self._waiting.extend(
-                _Waiting(Stretch(hole.origin, hole.first, hole.last, hole.number, hole.skipped))
-                for hole in fresh
-                if hole.region == self._region
-            )
-            self._fresh += fresh
-            for each in list(self._waiting):
-                each.done = each.done or await self._deal_with(each.stretch)
+            for hole in await self._log.poll():
+                if hole.region == self._region:
+                    stretch = Stretch(hole.origin, hole.first, hole.last, hole.number)
+                    self._waiting.append(_Waiting(stretch, hole))
+                else:
+                    self._elsewhere.append(hole)
+            await self._deal_with_all()
+            news = [News(hole, None) for hole in self._elsewhere]
+            self._elsewhere = []
+            for waiting in self._waiting:
+                if waiting.hole is not None and waiting.done and not waiting.said:
+                    waiting.said = True
+                    news.append(News(waiting.hole, self._dealt[_name(waiting.stretch)]))
             # A cursor says how far in the record its edge is: none is left out on the way.
             while self._waiting and self._waiting[0].done:
                 self._log.dealt(self._waiting.popleft().stretch.number)
-            fresh, self._fresh = self._fresh, []
-            return fresh
+            return news
+
+    async def _deal_with_all(self) -> None:
+        silent: set[str] = set()  # origins that can't be read now
+        for each in list(self._waiting):
+            if each.done or each.stretch.origin in silent:
+                continue
+            try:
+                each.done = await self._deal_with(each.stretch)
+            except BusError as error:
+                _log.info("what %s sent and was not heard waits: %s", each.stretch.origin, error)
+                silent.add(each.stretch.origin)
 
     async def _deal_with(self, stretch: Stretch) -> bool:
         origin, first, last = stretch.origin, stretch.first, stretch.last
-        if stretch.skipped and self._mirrors.lacks(origin, first, last):
-            return False  # being read at the origin
-        delivered = await self._mirrors.jumped(origin, first, last)
-        if delivered and not stretch.number:
+        lacked = await self._mirrors.jumped(origin, first, last)
+        if lacked is None:
+            return False
+        # No await in between: who is here has got it, and who comes from now on has not.
+        self.stamp += 1
+        self._dealt.setdefault(_name(stretch), Dealt(self.stamp, lacked))
+        while len(self._dealt) > 2 * WAITING:
+            del self._dealt[next(iter(self._dealt))]
+        if lacked and not stretch.number and not stretch.skipped:
             # The watcher was not sure; it is one now: cursors of this edge had passed them.
-            await self._log.record(origin, first, last)
-        return delivered is not None
+            await self._log.note(origin, first, last)
+        return True
+
+
+def _nothing() -> None:
+    pass
+
+
+def _name(stretch: Stretch) -> tuple[str, int, int]:
+    return stretch.origin, stretch.first, stretch.last
+
+
+def _within(stretch: Stretch, other: Stretch) -> bool:
+    inside = other.first <= stretch.first and stretch.last <= other.last
+    return inside and other.origin == stretch.origin

@@ -16,6 +16,7 @@ from relay.core.join import Ahead
 from relay.core.resume import Accept, Gap, Refuse, judge
 from relay.edge.connection import ClientConnection
 from relay.edge.joining import Joining, Passage, replay_all
+from relay.edge.owing import Came
 from relay.errors import BusError, UnavailableError
 
 
@@ -87,8 +88,7 @@ class Membership:
                 passages += [passage for passage, _ in dated]
                 for passage in passages:
                     stack.enter_context(passage)
-                for passage, wish in dated:
-                    await self._begin(passage, wish)
+                came = [await self._begin(passage, wish) for passage, wish in dated]
                 await self._bring(passages)
                 if not connection.alive:
                     return
@@ -97,6 +97,8 @@ class Membership:
                     passage.release()
                 wanted = [w.room for w in wishes if w.room in connection.session.rooms]
                 self._hub.take(connection, map(connection.key, wanted))
+                for each in filter(None, came):
+                    self._joining.owing.seat(each)
         finally:
             self._let_go_of_left()
 
@@ -111,7 +113,7 @@ class Membership:
             sent = {origin: there[origin].seq if origin in there else 0 for origin in origins}
         return Passage(self._joining, self._connection, [key], sent, room=wish.room)
 
-    async def _begin(self, passage: Passage, wish: Wish) -> None:
+    async def _begin(self, passage: Passage, wish: Wish) -> Came | None:
         """Send the newest events that were asked for; say what of a `since` is gone."""
         if wish.last:
             here = self._hub.positions
@@ -119,11 +121,14 @@ class Membership:
             key = self._connection.key(wish.room)
             page = await self._joining.history.newest(key, wish.last, upto)
             await passage.send(page.events)
-        if wish.since is not None:
-            for lost in await self._gone(wish.since):
-                passage.declare(lost)
-            rooms = passage.join.rooms
-            await passage.send(await self._joining.owing.came(self._connection, rooms, wish.since))
+        if wish.since is None:
+            return None
+        for lost in await self._gone(wish.since):
+            passage.declare(lost)
+        rooms = passage.join.rooms
+        came = await self._joining.owing.came(self._connection, rooms, wish.since)
+        await passage.send(came.events)
+        return came
 
     async def _gone(self, since: Cursor) -> list[Gap]:
         """What came after a cursor and can't be had any more."""
@@ -237,8 +242,8 @@ class Membership:
         for lost in accept.gaps:
             passage.declare(lost)
         with passage:
-            owed = await self._joining.owing.came(connection, join.rooms, cursor)
-            await passage.send(owed)
+            came = await self._joining.owing.came(connection, join.rooms, cursor)
+            await passage.send(came.events)
             while connection.alive:
                 await replay_all([passage], budget, connection)
                 if not join.overflowed:
@@ -251,7 +256,8 @@ class Membership:
             join.settle(self._hub.seqs)
             self._hub.set_ahead(connection, Ahead.of(join.sent, self._hub.seqs))
             self._hub.take(connection, keys)
-        self._say_resumed(effect, join.replayed + len(owed), behind)
+            self._joining.owing.seat(came)
+        self._say_resumed(effect, join.replayed + len(came.events), behind)
 
     def _say_resumed(self, effect: Resume, replayed: int, behind: Mapping[str, int]) -> None:
         connection = self._connection

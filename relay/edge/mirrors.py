@@ -2,19 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from relay.bus.copies import Copies
 from relay.bus.reader import API, Reader, remote_api
 from relay.bus.replay import events_of
 from relay.core.copy import ranges
 from relay.core.event import Event
-from relay.core.feed import MARK, Feed
+from relay.core.feed import Feed
 from relay.core.names import events_stream
 from relay.core.pair import Pair
 from relay.edge import clock
 from relay.edge.feeds import Feeds
-from relay.edge.holes import HoleLog
 from relay.errors import BusError, UnavailableError
 
 _log = logging.getLogger("jetrelay.mirrors")
@@ -23,13 +22,12 @@ _log = logging.getLogger("jetrelay.mirrors")
 class Mirrors:
     """Looks at every mirror once a second, and delivers what did not come live."""
 
-    def __init__(self, feeds: Feeds, copies: Copies, reader: Reader, holes: HoleLog) -> None:
+    def __init__(self, feeds: Feeds, copies: Copies, reader: Reader) -> None:
         self._feeds = feeds
         self._copies = copies
         self._reader = reader
-        self._holes = holes
         self.pairs = {origin: Pair(origin) for origin in copies.mirrored}
-        self.on_dealt: Callable[[], None] = lambda: None  # what a copy had skipped was delivered
+        self.on_skipped: Callable[[str, int, int], Awaitable[None]]  # what a copy has not stored
         self.unheard = 0  # events that the live feed had passed over
 
     async def watch(self) -> None:
@@ -45,7 +43,7 @@ class Mirrors:
             copy = await self._copies.look(origin)
             silent.discard(origin)
             if not feed.repairing:
-                await self._deal_with(feed, copy.missing)
+                await self._tell(feed, copy.missing)
         except BusError as error:
             _log.info("%s: what its copy lacks waits: %s", origin, error)
             if isinstance(error, UnavailableError):
@@ -55,27 +53,12 @@ class Mirrors:
         pair.look(clock.now().mono_s, self._copies.known(origin).last, head)
         self._go_past(feed)
 
-    async def _deal_with(self, feed: Feed, missing: Iterable[int]) -> None:
-        """Deliver, or declare, what was skipped below the position."""
+    async def _tell(self, feed: Feed, missing: Iterable[int]) -> None:
+        """What was skipped below the position has been passed: to be delivered, or declared."""
         handled = self._feeds.handled[feed.origin]
         fresh = [seq for seq in missing if seq not in handled and seq <= feed.position]
         for first, last in ranges(fresh):
-            there = self._events(feed, first, last, remote_api(feed.origin))
-            events = [event async for event in there]
-            if any(event.key != MARK for event in events):
-                await self._holes.skipped(feed.origin, first, last)
-            for event in events:
-                self._feeds.carry_out(feed, feed.late(event))
-                self._feeds.found(event)
-            handled.add(first, last)
-        if fresh:
-            self.on_dealt()
-
-    def lacks(self, origin: str, first: int, last: int) -> bool:
-        """Whether the copy had skipped any of these, and they were not dealt with yet."""
-        handled = self._feeds.handled[origin]
-        missing = self._copies.known(origin).missing
-        return any(first <= seq <= last and seq not in handled for seq in missing)
+            await self.on_skipped(feed.origin, first, last)
 
     def _go_past(self, feed: Feed) -> None:
         """The origin is further than its mirror here for a second: read it at the origin."""
@@ -87,27 +70,40 @@ class Mirrors:
         if before > feed.position or feed.origin in self._feeds.silent:
             self._feeds.carry_out(feed, feed.advance())
 
-    async def jumped(self, origin: str, first: int, last: int) -> int | None:
-        """The watcher saw the live feed jump over these sequences: deliver what rooms here lack.
+    async def jumped(self, origin: str, first: int, last: int) -> frozenset[int] | None:
+        """The live feed jumped over these sequences: deliver, or declare, what rooms here lack.
+
+        What the copy here had skipped is read at the origin. All of it goes out in one turn of the
+        loop, in which the call returns.
 
         Returns:
-            How many events had been passed over; None: not now, a scan comes first.
+            The sequences that rooms here lacked; None: not now, a scan comes first.
 
         Raises:
-            UnavailableError: NATS did not answer.
+            BusError: NATS did not answer.
         """
-        feed = self._feeds.feeds[origin]
+        feed, handled = self._feeds.feeds[origin], self._feeds.handled[origin]
         if feed.repairing or last > feed.position:
             self._feeds.carry_out(feed, feed.advance())
             return None
-        delivered = 0
-        async for event in self._events(feed, first, last, API):
-            actions = feed.unheard(event)
-            delivered += len(actions)
+        here = [event async for event in self._events(feed, first, last, API)]
+        missing = self._copies.known(origin).missing
+        skipped = ranges(seq for seq in missing if first <= seq <= last and seq not in handled)
+        there: dict[int, Event] = {}
+        for start, end in skipped:
+            events = self._events(feed, start, end, remote_api(origin))
+            there |= {event.seq: event async for event in events}
+        lacked: set[int] = set()
+        for event in sorted((*here, *there.values()), key=lambda event: event.seq):
+            actions = feed.late(event) if event.seq in there else feed.unheard(event)
+            if actions:
+                lacked.add(event.seq)
             self._feeds.carry_out(feed, actions)
             self._feeds.found(event)
-        self.unheard += delivered
-        return delivered
+        for start, end in skipped:
+            handled.add(start, end)
+        self.unheard += len(lacked)
+        return frozenset(lacked)
 
     async def _events(self, feed: Feed, first: int, last: int, api: str) -> AsyncIterator[Event]:
         seq = first

@@ -7,18 +7,18 @@ the last minute is sent them when they are found.
 
 from collections import deque
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from relay.bus.following import Following
 from relay.core.codes import EventName
 from relay.core.cursor import Cursor
 from relay.core.event import Event, RoomKey
-from relay.core.hole import Hole, Owed, Passed, owed, passed
+from relay.core.hole import Owed, Passed, owed, passed
 from relay.edge import clock
 from relay.edge.connection import ClientConnection
 from relay.edge.holes import HoleLog
 from relay.edge.hub import Hub, gap
-from relay.edge.jumps import Jumps
+from relay.edge.jumps import Dealt, Jumps
 from relay.edge.replays import Replays
 from relay.errors import BusError
 
@@ -26,13 +26,17 @@ REMEMBERED_S = 60.0
 REMEMBERED = 20_000  # sessions
 
 
-class _Came(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Came:
     """A session that came with a cursor, for these rooms."""
 
     at_s: float
     connection: ClientConnection
     rooms: frozenset[RoomKey]
     cursor: Cursor
+    known: int  # the newest hole of the cursor's region that was known then
+    events: list[Event] = field(default_factory=list)  # to send before what came after the cursor
+    seated: int | None = None  # `Jumps.stamp` when it was in the live feed, where the edge stands
 
 
 class Owing:
@@ -45,23 +49,21 @@ class Owing:
         replays: Replays,
         following: Following,
         hub: Hub,
-        region: str,
     ) -> None:
         self._holes = holes
         self._jumps = jumps
         self._replays = replays
         self._following = following
         self._hub = hub
-        self._region = region
-        self._came: deque[_Came] = deque(maxlen=REMEMBERED)
+        self._came: deque[Came] = deque(maxlen=REMEMBERED)
         self.paid = 0  # events sent
 
     async def came(
         self, connection: ClientConnection, rooms: frozenset[RoomKey], cursor: Cursor
-    ) -> list[Event]:
-        """The events to send before what came after the cursor; the session is remembered.
+    ) -> Came:
+        """What a session is owed that comes with a cursor; it is remembered.
 
-        Events for which it is too late are declared.
+        Events for which it is too late are declared here.
 
         Raises:
             UnavailableError: NATS did not answer.
@@ -69,14 +71,19 @@ class Owing:
         now_s = clock.now().mono_s
         while self._came and now_s - self._came[0].at_s > REMEMBERED_S:
             self._came.popleft()
-        self._came.append(_Came(now_s, connection, rooms, cursor))
-        found: list[Event] = []
+        came = Came(now_s, connection, rooms, cursor, self._holes.newest(cursor.region))
+        self._came.append(came)
         for hole in self._holes.passed(cursor):
             events, late = await self._owed(hole, rooms)
             self._declare(connection, late)
-            found += events
-        self.paid += len(found)
-        return found
+            came.events += events
+        self.paid += len(came.events)
+        return came
+
+    def seat(self, came: Came) -> None:
+        """The session is in the live feed now: what this edge dispatches late reaches it."""
+        if came.connection.ahead is None:
+            came.seated = self._jumps.stamp
 
     async def turn(self) -> None:
         """Once a second: follow the record of holes, and pay who has resumed since.
@@ -84,18 +91,18 @@ class Owing:
         Raises:
             BusError: NATS did not answer; holes that were read are not read again.
         """
-        for hole in await self._jumps.turn():
+        for hole, dealt in await self._jumps.turn():
             for came in list(self._came):
-                if came.connection.alive and not self._hears_itself(came.connection, hole):
+                if came.connection.alive and hole.number > came.known:
                     for each in passed([hole], came.cursor):
-                        await self._pay(came, each)
+                        await self._pay(came, each, dealt)
 
-    def _hears_itself(self, connection: ClientConnection, hole: Hole) -> bool:
-        """Whether this edge dispatches the hole's events to the session: it found the same hole."""
-        return hole.region == self._region and connection.ahead is None
-
-    async def _pay(self, came: _Came, hole: Passed) -> None:
+    async def _pay(self, came: Came, hole: Passed, dealt: Dealt | None) -> None:
+        """Send what a session is owed, but for what this edge dispatched to it."""
         connection = came.connection
+        heard: Collection[int] = ()  # from this edge's own dispatch
+        if dealt is not None and came.seated is not None and came.seated < dealt.stamp:
+            heard = dealt.events
         try:
             events, late = await self._owed(hole, came.rooms & connection.seated)
         except BusError:
@@ -103,8 +110,10 @@ class Owing:
             d = gap(hole.origin, 0, hole.first, hole.last, "late")
             connection.dispatch(EventName.GAP, d | {"epoch": self._hub.epochs()[hole.origin]})
             return
-        self._declare(connection, late)
+        self._declare(connection, [event for event in late if event.seq not in heard])
         for event in events:
+            if event.seq in heard:
+                continue
             if await self._following.within(event, hole.cursor_seq, self._hub.seqs[hole.origin]):
                 self._declare(connection, [event])  # later ones of the room went out already
                 continue

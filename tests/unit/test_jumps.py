@@ -5,45 +5,49 @@ from typing import Any, cast
 import pytest
 
 from relay.core.hole import Hole, Stretch
-from relay.edge.jumps import Jumps
+from relay.edge.jumps import Dealt, Jumps, News
 from relay.errors import UnavailableError
 
 
 class _Log:
+    """Holes that others recorded come out of `poll`, and those noted here, if NATS takes them."""
+
     def __init__(self) -> None:
         self.fresh: list[Hole] = []
-        self.recorded: list[tuple[str, int, int]] = []
+        self.noted: list[tuple[str, int, int, bool]] = []
         self.number = 0
+        self.takes = True
 
     async def poll(self) -> list[Hole]:
         fresh, self.fresh = self.fresh, []
         return fresh
 
-    async def record(self, origin: str, first: int, last: int) -> int:
-        self.recorded.append((origin, first, last))
-        return 99
+    async def note(self, origin: str, first: int, last: int, *, skipped: bool = False) -> bool:
+        self.noted.append((origin, first, last, skipped))
+        if self.takes:
+            number = 100 + len(self.noted)
+            self.fresh.append(Hole("us", origin, first, last, number=number, skipped=skipped))
+        return self.takes
 
     def dealt(self, number: int) -> None:
         self.number = max(self.number, number)
 
 
 class _Mirrors:
-    """`unheard`: first sequence -> events that the rooms lacked; None: a scan comes first."""
+    """`unheard`: first sequence -> what the rooms lacked; None: a scan comes first."""
 
     def __init__(self) -> None:
-        self.unheard: dict[int, int | None] = {}
-        self.skipped: set[int] = set()
+        self.unheard: dict[int, set[int] | None] = {}
+        self.silent: set[str] = set()
         self.asked: list[int] = []
 
-    def lacks(self, origin: str, first: int, last: int) -> bool:
-        assert origin == "eu"
-        return bool(self.skipped & set(range(first, last + 1)))
-
-    async def jumped(self, origin: str, first: int, last: int) -> int | None:
-        assert origin == "eu"
+    async def jumped(self, origin: str, first: int, last: int) -> frozenset[int] | None:
         assert first <= last
+        if origin in self.silent:
+            raise UnavailableError("no answer")
         self.asked.append(first)
-        return self.unheard.get(first, 0)
+        lacked = self.unheard.pop(first, set())
+        return None if lacked is None else frozenset(lacked)
 
 
 @pytest.fixture
@@ -64,9 +68,9 @@ def jumps(log: _Log, mirrors: _Mirrors) -> Jumps:
 async def test_what_was_recorded_is_dealt_with_once_and_said_in_cursors(
     log: _Log, mirrors: _Mirrors, jumps: Jumps
 ) -> None:
-    holes = [Hole("us", "eu", 5, 6, number=3), Hole("ap", "eu", 8, 8, number=7)]
-    log.fresh = list(holes)
-    assert await jumps.turn() == holes, "the other regions' are returned as well"
+    ours, theirs = Hole("us", "eu", 5, 6, number=3), Hole("ap", "eu", 8, 8, number=7)
+    log.fresh = [ours, theirs]
+    assert await jumps.turn() == [News(theirs, None), News(ours, Dealt(1, frozenset()))]
     assert (log.number, mirrors.asked) == (3, [5])
     assert await jumps.turn() == []
     assert mirrors.asked == [5]
@@ -75,51 +79,66 @@ async def test_what_was_recorded_is_dealt_with_once_and_said_in_cursors(
 async def test_a_cursor_does_not_claim_a_hole_beyond_one_that_waits(
     log: _Log, mirrors: _Mirrors, jumps: Jumps
 ) -> None:
-    log.fresh = [Hole("us", "eu", 5, 6, number=3), Hole("us", "eu", 9, 9, number=4)]
+    first, second = Hole("us", "eu", 5, 6, number=3), Hole("us", "eu", 9, 9, number=4)
+    log.fresh = [first, second]
     mirrors.unheard[5] = None
-    await jumps.turn()
-    assert (log.number, mirrors.asked) == (0, [5, 9]), "the second is delivered all the same"
-    mirrors.unheard[5] = 2
-    await jumps.turn()
+    assert await jumps.turn() == [News(second, Dealt(1, frozenset()))], (
+        "it is delivered, and told, all the same"
+    )
+    assert (log.number, mirrors.asked) == (0, [5, 9])
+    assert await jumps.turn() == [News(first, Dealt(2, frozenset()))]
     assert (log.number, mirrors.asked) == (4, [5, 9, 5])
 
 
-async def test_what_the_copy_had_skipped_waits_until_it_was_read_at_the_origin(
+async def test_what_the_copy_had_skipped_is_delivered_once_it_is_recorded(
     log: _Log, mirrors: _Mirrors, jumps: Jumps
 ) -> None:
-    log.fresh = [Hole("us", "eu", 5, 6, number=3, skipped=True)]
-    mirrors.skipped = {6}
-    await jumps.turn()
-    assert (log.number, mirrors.asked) == (0, [])
-    mirrors.skipped = set()
-    await jumps.turn()
-    assert log.number == 3
+    await jumps.skipped("eu", 5, 6)
+    assert mirrors.asked == []
+    hole = log.fresh[0]
+    assert hole.skipped
+    assert await jumps.turn() == [News(hole, Dealt(1, frozenset()))]
+    assert (log.number, mirrors.asked) == (hole.number, [5])
+
+
+async def test_what_could_not_be_recorded_is_delivered_all_the_same(
+    log: _Log, mirrors: _Mirrors, jumps: Jumps
+) -> None:
+    log.takes = False
+    mirrors.unheard[5] = {6}
+    await jumps.skipped("eu", 5, 6)
+    await jumps.skipped("eu", 5, 6)  # found again a second later
+    assert await jumps.turn() == []
+    assert mirrors.asked == [5]
+    hole = Hole("us", "eu", 5, 6, number=3, skipped=True)
+    log.fresh = [hole]
+    assert await jumps.turn() == [News(hole, Dealt(1, frozenset({6})))], (
+        "by the time when it was delivered, not recorded"
+    )
 
 
 async def test_what_the_watcher_was_not_sure_of_is_recorded_if_it_was_one(
     log: _Log, mirrors: _Mirrors, jumps: Jumps
 ) -> None:
-    jumps.told(Stretch("eu", 5, 6))
-    jumps.told(Stretch("eu", 8, 8))
-    jumps.told(Stretch("eu", 9, 9, number=12))  # comes with the record
-    mirrors.unheard[8] = 1
+    looks = []
+    jumps.look = lambda: looks.append(1)
+    for stretch in (Stretch("eu", 5, 6), Stretch("eu", 8, 8), Stretch("eu", 9, 9, number=12)):
+        jumps.told(stretch)  # the last comes with the record
+    mirrors.unheard[8] = {8}
     await jumps.turn()
-    assert log.recorded == [("eu", 8, 8)]
+    assert log.noted == [("eu", 8, 8, False)]
     assert mirrors.asked == [5, 8]
+    assert len(looks) == 3
 
 
-async def test_without_nats_nothing_is_forgotten(log: _Log, mirrors: _Mirrors) -> None:
-    class _Unavailable(_Mirrors):
-        async def jumped(self, origin: str, first: int, last: int) -> int | None:
-            if not self.asked:
-                self.asked.append(0)
-                raise UnavailableError("no answer")
-            return await super().jumped(origin, first, last)
-
-    jumps = Jumps(cast("Any", log), cast("Any", _Unavailable()), "us")
-    hole = Hole("us", "eu", 5, 6, number=3)
-    log.fresh = [hole]
-    with pytest.raises(UnavailableError):
-        await jumps.turn()
-    assert await jumps.turn() == [hole]
-    assert log.number == 3
+async def test_an_origin_that_does_not_answer_holds_up_only_its_own(
+    log: _Log, mirrors: _Mirrors, jumps: Jumps
+) -> None:
+    far, near = Hole("us", "eu", 5, 6, number=3), Hole("us", "us", 9, 9, number=4)
+    log.fresh = [far, near]
+    mirrors.silent = {"eu"}
+    assert await jumps.turn() == [News(near, Dealt(1, frozenset()))]
+    assert log.number == 0
+    mirrors.silent = set()
+    assert await jumps.turn() == [News(far, Dealt(2, frozenset()))]
+    assert log.number == 4
