@@ -38,6 +38,7 @@ class Holes:
         self._reader = reader
         self._next = dict.fromkeys(regions, 1)
         self._known: dict[str, deque[Hole]] = {region: deque(maxlen=KEPT) for region in self._next}
+        self._fresh: list[Hole] = []  # read, and not returned yet
 
     def of(self, region: str) -> tuple[Hole, ...]:
         """The holes of one region, by number."""
@@ -49,20 +50,29 @@ class Holes:
         One that another edge had recorded as well is not: what it held is owed once.
 
         Raises:
-            UnavailableError: NATS did not answer; what was read is known all the same.
+            UnavailableError: none of the records could be read. What is known of other regions'
+                while one can't be read is returned; what was read comes with the next poll.
         """
-        fresh: list[Hole] = []
+        failed: list[BusError] = []
         for region, following in self._next.items():
-            page = await self._reader.page(
-                records_stream(region), following, batch=KEPT, subject=hole_subject(region)
-            )
+            try:
+                page = await self._reader.page(
+                    records_stream(region), following, batch=KEPT, subject=hole_subject(region)
+                )
+            except BusError as error:
+                failed.append(error)
+                continue
             for headers, data in page.messages:
                 hole = _decode(data)
                 if hole is None or hole.region != region or self._knows(hole):
                     continue
-                fresh.append(msgspec.structs.replace(hole, number=int(headers[SEQUENCE])))
-                self._known[region].append(fresh[-1])
+                numbered = msgspec.structs.replace(hole, number=int(headers[SEQUENCE]))
+                self._fresh.append(numbered)
+                self._known[region].append(numbered)
             self._next[region] = max(following, page.last + 1)
+        if len(failed) == len(self._next):
+            raise failed[0]
+        fresh, self._fresh = self._fresh, []
         return fresh
 
     def _knows(self, hole: Hole) -> bool:

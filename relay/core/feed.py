@@ -60,7 +60,14 @@ class Missed:
     event: Event
 
 
-Action = Dispatch | Moved | Scan | NewEpoch | Missed
+@dataclass(frozen=True, slots=True)
+class Overlooked:
+    """As `Missed`, and so was it by whoever has a cursor beyond it: the copy had skipped it."""
+
+    event: Event
+
+
+Action = Dispatch | Moved | Scan | NewEpoch | Missed | Overlooked
 
 
 @dataclass(slots=True)
@@ -129,6 +136,10 @@ class Feed:
         """Where a watched room was joined: every event of it beyond has been, or will be, given."""
         return self._bases[room]
 
+    def newest(self, room: RoomKey) -> int:
+        """The newest event of a watched room that was given, or read when it was joined."""
+        return self._tails.get(room, 0)
+
     def leave(self, room: RoomKey) -> None:
         """The room has no local members any more."""
         self._tails.pop(room, None)
@@ -149,7 +160,7 @@ class Feed:
         key = event.key
         tail = self._tails.get(key)
         if tail is not None and event.seq <= tail:
-            return self._pass(event.seq)  # a scan delivered it before
+            return self._again(event)
         if event.epoch > self.epoch:
             return self._turn_epoch(event, now_ms)
         if self._silent(event, now_ms):
@@ -165,6 +176,15 @@ class Feed:
         if key == MARK:
             self.heard_ms = now_ms
         return (self._deliver(event),)
+
+    def _again(self, event: Event) -> Sequence[Action]:
+        """At or below the room's newest: a scan gave it, or the copy had skipped it until now."""
+        key = event.key
+        if key == MARK or event.epoch != self.epoch or event.seq <= self._bases[key]:
+            return self._pass(event.seq)
+        if not self._if_missed(event):
+            return self._pass(event.seq)
+        return (Overlooked(event), *self._pass(event.seq))
 
     def _silent(self, event: Event, now_ms: int) -> bool:
         stamped_ms = event.stored_ms - self.marked_ms if self.marked_ms else 0

@@ -54,9 +54,15 @@ class Watch:
     _events: deque[tuple[int, str, bytes]] = field(default_factory=deque)
     _bytes: int = 0
 
-    def joined(self, last: int) -> tuple[Finding, ...]:
-        """The subscription works (again), and the stream ended at `last` after that."""
-        missed = (Skipped(self._next, last, sure=False),) if 0 < self._next <= last else ()
+    def joined(self, last: int, heard: int = 0) -> tuple[Finding, ...]:
+        """The subscription works (again), and the stream ended at `last` after that.
+
+        Args:
+            last: sequence.
+            heard: up to where somebody watched before; 0: not known.
+        """
+        first = self._next or (heard + 1 if heard else 0)
+        missed = (Skipped(first, last, sure=False),) if 0 < first <= last else ()
         self._next = max(self._next, last + 1)
         self._forget(self._next)
         return missed

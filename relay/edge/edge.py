@@ -18,6 +18,7 @@ from relay.config import EdgeConfig
 from relay.core.alarm import Wrong, decode_alarm
 from relay.core.codes import EventName, Op
 from relay.core.cursor import CursorCodec
+from relay.core.event import Event
 from relay.core.feed import NewEpoch
 from relay.core.gate import Doubt
 from relay.core.hole import decode_stretch
@@ -163,7 +164,9 @@ class Edge:
         self.mirrors = Mirrors(self.feeds, self.copies, bus.reader)
         self.jumps = Jumps(self.holes, self.mirrors, region)
         self.following = Following(bus.replays, self.copies)
-        self.owing = Owing(self.holes, self.jumps, self.replays, self.following, self.hub)
+        self.owing = Owing(
+            self.holes, self.jumps, self.replays, self.following, self.hub, self.feeds.feeds
+        )
         self.joining = Joining(
             hub=self.hub,
             feeds=self.feeds,
@@ -231,6 +234,7 @@ class Edge:
         self.bus.work.on_lost, self.bus.work.on_back = self._work_lost, self._work_back
         self.feeds.before = self.gateway.before = self.check_fence
         self.feeds.on_epoch = self._new_epoch
+        self.feeds.on_overlooked = self._overlooked
         await self.bus.work.listen("lease.>", self._hear_lease)
         await self.bus.work.listen(takeover_subject("*"), self._hear_takeover)
         await self.bus.work.listen(alarm_subject("*"), self._hear_alarm)
@@ -249,6 +253,7 @@ class Edge:
             self.gateway,
             self.replays,
             self.pages,
+            self.owing,
             self.following,
             self._streams,
             self.rooms,
@@ -298,6 +303,9 @@ class Edge:
         except BusError as error:
             _log.info("holes wait: %s", error)
 
+    def _overlooked(self, event: Event) -> None:
+        self._tasks.spawn(self.jumps.skipped(event.origin, event.seq, event.seq), "overlooked")
+
     def _home_went_back(self, seq: int) -> None:
         # While the gate is shut it is what writes the stream's lost end back.
         if self.gate.is_open:
@@ -307,10 +315,15 @@ class Edge:
     def _new_epoch(self, origin: str, turned: NewEpoch) -> None:
         if origin == self.config.region and turned.new != self.gate.epoch:
             self.gate.look()  # another edge started it: stamp it from now on
-        d = gap(origin, turned.old, turned.position + 1, None, "epoch")
+        gaps = [gap(origin, turned.old, turned.position + 1, None, "epoch")]
+        if origin != self.config.region and turned.position:
+            # An origin that was alone when it began anew may not have known how far it had been:
+            # what it gives out below this region's position can't be told from what it was.
+            gaps.append(gap(origin, turned.new, 1, turned.position, "epoch"))
         for connection in list(self.gateway.connections):
             if connection.session.grants is not None:
-                connection.send(Payload(Op.DISPATCH, d, None, EventName.GAP))
+                for d in gaps:
+                    connection.send(Payload(Op.DISPATCH, d, None, EventName.GAP))
 
     # --- being alive ---------------------------------------------------------------------------
 

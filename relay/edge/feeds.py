@@ -10,7 +10,7 @@ from relay.bus.events import event_of, signal_of
 from relay.bus.reader import API, Page, Reader, remote_api
 from relay.bus.replay import Pages, events_of
 from relay.core.event import Event, RoomKey
-from relay.core.feed import MARK, Action, Dispatch, Feed, Missed, Moved, NewEpoch, Scan
+from relay.core.feed import MARK, Action, Dispatch, Feed, Missed, Moved, NewEpoch, Overlooked, Scan
 from relay.core.marker import Head, decode_head
 from relay.core.names import (
     DEFAULT_SHARD,
@@ -82,6 +82,7 @@ class Feeds:
         self.undecodable = 0
         self.before: Callable[[], None] = lambda: None  # called before anything is dispatched
         self.on_epoch: Callable[[str, NewEpoch], None] = lambda _origin, _turned: None
+        self.on_overlooked: Callable[[Event], None] = lambda _event: None
 
     async def start(self, epochs: Mapping[str, int]) -> None:
         """Join the live feed at the head of every stream.
@@ -203,6 +204,10 @@ class Feeds:
                     self._want_scan(feed, first)
                 case Missed(event):
                     self._hub.missed(event)
+                case Overlooked(event):
+                    self._hub.missed(event)
+                    self.found(event)
+                    self.on_overlooked(event)
                 case NewEpoch():
                     _log.error(
                         "%s: epoch %d follows %d after sequence %d",

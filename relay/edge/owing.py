@@ -6,13 +6,14 @@ the last minute is sent them when they are found.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from relay.bus.following import Following
 from relay.core.codes import EventName
 from relay.core.cursor import Cursor
 from relay.core.event import Event, RoomKey
+from relay.core.feed import Feed
 from relay.core.hole import Owed, Passed, owed, passed
 from relay.edge import clock
 from relay.edge.connection import ClientConnection
@@ -21,6 +22,7 @@ from relay.edge.hub import Hub, gap
 from relay.edge.jumps import Dealt, Jumps
 from relay.edge.replays import Replays
 from relay.errors import BusError
+from relay.tasks import Tasks
 
 REMEMBERED_S = 60.0
 REMEMBERED = 20_000  # sessions
@@ -36,7 +38,9 @@ class Came:
     cursor: Cursor
     known: int  # the newest hole of the cursor's region that was known then
     events: list[Event] = field(default_factory=list)  # to send before what came after the cursor
+    joined: bool = False
     seated: int | None = None  # `Jumps.stamp` when it was in the live feed, where the edge stands
+    pending: list[tuple[Passed, Dealt | None]] = field(default_factory=list)  # until it has joined
 
 
 class Owing:
@@ -49,14 +53,21 @@ class Owing:
         replays: Replays,
         following: Following,
         hub: Hub,
+        feeds: Mapping[str, Feed],
     ) -> None:
         self._holes = holes
         self._jumps = jumps
         self._replays = replays
         self._following = following
         self._hub = hub
+        self._feeds = feeds
+        self._tasks = Tasks("owing")
         self._came: deque[Came] = deque(maxlen=REMEMBERED)
         self.paid = 0  # events sent
+
+    async def close(self) -> None:
+        """End what is being paid."""
+        await self._tasks.close()
 
     async def came(
         self, connection: ClientConnection, rooms: frozenset[RoomKey], cursor: Cursor
@@ -74,6 +85,8 @@ class Owing:
         came = Came(now_s, connection, rooms, cursor, self._holes.newest(cursor.region))
         self._came.append(came)
         for hole in self._holes.passed(cursor):
+            if hole.origin not in self._feeds:
+                continue
             events, late = await self._owed(hole, rooms)
             self._declare(connection, late)
             came.events += events
@@ -82,8 +95,16 @@ class Owing:
 
     def seat(self, came: Came) -> None:
         """The session is in the live feed now: what this edge dispatches late reaches it."""
+        came.joined = True
         if came.connection.ahead is None:
             came.seated = self._jumps.stamp
+        if came.pending:
+            self._tasks.spawn(self._pay_pending(came), "pending")
+
+    async def _pay_pending(self, came: Came) -> None:
+        pending, came.pending = came.pending, []
+        for hole, dealt in pending:
+            await self._pay(came, hole, dealt)
 
     async def turn(self) -> None:
         """Once a second: follow the record of holes, and pay who has resumed since.
@@ -95,11 +116,16 @@ class Owing:
             for came in list(self._came):
                 if came.connection.alive and hole.number > came.known:
                     for each in passed([hole], came.cursor):
-                        await self._pay(came, each, dealt)
+                        if came.joined:
+                            await self._pay(came, each, dealt)
+                        else:
+                            came.pending.append((each, dealt))
 
     async def _pay(self, came: Came, hole: Passed, dealt: Dealt | None) -> None:
         """Send what a session is owed, but for what this edge dispatched to it."""
         connection = came.connection
+        if hole.origin not in self._feeds:
+            return  # an origin that was removed: a GAP said so
         heard: Collection[int] = ()  # from this edge's own dispatch
         if dealt is not None and came.seated is not None and came.seated < dealt.stamp:
             heard = dealt.events
@@ -111,10 +137,11 @@ class Owing:
             connection.dispatch(EventName.GAP, d | {"epoch": self._hub.epochs()[hole.origin]})
             return
         self._declare(connection, [event for event in late if event.seq not in heard])
+        feed = self._feeds[hole.origin]
         for event in events:
             if event.seq in heard:
                 continue
-            if await self._following.within(event, hole.cursor_seq, self._hub.seqs[hole.origin]):
+            if feed.newest(event.key) > hole.cursor_seq:
                 self._declare(connection, [event])  # later ones of the room went out already
                 continue
             cursor = self._hub.cursor_of(connection)

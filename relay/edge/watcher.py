@@ -35,7 +35,9 @@ from relay.errors import BusError, UnavailableError
 _log = logging.getLogger("jetrelay.watcher")
 
 DUTY = "watch"
-FINDINGS = 1_024  # that wait; what is dropped beyond is found again by the next marker
+SKIPS = 1_024  # jumps that wait; beyond, those of one origin that follow each other become one
+CHECKS = 64  # markers that wait to be compared; the heads are compared besides
+HAND_OVER_S = 6  # a watcher that is new looks back so far: longer than the duty's lease
 
 Connect = Callable[[], Coroutine[Any, Any, Connection]]
 
@@ -68,7 +70,9 @@ class Watcher:
         self._connection: Connection | None = None
         self._joined = False
         self._watches: dict[str, Watch] = {}
-        self._findings: deque[tuple[str, Finding]] = deque(maxlen=FINDINGS)
+        self._skips: deque[tuple[str, Skipped]] = deque()
+        self._checks: deque[tuple[str, Marker]] = deque(maxlen=CHECKS)
+        self._past: deque[dict[str, int]] = deque(maxlen=HAND_OVER_S)  # positions, each second
         self._suspects: dict[str, tuple[int, int]] = {}  # origin -> where the copies may differ
         self._diverged: dict[str, Alarm] = {}
         self._checked: dict[str, int] = {}  # origin -> head that was compared
@@ -87,6 +91,8 @@ class Watcher:
         Raises:
             BusError: NATS did not answer; the next second tries again.
         """
+        self._past.append({origin: feed.position for origin, feed in self._feeds.feeds.items()})
+        await self._follow_skips()  # also those that were found before the duty was lost
         if not await self._leases.take_duty(DUTY):
             await self.close()
             return
@@ -94,12 +100,15 @@ class Watcher:
             await self._begin()
         if not self._joined:
             await self._join()
-        self._again = 0
-        while self._findings:
-            origin, finding = self._findings.popleft()
-            await self._follow(origin, finding)
-        if self._again:
-            self.on_again(self._again)
+        await self._follow_skips()
+        again, self._again = self._again, 0
+        if again:
+            self.on_again(again)
+        while self._checks:
+            check = self._checks[0]
+            await self._check(*check)
+            if self._checks and self._checks[0] is check:
+                self._checks.popleft()
         await self._check_heads()
         await self._compare_suspects()
         await self._raise_alarms()
@@ -109,7 +118,7 @@ class Watcher:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._watches.clear()
-            self._findings.clear()
+            self._checks.clear()
             await connection.close()
 
     # --- listening -----------------------------------------------------------------------------
@@ -136,7 +145,8 @@ class Watcher:
         self._joined = True
         for origin, watch in self._watches.items():
             info = await self._reader.info(events_stream(origin))
-            self._found(origin, watch.joined(info.last))
+            # Who had the duty before may have died with a jump that nobody was told of.
+            self._found(origin, watch.joined(info.last, self._past[0].get(origin, 0)))
 
     def _receive(self, _subject: str, _reply: str, headers: Headers, data: bytes) -> None:
         subject = headers.get(SUBJECT, "")
@@ -157,27 +167,38 @@ class Watcher:
                 self._found(origin, watch.marked(marker))
 
     def _found(self, origin: str, findings: tuple[Finding, ...]) -> None:
-        self._findings.extend((origin, finding) for finding in findings)
+        for finding in findings:
+            match finding:
+                case Skipped():
+                    self._add_skip(origin, finding)
+                case Again(seq) if origin == self._region:
+                    self._again = seq
+                case Check(marker) if origin != self._region:
+                    self._checks.append((origin, marker))
+                case _:
+                    pass  # a mirror that is filled anew republishes what it had
+
+    def _add_skip(self, origin: str, skip: Skipped) -> None:
+        if len(self._skips) >= SKIPS and self._skips[-1][0] == origin:
+            # Too many to tell apart: each edge looks for itself what it lacks of all of it.
+            _, before = self._skips.pop()
+            skip = Skipped(before.first, skip.last, sure=False)
+        self._skips.append((origin, skip))
 
     # --- what was found ------------------------------------------------------------------------
 
-    async def _follow(self, origin: str, finding: Finding) -> None:
-        match finding:
-            case Skipped(first, last, sure):
-                await self._tell_skipped(origin, first, last, sure=sure)
-            case Again(seq) if origin == self._region:
-                self._again = seq
-            case Check(marker) if origin != self._region:
-                await self._check(origin, marker)
-            case _:
-                pass  # a mirror that is filled anew republishes what it had
+    async def _follow_skips(self) -> None:
+        while self._skips:
+            origin, skip = self._skips[0]
+            await self._tell_skipped(origin, skip.first, skip.last, sure=skip.sure)
+            self._skips.popleft()
 
     async def _tell_skipped(self, origin: str, first: int, last: int, *, sure: bool) -> None:
         page = await self._reader.page(events_stream(origin), first, batch=1)
         if not page.messages or page.last > last:
             return  # the copy does not hold them either: it skipped them itself
-        self.skipped += last - first + 1
         if sure:
+            self.skipped += last - first + 1
             _log.warning("%s: the live feed jumped over %d to %d", origin, first, last)
         number = await self._holes.record(origin, first, last) if sure else 0
         body = msgspec.json.encode(Stretch(origin, first, last, number))

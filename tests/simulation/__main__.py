@@ -7,6 +7,7 @@ import argparse
 import gc
 import logging
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ def main() -> int:
             for violation in outcome.violations[:5]:
                 print(f"  {violation}", file=sys.stderr)
             again = f"python -m tests.simulation --seed {outcome.seed} --steps {options.steps}"
-            again += f" --faults '{options.faults}'" if options.faults else ""
+            again += f" --faults {shlex.quote(options.faults)}" if options.faults else ""
             print(f"repeat it: {again} --trace", file=sys.stderr)
             if not options.keep_going:
                 break

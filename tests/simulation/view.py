@@ -25,7 +25,7 @@ class Declared(NamedTuple):
             return False
         if self.last is None:
             return self.epoch <= place.epoch < self.until and place.seq >= self.first
-        return self.first <= place.seq <= self.last
+        return self.epoch == place.epoch and self.first <= place.seq <= self.last
 
 
 class View:
@@ -90,8 +90,8 @@ class View:
         floor = self._floor.get(place.origin)
         if not self.exact and floor is not None and place.seq <= floor.seq:
             return  # a resume by `s` may go back to before the session
-        if not self.exact and self._declared(place, fact.room):
-            return  # or to before a GAP, whose events it has then
+        if not self.exact and place[::2] in self._truth.holes:
+            return  # or to before a hole, which another region has no part in
         key = (place.origin, fact.room)
         if place.seq <= (before := self._newest.get(key, 0)):
             raise ViolationError(f"order: {self.name} got {place} in {fact.room} after {before}")
