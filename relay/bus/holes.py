@@ -13,7 +13,8 @@ from relay.core.hole import Hole
 from relay.core.names import hole_subject, records_stream
 from relay.errors import BusError
 
-KEPT = 256  # holes of one region
+PAGE = 256
+KEPT = 1_024  # holes of one region
 
 _decoder = msgspec.json.Decoder(Hole)
 
@@ -57,7 +58,7 @@ class Holes:
         for region, following in self._next.items():
             try:
                 page = await self._reader.page(
-                    records_stream(region), following, batch=KEPT, subject=hole_subject(region)
+                    records_stream(region), following, batch=PAGE, subject=hole_subject(region)
                 )
             except BusError as error:
                 failed.append(error)

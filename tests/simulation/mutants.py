@@ -7,7 +7,7 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
@@ -16,12 +16,14 @@ import relay.bus.records as bus_records
 import relay.core.gate as core_gate
 import relay.core.resume as core_resume
 from relay.bus.publisher import Publication, Publisher, Stored
-from relay.core.event import Event
+from relay.core.event import Event, RoomKey
 from relay.core.feed import Feed
+from relay.core.hole import Owed, Passed
 from relay.core.join import Ahead, Join
 from relay.core.numbering import slot_of
 from relay.core.resume import Accept
 from relay.edge.hub import Hub
+from relay.edge.owing import Owing
 from tests.simulation.__main__ import prepare
 from tests.simulation.faults import KINDS
 from tests.simulation.patches import everywhere
@@ -183,6 +185,7 @@ def _drop_some() -> None:
 _TAIL = ("origin loses its tail", "herd", "client's network gone")
 _LEADER = ("stream leader killed",)
 _HERD = ("herd", "reads slow")
+_SKIPS = ("mirror skips", "herd", "client's network gone")
 _LOST = ("live connection lost", "nats killed", "edge stopped")
 
 
@@ -191,6 +194,14 @@ def _no_holes() -> None:
     _blind_to_holes()
     _in(Feed, "_silent", lambda *_: False)()
     _in(Feed, "unheard", lambda *_: ())()
+
+
+def _owe_nothing() -> None:
+    async def owed(self: Owing, hole: Passed, rooms: Collection[RoomKey]) -> Owed:
+        del self, hole, rooms
+        return Owed([], [])
+
+    Owing._owed = owed  # type: ignore[method-assign]
 
 
 MUTANTS = (
@@ -207,6 +218,7 @@ MUTANTS = (
     Mutant("a scan loses its first event", _scan_off_by_one),
     Mutant("a repeated event is delivered", _repeats_pass),
     Mutant("what a mirror skipped is dropped", _in(Feed, "late", lambda *_: ()), ("mirror skips",)),
+    Mutant("what was passed over is owed to nobody", _owe_nothing, _SKIPS),
     Mutant(
         "a publish is acknowledged before it is stored",
         _in(Publisher, "_until_stored", _ack_before_store),

@@ -1,0 +1,196 @@
+"""What sessions are owed: sent once, or declared, whenever it becomes known."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from relay.core.cursor import Cursor, Position
+from relay.core.event import Event, RoomKey
+from relay.core.hole import Hole, Passed, passed
+from relay.edge.jumps import Dealt, News
+from relay.edge.owing import Owing
+from relay.errors import UnavailableError
+
+ROOM: RoomKey = ("_", "a")
+OTHER: RoomKey = ("_", "b")
+HOLE = Hole("us", "us", 10, 12, number=5)
+CURSOR = Cursor("us", {"us": Position(1, 20)}, 0)
+
+
+class _Log:
+    """`Holes` known so far."""
+
+    def __init__(self) -> None:
+        self.known: list[Hole] = []
+
+    def newest(self, region: str) -> int:
+        return max((hole.number for hole in self.known if hole.region == region), default=0)
+
+    def passed(self, cursor: Cursor) -> list[Passed]:
+        return passed(self.known, cursor)
+
+
+class _Jumps:
+    def __init__(self) -> None:
+        self.stamp = 0
+        self.news: list[News] = []
+
+    async def turn(self) -> list[News]:
+        news, self.news = self.news, []
+        return news
+
+
+class _Client:
+    """A session's connection: what it was sent, as (kind, first sequence)."""
+
+    def __init__(self) -> None:
+        self.alive = True
+        self.ahead: object | None = None
+        self.codec = None
+        self.seated: set[RoomKey] = set()
+        self.got: list[tuple[str, int]] = []
+
+    def dispatch(self, _name: str, d: dict[str, Any]) -> None:
+        self.got.append(("gap", d["first"]))
+
+    def write(self, framed: tuple[str, int]) -> None:
+        self.got.append(framed)
+
+
+class _World:
+    """One edge, with what its parts would say."""
+
+    def __init__(self) -> None:
+        self.log, self.jumps = _Log(), _Jumps()
+        self.events = [
+            Event("us", 1, seq, "_", room, "u", f"e{seq}", 0, b"1")
+            for seq, room in ((10, "a"), (11, "b"), (12, "a"))
+        ]
+        self.followed: set[RoomKey] = set()  # rooms with an event between the hole and the cursor
+        self.newest = 0  # of every room here
+        self.failing = 0  # reads that fail before one works
+        hub = SimpleNamespace(
+            epochs=lambda: {"us": 1},
+            cursor_of=lambda _seat: "c",
+            framed=lambda _codec, event, _s, _c: ("event", event.seq),
+        )
+        feeds = {"us": SimpleNamespace(newest=lambda _room: self.newest)}
+        replays = SimpleNamespace(events=lambda _o, rooms, _after, _upto: self.read(rooms))
+        parts = (self.log, self.jumps, replays, self, hub, feeds)
+        self.owing = Owing(*(cast("Any", part) for part in parts))
+
+    async def read(self, rooms: Collection[RoomKey]) -> AsyncIterator[list[Event]]:
+        if self.failing:
+            self.failing -= 1
+            raise UnavailableError("no answer")
+        yield [event for event in self.events if event.key in rooms]
+
+    async def within(self, event: Event, after: int, upto: int) -> bool:
+        assert (after, upto) == (12, 20)
+        return event.key in self.followed
+
+    async def come(self, client: _Client, *, join: bool = True) -> Any:
+        came = await self.owing.came(cast("Any", client), frozenset({ROOM, OTHER}), CURSOR)
+        client.got += [("event", event.seq) for event in came.events]
+        if join:
+            self.sit(client, came)
+        return came
+
+    def sit(self, client: _Client, came: Any) -> None:
+        client.seated |= {ROOM, OTHER}
+        self.owing.seat(came)
+
+    async def learn(self, hole: Hole, dealt: Dealt | None = None) -> None:
+        self.log.known.append(hole)
+        self.jumps.news.append(News(hole, dealt))
+        await self.owing.turn()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[_World]:
+    one = _World()
+    yield one
+    await one.owing.close()
+
+
+async def test_who_comes_after_it_is_known_is_sent_it_first(world: _World) -> None:
+    world.log.known = [HOLE]
+    client = _Client()
+    await world.come(client)
+    assert client.got == [("event", 10), ("event", 11), ("event", 12)]
+    world.jumps.news = [News(HOLE, None)]
+    await world.owing.turn()
+    assert len(client.got) == 3, "and not again when the turn comes to it"
+
+
+async def test_who_came_before_is_sent_it_when_it_becomes_known(world: _World) -> None:
+    client = _Client()
+    await world.come(client)
+    await world.learn(HOLE)
+    assert client.got == [("event", 10), ("event", 11), ("event", 12)]
+
+
+async def test_who_is_still_joining_is_sent_it_once_it_has_joined(world: _World) -> None:
+    client = _Client()
+    came = await world.come(client, join=False)
+    await world.learn(HOLE, Dealt(1, frozenset({10, 11, 12})))
+    world.jumps.stamp = 1
+    assert client.got == [], "its rooms are not open to it yet"
+    world.sit(client, came)
+    await asyncio.sleep(0.01)
+    assert client.got == [("event", 10), ("event", 11), ("event", 12)]
+
+
+async def test_what_this_edge_dispatched_to_it_is_not_sent_again(world: _World) -> None:
+    client, late = _Client(), _Client()
+    await world.come(client)
+    world.jumps.stamp = 1
+    await world.come(late)
+    await world.learn(HOLE, Dealt(1, frozenset({10, 12})))
+    assert client.got == [("event", 11)]
+    assert late.got == [("event", 10), ("event", 11), ("event", 12)]
+
+
+async def test_what_can_no_longer_be_in_order_is_declared(world: _World) -> None:
+    world.followed = {ROOM}
+    plain, skipped = _Client(), _Client()
+    await world.come(plain)
+    await world.learn(HOLE)
+    assert plain.got == [("event", 11)], "a later event of the room showed the hole: it has them"
+    await world.come(skipped)
+    hole = Hole("us", "us", 10, 12, number=6, skipped=True)
+    await world.learn(hole)
+    assert skipped.got[-3:] == [("gap", 10), ("gap", 12), ("event", 11)]
+
+
+async def test_what_came_live_meanwhile_makes_it_late(world: _World) -> None:
+    client = _Client()
+    await world.come(client)
+    world.newest = 21
+    await world.learn(HOLE)
+    assert client.got == [("gap", 10), ("gap", 11), ("gap", 12)]
+
+
+async def test_a_read_that_fails_is_said_to_its_session_and_to_no_other(world: _World) -> None:
+    clients = [_Client() for _ in range(3)]
+    for client in clients:
+        await world.come(client)
+    world.failing = 1
+    await world.learn(HOLE)
+    assert clients[0].got == [("gap", 10)], "one for the whole hole"
+    for client in clients[1:]:
+        assert client.got == [("event", 10), ("event", 11), ("event", 12)]
+
+
+async def test_a_cursor_that_knows_the_hole_and_one_of_another_region_are_owed_nothing(
+    world: _World,
+) -> None:
+    world.log.known = [HOLE]
+    for cursor in (replace(CURSOR, holes=5), replace(CURSOR, region="eu")):
+        client = _Client()
+        came = await world.owing.came(cast("Any", client), frozenset({ROOM}), cursor)
+        assert came.events == []
