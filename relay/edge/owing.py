@@ -79,10 +79,9 @@ class Owing:
         Raises:
             UnavailableError: NATS did not answer.
         """
-        now_s = clock.now().mono_s
-        while self._came and now_s - self._came[0].at_s > REMEMBERED_S:
-            self._came.popleft()
-        came = Came(now_s, connection, rooms, cursor, self._holes.newest(cursor.region))
+        came = Came(
+            clock.now().mono_s, connection, rooms, cursor, self._holes.newest(cursor.region)
+        )
         self._came.append(came)
         for hole in self._holes.passed(cursor):
             if hole.origin not in self._feeds:
@@ -112,6 +111,9 @@ class Owing:
         Raises:
             BusError: NATS did not answer; holes that were read are not read again.
         """
+        now_s = clock.now().mono_s
+        while self._came and now_s - self._came[0].at_s > REMEMBERED_S:
+            self._came.popleft()
         for hole, dealt in await self._jumps.turn():
             for came in list(self._came):
                 if came.connection.alive and hole.number > came.known:
