@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.core.event import Event
-from relay.core.feed import Action, Dispatch, Feed, Missed, Moved, NewEpoch, Scan
+from relay.core.feed import Action, Dispatch, Feed, Missed, Moved, NewEpoch, Overlooked, Scan
 from tests.unit.streams_model import StreamModel, key
 
 A, B = key("a"), key("b")
@@ -73,6 +73,21 @@ def test_what_a_mirror_skipped_before_a_later_event_is_said_when_it_is_found() -
     assert feed.unheard(delivered) == ()
     assert feed.unheard(skipped) == (Missed(skipped),)
     assert feed.unheard(later) == ()
+
+
+def test_what_a_mirror_skipped_is_said_once_when_it_republishes_it() -> None:
+    stream = StreamModel("us")
+    before = stream.store(A)
+    feed = live_feed(stream)
+    joined(feed, stream, A)
+    delivered, skipped, later = stream.store(A), stream.store(A), stream.store(A)
+    feed.live(delivered, NOW)
+    feed.live(replace(later, previous=delivered.seq), NOW)
+    # The mirror is filled anew, and publishes all that it holds.
+    said = [action for e in (before, delivered, skipped, later) for action in feed.live(e, NOW)]
+    assert said == [Overlooked(skipped)]
+    assert feed.live(skipped, NOW) == ()
+    assert feed.live(replace(skipped, epoch=0, seq=skipped.seq), NOW) == (), "of an older epoch"
 
 
 def test_a_scan_that_meets_what_a_mirror_skipped_before_a_later_event_says_so_once() -> None:

@@ -119,3 +119,10 @@ def test_a_mirror_is_wedged_when_it_stands_still_behind_an_origin_that_is_heard(
     assert pair.look(4.5, 10, (14, 4.0)) is MirrorState.WEDGED
     assert pair.look(5.5, 11, (15, 5.0)) is MirrorState.BEHIND, "it moves again"
     assert pair.look(9.0, 11, (15, 5.0)) is MirrorState.CUT, "how far the origin is, is not known"
+
+
+def test_a_new_watcher_looks_back_to_where_somebody_watched_before() -> None:
+    watch = Watch("us")
+    assert watch.joined(9, heard=6) == (Skipped(7, 9, sure=False),)
+    assert watch.joined(9, heard=6) == (), "and, when it was away itself, to where it was"
+    assert Watch("us").joined(9, heard=9) == ()

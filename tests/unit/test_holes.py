@@ -1,0 +1,71 @@
+"""The record of holes as a region reads it: nothing that was read is forgotten."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from relay.bus.events import SEQUENCE
+from relay.bus.holes import Holes
+from relay.bus.reader import Page
+from relay.core.hole import Hole
+from relay.core.names import records_stream
+from relay.errors import UnavailableError
+
+
+@dataclass
+class _Records:
+    """What each region's record holds; those in `silent` do not answer."""
+
+    stored: dict[str, list[Hole]] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+
+    def store(self, region: str, first: int, last: int) -> None:
+        self.stored.setdefault(records_stream(region), []).append(Hole(region, "us", first, last))
+
+    async def page(self, stream: str, seq: int, *, batch: int, subject: str) -> Page:
+        assert batch > 1
+        assert subject.endswith(".hole")
+        if stream in self.silent:
+            raise UnavailableError("no answer")
+        found = list(enumerate(self.stored.get(stream, ()), 1))[seq - 1 :]
+        return Page(tuple(({SEQUENCE: str(n)}, msgspec.json.encode(h)) for n, h in found), 0)
+
+
+@pytest.fixture
+def records() -> _Records:
+    return _Records()
+
+
+@pytest.fixture
+def holes(records: _Records) -> Holes:
+    return Holes(cast("Any", records), ["us", "eu"])
+
+
+def named(found: list[Hole]) -> list[tuple[str, int, int]]:
+    return [(hole.region, hole.first, hole.number) for hole in found]
+
+
+async def test_a_record_that_can_not_be_read_keeps_nothing_back(
+    records: _Records, holes: Holes
+) -> None:
+    records.store("us", 1, 2)
+    records.store("eu", 7, 7)
+    records.silent = {records_stream("eu")}
+    assert named(await holes.poll()) == [("us", 1, 1)]
+    records.store("us", 5, 5)
+    records.silent |= {records_stream("us")}
+    with pytest.raises(UnavailableError):
+        await holes.poll()
+    records.silent = set()
+    assert named(await holes.poll()) == [("us", 5, 2), ("eu", 7, 1)]
+    assert await holes.poll() == []
+
+
+async def test_what_two_edges_recorded_is_one(records: _Records, holes: Holes) -> None:
+    records.store("us", 1, 2)
+    records.store("us", 1, 2)
+    records.store("us", 1, 3)
+    assert named(await holes.poll()) == [("us", 1, 1), ("us", 1, 3)]
+    assert len(holes.of("us")) == 2
