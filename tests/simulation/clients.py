@@ -113,7 +113,9 @@ class Client:
                 until = self.network.truth.epoch(d["origin"])
                 gap = Declared(d["origin"], d["epoch"], d["first"], d["last"], d.get("room"), until)
                 view.gap(gap, d["reason"])
-            elif frame.t == EventName.READY:
+            elif frame.t in (EventName.READY, EventName.RESUMED):
+                view.moved_s.append(self.network.scheduler.now)
+            if frame.t == EventName.READY:
                 view.begin(d["cursor"], tuple(d["rooms"]))
             elif frame.t == EventName.RESUMED:
                 view.cursor(d["cursor"])

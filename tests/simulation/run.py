@@ -201,8 +201,12 @@ class Run:
         self._compare()
 
     def _compare(self) -> None:
+        world = self.world
+        for client in world.clients:
+            if untold := client.view.untold(list(world.systems)):
+                world.truth.counts["KNOWN: in a hole, moved on twice before it was known"] += untold
         for silent in self._gone():
-            self.world.violated(silent)
+            world.violated(silent)
 
     def _gone(self) -> list[str]:
         """Acknowledged events that no stream holds any more, and who was not told of it."""

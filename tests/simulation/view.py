@@ -42,6 +42,7 @@ class View:
         self.events = 0
         self.gaps: list[Declared] = []
         self.reasons: Counter[str] = Counter()
+        self.moved_s: list[float] = []  # when it came to an edge
         self._truth = truth
         self._cursors = cursors
         self._received: set[Place] = set()
@@ -194,8 +195,25 @@ class View:
         return any(gap.covers(place, room) for gap in self.gaps)
 
     def lacks(self, origins: list[str]) -> list[tuple[Place, str]]:
-        """Everything stored since its session began that it was neither sent nor told of."""
-        return [each for origin in origins for each in self._missing(origin, 0, None)]
+        """Everything stored since its session began that it was neither sent nor told of.
+
+        Without what is `untold`.
+        """
+        found = [each for origin in origins for each in self._missing(origin, 0, None)]
+        return [each for each in found if not self._twice_moved(each[0])]
+
+    def untold(self, origins: list[str]) -> int:
+        """How many events of holes it does not know of, that moved on twice since.
+
+        The record of a hole may reach the region that it came to after it has left that again; its
+        cursor says nothing of the first region then.
+        """
+        found = [each for origin in origins for each in self._missing(origin, 0, None)]
+        return sum(self._twice_moved(place) for place, _ in found)
+
+    def _twice_moved(self, place: Place) -> bool:
+        hole_s = self._truth.holes.get((place.origin, place.seq))
+        return hole_s is not None and sum(at_s >= hole_s for at_s in self.moved_s) > 1
 
     def lost(self, place: Place, room: str) -> bool:
         """Whether an event that no stream holds any more went missing in silence here."""
