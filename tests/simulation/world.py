@@ -84,7 +84,7 @@ class World:
         return since_s is not None and self.scheduler.now - since_s < DOUBT_S
 
     def _hole(self, origin: str, seq: int) -> None:
-        self.truth.holes[origin, seq] = self.scheduler.now
+        self.truth.holes.setdefault((origin, seq), self.scheduler.now)
 
     def _muted(self, origin: str, seq: int) -> None:
         self.truth.muted.add((origin, seq))
