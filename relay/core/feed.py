@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from relay.core.delivered import Delivered
 from relay.core.event import Event, RoomKey
 from relay.core.names import MARK_ROOM, SYSTEM_TENANT
 
@@ -19,7 +20,6 @@ MARK: RoomKey = (SYSTEM_TENANT, MARK_ROOM)
 # come once a second, so an event that is stamped, or arrives, this long after the last one may
 # have lost others before it: it does not pass before the stream was read.
 MARK_SILENCE_MS = 2_500
-REMEMBERED = 4_096  # sequences of delivered events, to tell what a hole that is found later held
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Feed:
     _bases: dict[RoomKey, int] = field(default_factory=dict)  # where the room was joined
     _joining: dict[RoomKey, list[tuple[int, int]]] = field(default_factory=dict)
     _scanned: dict[RoomKey, int] = field(default_factory=dict)  # of rooms that are being joined
-    _delivered: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _delivered: Delivered = field(default_factory=Delivered)
 
     def __post_init__(self) -> None:
         self.marked_seq = self.position  # no room was joined before
@@ -180,7 +180,7 @@ class Feed:
     def _again(self, event: Event) -> Sequence[Action]:
         """At or below the room's newest: a scan gave it, or the copy had skipped it until now."""
         key = event.key
-        if key == MARK or event.epoch != self.epoch or event.seq <= self._bases[key]:
+        if key == MARK or event.epoch != self.epoch or not self._tells(event):
             return self._pass(event.seq)
         if not self._if_missed(event):
             return self._pass(event.seq)
@@ -205,7 +205,7 @@ class Feed:
             return Moved(self.position)
         if key in self._tails:
             self._tails[key] = event.seq
-        self._delivered.append(event.seq)
+        self._delivered.add(event.seq)
         self.position = max(self.position, event.seq)
         return Dispatch(event, self.position)
 
@@ -240,7 +240,8 @@ class Feed:
         """An event of the region's copy that may have been passed over: stored, never published.
 
         A later event of its room shows that, but not where a mirror had skipped it and was filled
-        anew since. So it counts what was delivered, as far back as that is remembered.
+        anew since. So it counts what was delivered. Where nobody remembers that any more it is
+        declared: rather one GAP too many than an event that is lost in silence.
         """
         tail = self._tails.get(event.key)
         if tail is None or event.key == MARK or event.seq <= self._bases[event.key]:
@@ -249,13 +250,15 @@ class Feed:
             return (self._deliver(event),)
         return self._if_missed(event)
 
+    def _tells(self, event: Event) -> bool:
+        """Whether the room was open when the event should have come, and it is remembered."""
+        return event.seq > self._bases[event.key] and event.seq >= self._delivered.since
+
     def _if_missed(self, event: Event) -> Sequence[Action]:
-        """An event below its room's newest: a hole, unless it came, or is too old to tell."""
-        if len(self._delivered) == REMEMBERED and event.seq < self._delivered[0]:
-            return ()
+        """An event below its room's newest: a hole, unless it is known to have come."""
         if event.seq in self._delivered:
             return ()
-        self._delivered.append(event.seq)  # said once
+        self._delivered.add(event.seq)  # said once
         return (Missed(event),)
 
     # --- repair --------------------------------------------------------------------------------
@@ -343,8 +346,9 @@ class Feed:
             self._scanned[key] = max(self._scanned[key], event.seq)
         elif tail is not None and event.seq > tail:
             actions.append(self._deliver(event))
-        elif tail is not None and event.seq > self._bases[key]:
-            # The copy may have skipped it, and gone on with later ones of the room.
+        elif tail is not None and self._tells(event):
+            # The copy may have skipped it, and gone on with later ones of the room. (A scan also
+            # meets what nobody asked about, from long before: that is told by `unheard` alone.)
             actions.extend(self._if_missed(event))
         return actions
 

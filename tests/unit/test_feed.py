@@ -90,6 +90,44 @@ def test_what_a_mirror_skipped_is_said_once_when_it_republishes_it() -> None:
     assert feed.live(replace(skipped, epoch=0, seq=skipped.seq), NOW) == (), "of an older epoch"
 
 
+def test_what_was_jumped_over_long_ago_is_declared_even_where_nobody_remembers() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A)
+    skipped, first = stream.store(A), stream.store(A)
+    feed.live(replace(first, previous=0), NOW)
+    for far in range(1, 66):  # as many of other rooms in between as the memory holds
+        feed.live(replace(first, seq=far * 40_000, previous=0), NOW)
+    assert feed.unheard(skipped) == (Missed(skipped),)
+
+
+def test_a_long_scan_declares_nothing_that_was_delivered_and_is_forgotten() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A)
+    first = stream.store(A)
+    feed.live(first, NOW)
+    for far in range(1, 66):
+        feed.live(replace(first, seq=far * 40_000, previous=0), NOW)
+    assert feed.advance()
+    actions = feed.scanned([first], 65 * 40_000 + 1, NOW, more=False)
+    assert [action for action in actions if isinstance(action, Missed)] == []
+
+
+def test_a_hole_is_told_after_more_events_than_a_busy_second_has() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A)
+    skipped, first = stream.store(A), stream.store(A)
+    feed.live(replace(first, previous=0), NOW)
+    delivered = [replace(first, seq=seq, previous=0) for seq in range(3, 20_003)]
+    for event in delivered:
+        feed.live(event, NOW)
+    assert feed.unheard(skipped) == (Missed(skipped),)
+    assert feed.unheard(skipped) == (), "said once"
+    assert all(feed.unheard(event) == () for event in (first, *delivered))
+
+
 def test_a_scan_that_meets_what_a_mirror_skipped_before_a_later_event_says_so_once() -> None:
     stream = StreamModel("us")
     feed = live_feed(stream)

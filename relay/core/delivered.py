@@ -1,0 +1,39 @@
+"""Which events of an origin were delivered: exact for the newest sequences, in bounded memory."""
+
+from dataclasses import dataclass, field
+
+_BITS = 15  # a block has one bit for each of 32,768 sequences: 4 KiB
+_WITHIN = (1 << _BITS) - 1
+
+
+@dataclass(slots=True)
+class Delivered:
+    """A set of sequences, as blocks of bits.
+
+    Beyond `most` blocks the lowest is forgotten. By default that is after 2,097,152 sequences at
+    the earliest: 256 KiB, and more than 3 minutes of an origin that stores 10,000 events a second.
+    """
+
+    most: int = 64
+    since: int = 0  # of sequences below it nothing is known any more
+    _blocks: dict[int, bytearray] = field(default_factory=dict)
+
+    def __contains__(self, seq: int) -> bool:
+        block = self._blocks.get(seq >> _BITS)
+        return block is not None and bool(block[(seq & _WITHIN) >> 3] >> (seq & 7) & 1)
+
+    def add(self, seq: int) -> None:
+        """Add a sequence; one below `since` is not kept."""
+        block = self._blocks.get(seq >> _BITS)
+        if block is None:
+            if seq < self.since:
+                return
+            block = self._blocks[seq >> _BITS] = bytearray(1 << (_BITS - 3))
+            if len(self._blocks) > self.most:
+                self._forget()
+        block[(seq & _WITHIN) >> 3] |= 1 << (seq & 7)
+
+    def _forget(self) -> None:
+        lowest = min(self._blocks)
+        del self._blocks[lowest]
+        self.since = (lowest + 1) << _BITS

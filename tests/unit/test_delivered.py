@@ -1,0 +1,38 @@
+"""What was delivered: exact, also out of order, and never more than so much of it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.core.delivered import Delivered
+
+BLOCK = 32_768
+
+
+@given(st.sets(st.integers(min_value=0, max_value=4 * BLOCK)), st.integers(0, 4 * BLOCK))
+def test_it_holds_what_was_added_and_nothing_else(added: set[int], other: int) -> None:
+    delivered = Delivered()
+    for seq in added:
+        delivered.add(seq)
+    assert all(seq in delivered for seq in added)
+    assert (other in delivered) is (other in added)
+
+
+def test_the_oldest_is_forgotten_and_says_so() -> None:
+    delivered = Delivered(most=2)
+    for seq in (5, BLOCK + 5, 2 * BLOCK - 1):
+        delivered.add(seq)
+    assert delivered.since == 0
+    delivered.add(9 * BLOCK)
+    assert delivered.since == BLOCK
+    assert [seq in delivered for seq in (5, BLOCK + 5, 2 * BLOCK - 1)] == [False, True, True]
+    delivered.add(6)
+    assert 6 not in delivered, "what is old does not push out what is new"
+    assert BLOCK + 5 in delivered
+
+
+def test_gaps_between_sequences_cost_nothing() -> None:
+    delivered = Delivered(most=4)
+    for number in range(4):
+        delivered.add(number * 1_000_000_000)
+    assert 0 in delivered
+    assert delivered.since == 0
