@@ -1,6 +1,7 @@
 """The loop that keeps the streams of a running world as declared."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 from regions.apply import Report, apply, silent_mirrors
 from regions.topology import Topology
 from relay.config import NatsConfig
+
+_log = logging.getLogger("jetrelay.keeper")
 
 EVERY_S = 3.0
 
@@ -32,6 +35,7 @@ class StreamKeeper:
         self._keep = keep
         self._due = asyncio.Event()
         self._last_failures: list[str] = []
+        self.errors = 0  # rounds that ended with an error that nobody foresaw
 
     def hurry(self) -> None:
         """Apply soon: a nats-server came up."""
@@ -62,8 +66,16 @@ class StreamKeeper:
                 async with asyncio.timeout(EVERY_S):
                     await self._due.wait()
             self._due.clear()
-            report = await apply(self._topology, self._nats, self._keep)
-            failures = [failure.error for failure in report.failures]
-            if report.changes or failures != self._last_failures:
-                self._tell(report)
-            self._last_failures = failures
+            try:
+                await self._round()
+            except Exception:
+                # A mirror that is not filled anew any more loses events: the next round goes on.
+                self.errors += 1
+                _log.exception("the streams could not be looked after")
+
+    async def _round(self) -> None:
+        report = await apply(self._topology, self._nats, self._keep)
+        failures = [failure.error for failure in report.failures]
+        if report.changes or failures != self._last_failures:
+            self._tell(report)
+        self._last_failures = failures
