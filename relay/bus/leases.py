@@ -3,6 +3,7 @@
 A lease lives in one region: cut off from the others it works on.
 """
 
+import asyncio
 import json
 from dataclasses import dataclass
 
@@ -24,6 +25,11 @@ class Lease:
 
     subject: str
     seq: int
+    until_s: float  # of the event loop's clock: nobody else can have it before
+
+    def stands(self, now_s: float) -> bool:
+        """Whether nobody else can have it by now."""
+        return now_s < self.until_s
 
 
 class Leases:
@@ -40,8 +46,9 @@ class Leases:
     async def _put(self, subject: str, expected: int, ttl_s: int = TTL_S) -> Lease | None:
         body = json.dumps({"edge": self.edge, "epoch": self._epoch}).encode()
         headers = {_EXPECTED: str(expected), _TTL: f"{ttl_s}s"}
+        until_s = asyncio.get_running_loop().time() + ttl_s  # the server counts from later on
         ack = read_ack(*await self._inbox.request(subject, body, 2.0, headers))
-        return None if ack.error is not None else Lease(subject, ack.seq)
+        return None if ack.error is not None else Lease(subject, ack.seq, until_s)
 
     async def _holder(self, subject: str) -> tuple[str, int]:
         """The edge that holds a lease, and the sequence of it; ("", 0) when nobody does."""
@@ -86,7 +93,7 @@ class Leases:
             renewed = await self._put(lease.subject, seq)
         if renewed is None:
             return False
-        lease.seq = renewed.seq
+        lease.seq, lease.until_s = renewed.seq, renewed.until_s
         return True
 
     async def take_duty(self, duty: str, ttl_s: int = 3) -> bool:

@@ -14,7 +14,7 @@ from relay.edge import clock
 from relay.edge.account import frame_of
 from relay.edge.edge import Edge
 from relay.edge.peers import BEAT_S, LeaseBeat, subject_of
-from relay.errors import BusError
+from relay.errors import BusError, UnavailableError
 from relay.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Rhythm:
         async def repeat() -> None:
             while True:
                 try:
+                    self._edge.check_fence()  # who was stopped meanwhile says nothing stale
                     await act()
                 except BusError as error:
                     _log.info("%s: %s", name, error)
@@ -95,6 +96,8 @@ class Rhythm:
 
     async def _record(self) -> None:
         hub = self._edge.hub
+        if not self._edge.slot.stands(clock.now().mono_s):
+            raise UnavailableError("the slot may be another edge's: it is renewed first")
         s, positions = hub.numbering.seal(clock.wall_ms()), dict(hub.positions)
         await store_record(self._inbox, self._region, self._name, s, positions, hub.holes)
         self._edge.lifeline.stored(clock.now().mono_s)

@@ -75,6 +75,7 @@ class GatewayProtocol(asyncio.Protocol):
         self._turn_due = False
         if self._transport is None:
             return
+        self.gateway.before()  # pings are answered below this class
         part = bytes(self._inbound[:TURN_BYTES])
         del self._inbound[:TURN_BYTES]
         self._ws.receive_data(part)

@@ -2,12 +2,16 @@
 
 import asyncio
 
+import pytest
+from websockets.exceptions import ConnectionClosed
+
 from relay.core.codes import Op
 from tests.raw import Raw, token
+from tests.ready import serving
 from tests.world import World
 
 
-async def test_a_continued_edge_closes_its_sessions_before_it_sends_anything_else(
+async def test_a_continued_edge_closes_its_sessions_before_it_does_anything_else(
     world: World,
 ) -> None:
     room = "fence:room"
@@ -16,19 +20,30 @@ async def test_a_continued_edge_closes_its_sessions_before_it_sends_anything_els
     async with Raw(mine) as frozen, Raw(other) as publisher:
         ready = await frozen.identify(user, room)
         session_id, cursor = ready["d"]["session_id"], ready["d"]["cursor"]
-        await publisher.identify(token(world, "publisher"))
+        await publisher.identify(token(world, "publisher"), room)
         await world.ctl("pause", "eu-1")
         try:
-            ack = await publisher.request(Op.PUBLISH, room=room, data=1)
+            ack = await publisher.request(Op.PUBLISH, room=room, data="one")
+            # All of this waits in the stopped edge's socket.
+            pong = await frozen.ws.ping()
             await frozen.send(Op.HEARTBEAT, None)
+            await frozen.send(Op.PUBLISH, {"room": room, "data": "stale", "nonce": 1})
             await asyncio.sleep(6.5)  # longer than the lease lives: this is the fault itself
+            async with Raw(other, query="v=10&resume=1") as resumed:
+                await resumed.resume(user, session_id, cursor=cursor, rooms=[room])
+                message = await resumed.dispatched("MESSAGE")
+                assert message["d"]["seq"] == ack["d"]["seq"]
+                await resumed.dispatched("RESUMED")
+                assert (await resumed.request(Op.PUBLISH, room=room, data="two"))["op"] == Op.ACK
         finally:
             await world.ctl("continue", "eu-1")
         before = len(frozen.seen)
         assert await frozen.close_code() == 4000
         assert frozen.seen[before:] == [], "nothing stale was sent"
-    async with Raw(other, query="v=10&resume=1") as resumed:
-        await resumed.resume(user, session_id, cursor=cursor, rooms=[room])
-        message = await resumed.dispatched("MESSAGE")
-        assert message["d"]["seq"] == ack["d"]["seq"]
-        await resumed.dispatched("RESUMED")
+        with pytest.raises(ConnectionClosed):  # not a pong
+            await pong
+        await serving(world, "eu-1")
+        await publisher.request(Op.PUBLISH, room=room, data="three")
+        page = await publisher.request(Op.HISTORY, room=room, limit=10)
+        stored = [event["data"] for event in page["d"]["events"]]
+        assert stored == ["one", "two", "three"], "nothing stale was stored"
