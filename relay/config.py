@@ -52,7 +52,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     publish_burst: int = 2_000
     publish_window: int = 512  # publishes in flight to JetStream, per edge
     publish_queue: int = 64  # publishes waiting behind one session before it is not read further
-    publish_deadline_s: float = 2.0  # then `unavailable`
+    publish_deadline_s: float = 1.8  # since its frame came; then `unavailable`: 2 s at the client
     nats_patience_s: float = 10.0  # an edge without its NATS keeps its clients so long
     send_buffer_bytes: int = 1024 * 1024  # per connection, then 4020
     signal_buffer_bytes: int = 256 * 1024  # per connection: above it ephemeral events are dropped

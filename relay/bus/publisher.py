@@ -31,6 +31,7 @@ class Publication:
     session: str
     data: bytes
     ts_ms: int
+    received_s: float  # by the event loop's clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,18 @@ class Publisher:
     async def publish(self, publication: Publication) -> Stored:
         """Store an event, after all that were given before it had their turn.
 
+        The deadline counts from when it was received, whatever it waited for since.
+
         Raises:
             UnavailableError: it was not stored, or nobody knows, within the deadline.
         """
+        due_s = publication.received_s + self._deadline_s
+        if asyncio.get_running_loop().time() >= due_s:
+            self.failed += 1
+            raise UnavailableError("not stored in time; retry with the same id")
         self.in_flight += 1
         try:
-            async with asyncio.timeout(self._deadline_s), self._window:
+            async with asyncio.timeout_at(due_s), self._window:
                 stored = await self._until_stored(publication)
         except TimeoutError as error:
             self.failed += 1

@@ -86,6 +86,7 @@ class Store:
     id: str
     data: bytes
     nonce: Nonce | None
+    received_s: float  # when the frame came, by the monotonic clock: the answer is due soon after
 
 
 @dataclass(frozen=True, slots=True)

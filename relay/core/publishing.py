@@ -16,13 +16,14 @@ T = TypeVar("T")
 MAX_STORED_BYTES = 60_000  # of `data`, under the streams' 64 KiB with headers
 
 
-def read_publish(request: Publish, grants: Grants, made_id: str) -> Store:
+def read_publish(request: Publish, grants: Grants, made_id: str, received_s: float) -> Store:
     """The event in a PUBLISH.
 
     Args:
         request: what the client sent.
         grants: of its token.
         made_id: the id, where the client gives none.
+        received_s: when it came, by the monotonic clock.
 
     Raises:
         RefusalError: it can't be stored; the text says why.
@@ -41,7 +42,7 @@ def read_publish(request: Publish, grants: Grants, made_id: str) -> Store:
     if len(data) > MAX_STORED_BYTES:
         message = f"data is {len(data)} bytes of JSON, at most {MAX_STORED_BYTES}"
         raise RefusalError(ErrorCode.TOO_LARGE, message)
-    return Store(request.room, publish_id, data, request.nonce)
+    return Store(request.room, publish_id, data, request.nonce, received_s)
 
 
 @dataclass(slots=True)

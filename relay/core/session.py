@@ -413,7 +413,7 @@ class Session:
         try:
             self._made_ids += 1
             made_id = f"{self._fresh.hex()}-{self._made_ids}"
-            store = read_publish(request, self._granted, made_id)
+            store = read_publish(request, self._granted, made_id, now.mono_s)
         except RefusalError as refusal:
             return [error(request.nonce, refusal.code, str(refusal))]
         if request.ephemeral:

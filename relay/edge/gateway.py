@@ -249,7 +249,7 @@ class Gateway:
     # --- publishing ----------------------------------------------------------------------------
 
     def _publication(self, connection: ClientConnection, effect: Store | Emit) -> Publication:
-        grants = connection.session.grants
+        grants, now = connection.session.grants, connection.now()
         assert grants is not None, "only an identified session publishes"
         return Publication(
             tenant=grants.tenant,
@@ -258,7 +258,8 @@ class Gateway:
             id=effect.id,
             session=connection.session.session_id[:16],
             data=effect.data,
-            ts_ms=connection.now().wall_ms,
+            ts_ms=now.wall_ms,
+            received_s=effect.received_s if isinstance(effect, Store) else now.mono_s,
         )
 
     def store(self, connection: ClientConnection, effect: Store) -> None:

@@ -54,6 +54,32 @@ async def test_a_short_outage_moves_nobody_and_loses_nothing(pair: World) -> Non
         assert not [p for p in raw.seen if p["op"] in (Op.RECONNECT, Op.REGIONS)]
 
 
+async def test_every_publish_is_answered_while_the_server_says_nothing(pair: World) -> None:
+    await serving(pair, "us-1")
+    url = pair.edges["us-1"].url
+    async with Raw(url) as raw:
+        await raw.identify(token(pair, "waits"), "alone:paused", "alone:other")
+        await pair.ctl("pause", "us-n1")
+        try:
+            rooms = ["alone:paused"] * 3 + ["alone:other"]
+            for nonce, room in enumerate(rooms):
+                d = {"room": room, "data": nonce, "id": f"p{nonce}", "nonce": nonce}
+                await raw.send(Op.PUBLISH, d)
+            refused = [(await raw.op(Op.ERROR))["d"] for _ in rooms]
+        finally:
+            await pair.ctl("continue", "us-n1")
+        assert sorted(d["nonce"] for d in refused) == [0, 1, 2, 3]
+        assert {d["code"] for d in refused} == {"unavailable"}
+        await serving(pair, "us-1")
+        # Those that were sent may have been stored: a retry with the id says which.
+        for nonce, room in enumerate(rooms):
+            ack = await raw.request(Op.PUBLISH, room=room, data=nonce, id=f"p{nonce}")
+            assert ack["op"] == Op.ACK
+        while len(raw.data()) < len(rooms):
+            await raw.receive()
+        assert sorted(raw.data()) == [0, 1, 2, 3], "each of them once"
+
+
 async def test_a_long_outage_sends_clients_to_the_next_region(pair: World) -> None:
     await serving(pair, "us-1")
     await serving(pair, "eu-1")

@@ -336,6 +336,19 @@ def test_one_publish_is_in_flight_per_room_and_the_next_follows_it() -> None:
     assert second.nonce == 2
 
 
+def test_a_publish_that_waited_for_another_says_when_it_came() -> None:
+    book = Playbook()
+    session = book.live()
+    (first,) = publish(book, nonce=1)
+    book.wait(0.5)
+    assert publish(book, nonce=2) == []
+    book.wait(1.2)
+    assert isinstance(first, Store)
+    _, second = session.stored(first, "us", 1, 9, duplicate=False)
+    assert isinstance(second, Store)
+    assert (first.received_s, second.received_s) == (100.0, 100.5)
+
+
 def test_a_failed_publish_takes_those_behind_it() -> None:
     book = Playbook()
     session = book.live()
