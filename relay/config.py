@@ -58,6 +58,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signal_buffer_bytes: int = 256 * 1024  # per connection: above it ephemeral events are dropped
     join_buffer_events: int = 2_048  # live events held for one session while it replays
     feed_buffer_events: int = 50_000  # live events held per origin while a hole is read
+    feed_buffer_bytes: int = 64 * 1024 * 1024  # and of them
     replay_page_events: int = 256
     replay_page_bytes: int = 256 * 1024
     replay_reads: int = 32  # at once for sessions, per edge

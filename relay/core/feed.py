@@ -7,12 +7,12 @@ predecessor than the one that came; the connection was lost; no marker for too l
 stays, live events are held, and one scan of the stream fills in what is missing.
 """
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from relay.core.delivered import Delivered
 from relay.core.event import Event, RoomKey
+from relay.core.hold import Hold
 from relay.core.names import MARK_ROOM, SYSTEM_TENANT
 
 MARK: RoomKey = (SYSTEM_TENANT, MARK_ROOM)
@@ -77,7 +77,7 @@ class Feed:
     origin: str
     epoch: int
     position: int
-    buffer_events: int
+    held: Hold  # what came live while the stream is read
     marked_ms: int = 0  # stamp of the newest marker, or of what a scan has proved complete
     heard_ms: int = 0  # when it arrived here
     marked_seq: int = 0  # its sequence: no event up to here is missing
@@ -86,7 +86,6 @@ class Feed:
     repairing: bool = False
     _connected: bool = True
     _next: int = 0  # where the scan that runs goes on
-    _held: deque[tuple[Event, int]] = field(default_factory=deque)
     _overflowed: bool = False
     _tails: dict[RoomKey, int] = field(default_factory=dict)
     _bases: dict[RoomKey, int] = field(default_factory=dict)  # where the room was joined
@@ -216,13 +215,13 @@ class Feed:
         return (Moved(seq),)
 
     def _hold(self, event: Event, now_ms: int) -> None:
-        if len(self._held) >= self.buffer_events:
+        if not self.held.fits(event):
             # What is held is in the stream as well: the scan goes on until it has read it there.
-            self._held.clear()
+            self.held.clear()
             self._overflowed = True
             self.overflows += 1
             return
-        self._held.append((event, now_ms))
+        self.held.add(event, now_ms)
 
     def late(self, event: Event) -> Sequence[Action]:
         """An event was found that the region's copy had skipped, so that it never came live.
@@ -265,7 +264,7 @@ class Feed:
 
     def _repair_before(self, event: Event, now_ms: int, first: int) -> Sequence[Action]:
         self.holes += 1
-        self._held.appendleft((event, now_ms))
+        self.held.add_first(event, now_ms)
         return self._repair(first)
 
     def _repair(self, first: int) -> Sequence[Action]:
@@ -283,13 +282,13 @@ class Feed:
         """The live connection is lost: what is published from now on does not arrive."""
         self._connected = False
         self.repairing = True
-        self._held.clear()
+        self.held.clear()
         self._overflowed = False
 
     def connected(self) -> Sequence[Action]:
         """The live path works (again): read what it missed before going on."""
         self._connected = True
-        self._held.clear()
+        self.held.clear()
         self._overflowed = False
         return self._repair(self.position + 1)
 
@@ -354,8 +353,8 @@ class Feed:
 
     def _release(self) -> Sequence[Action]:
         actions: list[Action] = []
-        while self._held and not self.repairing:
-            event, arrived_ms = self._held.popleft()
+        while self.held and not self.repairing:
+            event, arrived_ms = self.held.take()
             if event.seq < self._next and event.key not in self._joining:
                 continue  # the scan has read it
             actions.extend(self._next_live(event, arrived_ms))

@@ -1,6 +1,7 @@
 """One edge: its parts put together over a bus, and what it does about what it hears."""
 
 import logging
+from functools import partial
 
 from relay.bus.bus import INBOX, Bus
 from relay.bus.connection import Headers, open_connection
@@ -21,6 +22,7 @@ from relay.core.cursor import CursorCodec
 from relay.core.event import Event
 from relay.core.feed import NewEpoch
 from relay.core.gate import Doubt
+from relay.core.hold import Hold
 from relay.core.hole import decode_stretch
 from relay.core.names import alarm_subject, skipped_subject, takeover_subject
 from relay.core.numbering import Numbering, slots_of_region, unix_ms_of
@@ -136,7 +138,7 @@ class Edge:
             region,
             clustered=me.nats_servers > 1,
             pages=pages,
-            buffer_events=limits.feed_buffer_events,
+            hold=partial(Hold, limits.feed_buffer_events, limits.feed_buffer_bytes),
         )
         self.rooms = Rooms(self.feeds, limits.linger_s, limits.lingering_rooms)
         self._streams = Streams(bus.reader, self.copies, region)

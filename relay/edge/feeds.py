@@ -11,6 +11,7 @@ from relay.bus.reader import API, Page, Reader, remote_api
 from relay.bus.replay import Pages, events_of
 from relay.core.event import Event, RoomKey
 from relay.core.feed import MARK, Action, Dispatch, Feed, Missed, Moved, NewEpoch, Overlooked, Scan
+from relay.core.hold import Hold
 from relay.core.marker import Head, decode_head
 from relay.core.names import (
     DEFAULT_SHARD,
@@ -53,7 +54,7 @@ class Feeds:
         *,
         clustered: bool,
         pages: Pages,
-        buffer_events: int,
+        hold: Callable[[], Hold],
     ) -> None:
         self._connection = connection
         self._reader = reader
@@ -64,7 +65,7 @@ class Feeds:
         self._clustered = clustered
         self._settle_s = CLUSTER_SETTLE_S if clustered else 0.0
         self._pages = pages
-        self._buffer_events = buffer_events
+        self._hold = hold
         self._tasks = Tasks("feeds")
         self._scans: dict[str, int] = {}  # origin -> where the scan that is wanted starts
         self._scanning: set[str] = set()
@@ -100,9 +101,7 @@ class Feeds:
             info = await self._reader.info(events_stream(origin))
             self.handled[origin] = Spans()
             self.handled[origin].add(1, info.last)
-            feed = Feed(
-                origin, epoch, info.last, self._buffer_events, info.last_ms, clock.mono_ms()
-            )
+            feed = Feed(origin, epoch, info.last, self._hold(), info.last_ms, clock.mono_ms())
             self.feeds[origin] = feed
             self._hub.move(origin, epoch, info.last)
         for feed in self.feeds.values():
@@ -240,13 +239,14 @@ class Feeds:
 
     async def _scan(self, feed: Feed) -> None:
         origin, head, waits = feed.origin, 0, 0
-        looked: int | None = None  # how often held events had been dropped before the last look
+        looked: tuple[int, int] | None = None  # connections lost, holds dropped before that look
         try:
             while (first := self._scans.pop(origin, None)) is not None:
                 asked_ms, generation = clock.mono_ms(), self._generation
                 try:
-                    if looked != feed.overflows and not self._past_mirror(origin, first):
-                        looked = feed.overflows
+                    state = (generation, feed.overflows)
+                    if looked != state and not self._past_mirror(origin, first):
+                        looked = state
                         head = (await self._copies.look(origin)).last
                     page, api = await self._read(origin, first)
                 except BusError as error:

@@ -4,20 +4,31 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.core.event import Event
 from relay.core.feed import Action, Dispatch, Feed, Missed, Moved, NewEpoch, Overlooked, Scan
+from relay.core.hold import Hold
 from tests.unit.streams_model import StreamModel, key
 
 A, B = key("a"), key("b")
 NOW = 50_000  # ms, by the monotonic clock
 
 
-def live_feed(stream: StreamModel, *, buffer_events: int = 100) -> Feed:
+def live_feed(
+    stream: StreamModel, *, buffer_events: int = 100, buffer_bytes: int = 1 << 20
+) -> Feed:
     """A feed at the head of `stream`, its first scan done."""
-    feed = Feed(stream.origin, stream.epoch, stream.head, buffer_events, stream.now_ms, NOW)
+    feed = Feed(
+        stream.origin,
+        stream.epoch,
+        stream.head,
+        Hold(buffer_events, buffer_bytes),
+        stream.now_ms,
+        NOW,
+    )
     assert feed.connected() == (Scan(stream.head + 1),)
     feed.scanned([], stream.head + 1, NOW, more=False)
     assert not feed.repairing
@@ -199,9 +210,10 @@ def test_after_a_reconnect_the_stream_is_read_before_anything_live() -> None:
     assert seqs(actions) == [missed.seq, fresh.seq]
 
 
-def test_a_full_hold_is_dropped_and_read_from_the_stream_instead() -> None:
+@pytest.mark.parametrize("bounds", [{"buffer_events": 2}, {"buffer_bytes": 1_500}])
+def test_a_full_hold_is_dropped_and_read_from_the_stream_instead(bounds: dict[str, int]) -> None:
     stream = StreamModel("us")
-    feed = live_feed(stream, buffer_events=2)
+    feed = live_feed(stream, **bounds)
     joined(feed, stream, A)
     feed.connected()
     for _ in range(5):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from relay.core.cursor import CursorCodec, Position
 from relay.core.event import Event, RoomKey
 from relay.core.feed import Action, Dispatch, Feed, Moved, Scan
+from relay.core.hold import Hold
 from relay.core.join import Ahead, Join
 from relay.core.numbering import Numbering
 from relay.core.resume import Accept, StreamState, judge
@@ -107,7 +108,7 @@ class _Edge:
         self.scans: dict[str, int] = {}
         self.feeds: dict[str, Feed] = {}
         for origin, stream in streams.items():
-            feed = Feed(origin, 1, stream.head, buffer, stream.now_ms, 0)
+            feed = Feed(origin, 1, stream.head, Hold(buffer, 1 << 20), stream.now_ms, 0)
             self.feeds[origin] = feed
             self.hub.move(origin, 1, stream.head)
             self._act(feed, feed.connected())
