@@ -9,7 +9,7 @@ mirror names what it lacks, and whoever needs that reads it from the origin, acr
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from relay.bus.events import SEQUENCE
 from relay.bus.home import home_of
@@ -34,6 +34,7 @@ class Copies:
         self._missing: dict[str, set[int]] = {}  # missing here, and held by the origin
         self.origins = tuple(origins)
         self.found = 0  # sequences ever found missing
+        self.on_found: Callable[[str], None] = lambda _origin: None  # other ones are missing now
         self.home_epoch = 0  # of the home stream, at the last look
 
     @property
@@ -59,7 +60,9 @@ class Copies:
         if origin == self._region:
             self.home_epoch = home_of(info).epoch
         copy = Copy(info.first, info.last, missing, await self._origin_first(origin, info.first))
-        self._copies[origin] = copy
+        before, self._copies[origin] = self.known(origin), copy
+        if copy.missing and copy.missing != before.missing:
+            self.on_found(origin)
         return copy
 
     async def look_at_all(self) -> dict[str, Copy]:
@@ -86,6 +89,23 @@ class Copies:
         except BusError:
             lacking = True  # the mirror is being made anew
         return remote_api(origin) if lacking else API
+
+    async def whole(self, origin: str, after: int, upto: int) -> bool:
+        """Whether this region's copy holds (`after`, `upto`] still, as it is now.
+
+        Asked after a read of it: a mirror may have been made anew meanwhile, and skip again.
+
+        Raises:
+            UnavailableError: the region's NATS did not answer.
+        """
+        if origin == self._region:
+            return True
+        try:
+            return not (await self.look(origin)).lacks(after, upto)
+        except UnavailableError:
+            raise
+        except BusError:
+            return False
 
     async def _origin_first(self, origin: str, first: int) -> int | None:
         """Where the origin begins: a mirror that began later may have skipped its beginning."""

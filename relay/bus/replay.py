@@ -7,7 +7,7 @@ anything more.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from relay.bus.events import event_of
@@ -63,6 +63,10 @@ def events_of(page: Page, epoch: int) -> list[Event]:
     return events
 
 
+async def _whole(_origin: str, _after: int, _upto: int) -> bool:
+    return True
+
+
 class StreamRanges:
     """Reads ranges of streams."""
 
@@ -79,6 +83,8 @@ class StreamRanges:
         self._clustered = clustered
         self._region = region
         self.pages = pages
+        # Whether a copy holds a range still: asked after each read of a mirror.
+        self.whole: Callable[[str, int, int], Awaitable[bool]] = _whole
 
     async def chunk(
         self, source: Source, first: int, upto: int, subject: str | None, pages: Pages | None = None
@@ -86,9 +92,18 @@ class StreamRanges:
         """A page of the events in [`first`, `upto`] on one subject, or of all.
 
         Raises:
-            UnavailableError: NATS did not answer, or a replica lacks what it should have.
+            UnavailableError: NATS did not answer, a replica lacks what it should have, or the
+                mirror that was read was made anew meanwhile.
         """
-        pages = pages or self.pages
+        chunk = await self._chunk(source, first, upto, subject, pages or self.pages)
+        mirrored = source.api == API and source.origin != self._region
+        if mirrored and not await self.whole(source.origin, first - 1, chunk.next_seq - 1):
+            raise UnavailableError(f"the mirror of {source.origin} changed while it was read")
+        return chunk
+
+    async def _chunk(
+        self, source: Source, first: int, upto: int, subject: str | None, pages: Pages
+    ) -> Chunk:
         ask = Ask(
             events_stream(source.origin), first, pages.events, pages.bytes, subject, source.api
         )

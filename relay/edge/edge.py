@@ -145,6 +145,7 @@ class Edge:
         clustered = {one.name for one in config.regions if one.nats_servers > 1}
         self.pages = SharedReader(bus.replays)
         ranges = StreamRanges(self.pages, pages, clustered, region)
+        ranges.whole = self.copies.whole
         self.history = History(
             bus.replays, ranges, self.copies, self.rings, self.feeds.reach, limits.history_bytes
         )
@@ -159,6 +160,7 @@ class Edge:
             self.copies,
             self.hub.positions,
             self.feeds.reached,
+            self.feeds.overlooked,
             limits.ring_block,
             limits.replay_streams,
         )
@@ -242,6 +244,7 @@ class Edge:
         await self.bus.work.listen(alarm_subject("*"), self._hear_alarm)
         await self.bus.work.listen(skipped_subject(self.config.region), self._hear_skipped)
         self.watcher.on_again = self._home_went_back
+        self.copies.on_found = self._tell_skipped
         self.mirrors.on_skipped = self.jumps.skipped
         self.jumps.look = self._look_at_holes
         await self.holes.begin()
@@ -304,6 +307,9 @@ class Edge:
             await self.owing.turn()
         except BusError as error:
             _log.info("holes wait: %s", error)
+
+    def _tell_skipped(self, origin: str) -> None:
+        self._tasks.spawn(self.mirrors.tell(origin), "skipped")
 
     def _overlooked(self, event: Event) -> None:
         self._tasks.spawn(self.jumps.skipped(event.origin, event.seq, event.seq), "overlooked")

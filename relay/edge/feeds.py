@@ -222,6 +222,14 @@ class Feeds:
         """An event was found that did not come live: who resumes is sent it in its place."""
         self._rings.find(event)
 
+    def overlooked(self, origin: str, after: int, upto: int) -> bool:
+        """Whether the copy had skipped anything in (`after`, `upto`] that is not dealt with yet."""
+        missing = self._copies.known(origin).missing
+        if not missing:
+            return False
+        handled = self.handled[origin]
+        return any(after < seq <= upto and seq not in handled for seq in missing)
+
     def _wake(self) -> None:
         """A position moved. (Nothing less: two that wait would wake each other for ever.)"""
         for waiter in self._waiters:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from relay.bus.copies import Copies
 from relay.bus.reader import API, Reader, remote_api
@@ -40,10 +40,9 @@ class Mirrors:
         if origin in silent:  # it may take seconds not to answer again
             self._go_past(feed)
         try:
-            copy = await self._copies.look(origin)
+            await self._copies.look(origin)
             silent.discard(origin)
-            if not feed.repairing:
-                await self._tell(feed, copy.missing)
+            await self.tell(origin)
         except BusError as error:
             _log.info("%s: what its copy lacks waits: %s", origin, error)
             if isinstance(error, UnavailableError):
@@ -53,12 +52,15 @@ class Mirrors:
         pair.look(clock.now().mono_s, self._copies.known(origin).last, head)
         self._go_past(feed)
 
-    async def _tell(self, feed: Feed, missing: Iterable[int]) -> None:
+    async def tell(self, origin: str) -> None:
         """What was skipped below the position has been passed: to be delivered, or declared."""
-        handled = self._feeds.handled[feed.origin]
+        feed, handled = self._feeds.feeds[origin], self._feeds.handled[origin]
+        if feed.repairing:
+            return  # the scan reads it
+        missing = self._copies.known(origin).missing
         fresh = [seq for seq in missing if seq not in handled and seq <= feed.position]
         for first, last in ranges(fresh):
-            await self.on_skipped(feed.origin, first, last)
+            await self.on_skipped(origin, first, last)
 
     def _go_past(self, feed: Feed) -> None:
         """The origin is further than its mirror here for a second: read it at the origin."""

@@ -32,6 +32,7 @@ class Replays:
         copies: Copies,
         positions: Mapping[str, Position],
         reached: Callable[[str, int], Awaitable[bool]],
+        overlooked: Callable[[str, int, int], bool],
         block: int,
         streams: int,
     ) -> None:
@@ -43,6 +44,8 @@ class Replays:
             copies: say where to read.
             positions: of the edge, kept up to date by it.
             reached: lets the edge's position of an origin reach a sequence, if it can soon.
+            overlooked: whether the copy here had skipped anything in (`after`, `upto`] of an
+                origin that was passed, and not dealt with yet.
             block: reads begin at multiples of it, in sequences: cursors near by share one.
             streams: sessions that may read what is too large for a ring at once.
         """
@@ -51,6 +54,7 @@ class Replays:
         self._copies = copies
         self._positions = positions
         self._reached = reached
+        self._overlooked = overlooked
         self._block = block
         self._streams = asyncio.Semaphore(streams)
         pages = ranges.pages
@@ -88,6 +92,13 @@ class Replays:
                 async for part in self._ranges.read(source, rooms, after, upto):
                     yield part
                 return
+            if self._overlooked(origin, after, held):
+                # The rings lack it as well: nobody has dealt with it yet.
+                source = await self._source(origin, after, held)
+                async for part in self._ranges.read(source, rooms, after, held):
+                    yield part
+                after = held
+                continue
             cold = rings.cold(origin, rooms, after)
             if not asked:
                 asked = True
