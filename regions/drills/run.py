@@ -37,7 +37,7 @@ from regions.errors import DrillError
 from regions.faults.client import Faults
 from regions.ledger.checker import check
 from regions.ledger.crowd import Crowd
-from regions.ledger.scan import scan
+from regions.ledger.scan import look, scan, write_openings
 from regions.ledger.spec import CrowdSpec
 from regions.state import StateDir, find_world
 from regions.topology import LinkMode, Topology
@@ -130,8 +130,10 @@ class DrillRun:
                 rate=order.rate,
                 home_after_s=plan.home_after_s,
             )
+            openings = await look(world)
             crowd = await Crowd.start(state.path, self._spec, self._ledger)
             try:
+                write_openings(self._ledger, openings)
                 await self._play(Actor(
                     state, world, faults, crowd, watchman, self._note, self._began_s
                 ), crowd, plan)  # fmt: skip

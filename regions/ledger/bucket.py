@@ -9,8 +9,10 @@ from regions.ledger.record import (
     Delivered,
     Ended,
     Failed,
+    Fork,
     GapSaid,
     LostSaid,
+    Opening,
     Places,
     Ready,
     Record,
@@ -59,10 +61,8 @@ class Bucket:
                 table.unanswered(record)
             case Stored():
                 table.stored(record, where)
-            case Stream():
-                table.streams[record.region, record.origin] = record
-            case Unread():
-                table.unread[record.region, record.origin] = where
+            case Opening() | Stream() | Fork() | Unread():
+                table.scanned(record, where)
             case _:
                 pass
 

@@ -61,15 +61,20 @@ def _check_scan(bucket: Bucket, tally: Tally) -> None:
         if pair not in streams or pair in unread:
             where = [unread[pair]] if pair in unread else []
             tally.add("unread", f"the copy of {pair[1]}'s stream in {pair[0]}", *where)
+    for origin in bucket.table.unforked():
+        tally.add("unread", f"where the newest epoch of {origin} begins")
 
 
 def _findings(tally: Tally, sessions: Sessions, timing: Timing, history: str) -> Findings:
     counts = tally.counts
-    reasons = {
-        name.removeprefix("declared "): count
-        for name, count in sorted(counts.items())
-        if name.startswith("declared ")
-    }
+
+    def reasons(prefix: str) -> dict[str, int]:
+        return {
+            name.removeprefix(prefix): count
+            for name, count in sorted(counts.items())
+            if name.startswith(prefix)
+        }
+
     gaps = timing.gaps()
     hit = [gap for gap in gaps if gap.outages]
     return Findings(
@@ -79,7 +84,9 @@ def _findings(tally: Tally, sessions: Sessions, timing: Timing, history: str) ->
         clients=len(gaps),
         **{rule: counts[rule] for rule in RULES},
         **{name: counts[name] for name in _FIGURES},
-        declared=reasons,
+        declared=reasons("declared "),
+        declared_events_by=reasons("declared_events "),
+        sessions_lost_by=reasons("sessions_lost "),
         hit=len(hit),
         gap_ms=spread_of([round(gap.gap_ms * 1e6) for gap in gaps]),
         gap_hit_ms=spread_of([round(gap.gap_ms * 1e6) for gap in hit]),
@@ -92,6 +99,6 @@ def _findings(tally: Tally, sessions: Sessions, timing: Timing, history: str) ->
 
 _FIGURES = (
     "asked", "acked", "failed", "unknown", "delivered", "replayed", "surfaced", "stored",
-    "raw_repeats", "declared_gaps", "declared_events", "lost_by_epoch", "disconnects", "resumes",
-    "sessions_lost",
+    "raw_repeats", "declared_gaps", "declared_events", "declared_delivered", "lost_by_epoch",
+    "disconnects", "resumes", "sessions_lost",
 )  # fmt: skip

@@ -102,10 +102,13 @@ class Findings(msgspec.Struct, frozen=True):
     declared_gaps: int  # GAPs and lost sessions that clients were told of
     declared_events: int  # events that clients did not get, and were told of in time
     declared: dict[str, int]  # GAPs and lost sessions, by reason
+    declared_events_by: dict[str, int]  # by reason
+    declared_delivered: int  # events that came after the same session was told that they will not
     lost_by_epoch: int  # acknowledged events that their origin lost, with a new epoch for it
     disconnects: int
     resumes: int
     sessions_lost: int
+    sessions_lost_by: dict[str, int]  # by reason
     hit: int  # clients that lost a connection
     gap_ms: Spread  # of all clients: see ClientGap
     gap_hit_ms: Spread  # of those that lost a connection

@@ -9,10 +9,13 @@ from regions.ledger.table import Event, Lane, Table
 from regions.ledger.tally import Tally, Where
 
 Spot = tuple[int, int]  # epoch, seq
-UNHEARD, HEARD, DECLARED, LATE, BEFORE = range(5)  # BEFORE: heard, in an earlier session
+# BEFORE: heard, in an earlier session. EXCUSED: declared, and may come all the same.
+UNHEARD, HEARD, DECLARED, LATE, BEFORE, EXCUSED = range(6)
 _END = (1 << 62, 1 << 62)
 _HEARD_AT_ALL = bytes(int(byte in {HEARD, BEFORE}) for byte in range(256))
-_NEW_SESSION = bytes(BEFORE if byte == HEARD else byte for byte in range(256))
+_NEW_SESSION = bytes({HEARD: BEFORE, DECLARED: EXCUSED}.get(byte, byte) for byte in range(256))
+_NEVER = {"late", "budget"}  # reasons of GAPs: the edge has the events, and will not send them
+_OPEN = "origin_removed"  # the reason of a GAP that also covers what is published after it
 _NO = (0, 0)
 
 
@@ -55,20 +58,24 @@ class Ear:
         if last is not None and last.end is None:
             return  # it was in the room all the time, and nobody told it otherwise
         if last is not None and last.end is not None and last.why:
-            self._declare(self.after(last.end), self.after(start), t, tally)
+            self._declare(self.after(last.end), self.after(start), t, last.why, tally)
         if self.spans:
             self.heard = self.heard.translate(_NEW_SESSION)
         self.spans.append(Span(start, t))
         self.top = self.app_top = _NO
         self.numbers.clear()
 
-    def _declare(self, first: int, beyond: int, t: int, tally: Tally) -> None:
+    def _declare(self, first: int, beyond: int, t: int, why: str, tally: Tally) -> None:
         """The client was told that its session is lost, and a new one began at `t`."""
         for index in self._unheard(first, beyond):
-            publish = self.events[index].publish
-            if publish is None or publish.t <= t:
-                self.heard[index] = DECLARED
-                tally.count("declared_events")
+            if self._is_of(index, t):
+                self.heard[index] = EXCUSED
+                _count(tally, why)
+
+    def _is_of(self, index: int, t: int) -> bool:
+        """Whether an event was published by `t`."""
+        publish = self.events[index].publish
+        return publish is None or publish.t <= t
 
     def shut(self, why: str) -> None:
         """The session is lost (`why`), or the client leaves the room ("")."""
@@ -80,16 +87,26 @@ class Ear:
         """The client is told that it will not get some events."""
         first = self.after((said.epoch, said.first - 1))
         upto = (said.epoch, said.last if said.last is not None else _END[1])
+        told = DECLARED if said.why in _NEVER else EXCUSED
         for index in self._unheard(first, self.after(upto)):
+            if said.last is None and said.why != _OPEN and not self._is_of(index, said.t):
+                continue  # nobody can declare what is not there yet
             in_time = self.spots[index] > self.top
-            self.heard[index] = DECLARED if in_time else LATE
-            tally.count("declared_events", int(in_time))
+            self.heard[index] = told if in_time else LATE
+            if in_time:
+                _count(tally, said.why)
 
     def _unheard(self, first: int, beyond: int) -> Iterator[int]:
         index = self.heard.find(UNHEARD, first, beyond)
         while index >= 0:
             yield index
             index = self.heard.find(UNHEARD, index + 1, beyond)
+
+
+def _count(tally: Tally, why: str) -> None:
+    """One more event was declared."""
+    tally.count("declared_events")
+    tally.count(f"declared_events {why}")
 
 
 class Hearing:
@@ -155,6 +172,8 @@ class Hearing:
             self._tally.add("reordered", text, where)
         if before == BEFORE:
             self._tally.count("raw_repeats")
+        elif before == DECLARED:
+            self._tally.count("declared_delivered")
         ear.top = max(ear.top, spot)
         if record.app:
             self._take(ear, record, event, where, told=late)

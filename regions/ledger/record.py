@@ -240,7 +240,16 @@ class Ended(Base, frozen=True, gc=False, tag="end"):
     why: str = ""
 
 
-# --- the final scan ----------------------------------------------------------------------------
+# --- the streams -------------------------------------------------------------------------------
+
+
+class Opening(Base, frozen=True, gc=False, tag="opening"):
+    """What `region` held of an origin's stream before the crowd came: `first` to `last`."""
+
+    region: str
+    origin: str
+    first: int
+    last: int
 
 
 class Stream(Base, frozen=True, gc=False, tag="stream"):
@@ -251,6 +260,15 @@ class Stream(Base, frozen=True, gc=False, tag="stream"):
     epoch: int
     first: int
     last: int
+
+
+class Fork(Base, frozen=True, gc=False, tag="fork"):
+    """Where an epoch begins in `region`'s copy of an origin's stream, fillers included."""
+
+    region: str
+    origin: str
+    epoch: int
+    first: int
 
 
 class Unread(Base, frozen=True, gc=False, tag="unread"):
@@ -279,7 +297,7 @@ class Stored(Base, frozen=True, gc=False, tag="stored"):
 Record = (
     Clock | Phase | Asked | Acked | Failed | Unknown | Delivered | Surfaced | GapSaid | Ready
     | Subscribed | Unsubscribed | RoomRefused | Resuming | Resumed | Invalid | LostSaid | Down
-    | Recalled | Trying | Drained | Ended | Stream | Unread | Stored
+    | Recalled | Trying | Drained | Ended | Opening | Stream | Fork | Unread | Stored
 )  # fmt: skip
 
 encode = msgspec.json.Encoder().encode

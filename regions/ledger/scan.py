@@ -1,4 +1,4 @@
-"""The final scan: what every region's copy of every origin's stream holds in the end."""
+"""The scans: what every region's copy of every origin's stream holds, before and in the end."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from regions.jetstream import JetStream
 from regions.ledger.content import hash_of, number_of
 from regions.ledger.crowd import SPEC_FILE
 from regions.ledger.files import Writer
-from regions.ledger.record import Stored, Stream, Unread
+from regions.ledger.record import Fork, Opening, Stored, Stream, Unread
 from regions.ledger.spec import CrowdSpec, room_names
 from regions.world import World
 from relay.core.names import events_stream
@@ -22,6 +22,41 @@ from relay.errors import BusError, UnavailableError
 
 BATCH = 1_000
 LOOK_S = 0.25
+
+
+async def look(world: World) -> list[Opening]:
+    """Where every copy of every stream begins and ends now. Before the crowd comes, so that what
+    the streams lose from their beginning meanwhile is found.
+
+    Raises:
+        AdminError, BusError: a copy can't be read.
+    """
+    origins = [region.name for region in world.regions]
+    found: list[Opening] = []
+    for region in origins:
+        reader = await JetStream.connect(region, world.nats_config(region, "control"))
+        try:
+            for origin in origins:
+                state = (await _info(reader, origin))["state"]
+                first, last = int(state["first_seq"]), int(state["last_seq"])
+                found.append(Opening(time.monotonic_ns(), region, origin, first, last))
+        finally:
+            await reader.close()
+    return found
+
+
+def write_openings(ledger: Path, found: Sequence[Opening]) -> None:
+    """Write down in the ledger where the streams began.
+
+    Raises:
+        LedgerError: it can't be written.
+    """
+    writer = Writer(ledger, "opening")
+    try:
+        for one in found:
+            writer.write(one)
+    finally:
+        writer.close()
 
 
 async def scan(
@@ -124,6 +159,7 @@ class _Scan:
         self._rooms = rooms
         self._writer = writer
         self._subject = f"ev.{origin}._.0."
+        self._epochs: dict[int, int] = {}  # each with its first sequence
 
     async def run(self, head: int | None) -> None:
         """Read it up to `head`; None: up to its own."""
@@ -139,6 +175,10 @@ class _Scan:
                 epoch = 0
             self._writer.write(Stream(now, self._region, self._origin, epoch, first, upto))
             await self._read(first, upto, epoch)
+            if epoch:
+                self._epochs.setdefault(epoch, upto + 1)  # begun, and nothing was stored in it yet
+            for found, begins in sorted(self._epochs.items()):
+                self._writer.write(Fork(now, self._region, self._origin, found, begins))
         except (BusError, AdminError) as error:
             self._writer.write(Unread(now, self._region, self._origin, str(error)))
 
@@ -154,6 +194,8 @@ class _Scan:
                     self._message(headers, data, seq - 1, epoch)
 
     def _message(self, headers: dict[str, str], data: bytes, seq: int, epoch: int) -> None:
+        if said := headers.get("Jr-Epoch"):  # also of what only fills sequences: nobody's event
+            self._epochs.setdefault(int(said), seq)
         subject = headers.get("Nats-Subject", "")
         room = subject.removeprefix(self._subject)
         if room == subject or room not in self._rooms:

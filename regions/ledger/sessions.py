@@ -68,6 +68,7 @@ class Sessions:
                     self._life(record.client).sent += 1
             case LostSaid():
                 count("sessions_lost")
+                count(f"sessions_lost {record.why}")
                 count("declared_gaps")
                 count(f"declared {record.why}")
             case Phase():

@@ -3,7 +3,18 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from regions.ledger.record import Acked, Asked, Delivered, Failed, Stored, Stream, Unknown
+from regions.ledger.record import (
+    Acked,
+    Asked,
+    Delivered,
+    Failed,
+    Fork,
+    Opening,
+    Stored,
+    Stream,
+    Unknown,
+    Unread,
+)
 from regions.ledger.tally import Tally, Where
 
 Place = tuple[str, int, int]  # origin, epoch, seq
@@ -73,6 +84,8 @@ class Table:
         self.publishes: dict[tuple[str | None, str, str | None], Publish] = {}
         self.streams: dict[tuple[str, str], Stream] = {}  # (region, origin)
         self.unread: dict[tuple[str, str], Where] = {}
+        self._openings: dict[str, int] = {}  # origin -> where its stream began, before the crowd
+        self._forks: dict[str, dict[int, int]] = defaultdict(dict)  # origin -> epoch -> its first
         self.owed: dict[str, dict[str, Lane]] = {}  # room -> origin
         self._sets: dict[tuple[frozenset[str], str], frozenset[str]] = {}
         self._tally = tally
@@ -122,6 +135,20 @@ class Table:
             event.home, event.ts = True, record.ts
         else:
             event.mirrors = self._with(event.mirrors, record.region)
+
+    def scanned(self, record: Opening | Stream | Fork | Unread, where: Where) -> None:
+        """What was seen of a copy of a stream as a whole."""
+        match record:
+            case Stream():
+                self.streams[record.region, record.origin] = record
+            case Unread():
+                self.unread[record.region, record.origin] = where
+            case Opening() if record.region == record.origin:
+                self._openings[record.origin] = record.first
+            case Fork() if record.region == record.origin:
+                self._forks[record.origin][record.epoch] = record.first
+            case _:
+                pass
 
     def delivered(self, record: Delivered, where: Where) -> Event:
         """The event at a delivery's place; found nowhere else, it is made up from the delivery."""
@@ -181,6 +208,14 @@ class Table:
         said = "other data" if same else f"{room}, {user}, id {event_id}"
         self._tally.add("disagreements", f"{event.name}: {who} has {said}", event.where, where)
 
+    def unforked(self) -> list[str]:
+        """Origins in a new epoch of which the scan does not say where it begins."""
+        return [
+            origin
+            for (region, origin), stream in sorted(self.streams.items())
+            if region == origin and stream.epoch > 1 and stream.epoch not in self._forks[origin]
+        ]
+
     # --- when all is known ---------------------------------------------------------------------
 
     def close(self) -> None:
@@ -230,17 +265,28 @@ class Table:
         stream = self.streams.get((origin, origin))
         if stream is None:
             return  # counted as unread
-        if epoch < stream.epoch:
+        if epoch < stream.epoch and seq >= self._fork_after(origin, epoch):
             self._tally.count("lost_by_epoch")
-        elif seq >= stream.first:
+        elif seq >= self._first(stream):
             self._tally.add("lost", f"{event.name} {how}; {origin} does not hold it", event.where)
+
+    def _first(self, home: Stream) -> int:
+        """From which sequence on an origin, and every mirror of it, must hold all."""
+        # A copy's own beginning excuses nothing: that it lost what was there is to be found.
+        return self._openings.get(home.origin, home.first)
+
+    def _fork_after(self, origin: str, epoch: int) -> int:
+        """Where the epochs after `epoch` begin: what they cost lies there, and nothing before."""
+        later = [first for one, first in self._forks[origin].items() if one > epoch]
+        return min(later, default=0)  # not known: counted as unread
 
     def _check_mirrors(self, event: Event) -> None:
         origin, _, seq = event.place
-        for (region, of), stream in self.streams.items():
-            if of != origin or region == origin or region in event.mirrors:
-                continue
-            if seq >= stream.first:
+        home = self.streams.get((origin, origin))
+        if home is None or seq < self._first(home):
+            return
+        for region, of in self.streams:
+            if of == origin and region != origin and region not in event.mirrors:
                 text = f"{event.name}: the mirror in {region} does not hold it"
                 self._tally.add("mirror_missing", text, event.where)
 
@@ -248,7 +294,11 @@ class Table:
         """It stands in mirrors only."""
         origin, epoch, seq = event.place
         stream = self.streams.get((origin, origin))
-        if stream is not None and epoch == stream.epoch and stream.first <= seq <= stream.last:
+        if (
+            stream is not None
+            and epoch == stream.epoch
+            and self._first(stream) <= seq <= stream.last
+        ):
             regions = ", ".join(sorted(event.mirrors))
             text = f"{event.name}: held by the mirrors in {regions}, not by {origin}"
             self._tally.add("disagreements", text, event.where)

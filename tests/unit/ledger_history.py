@@ -18,8 +18,10 @@ from regions.ledger.record import (
     Down,
     Drained,
     Ended,
+    Fork,
     GapSaid,
     LostSaid,
+    Opening,
     Places,
     Ready,
     Resumed,
@@ -51,6 +53,7 @@ class History:
         self.streams: dict[str, list[Stored]] = {region: [] for region in REGIONS}
         self.epochs = dict.fromkeys(REGIONS, 1)
         self.heads = dict.fromkeys(REGIONS, 0)
+        self.forks = {region: {1: 1} for region in REGIONS}  # origin -> epoch -> its first sequence
         self._numbers: dict[tuple[str, str], int] = defaultdict(int)
         self._t = 0
 
@@ -146,6 +149,7 @@ class History:
         """An origin loses its newest events, and goes on in a new epoch, above all it had."""
         del self.streams[origin][-count:]
         self.epochs[origin] += 1
+        self.forks[origin][self.epochs[origin]] = self.heads[origin] - count + 1
         self.heads[origin] += 100
 
     # --- the end -------------------------------------------------------------------------------
@@ -159,6 +163,9 @@ class History:
             self.add(Ended(self.now(), told.name, self.places()))
         for region in REGIONS:
             for origin in REGIONS:
+                self.add(Opening(0, region, origin, 1, 0))
+                for number, first in self.forks[origin].items():
+                    self.add(Fork(self.now(), region, origin, number, first))
                 epoch = self.epochs[origin] if region == origin else 0
                 self.add(Stream(self.now(), region, origin, epoch, 1, self.heads[origin]))
                 for stored in self.streams[origin]:

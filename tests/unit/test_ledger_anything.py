@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from regions.ledger.record import (
     Acked,
     Delivered,
+    Fork,
     LostSaid,
     Ready,
     Resumed,
@@ -215,6 +216,39 @@ def epoch_ignored(history: History, pick: Pick) -> bool:
         each for each in history.records if not (isinstance(each, Stored) and each.id == one.id)
     ]
     history.change(history.find(Stream, region=one.origin, origin=one.origin), epoch=2)
+    history.add(Fork(history.now(), one.origin, one.origin, 2, one.seq))
+    return True
+
+
+def beginning_gone(history: History, pick: Pick) -> bool:
+    """A copy lost all up to some event: it says itself that it begins after that."""
+    index = pick([at for at, one in enumerate(history.records) if isinstance(one, Stored)])
+    last = history.records[index]
+    assert isinstance(last, Stored)
+    copy = history.find(Stream, region=last.region, origin=last.origin)
+    history.change(copy, first=last.seq + 1)
+    history.records = [
+        one
+        for one in history.records
+        if not (
+            isinstance(one, Stored)
+            and (one.region, one.origin) == (last.region, last.origin)
+            and one.seq <= last.seq
+        )
+    ]
+    return True
+
+
+def old_epoch_gone(history: History, pick: Pick) -> bool:
+    """An origin lacks an event of its old epoch, from long before where the new one begins."""
+    index = pick([at for at, one in enumerate(history.records) if isinstance(one, Acked)])
+    lost = history.records[index]
+    assert isinstance(lost, Acked)
+    history.records = [
+        one for one in history.records if not (isinstance(one, Stored) and one.id == lost.id)
+    ]
+    history.change(history.find(Stream, region=lost.origin, origin=lost.origin), epoch=2)
+    history.add(Fork(history.now(), lost.origin, lost.origin, 2, lost.seq + 1))
     return True
 
 
@@ -241,7 +275,8 @@ def hole_in_mirror(history: History, pick: Pick) -> bool:
 
 DEFECTS: tuple[Defect, ...] = (
     drop, surface_twice, send_twice, swap, phantom, wrong_room, resume_too_late, resume_too_early,
-    acked_not_stored, epoch_ignored, sequence_reused, hole_in_mirror,
+    acked_not_stored, epoch_ignored, beginning_gone, old_epoch_gone, sequence_reused,
+    hole_in_mirror,
 )  # fmt: skip
 
 

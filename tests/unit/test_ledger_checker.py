@@ -13,7 +13,9 @@ from regions.ledger.record import (
     Delivered,
     Drained,
     Failed,
+    Fork,
     GapSaid,
+    Opening,
     Ready,
     Resumed,
     Stored,
@@ -124,6 +126,46 @@ def test_a_gap_that_was_said_after_a_later_event_is_late(tmp_path: Path) -> None
     assert findings.declared_events == 0
 
 
+def test_events_that_are_declared_and_come_all_the_same_are_counted(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    stored = history.say("bob", "tea", silent="ann")
+    history.gap("ann", stored)
+    history.deliver("ann", stored)
+    findings = history.end().check(tmp_path)
+    assert violations(findings) == {}
+    assert (findings.declared_events_by, findings.declared_delivered) == ({"late": 1}, 1)
+
+
+def test_what_a_later_session_brings_was_not_declared_in_vain(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    stored = history.say("bob", "tea", silent="ann")
+    history.gap("ann", stored)
+    history.down("ann")
+    history.lose("ann", "session")
+    history.deliver("ann", stored)
+    assert history.end().check(tmp_path).declared_delivered == 0
+
+
+def test_an_open_gap_declares_nothing_that_is_published_after_it(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    history.say("bob", "tea", silent="ann")
+    history.add(GapSaid(history.now(), "ann", "us", 1, 1, None, "epoch"))
+    history.say("bob", "tea", silent="ann")
+    findings = history.end().check(tmp_path)
+    assert violations(findings) == {"missing": 1, "undeclared_gaps": 1}
+    assert "us/1/2" in findings.examples[0].text
+    assert findings.declared_events_by == {"epoch": 1}
+    gone = history.find(GapSaid)
+    history.change(gone, why="origin_removed")
+    assert violations(history.check(tmp_path)) == {}
+
+
 def test_a_gap_covers_its_own_room_and_range_alone(tmp_path: Path) -> None:
     history = History()
     history.join("ann", "tea", "sea")
@@ -149,6 +191,8 @@ def test_a_lost_session_declares_what_lies_before_the_next_one(tmp_path: Path) -
     findings = history.end().check(tmp_path)
     assert violations(findings) == {}
     assert (findings.sessions_lost, findings.declared_events) == (1, 2)
+    assert findings.sessions_lost_by == {"expired": 1}
+    assert findings.declared_events_by == {"expired": 2}
     assert findings.declared == {"expired": 1}
 
 
@@ -211,6 +255,68 @@ def test_a_new_epoch_that_a_client_was_not_told_of_is_found(tmp_path: Path) -> N
     findings = history.end().check(tmp_path)
     assert violations(findings) == {"missing": 1, "undeclared_gaps": 1}
     assert findings.lost_by_epoch == 1
+
+
+def test_a_new_epoch_excuses_nothing_below_the_place_where_it_begins(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    for _ in range(4):
+        history.say("ann", "tea")
+    history.lose_tail("us", 1)
+    history.say("ann", "tea")
+    del history.streams["us"][1]  # long before the end that was lost
+    findings = history.end().check(tmp_path)
+    assert violations(findings) == {"lost": 1}
+    assert "us/1/2" in findings.examples[0].text
+    assert findings.lost_by_epoch == 1
+
+
+def test_a_scan_that_does_not_say_where_an_epoch_begins_is_not_whole(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.say("ann", "tea")
+    history.lose_tail("us", 1)
+    history.end()
+    history.records = [one for one in history.records if not isinstance(one, Fork)]
+    assert violations(history.check(tmp_path)) == {"unread": 1}
+
+
+def begin_at(history: History, first: int, *regions: str) -> None:
+    """These copies of us hold nothing before a sequence, and say so themselves."""
+    for region in regions:
+        history.change(history.find(Stream, region=region, origin="us"), first=first)
+    history.records = [
+        one
+        for one in history.records
+        if not (
+            isinstance(one, Stored)
+            and (one.origin, one.region in regions) == ("us", True)
+            and one.seq < first
+        )
+    ]
+
+
+def test_a_mirror_that_begins_later_than_its_origin_lacks_what_came_before(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    for _ in range(20):
+        history.say("ann", "tea")
+    begin_at(history.end(), 15, "eu")
+    assert violations(history.check(tmp_path)) == {"mirror_missing": 14}
+    # Also where nobody looked before the crowd came.
+    history.records = [one for one in history.records if not isinstance(one, Opening)]
+    assert violations(history.check(tmp_path)) == {"mirror_missing": 14}
+
+
+def test_copies_that_all_lost_their_beginning_are_held_against_what_they_held_before(
+    tmp_path: Path,
+) -> None:
+    history = History()
+    history.join("ann", "tea")
+    for _ in range(20):
+        history.say("ann", "tea")
+    begin_at(history.end(), 15, "us", "eu")
+    assert violations(history.check(tmp_path)) == {"lost": 14}
 
 
 def test_an_acknowledged_event_that_no_stream_holds_is_lost(talk: History, tmp_path: Path) -> None:
