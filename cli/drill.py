@@ -38,8 +38,9 @@ _STATE = click.option(
 def command() -> None:
     """Break a world on purpose while clients watch, and give a measured verdict.
 
-    Exit codes: 0 passed. 1 an objective was missed, or a promise broken. 2 it could not run. 130 it
-    was interrupted; then everything it broke is healed, too.
+    Exit codes: 0 passed. 1 an objective was missed, or a promise broken. 2 it could not run, or not
+    be judged: too little load, nobody hit, no sign of the fault, or not healed. 130 it was
+    interrupted; then everything it broke is healed, too.
     """
 
 
@@ -86,7 +87,7 @@ def _why_not(drill: Drill, places: Places) -> str | None:
 @click.option("--clients", type=click.IntRange(2, 100_000), default=300, show_default=True)
 @click.option(
     "--rate",
-    type=click.FloatRange(0, 100_000),
+    type=click.FloatRange(0, 100_000, min_open=True),
     default=200.0,
     show_default=True,
     help="Events published in a second, by all clients together.",
@@ -179,15 +180,14 @@ def _one(order: Order, *, yes: bool, as_json: bool) -> tuple[Verdict | None, int
         asyncio.run(_guarded(drill))
         verdict = drill.judge()
     except (asyncio.CancelledError, KeyboardInterrupt):
-        verdict = drill.give_up("interrupted", "interrupted; what was broken is healed")
+        verdict = drill.give_up("interrupted", f"interrupted; {drill.aftermath}")
         return _said(verdict, order, INTERRUPTED, as_json=as_json)
     except (DrillError, WorldError, CrowdError, LedgerError, RelayError) as error:
         click.echo(f"jetrelay: {error}", err=True)
         if drill.broke:
             verdict = drill.give_up("failed", str(error))
         return verdict, COULD_NOT
-    code = PASSED if verdict.verdict == "pass" else MISSED
-    return _said(verdict, order, code, as_json=as_json)
+    return _said(verdict, order, _code_of(verdict), as_json=as_json)
 
 
 async def _guarded(drill: DrillRun) -> None:
@@ -240,5 +240,9 @@ def report_(directory: Path, as_json: bool) -> None:
     else:
         for line in summary(verdict, directory):
             click.echo(line)
+    sys.exit(_code_of(verdict))
+
+
+def _code_of(verdict: Verdict) -> int:
     codes = {"pass": PASSED, "interrupted": INTERRUPTED, "failed": COULD_NOT}
-    sys.exit(codes.get(verdict.verdict, MISSED))
+    return codes.get(verdict.verdict, MISSED)

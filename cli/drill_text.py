@@ -37,11 +37,12 @@ def _figures(verdict: Verdict) -> list[str]:
             f"  {verdict.acked} acknowledged, {verdict.delivered} delivered: {verdict.lost} lost, "
             f"{verdict.missing} missing, {verdict.phantom} phantom, {verdict.reordered} reordered, "
             f"{verdict.repeated} repeated, {verdict.undeclared_gaps} gaps undeclared, "
-            f"{verdict.declared_gaps} declared"
+            f"{verdict.declared_gaps} declared ({verdict.declared_events} events)"
         ),
         (
             f"  {verdict.clients} clients: {verdict.clients_hit} lost a connection, "
-            f"{verdict.clients_moved} changed the region, {verdict.resumes} resumes{resumed}"
+            f"{verdict.clients_moved} changed the region, {verdict.resumes} resumes{resumed}, "
+            f"{verdict.sessions_lost} sessions lost"
         ),
         (
             f"  gap of a client: {_spread(verdict.gap_ms)}; of those that lost a connection: "
@@ -62,8 +63,7 @@ def _figures(verdict: Verdict) -> list[str]:
         lines.append(f"  at the latest: {text}")
     for result in verdict.objectives:
         mark = click.style("met   ", fg="green") if result.met else click.style("missed", fg="red")
-        measured = "not measured" if result.measured_s is None else _seconds(result.measured_s)
-        lines.append(f"  {mark} {result.text}: {measured}, at most {result.limit_s:g} s")
+        lines.append(f"  {mark} {result.text}: {clean(result.why) or result.said}, {result.bound}")
     return lines
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from cli.columns import aligned
 from cli.lines import run_until_signal
+from regions.errors import WorldError
 from regions.faults.client import Faults
 from regions.faults.fault import Held, Possible
 from regions.faults.flow import Change
@@ -236,12 +237,15 @@ def rewind(
 def hold(state: Path, for_s: float | None, make: Make) -> None:
     """Make a fault, say so, and hold it until its time is over or a signal comes."""
     find_world(state)
-    run_until_signal(_hold(state, for_s, make))
+    faults = Faults(state)
+    run_until_signal(_hold(faults, for_s, make))
+    if faults.unhealed is not None:
+        raise WorldError(faults.unhealed)
     click.echo("jetrelay: healed", err=True)
 
 
-async def _hold(state: Path, for_s: float | None, make: Make) -> int:
-    async with Faults(state) as faults:
+async def _hold(faults: Faults, for_s: float | None, make: Make) -> int:
+    async with faults:
         made = await make(faults)
         until = "Ctrl-C heals it" if for_s is None else f"for {for_s:g} s"
         click.echo(f"jetrelay: {made.text}; {until}", err=True)

@@ -98,6 +98,12 @@ class _Objectives(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     current_s: float = Objectives().current_s
     rewind_found_s: float = Objectives().rewind_found_s
     cut_ack_p99_s: float = Objectives().cut_ack_p99_s
+    recovered_s: float = Objectives().recovered_s
+    home_s: float = Objectives().home_s
+    resume_success_min: float = Objectives().resume_success_min
+    sessions_lost_max: int = Objectives().sessions_lost_max
+    declared_events_max: int = Objectives().declared_events_max
+    lost_by_epoch_max: int = Objectives().lost_by_epoch_max
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,11 +23,12 @@ from regions.drills.step import (
     TakeCursors,
     Up,
 )
-from regions.drills.timeline import Outage, Stage, StageName
+from regions.drills.timeline import Outage, Stage, StageName, Wait
 from regions.errors import WorldError
 from regions.faults.client import Faults
 from regions.faults.fault import Held, RewindFault
 from regions.ledger.crowd import Crowd
+from regions.objectives import Objectives
 from regions.state import StateDir
 from regions.world import World
 from relay.tasks import Tasks
@@ -45,6 +46,7 @@ class Actor:
         faults: how faults are made.
         crowd: the clients.
         watchman: who hears the telemetry.
+        objectives: say how long recoveries are waited for.
         tell: called with each stage when it is over, or begins where it lasts.
         began_s: the drill's begin, monotonic.
     """
@@ -56,16 +58,20 @@ class Actor:
         faults: Faults,
         crowd: Crowd,
         watchman: Watchman,
+        objectives: Objectives,
         tell: Callable[[Stage], None],
         began_s: float,
     ) -> None:
         self.outages: list[Outage] = []
         self.cursors: dict[str, int] = {}  # what old ones were answered -> how many
+        self.waits: list[Wait] = []
+        self.unhealed: list[str] = []  # faults that were not, and why
         self.lookout = Lookout(crowd, watchman, self._say)
         self._state = state
         self._world = world
         self._faults = faults
         self._crowd = crowd
+        self._objectives = objectives
         self._tell = tell
         self._began_s = began_s
         self._tasks = Tasks("drill.actor")
@@ -128,13 +134,21 @@ class Actor:
         self._say("cursors", text, time.monotonic() - begin_s)
 
     async def _wait(self, step: Recover | Home) -> None:
-        match step:
-            case Recover(timeout_s):
-                if why := await self.lookout.recover(timeout_s):
-                    self._say("note", f"not as before after {timeout_s:g} s: {why}")
-            case Home(timeout_s):
-                if why := await self.lookout.home(timeout_s):
-                    self._say("note", f"not home after {timeout_s:g} s: {why}")
+        begin_s = time.monotonic()
+        if isinstance(step, Recover):
+            limit_s = self._objectives.recovered_s
+            why = await self.lookout.recover(limit_s)
+            if why is not None:
+                self._say("note", f"not as before after {limit_s:g} s: {why}")
+        else:
+            limit_s = self._objectives.home_s
+            why = await self.lookout.home(limit_s)
+            if why is not None:
+                self._say("note", f"not home after {limit_s:g} s: {why}")
+        took_s = None if why else round(time.monotonic() - begin_s, 3)
+        self.waits.append(
+            Wait("recovered_s" if isinstance(step, Recover) else "home_s", took_s, why or "")
+        )
 
     async def _break(self, step: Break) -> None:
         await self.lookout.begin()
@@ -158,7 +172,16 @@ class Actor:
     async def _heal(self, key: str, names: tuple[str, ...]) -> None:
         held, number = self._held.pop(key)
         begin_s = time.monotonic()
-        at_s = await self._faults.heal(held)
+        try:
+            at_s = await self._faults.heal(held)
+        except WorldError as error:
+            # The others are healed all the same, and the verdict says that this one was not.
+            why = str(error)
+            if held.text not in why:
+                why = f"{held.text} is not healed: {why}"
+            self.unhealed.append(why)
+            self._say("note", why)
+            return
         if names:
             at_s = await self._until_up(names)
         self._healed(number, at_s, _ns(begin_s))

@@ -68,8 +68,15 @@ class EpochSaid(msgspec.Struct, frozen=True):
     last_s: float
 
 
+class Load(msgspec.Struct, frozen=True):
+    """What was acknowledged in some time."""
+
+    acked: int = 0
+    seconds: float = 0.0
+
+
 class History(msgspec.Struct, frozen=True):
-    """All of it."""
+    """All of it. `load`: from the first mark to the last, `load_before`: to the first fault."""
 
     first_ns: int
     seconds: float
@@ -82,6 +89,8 @@ class History(msgspec.Struct, frozen=True):
     resumed: int
     refused: int
     epoch: EpochSaid | None
+    load: Load
+    load_before: Load
 
 
 class _Clock:
@@ -93,19 +102,19 @@ class _Clock:
         self.width_ns = round(max(MIN_BIN_S, seconds / BINS) * 1e9)
         self.bins: dict[int, Times] = defaultdict(Times)
         self.periods = {name: Times() for name in ("before", "during", "after")}
-        self._fault_ns = min((outage.from_ns for outage in outages), default=facts.last_ns)
+        self.fault_ns = min((outage.from_ns for outage in outages), default=facts.last_ns)
         begun = next((t for t, name in facts.phases if name == "before"), facts.first_ns)
         ended = [t for t, name in facts.phases if name == "after"]
-        self._begun_ns, self._after_ns = begun, ended[-1] if ended else facts.last_ns
+        self.begun_ns, self.after_ns = begun, ended[-1] if ended else facts.last_ns
 
     def add(self, asked_ns: int, took_ns: int) -> None:
         """An event that was published at `asked_ns` came after `took_ns`."""
         self.bins[(asked_ns - self.first_ns) // self.width_ns].add(took_ns)
-        if asked_ns < self._begun_ns:
+        if asked_ns < self.begun_ns:
             return
         # What was published before the fault and came after it, the fault delayed.
-        name = "before" if asked_ns + took_ns < self._fault_ns else "during"
-        self.periods["after" if asked_ns >= self._after_ns else name].add(took_ns)
+        name = "before" if asked_ns + took_ns < self.fault_ns else "during"
+        self.periods["after" if asked_ns >= self.after_ns else name].add(took_ns)
 
 
 class _Deliveries:
@@ -222,7 +231,14 @@ def _history(facts: Facts, deliveries: _Deliveries, outages: Sequence[Outage]) -
         resumed=facts.resumed,
         refused=facts.refused,
         epoch=epoch,
+        load=_load(facts, clock.begun_ns, clock.after_ns),
+        load_before=_load(facts, clock.begun_ns, clock.fault_ns),
     )
+
+
+def _load(facts: Facts, from_ns: int, to_ns: int) -> Load:
+    acked = sum(from_ns <= t <= to_ns for t in facts.acked.values())
+    return Load(acked, _s(max(0, to_ns - from_ns)))
 
 
 def _bins(facts: Facts, clock: _Clock) -> tuple[Bin, ...]:

@@ -1,25 +1,53 @@
 """Holds what a drill measured against its objectives. Values only."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from regions.drills.catalogue import Kind
 from regions.drills.history import History
-from regions.drills.timeline import Outage
+from regions.drills.timeline import Outage, Wait
 from regions.ledger.findings import RULES, Findings
 from regions.ledger.timing import FAULT
 from regions.objectives import Objectives
 
+EPOCH = "epoch"  # the reason with which what an older epoch had is refused, or declared
+_WAITED = {
+    "recovered_s": "every client connected and every mirror current, the longest wait",
+    "home_s": "every client in its home region",
+}
+
 
 class Result(msgspec.Struct, frozen=True):
-    """One objective: the key in the topology file, what it is about, and what was measured."""
+    """One objective: the key in the topology file, what it is about, and what was measured.
+
+    `limit` is the least where the key ends in `_min`, else the most.
+    """
 
     key: str
     text: str
-    limit_s: float
-    measured_s: float | None  # None: it could not be measured, and so is missed
+    limit: float
+    measured: float | None  # None: it could not be measured, and so is missed
     met: bool
+    unit: Literal["s", "share", "count"] = "s"
+    why: str = ""  # why it could not be measured
+
+    @property
+    def said(self) -> str:
+        """What was measured, for people."""
+        return self._with_unit(self.measured) if self.measured is not None else "not measured"
+
+    @property
+    def bound(self) -> str:
+        """The limit, for people."""
+        least = "at least" if self.key.endswith("_min") else "at most"
+        return f"{least} {self._with_unit(self.limit)}"
+
+    def _with_unit(self, value: float) -> str:
+        if self.unit == "share":
+            return f"{value * 100:.4g} %"
+        return f"{value:g} s" if self.unit == "s" else f"{value:.0f}"
 
 
 def results(
@@ -28,15 +56,14 @@ def results(
     findings: Findings,
     history: History,
     outages: Sequence[Outage],
+    waits: Sequence[Wait] = (),
 ) -> list[Result]:
     """All objectives of a kind of drill."""
     worst_s = round(max(findings.gap_ms.p99, findings.gap_hit_ms.p99) / 1000, 3)
     found: list[Result] = []
 
     def add(key: str, text: str, measured_s: float | None) -> None:
-        limit_s: float = getattr(objectives, key)
-        met = measured_s is not None and measured_s <= limit_s
-        found.append(Result(key, text, limit_s, measured_s, met))
+        found.append(_result(objectives, key, text, measured_s))
 
     match kind:
         case "planned":
@@ -71,7 +98,64 @@ def results(
     current = [fault.current_s for fault in history.faults if fault.current_s is not None]
     if current:
         add("current_s", "every client current, from healing", max(current))
-    return found  # fmt: skip
+    return [*found, *_waited(objectives, waits), *_kept(objectives, findings, outages)]
+
+
+def _result(
+    objectives: Objectives, key: str, text: str, measured: float | None, why: str = ""
+) -> Result:
+    limit: float = getattr(objectives, key)
+    is_least = key.endswith("_min")
+    met = measured is not None and (measured >= limit if is_least else measured <= limit)
+    unit: Literal["s", "share", "count"] = "s"
+    if not key.endswith("_s"):
+        unit = "share" if is_least else "count"
+    return Result(key, text, limit, measured, met, unit, why)
+
+
+def _waited(objectives: Objectives, waits: Sequence[Wait]) -> list[Result]:
+    """Whether all was as before, and everybody at home, each time that it was waited for."""
+    found: list[Result] = []
+    for key, text in _WAITED.items():
+        mine = [wait for wait in waits if wait.key == key]
+        why = next((wait.why for wait in mine if wait.took_s is None), "")
+        times = [wait.took_s for wait in mine if wait.took_s is not None]
+        if mine:
+            measured = max(times) if len(times) == len(mine) else None
+            found.append(_result(objectives, key, text, measured, why))
+    return found
+
+
+def _kept(objectives: Objectives, findings: Findings, outages: Sequence[Outage]) -> list[Result]:
+    """What clients were told that they will not get: saying so must not do for delivering.
+
+    An origin that was rewound may have lost events for good: then what is said because of its new
+    epoch is as it should be.
+    """
+    rewound = any(outage.served_ns is not None for outage in outages)
+
+    def told(by: dict[str, int]) -> int:
+        return sum(count for why, count in by.items() if not (rewound and why == EPOCH))
+
+    lost = told(findings.sessions_lost_by)
+    found: list[Result] = []
+
+    def add(key: str, text: str, measured: float) -> None:
+        found.append(_result(objectives, key, text, measured))
+
+    if findings.resumes + lost:
+        success = round(findings.resumes / (findings.resumes + lost), 4)
+        add("resume_success_min", "sessions that went on, of those that came back", success)
+    add("sessions_lost_max", "sessions that could not go on", lost)
+    add(
+        "declared_events_max",
+        "events declared instead of delivered, per client",
+        told(findings.declared_events_by),
+    )
+    if not rewound:
+        text = "acknowledged events that an origin lost, with a new epoch"
+        add("lost_by_epoch_max", text, findings.lost_by_epoch)
+    return found
 
 
 def violations(findings: Findings) -> dict[str, int]:
@@ -103,6 +187,6 @@ def missed(all_results: Sequence[Result], found: dict[str, int]) -> list[str]:
     why = [f"{rule}: {count} ({RULES[rule]})" for rule, count in found.items()]
     for result in all_results:
         if not result.met:
-            said = "not measured" if result.measured_s is None else f"{result.measured_s:g} s"
-            why.append(f"{result.text}: {said}, at most {result.limit_s:g} s ({result.key})")
+            said = f"not in time: {result.why}" if result.why else result.said
+            why.append(f"{result.text}: {said}, {result.bound} ({result.key})")
     return why

@@ -16,7 +16,7 @@ _WORDS = {
     "missed": "An objective was missed",
     "violated": "A promise was broken",
     "interrupted": "Interrupted",
-    "failed": "It did not come to its end",
+    "failed": "It could not be judged",
 }
 
 
@@ -100,13 +100,13 @@ def _objectives(verdict: Verdict) -> str:
         (
             _mark(result.met),
             escape(result.text),
-            "—" if result.measured_s is None else f"{result.measured_s:g} s",
-            f"≤ {result.limit_s:g} s",
+            escape(result.why or result.said),
+            result.bound,
             f"<code>{escape(result.key)}</code>",
         )
         for result in verdict.objectives
     ]
-    return _section("Objectives", _table(("", "", "measured", "at most", "key"), rows))
+    return _section("Objectives", _table(("", "", "measured", "limit", "key"), rows))
 
 
 def _promises(verdict: Verdict) -> str:
@@ -122,7 +122,8 @@ def _promises(verdict: Verdict) -> str:
     )
     declared = ", ".join(f"{count} {reason}" for reason, count in verdict.declared.items())
     more = f"<p>Hidden by the client library: {verdict.raw_repeats:,} repeats. "
-    more += f"Declared: {escape(declared) or 'nothing'}. "
+    more += f"Declared: {escape(declared) or 'nothing'}; {verdict.declared_events:,} events"
+    more += f", of which {verdict.declared_delivered:,} came all the same. "
     more += f"Publishes without an answer: {verdict.unknown:,}.</p>"
     table = _table(("", "what must be zero", "", ""), rows)
     return _section("Promises", table, more, f"<ul>{examples}</ul>" if examples else "")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from regions.drills.actor import Actor
 from regions.drills.catalogue import Drill, why_not
+from regions.drills.evidence import shortcomings
 from regions.drills.history import read_history
 from regions.drills.judge import results
 from regions.drills.lags import first_signs, pair_lags
@@ -22,7 +23,7 @@ from regions.drills.signs import Watchman
 from regions.drills.step import Plan
 from regions.drills.survey import running, survey, wanted
 from regions.drills.telemetry import Heard, Telemetry, read_telemetry
-from regions.drills.timeline import Outage, Stage, StageName
+from regions.drills.timeline import Outage, Stage, StageName, Wait
 from regions.drills.verdict import (
     Run,
     Verdict,
@@ -88,6 +89,9 @@ class DrillRun:
         self._stages: list[Stage] = []
         self._outages: list[Outage] = []
         self._cursors: dict[str, int] = {}
+        self._waits: list[Wait] = []
+        self._unhealed: list[str] = []
+        self._faults: Faults | None = None
         self._world: WorldSaid | None = None
         self._topology: Topology | None = None
         self._own: OwnWorld | None = None
@@ -105,11 +109,14 @@ class DrillRun:
             WorldError: the world, or CrowdError: the crowd, did not do what was asked.
         """
         order = self.order
-        order.report.mkdir(parents=True, exist_ok=True)
+        try:
+            order.report.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DrillError(f"{order.report}: {error.strerror}") from error
         check_room(order.report, order.clients)
         async with AsyncExitStack() as stack:
             world, state = await self._enter_world(stack)
-            faults = await stack.enter_async_context(Faults(state.path))
+            self._faults = faults = await stack.enter_async_context(Faults(state.path))
             places = await survey(faults, world)
             plan = self._plan(places)
             self._describe(world, places)
@@ -134,8 +141,10 @@ class DrillRun:
             crowd = await Crowd.start(state.path, self._spec, self._ledger)
             try:
                 write_openings(self._ledger, openings)
+                assert self._topology is not None
                 await self._play(Actor(
-                    state, world, faults, crowd, watchman, self._note, self._began_s
+                    state, world, faults, crowd, watchman, self._topology.objectives, self._note,
+                    self._began_s,
                 ), crowd, plan)  # fmt: skip
             finally:
                 await crowd.stop()
@@ -156,19 +165,39 @@ class DrillRun:
         fault_ns = min((one.from_ns for one in self._outages), default=history.first_ns)
         assert self._topology is not None
         objectives = results(
-            order.drill.kind, self._topology.objectives, findings, history, self._outages
-        )
+            order.drill.kind, self._topology.objectives, findings, history, self._outages,
+            self._waits,
+        )  # fmt: skip
+        lags = pair_lags(frames, history.first_ns, fault_ns)
+        seen = first_signs(frames, self._outages)
+        why_not_judged = [
+            *self._unhealed,
+            *shortcomings(order.drill.kind, order.rate, history, seen, lags),
+        ]
         text = f"{findings.records} records"
         self._say("check", text, time.monotonic() - begin_s)
         verdict = verdict_of(
-            self._run(), findings, history, objectives,
-            pair_lags(frames, history.first_ns, fault_ns), first_signs(frames, self._outages),
-            self._cursors,
-        )  # fmt: skip
+            self._run(), findings, history, objectives, lags, seen, self._cursors, why_not_judged
+        )
         self._write(verdict)
         if self._own is not None and verdict.verdict == "pass":
             self._own.forget_stores()
         return verdict
+
+    @property
+    def aftermath(self) -> str:
+        """What became of what was broken, as far as it is known after `carry_out`."""
+        if not self.broke:
+            return "nothing was broken"
+        if self._own is not None:
+            return "the world that it started is ended"
+        if self._unhealed:
+            return "; ".join(self._unhealed)
+        if self._faults is None or self._faults.unhealed is not None:
+            return (
+                "the supervisor heals what was broken: `jetrelay ctl fault list` shows what is left"
+            )
+        return "what was broken is healed"
 
     def give_up(self, word: Word, why: str) -> Verdict:
         """Write what there is of a report."""
@@ -182,6 +211,12 @@ class DrillRun:
         order = self.order
         world = running(order.state)
         if world is not None:
+            if order.topology is not None or order.links is not None:
+                what = "--links" if order.topology is None else "--topology"
+                raise DrillError(
+                    f"{what} is for a world that the drill starts, and one runs in {order.state}: "
+                    "end it, or take another --state"
+                )
             self._topology = world.topology()
             return world, StateDir(order.state)
         want = wanted(order.drill, order.topology, order.links)
@@ -226,7 +261,8 @@ class DrillRun:
         text = f"{self._spec.clients} clients in {self._spec.rooms} rooms, {self._spec.rate:g}/s"
         await self._timed("start", text, crowd.ready(READY_S))
         self.broke = True
-        self._outages = actor.outages
+        self._outages, self._waits = actor.outages, actor.waits
+        self._unhealed = actor.unhealed
         await actor.perform(plan)
         self._cursors = actor.cursors
         begin_s = time.monotonic()

@@ -87,16 +87,12 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Recover:
-    """Wait until every client is connected and every mirror current."""
-
-    timeout_s: float = 60.0
+    """Wait until every client is connected and every mirror current (objective `recovered_s`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Wait until nobody is away from the home region."""
-
-    timeout_s: float = 60.0
+    """Wait until nobody is away from the home region (objective `home_s`)."""
 
 
 Step = (

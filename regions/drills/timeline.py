@@ -19,6 +19,14 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
     took_s: float | None = None
 
 
+class Wait(msgspec.Struct, frozen=True):
+    """What was waited for, by its objective's key: how long it took, or why it did not happen."""
+
+    key: Literal["recovered_s", "home_s"]
+    took_s: float | None
+    why: str = ""
+
+
 class Outage(msgspec.Struct, frozen=True, omit_defaults=True):
     """A fault, from when it was in effect until it was healed (CLOCK_MONOTONIC, in ns).
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from regions.drills.history import Bin, EpochSaid, FaultTimes, History
-from regions.drills.judge import Result, missed, violations
+from regions.drills.judge import EPOCH, Result, missed, violations
 from regions.drills.lags import PairLag, Seen
 from regions.drills.timeline import Stage
 from regions.errors import LedgerError, ServerError
@@ -20,7 +20,6 @@ from relay import __version__
 
 FILE = "verdict.json"
 BUSY_MS = 750.0  # a p99 latency without a fault: no time that was measured then says much
-EPOCH = "epoch"  # the reason with which a cursor of an older epoch is refused
 Word = Literal["pass", "missed", "violated", "interrupted", "failed"]
 
 
@@ -89,6 +88,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     undeclared_gaps: int = 0
     declared_gaps: int = 0
     declared: dict[str, int] = {}  # by reason
+    declared_events: int = 0  # that clients were told they will not get
+    declared_events_by: dict[str, int] = {}  # by reason
+    declared_delivered: int = 0  # that came after the same session was told so
     violations: dict[str, int] = {}  # rule -> count, those that are not zero
     lost_by_epoch: int = 0
     raw_repeats: int = 0
@@ -100,8 +102,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     clients_moved: int = 0  # that were in another region than their home
     disconnects: int = 0
     resumes: int = 0
-    resume_success: float | None = None  # share of RESUMEs that were answered by RESUMED
+    resume_attempts: int = 0  # RESUMEs; some are asked for again
+    resume_success: float | None = None  # sessions that went on, of those that came back
     sessions_lost: int = 0
+    sessions_lost_by: dict[str, int] = {}  # by reason
     gap_ms: Spread = Spread()
     gap_hit_ms: Spread = Spread()
     gap_served_ms: Spread = Spread()  # without events that only a lost region had
@@ -148,29 +152,35 @@ def verdict_of(
     lags: list[PairLag],
     seen: list[Seen],
     old_cursors: dict[str, int],
+    shortcomings: Sequence[str] = (),
 ) -> Verdict:
-    """The verdict on a run that came to its end."""
+    """The verdict on a run that came to its end; `shortcomings`: why it can't be judged."""
     found = violations(findings)
     taken = sum(count for answer, count in old_cursors.items() if answer != EPOCH)
-    why = missed(objectives, found)
+    why = [*shortcomings, *missed(objectives, found)]
     if taken:
         said = ", ".join(f"{count} {answer}" for answer, count in old_cursors.items())
         why.insert(0, f"cursors of an older epoch that were not refused with `epoch`: {said}")
-    word: Word = "violated" if found or taken else "missed" if why else "pass"
+    word: Word = "missed" if why else "pass"
+    if found or taken:
+        word = "violated"
+    elif shortcomings:
+        word = "failed"
     calm = history.periods["before"]
     if why and calm.p99 >= BUSY_MS:
         why.append(
             f"before anything was broken, latency was p99 {calm.p99:.0f} ms already: this machine "
             "is too busy, or too small, for so many clients"
         )
-    tries = history.resume_tries
+    back = findings.resumes + findings.sessions_lost
     figures = {
         name: getattr(findings, name)
         for name in (
             "acked", "delivered", "missing", "lost", "phantom", "repeated", "reordered",
-            "undeclared_gaps", "declared_gaps", "declared", "lost_by_epoch", "raw_repeats",
+            "undeclared_gaps", "declared_gaps", "declared", "declared_events",
+            "declared_events_by", "declared_delivered", "lost_by_epoch", "raw_repeats",
             "asked", "failed", "unknown", "clients", "disconnects", "resumes", "sessions_lost",
-            "gap_ms", "gap_hit_ms", "outage_ms", "history",
+            "sessions_lost_by", "gap_ms", "gap_hit_ms", "outage_ms", "history",
         )
     }  # fmt: skip
     return Verdict(
@@ -182,7 +192,8 @@ def verdict_of(
         violations=found,
         clients_hit=findings.hit,
         clients_moved=history.moved,
-        resume_success=round(history.resumed / tries, 4) if tries else None,
+        resume_attempts=history.resume_tries,
+        resume_success=round(findings.resumes / back, 4) if back else None,
         gap_served_ms=history.gap_ms,
         stranded=sum(fault.stranded for fault in history.faults),
         phases=_phases(history, seen),

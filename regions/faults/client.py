@@ -46,10 +46,12 @@ class Faults:
 
     def __init__(self, state: Path) -> None:
         """Make faults in the world whose state directory is `state`."""
+        self.unhealed: str | None = None  # after the block: why it is not known that all is healed
         self._state = StateDir(state)
         self._world: World | None = None
         self._ends: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._lock = asyncio.Lock()
+        self._cut_short = False
 
     async def __aenter__(self) -> "Faults":
         try:
@@ -74,8 +76,11 @@ class Faults:
         assert self._ends is not None
         try:
             await self.heal()
-        except WorldError:
-            pass  # the world is gone, or heals it when it sees the connection end
+        except WorldError as error:
+            # The world is gone, or heals it when it sees the connection end.
+            self.unhealed = str(error)
+            if self._cut_short:
+                self.unhealed = "ended within a request: the world heals what was asked for"
         finally:
             self._ends[1].close()
 
@@ -90,13 +95,19 @@ class Faults:
         return reply.possible or [], reply.faults or []
 
     async def heal(self, *held: Held) -> float:
-        """Heal these, or all that is held here; since when they are."""
+        """Heal these, or all that is held here; since when they are.
+
+        Raises:
+            WorldError: one could not be healed; the others are.
+        """
         numbers = [one.number for one in held] if held else [None]
-        at_s = 0.0
+        found: list[Held] = []
         for number in numbers:
-            reply = await self._ask(Request("heal", number=number))
-            at_s = max([at_s, *(one.healed_s or 0.0 for one in reply.faults or [])])
-        return at_s
+            found += (await self._ask(Request("heal", number=number))).faults or []
+        if failed := [one for one in found if one.failed is not None]:
+            said = [f"{one.text} is not healed: {one.failed}" for one in failed]
+            raise WorldError("; ".join(said))
+        return max((one.healed_s or 0.0 for one in found), default=0.0)
 
     async def make(self, fault: Fault) -> Held:
         """Make any fault."""
@@ -234,6 +245,7 @@ class Faults:
                     line = await reader.readline()
             except asyncio.CancelledError:
                 writer.close()  # a late answer would be taken for that of the next request
+                self._cut_short = True
                 raise
             except TimeoutError as error:
                 writer.close()

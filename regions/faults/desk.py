@@ -162,9 +162,9 @@ class FaultDesk:
                 if self._leases.get(lease.number) is None:
                     continue
                 self._leases.remove(lease)
-                await self._undo(lease)
+                why = await self._undo(lease)
                 at_s = time.monotonic()
-                healed.append(lease.held(at_s, at_s))
+                healed.append(lease.held(at_s, at_s if why is None else None, why))
         return healed
 
     def _require(self, name: FaultName) -> None:
@@ -229,11 +229,11 @@ class FaultDesk:
                 at_s = time.monotonic()
         return at_s
 
-    async def _undo(self, lease: Lease) -> None:
-        """Heal it. What fails is said, and holds nothing else up."""
-        effects = lease.effects
+    async def _undo(self, lease: Lease) -> str | None:
+        """Heal it. What fails is said, and holds nothing else up; returns it."""
+        effects, shaped = lease.effects, None
         if effects.pairs:
-            await self._quietly(lease.text, self._shape())
+            shaped = await self._quietly(lease.text, self._shape())
         down, paused = self._leases.down(), self._leases.paused()
         for one in self._find(effects.down):
             if one.name not in down:
@@ -241,7 +241,7 @@ class FaultDesk:
         for one in self._find(effects.paused):
             if one.name not in paused:
                 one.resume()
-        await self._quietly(lease.text, self._restore(lease))
+        return await self._quietly(lease.text, self._restore(lease)) or shaped
 
     async def _restore(self, lease: Lease) -> None:
         match lease.fault:
@@ -262,11 +262,13 @@ class FaultDesk:
         assert self._links is not None
         return await self._links.shape(self._leases.changes())
 
-    async def _quietly(self, what: str, healing: Coroutine[object, object, object]) -> None:
+    async def _quietly(self, what: str, healing: Coroutine[object, object, object]) -> str | None:
         try:
             await healing
         except (RelayError, OSError) as error:
             self._narrate(f"healing {what}: {error}")
+            return str(error) or type(error).__name__
+        return None
 
     # --- names ---------------------------------------------------------------------------------
 

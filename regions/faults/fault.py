@@ -96,6 +96,7 @@ class Held(msgspec.Struct, frozen=True):
     at_s: float  # since when, on the machine's monotonic clock
     holder: int | None = None  # pid of the process that asked for it
     healed_s: float | None = None
+    failed: str | None = None  # why healing it failed
 
 
 class Possible(msgspec.Struct, frozen=True):

@@ -30,9 +30,9 @@ class Lease:
     effects: Effects
     text: str
 
-    def held(self, at_s: float, healed_s: float | None = None) -> Held:
+    def held(self, at_s: float, healed_s: float | None = None, failed: str | None = None) -> Held:
         """As the one who asked is told."""
-        return Held(self.number, self.text, at_s, self.client.pid, healed_s)
+        return Held(self.number, self.text, at_s, self.client.pid, healed_s, failed)
 
 
 class Leases:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from regions.drills.judge import EPOCH
 from regions.drills.own_world import OwnWorld
 from regions.drills.run import DrillRun, Order
 from regions.drills.survey import wanted
 from regions.drills.timeline import Stage
-from regions.drills.verdict import EPOCH, Verdict
+from regions.drills.verdict import Verdict
 from relay.errors import RelayError
 from relay.tasks import Tasks
 from tests.mutants import edge

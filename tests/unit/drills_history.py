@@ -46,18 +46,25 @@ class Story:
         self._marks.write(Phase(at(at_s), name))
 
     def publish(
-        self, at_s: float, reaches_b_s: float, origin: str = "us", *, ack_ms: int = 10
-    ) -> None:
-        """`a` publishes, has it acknowledged soon and delivered 20 ms later; `b` gets it."""
+        self, at_s: float, reaches_b_s: float | None, origin: str = "us", *, ack_ms: int = 10
+    ) -> int:
+        """`a` publishes, has it acknowledged soon and delivered 20 ms later; `b` gets it, or not.
+
+        Returns its sequence.
+        """
         self._seq += 1
         seq, name = self._seq, f"a.r.{self._seq}"
         self.add(Asked(at(at_s), "a", "r", name, seq, "h"))
         self.add(Acked(at(at_s) + ack_ms * MS, "a", "r", name, origin, 1, seq))
-        for client, t in (("a", at(at_s) + 20 * MS), ("b", at(reaches_b_s))):
+        arrivals = {"a": at(at_s) + 20 * MS}
+        if reaches_b_s is not None:
+            arrivals["b"] = at(reaches_b_s)
+        for client, t in arrivals.items():
             self.add(Delivered(t, client, "r", "a", name, seq, origin, 1, seq, "h"))
         for region in ("us", "eu"):
             stored = Stored(at(at_s), region, origin, 1, seq, "r", "a", name, seq, "h")
             self._scan.write(stored)
+        return seq
 
     def lose(self, at_s: float, heard_s: float, back_s: float, region: str = "us") -> None:
         """`b` loses its connection, chooses at once, and resumes."""

@@ -125,6 +125,26 @@ def test_an_old_cursor_that_is_taken_for_good_is_a_broken_promise(tmp_path: Path
     ]
 
 
+def test_what_proves_nothing_is_no_pass_and_no_miss(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.publish(2, 2.1)
+    report = story.end(5)
+    findings, history = check(report), read_history(report, [])
+    late = Result("current_s", "every client current", 5, 7.0, met=False)
+    shortcomings = ["nothing was broken"]
+    verdict = verdict_of(run_of(""), findings, history, [late], [], [], {}, shortcomings)
+    assert verdict.verdict == "failed"
+    assert verdict.why == [
+        "nothing was broken",
+        "every client current: 7 s, at most 5 s (current_s)",
+    ]
+    assert "It could not be judged" in page(verdict)
+    # What was broken is broken, however little happened.
+    taken = {"resumed": 1}
+    verdict = verdict_of(run_of(""), findings, history, [], [], [], taken, shortcomings)
+    assert verdict.verdict == "violated"
+
+
 def test_a_verdict_is_what_was_written(verdict: Verdict, tmp_path: Path) -> None:
     write_verdict(tmp_path, verdict)
     again = read_verdict(tmp_path)

@@ -151,6 +151,9 @@ def test_objectives_are_checked_like_all_keys() -> None:
         ("curent_s = 1", "objectives.curent_s: unknown key; did you mean 'current_s'"),
         ("current_s = 0", "objectives.current_s: 0 is not in 0 to 3600"),
         ('current_s = "fast"', "objectives.current_s: Expected `float`"),
+        ("resume_success_min = 1.5", "objectives.resume_success_min: 1.5 is not in 0 to 1"),
+        ("sessions_lost_max = -1", "objectives.sessions_lost_max: -1 is negative"),
+        ("declared_events_max = 0.5", "objectives.declared_events_max: Expected `int`"),
     ):
         with pytest.raises(TopologyError, match=message):
             parse_topology(f"[objectives]\n{text}\n{base}", "w.toml")
