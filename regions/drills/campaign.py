@@ -42,10 +42,32 @@ class _Made:
 
     fault: Fault
     names: tuple[str, ...]
+    places: Places
+
+    @property
+    def needs(self) -> set[str]:
+        """Processes without which it can't be made or healed, besides its own."""
+        if isinstance(self.fault, WedgeFault):  # it is the origin's server that is told
+            return set(self.places.region(self.fault.origin).servers)
+        return set()
 
     def clashes(self, other: "_Made") -> bool:
         """Whether the two can't be made at once: one takes away what the other needs."""
-        return bool(set(self.names) & set(other.names)) or self.fault == other.fault
+        mine, others = set(self.names), set(other.names)
+        return (
+            bool(mine & others or self.needs & others or other.needs & mine)
+            or self.fault == other.fault
+        )
+
+    def waits_for(self, other: "_Made") -> bool:
+        """Whether what it takes away does not serve again while the other fault lasts."""
+        if isinstance(other.fault, KillFault):
+            return False  # it is over by itself
+        lacking = {
+            region.name for region in self.places.regions if set(region.servers) & set(other.names)
+        }
+        edges = set(self.names) & set(self.places.edges)
+        return any(self.places.home_of(edge).name in lacking for edge in edges)
 
 
 def campaign(choice: Choice, seconds: float) -> Plan:
@@ -63,7 +85,7 @@ def campaign(choice: Choice, seconds: float) -> Plan:
             if not bag:
                 bag = [kind for kind in kinds for _ in range(kind.weight)]
                 dice.shuffle(bag)
-            made = _Made(*bag.pop().make(dice, places))
+            made = _Made(*bag.pop().make(dice, places), places)
             if not any(made.clashes(other) for other in taken):
                 taken.append(made)
         heals: list[Step] = []
@@ -76,6 +98,8 @@ def campaign(choice: Choice, seconds: float) -> Plan:
             heals.append(Up(made.names) if is_over else Heal(f"{number}", made.names))
         if dice.random() < 0.15:
             steps.append(Drop(dice.choice(places.names)))
+        if count > 1 and taken[0].waits_for(taken[1]):
+            heals.reverse()
         steps += [Hold(hold_s), *heals, Recover(), Calm(REST_S)]
         left_s -= hold_s + REST_S + RECOVER_S
     return Plan(tuple(steps), home_after_s=15.0)

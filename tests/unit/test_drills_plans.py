@@ -1,6 +1,7 @@
 """What drills would do: plans are values, and follow from the world and the seed."""
 
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,15 @@ from regions.drills.catalogue import DRILLS, Drill, find_drill, why_not
 from regions.drills.places import Choice, Place, Places, choose
 from regions.drills.step import Break, Calm, Heal, Hold, Plan, Recover, Restart, Up
 from regions.errors import DrillError, TopologyError
-from regions.faults.fault import DownFault, KillFault, LinkFault, PauseFault
+from regions.faults.fault import (
+    DownFault,
+    FillDiskFault,
+    KillFault,
+    LinkFault,
+    PauseFault,
+    RewindFault,
+    WedgeFault,
+)
 from regions.topology_file import parse_topology
 
 
@@ -135,6 +144,52 @@ def test_faults_at_once_never_take_away_what_the_other_needs() -> None:
                     down -= set(names)
                 case Hold() | _:
                     pass
+
+
+@pytest.mark.parametrize("places", [WORLD, replace(WORLD, regions=(place("us", 3), place("eu")))])
+def test_every_pair_of_faults_can_be_made_and_healed(places: Places) -> None:
+    servers = {name for region in places.regions for name in region.servers}
+    paired = 0
+
+    def lacking(names: Iterable[str], away: dict[str, set[str]]) -> set[str]:
+        """Servers that these processes need, and that are broken."""
+        needed = {one for name in names for one in places.home_of(name).servers}
+        return needed & set().union(*away.values())
+
+    for seed in range(300):
+        away: dict[str, set[str]] = {}  # key of a fault, or what is awaited -> processes
+        wedged: dict[str, str] = {}  # key -> origin, whose server is told when it is healed
+        killed: set[str] = set()
+        for step in plan("campaign", places, seed=seed, hold_s=1800).steps:
+            where = f"seed {seed}: {step}"
+            match step:
+                case Break(key=key, fault=WedgeFault(origin=origin)):
+                    assert not lacking(places.region(origin).servers, away), where
+                    wedged[key] = origin
+                case Break(key=key, fault=KillFault(names) | PauseFault(names) | DownFault(names)):
+                    away[key] = set(names)
+                    if isinstance(step.fault, KillFault):
+                        killed |= set(names)  # they come back by themselves
+                case Break(key=key, fault=FillDiskFault(server=server)):
+                    away[key] = {server}
+                case Break(key=key, fault=RewindFault(region=region)):
+                    away[key] = set(places.region(region).servers)
+                case Heal(key=key, up=names):
+                    away.pop(key, None)
+                    assert not lacking(set(names) - servers, away) - killed, where
+                    if key in wedged:
+                        assert not lacking(places.region(wedged.pop(key)).servers, away), where
+                case Up(names=names):
+                    away = {key: left for key, left in away.items() if left != set(names)}
+                    killed -= set(names)
+                    assert not lacking(set(names) - servers, away) - killed, where
+                case Hold():
+                    paired += len(away) + len(wedged) > 1
+                case _:
+                    pass
+        assert not away, seed
+        assert not wedged, seed
+    assert paired > 300
 
 
 def test_an_unknown_drill_names_the_nearest() -> None:
