@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install up test lint check-types contracts pytest bench soak drill campaign mutants simulate simulate-mutants lock clean
+.PHONY: install up test lint check-types contracts pytest bench soak drill leader campaign mutants simulate simulate-mutants lock clean
 
 install: $(VENV)/.installed
 
@@ -34,13 +34,18 @@ pytest: install
 bench: install
 	$(BIN)/python -m tests.bench
 
-# 10,000 clients come back to one edge: what it costs, as a table.
+# 10,000 clients come back to one edge: what it costs, as a table, and whether that is within bounds.
 soak: install
 	$(BIN)/python -m tests.soak
 
-# Every drill, in worlds of their own, with 300 clients in 30 rooms and 200 events/s; 20 minutes or so.
+# Every drill, in worlds of their own, with 300 clients in 30 rooms and 200 events/s, and longer cuts
+# of one pair of regions; 30 minutes or so.
 drill: install
-	$(BIN)/jetrelay drill run all --state .jetrelay-drill
+	$(BIN)/jetrelay drill run all pair-partition:30s pair-partition:120s --state .jetrelay-drill
+
+# A stream's leader of three is killed 20 times, and a client resumes elsewhere half a second later.
+leader: install
+	$(BIN)/python -m pytest -m drill -s tests/drills
 
 # Random faults for half an hour, the same ones each time.
 campaign: install

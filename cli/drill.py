@@ -82,7 +82,7 @@ def _why_not(drill: Drill, places: Places) -> str | None:
 
 
 @command.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME[:FOR]...", nargs=-1, required=True)
 @_STATE
 @click.option("--clients", type=click.IntRange(2, 100_000), default=300, show_default=True)
 @click.option(
@@ -134,32 +134,43 @@ def run(
 ) -> None:
     """Run drills, one after the other; `all` is every one but the campaign.
 
+    NAME:FOR is one whose fault lasts so long: `pair-partition:30s`.
+
     Ctrl-C heals what is broken, and leaves a partial report.
     """
     drills = _named(names)
-    table: list[tuple[Drill, Verdict | None, int]] = []
-    for drill in drills:
-        default = state / "drills" / f"{drill.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    table: list[tuple[str, Verdict | None, int]] = []
+    for drill, own_s in drills:
+        label = drill.name if own_s is None else f"{drill.name}-{own_s:g}s"
+        default = state / "drills" / f"{label}-{time.strftime('%Y%m%d-%H%M%S')}"
         where = default if report is None else report
         if report is not None and len(drills) > 1:
-            where = report / drill.name
+            where = report / label
         order = Order(
-            drill, state, where, clients, rate, seed, hold_s, region, topology, links
+            drill, state, where, clients, rate, seed, hold_s if own_s is None else own_s, region,
+            topology, links,
         )  # fmt: skip
         verdict, code = _one(order, yes=yes, as_json=as_json)
-        table.append((drill, verdict, code))
+        table.append((label, verdict, code))
         if code == INTERRUPTED:
             break
     if len(drills) > 1 and not as_json:
-        for line in aligned([row(None, None), *(row(each, found) for each, found, _ in table)]):
+        for line in aligned([row(None, None), *(row(label, found) for label, found, _ in table)]):
             click.echo(line)
     sys.exit(max(code for _, _, code in table))
 
 
-def _named(names: tuple[str, ...]) -> list[Drill]:
-    if names == ("all",):
-        return [drill for drill in DRILLS if drill.name != "campaign"]
-    return [find_drill(name) for name in names]
+def _named(names: tuple[str, ...]) -> list[tuple[Drill, float | None]]:
+    """The drills, each with how long its fault lasts where its name says so."""
+    found: list[tuple[Drill, float | None]] = []
+    for text in names:
+        name, _, lasting = text.partition(":")
+        own_s = Duration().convert(lasting, None, None) if lasting else None
+        if name == "all":
+            found += [(drill, own_s) for drill in DRILLS if drill.name != "campaign"]
+        else:
+            found.append((find_drill(name), own_s))
+    return found
 
 
 def _one(order: Order, *, yes: bool, as_json: bool) -> tuple[Verdict | None, int]:

@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from cli.text import clean
-from regions.drills.catalogue import Drill
 from regions.drills.timeline import Stage
 from regions.drills.verdict import Verdict
 from regions.ledger.findings import Spread
@@ -67,15 +66,15 @@ def _figures(verdict: Verdict) -> list[str]:
     return lines
 
 
-def row(drill: Drill | None, verdict: Verdict | None) -> tuple[str, ...]:
+def row(label: str | None, verdict: Verdict | None) -> tuple[str, ...]:
     """A drill in a table of several; the headings without one."""
-    if drill is None:
+    if label is None:
         return (
             "DRILL", "VERDICT", "ACKED", "LOST", "MISSING", "PHANTOM", "REORDERED", "REPEATED",
             "UNDECLARED", "DECLARED", "GAP P50", "P99", "MAX", "CURRENT",
         )  # fmt: skip
     if verdict is None:
-        return (drill.name, "could not run", *[""] * 12)
+        return (label, "could not run", *[""] * 12)
     current = None if verdict.phases is None else verdict.phases.current_s
     counts = (
         verdict.acked, verdict.lost, verdict.missing, verdict.phantom, verdict.reordered,
@@ -83,7 +82,7 @@ def row(drill: Drill | None, verdict: Verdict | None) -> tuple[str, ...]:
     )  # fmt: skip
     gap = verdict.gap_ms
     return (
-        drill.name,
+        label,
         verdict.verdict,
         *(str(count) for count in counts),
         *(f"{value / 1000:.2f}" for value in (gap.p50, gap.p99, gap.max)),
