@@ -28,7 +28,9 @@ class Objectives:
     home_s: float = 60.0  # until nobody is away from home, after a lost region returned
     resume_success_min: float = 1.0  # sessions that went on, of those that came back
     sessions_lost_max: int = 0
-    declared_events_max: int = 0  # events that a client was told it will not get, per client
+    declared_events_max: int = (
+        0  # events that clients were told they will not get, over all clients
+    )
     lost_by_epoch_max: int = 0  # acknowledged events that an origin lost, with a new epoch for it
 
     def problem(self) -> str | None:

@@ -147,11 +147,8 @@ def _kept(objectives: Objectives, findings: Findings, outages: Sequence[Outage])
         success = round(findings.resumes / (findings.resumes + lost), 4)
         add("resume_success_min", "sessions that went on, of those that came back", success)
     add("sessions_lost_max", "sessions that could not go on", lost)
-    add(
-        "declared_events_max",
-        "events declared instead of delivered, per client",
-        told(findings.declared_events_by),
-    )
+    events = told(findings.declared_events_by)
+    add("declared_events_max", "events declared instead of delivered, over all clients", events)
     if not rewound:
         text = "acknowledged events that an origin lost, with a new epoch"
         add("lost_by_epoch_max", text, findings.lost_by_epoch)

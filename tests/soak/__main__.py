@@ -8,13 +8,13 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.bench.machine import cpu_seconds, describe
 from tests.metrics import metrics
 from tests.raw import token
+from tests.soak.bounds import Bounds, Row
 from tests.soak.fold import Fold, folds
 from tests.soak.herd import Plan
 from tests.soak.member import Tally
@@ -34,28 +34,8 @@ ORIGINS = 2
 ROW = "  {:<34}{:>12}{:>12}"
 
 
-@dataclass(frozen=True)
-class Row:
-    """What one return of the herd cost."""
-
-    resumes: int
-    resume_ms: list[float]
-    took_s: float
-    refused: int
-    retried: int
-    lacking: int
-    reads: float
-    opening_reads: float
-    replayed: float
-    rss_before: float
-    rss_peak: float
-    rss_after: float
-    ring_bytes: float
-    cpu_s: float
-
-
 async def soak(arguments: argparse.Namespace, world: World, all_folds: list[Fold]) -> bool:
-    """Run both returns and print them. Returns whether nothing was lost or repeated."""
+    """Run both returns and print them. Returns whether all was within bounds."""
     plan = Plan(token(world, "member"), arguments.rooms)
     urls = {"us": world.edges["us-2"].url, "eu": world.edges["eu-1"].url}
     async with Talk(world, urls) as talk:
@@ -80,8 +60,17 @@ async def soak(arguments: argparse.Namespace, world: World, all_folds: list[Fold
     for each in await everywhere(all_folds, "tally"):
         tally.add(each)
     show(arguments, warm, cold, tally)
-    whole = not (tally.missing or tally.repeated or tally.gaps or tally.problems)
-    return whole and not warm.lacking and not cold.lacking
+    bounds = Bounds(arguments.within, arguments.reads, arguments.rss_mib)
+    rows, places = {"same edge": warm, "another": cold}, arguments.rooms * ORIGINS
+    exceeded = bounds.exceeded(arguments.clients, places, rows, tally)
+    print(
+        f"verdict  {'MISSED' if exceeded else 'pass'}: all back within {bounds.back_s:g} s, "
+        f"at most {bounds.reads:g} reads a room and origin, {bounds.rss_mib:g} MiB, nothing missing or "
+        "repeated"
+    )
+    for text in exceeded:
+        print(f"missed   {text}")
+    return not exceeded
 
 
 def cpu_of(world: World, edge: str) -> float:
@@ -213,13 +202,21 @@ def running(world: World) -> Any:
 
 
 def main() -> int:
-    """Run it. Exit code 1: something was missing, repeated or lacking."""
+    """Run it. Exit code 1: something was missing, repeated or lacking, or a bound exceeded."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--clients", type=int, default=10_000)
     parser.add_argument("--rooms", type=int, default=50)
     parser.add_argument("--missed", type=int, default=20, help="events, a room and origin")
     parser.add_argument("--spread", type=float, default=20.0, help="s in which all come back")
     parser.add_argument("--processes", type=int, default=2, help="of the herd")
+    bounds = Bounds()
+    parser.add_argument("--within", type=float, default=bounds.back_s, help="s until all are back")
+    parser.add_argument(
+        "--reads", type=float, default=bounds.reads, help="at most, a room and origin"
+    )
+    parser.add_argument(
+        "--rss-mib", type=float, default=bounds.rss_mib, help="of the edge, at most"
+    )
     arguments = parser.parse_args()
     multiprocessing.set_start_method("spawn")
     with tempfile.TemporaryDirectory(prefix="jetrelay-soak-") as directory:
