@@ -11,6 +11,7 @@ from regions.drills.timeline import Stage
 from tests.bench.machine import describe
 from tests.mutants.catalogue import MUTANTS, UnknownMutantError, find_mutant
 from tests.mutants.mutant import Mutant
+from tests.mutants.series import Series
 from tests.mutants.table import table
 from tests.mutants.trial import Load, Outcome, try_out
 
@@ -18,27 +19,20 @@ KILLED, SURVIVED, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
 STANDARD = Load()
 
 
-def trials(mutants: Sequence[Mutant]) -> list[tuple[Mutant | None, str]]:
-    """What to run: for each drill the edge as it is, which must be clean, then its mutants."""
-    drills = dict.fromkeys(mutant.drill for mutant in mutants)
-    return [
-        (mutant, drill)
-        for drill in drills
-        for mutant in (None, *(one for one in mutants if one.drill == drill))
-    ]
-
-
 def code_of(outcomes: Sequence[Outcome]) -> int:
     """The exit code."""
     words = {outcome.word for outcome in outcomes}
     if words & {"SURVIVED", "UNCLEAN"}:
         return SURVIVED
-    return COULD_NOT if "no verdict" in words else KILLED
+    return COULD_NOT if words & {"no verdict", "confounded"} else KILLED
 
 
 def main() -> int:
     """Run them. Exit codes: 0 all were killed, 1 one survived (or the edge as it is was not
-    clean, so that nothing is proved), 2 one gave no verdict, 130 interrupted."""
+    clean, so that nothing is proved), 2 one gave no verdict, 130 interrupted.
+
+    What proves nothing is tried once more: the edge as it is where it was not clean, and a mutant
+    that did not strike, or to which more was counted than it did."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.mutants", description=__doc__, epilog=main.__doc__
     )
@@ -63,21 +57,28 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="jetrelay-mutants-") as scratch:
         print(f"machine  {describe(Path(scratch))}")
     root: Path = arguments.reports or Path(tempfile.mkdtemp(prefix="jetrelay-mutants-"))
-    outcomes: list[Outcome] = []
+
+    def attempt(mutant: Mutant | None, drill: str, second: bool) -> Outcome:
+        name = "none" if mutant is None else mutant.name
+        once_more = ", once more" if second else ""
+        print(f"mutants: {name}, drill {drill}{once_more}", file=sys.stderr, flush=True)
+        # The edge as it is runs as its mutants do.
+        how = load.again(drill) if second and mutant is not None else load
+        outcome = try_out(
+            mutant, drill, how, root / f"{name}-{drill}{'-2' if second else ''}", _tell,
+            keep=arguments.reports is not None,
+        )  # fmt: skip
+        print("\n".join(table([outcome])[1:]), file=sys.stderr, flush=True)
+        return outcome
+
+    series = Series(mutants, attempt)
     interrupted = False
     try:
-        for mutant, drill in trials(mutants):
-            name = "none" if mutant is None else mutant.name
-            print(f"mutants: {name}, drill {drill}", file=sys.stderr, flush=True)
-            outcome = try_out(
-                mutant, drill, load, root / f"{name}-{drill}", _tell,
-                keep=arguments.reports is not None,
-            )  # fmt: skip
-            outcomes.append(outcome)
-            print("\n".join(table([outcome])[1:]), file=sys.stderr, flush=True)
+        series.run()
     except KeyboardInterrupt:
         interrupted = True
         print("mutants: interrupted; what was found so far:", file=sys.stderr)
+    outcomes = series.outcomes
     for line in table(outcomes, markdown=arguments.markdown):
         print(line)
     if any(root.iterdir()):

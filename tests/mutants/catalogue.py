@@ -10,9 +10,10 @@ EVENTS = 2_000  # of which each is several deliveries
 
 MUTANTS = (
     # --- the fan-out
-    Mutant("drop", "Every event of the room is delivered.", ("missing",), delivery.drop, RARE),
+    Mutant("drop", "Every event of the room is delivered.", ("missing",), delivery.drop, RARE,
+           single=True),
     Mutant("duplicate", "An event is sent once in a session.", ("resent",), delivery.duplicate,
-           RARE),
+           RARE, single=True),
     Mutant("swap", "Events of a room and origin come in order.", ("reordered",), delivery.swap,
            RARE),
     Mutant("other-room", "An event goes to the members of its room alone.", ("misdelivered",),
@@ -21,11 +22,15 @@ MUTANTS = (
            delivery.wrong_data, EVENTS),
     Mutant("late-gap", "What does not come is declared before any later event of the room.",
            ("late_gaps",), delivery.late_gap, EVENTS),
+    Mutant("declares", "An event that the edge has is delivered, not declared.",
+           ("declared_events_max",), delivery.declares, EVENTS),
     Mutant("cursor-ahead", "A cursor never names what was not delivered.", ("missing",),
            delivery.cursor_ahead, drill="herd"),
     Mutant("cursor-behind", "A cursor names all that was delivered.", ("resent",),
            delivery.cursor_behind),
     # --- RESUME
+    Mutant("resume-refuses", "A session whose events are all there goes on.",
+           ("resume_success_min", "sessions_lost_max"), resumption.refuses),
     Mutant("resume-skips-one", "A resume misses no event.", ("missing",), resumption.skips_one),
     Mutant("resume-repeats-one", "A resume sends no event a second time.", ("resent",),
            resumption.repeats_one),
@@ -38,7 +43,7 @@ MUTANTS = (
     Mutant("ring-with-holes", "A replay from memory is what the stream holds.", ("missing",),
            resumption.ring_with_holes, 50),
     Mutant("resume-miscounts", "RESUMED says how many events were sent.", ("miscounted",),
-           resumption.miscounts),
+           resumption.miscounts, single=True),
     Mutant("shares-at-once", "What a session brought from a region further on is not sent again.",
            ("resent",), resumption.shares_at_once, drill="move-behind"),
     # --- publishing

@@ -105,6 +105,19 @@ def late_gap(dice: Dice) -> None:
     patch(Hub, "_fan_out", mutated)
 
 
+def declares(dice: Dice) -> None:
+    """An event is not delivered, and the room is told so in time."""
+    fan_out = Hub._fan_out
+
+    def mutated(hub: Hub, room: Room, event: Event) -> None:
+        if room.joins or not dice.strikes():
+            fan_out(hub, room, event)
+        else:
+            hub.missed(event)
+
+    patch(Hub, "_fan_out", mutated)
+
+
 def cursor_ahead(dice: Dice) -> None:
     """The shared cursor names one sequence more than was delivered."""
     _shift_cursors(dice, 1)

@@ -44,7 +44,7 @@ class Mutant:
     not show it, objectives of the drill, or `old_cursors`), each of which names this very breach;
     one of them at least must. `apply`: patches the edge's code, in this Python process. `one_in`:
     how rarely it strikes, of the occasions that `apply` gives it. `drill`: under which its code
-    runs.
+    runs. `single`: each strike makes one finding at most, so that more of them are not its own.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Mutant:
     apply: Callable[[Dice], None]
     one_in: int = 1
     drill: str = "edge-kill"
+    single: bool = False
 
 
 def patch(owner: object, name: str, mutated: Callable[..., Any]) -> None:

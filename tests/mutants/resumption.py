@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import relay.edge.membership
 from relay.core.budget import Budget
+from relay.core.codes import Invalid
 from relay.core.cursor import Cursor, Position
 from relay.core.effects import Resume
 from relay.core.event import Event
@@ -39,6 +40,17 @@ def _shift_replays(dice: Dice, by: int) -> None:
         if isinstance(verdict, Refuse) or not dice.strikes():
             return verdict
         return replace(verdict, after={o: max(seq + by, 0) for o, seq in verdict.after.items()})
+
+    patch(relay.edge.membership, "judge", mutated)
+
+
+def refuses(dice: Dice) -> None:
+    """A session that could go on is refused."""
+
+    def mutated(
+        presented: Mapping[str, Position], streams: Mapping[str, StreamState]
+    ) -> Accept | Refuse:
+        return Refuse(Invalid.EXPIRED, missing={}) if dice.strikes() else judge(presented, streams)
 
     patch(relay.edge.membership, "judge", mutated)
 

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,17 +24,23 @@ from tests.mutants.catalogue import MUTANTS
 from tests.mutants.drills import find_drill
 from tests.mutants.mutant import OLD_CURSORS, STRUCK, Mutant
 
-Word = Literal["killed", "SURVIVED", "clean", "UNCLEAN", "no verdict"]
+Word = Literal["killed", "SURVIVED", "clean", "UNCLEAN", "confounded", "no verdict"]
 _STRUCK = re.compile(rf"{STRUCK}(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What runs in the drill."""
+    """What runs in the drill. `hold_s`: how long its fault lasts; None: the drill's own choice."""
 
     clients: int = 300
     rate: float = 200.0
     seed: int = 1
+    hold_s: float | None = None
+
+    def again(self, drill: str) -> "Load":
+        """For another try: other places are hit, and for twice as long."""
+        hold_s = self.hold_s or find_drill(drill).hold_s
+        return replace(self, seed=self.seed + 1, hold_s=hold_s * 2 or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Outcome:
     delivered: int = 0
     violations: Mapping[str, int] = field(default_factory=dict)
     missed: tuple[str, ...] = ()  # objectives
+    proves_nothing: bool = False  # the drill could not be judged
     failure: str = ""
 
     @property
@@ -67,10 +74,12 @@ class Outcome:
         if self.failure:
             return "no verdict"
         if self.mutant is None:
-            return "UNCLEAN" if self.found else "clean"
+            return "UNCLEAN" if self.found or self.proves_nothing else "clean"
         if set(self.mutant.found) & set(self.found):
-            return "killed"
-        return "SURVIVED" if self.struck else "no verdict"  # its code did not run
+            own = sum(self.violations.get(name, 0) for name in self.mutant.found)
+            return "confounded" if self.mutant.single and own > self.struck else "killed"
+        # Its code did not run, or not in a drill that would have shown it.
+        return "SURVIVED" if self.struck and not self.proves_nothing else "no verdict"
 
 
 def try_out(
@@ -113,7 +122,9 @@ async def _carry_out(
     name = edge.NONE if mutant is None else mutant.name
     program = edge.program(name, seed=load.seed)
     world = OwnWorld(directory / "world", want.topology, want.links, want.disk_mb, program)
-    order = Order(found, world.directory, directory, load.clients, load.rate, load.seed)
+    order = Order(
+        found, world.directory, directory, load.clients, load.rate, load.seed, load.hold_s
+    )
     run = DrillRun(order, tell, lambda _: False)
     tasks = Tasks("trial")
     async with AsyncExitStack() as stack:
@@ -143,8 +154,9 @@ def _outcome(
         violations[OLD_CURSORS] = taken
     missed = tuple(dict.fromkeys(result.key for result in verdict.objectives if not result.met))
     return Outcome(
-        mutant, drill, took_s, load, struck, verdict.acked, verdict.delivered, violations, missed
-    )
+        mutant, drill, took_s, load, struck, verdict.acked, verdict.delivered, violations, missed,
+        proves_nothing=verdict.verdict == "failed",
+    )  # fmt: skip
 
 
 def strikes(lines: Iterable[str]) -> int:

@@ -65,8 +65,8 @@ async def soak(arguments: argparse.Namespace, world: World, all_folds: list[Fold
     exceeded = bounds.exceeded(arguments.clients, places, rows, tally)
     print(
         f"verdict  {'MISSED' if exceeded else 'pass'}: all back within {bounds.back_s:g} s, "
-        f"at most {bounds.reads:g} reads a room and origin, {bounds.rss_mib:g} MiB, nothing missing or "
-        "repeated"
+        f"at most {bounds.reads:g} reads a room and origin, {bounds.rss_mib:g} MiB, nothing "
+        "missing or repeated"
     )
     for text in exceeded:
         print(f"missed   {text}")

@@ -8,12 +8,13 @@ import pytest
 
 from regions.ledger.findings import RULES
 from regions.objectives import Objectives
-from tests.mutants.__main__ import code_of, trials
+from tests.mutants.__main__ import code_of
 from tests.mutants.catalogue import MUTANTS, UnknownMutantError, find_mutant
-from tests.mutants.drills import DRILLS
+from tests.mutants.drills import DRILLS, find_drill
 from tests.mutants.mutant import OLD_CURSORS, STRUCK, Dice, Mutant, patch
+from tests.mutants.series import NOT_RUN, UNCLEAN, Series
 from tests.mutants.table import table
-from tests.mutants.trial import Outcome, strikes
+from tests.mutants.trial import Load, Outcome, strikes
 
 APPLY = """
 from tests.mutants.catalogue import MUTANTS
@@ -75,15 +76,88 @@ def test_strikes_are_counted_over_an_edges_lives() -> None:
     assert strikes([]) == 0
 
 
-def test_each_drill_is_run_with_the_edge_as_it_is_first() -> None:
-    rewind = find_mutant("ignores-epoch")
-    assert trials([DROP, rewind, find_mutant("swap")]) == [
-        (None, "edge-kill"),
-        (DROP, "edge-kill"),
-        (find_mutant("swap"), "edge-kill"),
-        (None, "origin-rewind"),
-        (rewind, "origin-rewind"),
+class Trials:
+    """Attempts with outcomes that are known before: the first and the second one of each."""
+
+    def __init__(self, *seconds: str, failing: tuple[str, ...] = ()) -> None:
+        self.made: list[tuple[str, str]] = []
+        self._seconds, self._failing = seconds, failing
+
+    def __call__(self, mutant: Mutant | None, drill: str, second: bool) -> Outcome:
+        name = "none" if mutant is None else mutant.name
+        self.made.append((name, drill))
+        unclean = name in self._failing or (name in self._seconds and not second)
+        if mutant is None:
+            return Outcome(None, drill, 1, 1, violations={"missing": 1} if unclean else {})
+        struck = 0 if unclean else 9
+        found = {mutant.found[0]: 1} if struck else {}
+        return Outcome(mutant, drill, 1, 1, struck, violations=found)
+
+
+REWIND, SWAP = find_mutant("ignores-epoch"), find_mutant("swap")
+
+
+def words(series: Series) -> list[tuple[str, str]]:
+    return [
+        ("none" if one.mutant is None else one.mutant.name, one.failure or one.word)
+        for one in series.outcomes
     ]
+
+
+def test_each_drill_is_run_with_the_edge_as_it_is_first() -> None:
+    trials = Trials()
+    series = Series([DROP, REWIND, SWAP], trials)
+    assert {failure for _, failure in words(series)} == {NOT_RUN}
+    series.run()
+    assert trials.made == [
+        ("none", "edge-kill"),
+        ("drop", "edge-kill"),
+        ("swap", "edge-kill"),
+        ("none", "origin-rewind"),
+        ("ignores-epoch", "origin-rewind"),
+    ]
+    assert [word for _, word in words(series)] == ["clean", "killed", "killed", "clean", "killed"]
+    assert code_of(series.outcomes) == 0
+
+
+def test_what_proves_nothing_is_tried_once_more_and_stands_once_in_the_table() -> None:
+    trials = Trials("none", "swap")
+    series = Series([DROP, SWAP], trials)
+    series.run()
+    assert [name for name, _ in trials.made] == ["none", "none", "drop", "swap", "swap"]
+    assert words(series) == [("none", "clean"), ("drop", "killed"), ("swap", "killed")]
+    trials = Trials(failing=("swap",))
+    series = Series([DROP, SWAP], trials)
+    series.run()
+    assert [name for name, _ in trials.made] == ["none", "drop", "swap", "swap"]
+    assert words(series)[-1] == ("swap", "no verdict")
+
+
+def test_under_a_drill_that_is_never_clean_nothing_is_proved() -> None:
+    trials = Trials(failing=("none",))
+    series = Series([DROP, SWAP], trials)
+    series.run()
+    assert [name for name, _ in trials.made] == ["none", "none"]
+    assert words(series) == [("none", "UNCLEAN"), ("drop", UNCLEAN), ("swap", UNCLEAN)]
+    assert code_of(series.outcomes) == 1
+
+
+def test_an_interrupted_series_has_a_row_for_each_mutant() -> None:
+    def interrupted(mutant: Mutant | None, drill: str, second: bool) -> Outcome:
+        if mutant is SWAP:
+            raise KeyboardInterrupt
+        return Trials()(mutant, drill, second)
+
+    series = Series([DROP, SWAP], interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        series.run()
+    assert words(series) == [("none", "clean"), ("drop", "killed"), ("swap", NOT_RUN)]
+
+
+def test_a_second_try_hits_other_places_for_longer() -> None:
+    assert Load().again("move-behind") == Load(seed=2, hold_s=2 * find_drill("move-behind").hold_s)
+    assert Load(hold_s=4).again("edge-kill") == Load(seed=2, hold_s=8)
+    assert Load().again("edge-kill") == Load(seed=2)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +175,11 @@ def test_each_drill_is_run_with_the_edge_as_it_is_first() -> None:
         (replace(KILLED, violations={}, missed=("current_s",)), "SURVIVED", 1),
         (replace(ALONE, missed=("current_s", "cut_ack_p99_s")), "killed", 0),
         (replace(ALONE, mutant=None, missed=("cut_ack_p99_s",)), "UNCLEAN", 1),
+        # More than it did: something else was wrong as well.
+        (replace(KILLED, violations={"missing": 12}), "confounded", 2),
+        (replace(KILLED, violations={}, proves_nothing=True), "no verdict", 2),
+        (replace(KILLED, proves_nothing=True), "killed", 0),
+        (replace(KILLED, mutant=None, violations={}, proves_nothing=True), "UNCLEAN", 1),
         (replace(KILLED, failure="the world does not start"), "no verdict", 2),
     ],
 )
