@@ -5,16 +5,20 @@ consumer after a cut link, and where that consumer delivers before the mirror li
 mirror skips what it did not hear (its `lag` is 0, its last sequence is current). But a skipped
 sequence counts as deleted, and nothing is ever deleted inside a home stream. So each look at a
 mirror names what it lacks, and whoever needs that reads it from the origin, across the link.
+
+A look asks this region alone. What only the origin knows is asked in the background; until it has
+answered, it is taken to hold what the mirror does not.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from relay.bus.events import SEQUENCE
 from relay.bus.home import home_of
 from relay.bus.reader import API, Reader, StreamInfo, remote_api
-from relay.core.copy import Copy, ranges
+from relay.core.copy import Beginning, Copy, Seen, ranges
 from relay.core.names import events_stream
 from relay.errors import BusError, UnavailableError
 
@@ -23,16 +27,46 @@ _log = logging.getLogger("jetrelay.copies")
 _EMPTY = Copy(1, 0)
 
 
+@dataclass(slots=True)
+class _Mirror:
+    """A mirror at the last look, and what its origin has said of it."""
+
+    info: StreamInfo | None = None
+    deleted: set[int] = field(default_factory=set)  # missing here
+    gone: set[int] = field(default_factory=set)  # of those, proved to be missing at the origin too
+    held: set[int] = field(default_factory=set)  # of those, seen at the origin
+    beginning: Beginning = field(default_factory=Beginning)
+
+    def look(self, info: StreamInfo, deleted: set[int]) -> None:
+        """It stands like this now."""
+        self.info, self.deleted = info, deleted
+        self.gone &= deleted
+        self.held &= deleted
+        self.beginning.look(Seen(info.created, info.first, info.last))
+
+    @property
+    def unknown(self) -> list[tuple[int, int]]:
+        """The runs that the origin has not been heard about."""
+        return ranges(sorted(self.deleted - self.gone - self.held))
+
+    @property
+    def copy(self) -> Copy:
+        """What it holds, and what its origin may hold besides."""
+        assert self.info is not None
+        first = self.info.first
+        missing = sorted(seq for seq in self.deleted - self.gone if seq >= first)
+        return Copy(first, self.info.last, tuple(missing), self.beginning.origin_first)
+
+
 class Copies:
     """What this region holds, looked at anew whenever it matters."""
 
     def __init__(self, reader: Reader, region: str, origins: Iterable[str]) -> None:
         self._reader = reader
         self._region = region
-        self._copies: dict[str, Copy] = {}
-        self._gone: dict[str, set[int]] = {}  # missing here, and no longer held by the origin
-        self._missing: dict[str, set[int]] = {}  # missing here, and held by the origin
         self.origins = tuple(origins)
+        self._copies: dict[str, Copy] = {}
+        self._mirrors = {origin: _Mirror() for origin in self.mirrored}
         self.found = 0  # sequences ever found missing
         self.on_found: Callable[[str], None] = lambda _origin: None  # other ones are missing now
         self.home_epoch = 0  # of the home stream, at the last look
@@ -47,19 +81,21 @@ class Copies:
         return self._copies.get(origin, _EMPTY)
 
     async def look(self, origin: str) -> Copy:
-        """The copy as it is now.
+        """The copy as it is now, as far as this region knows.
 
         Raises:
             UnavailableError: the region's NATS did not answer.
             BusError: there is no such stream here (a mirror may be made anew).
         """
-        info = await self._reader.info(events_stream(origin))
-        missing: tuple[int, ...] = ()
-        if origin != self._region and info.deleted:
-            missing = await self._missing_of(origin, info)
+        stream = events_stream(origin)
+        info = await self._reader.info(stream)
         if origin == self._region:
             self.home_epoch = home_of(info).epoch
-        copy = Copy(info.first, info.last, missing, await self._origin_first(origin, info.first))
+            copy = Copy(info.first, info.last, origin_first=info.first)
+        else:
+            deleted = await self._reader.deleted(stream) if info.deleted else set()
+            self._mirrors[origin].look(info, deleted)
+            copy = self._mirrors[origin].copy
         before, self._copies[origin] = self.known(origin), copy
         if copy.missing and copy.missing != before.missing:
             self.on_found(origin)
@@ -107,60 +143,71 @@ class Copies:
         except BusError:
             return False
 
-    async def _origin_first(self, origin: str, first: int) -> int | None:
-        """Where the origin begins: a mirror that began later may have skipped its beginning."""
-        known = self._copies.get(origin)
-        if origin == self._region or first <= 1:
-            return None
-        if known is not None and known.first == first and known.origin_first is not None:
-            return known.origin_first
-        try:
-            page = await self._reader.page(
-                events_stream(origin), 1, batch=1, api=remote_api(origin)
-            )
-        except BusError:
-            return None
-        return int(page.messages[0][0][SEQUENCE]) if page.messages else None
+    # --- what only the origin knows ------------------------------------------------------------
 
-    async def _missing_of(self, origin: str, info: StreamInfo) -> tuple[int, ...]:
-        deleted = await self._reader.deleted(events_stream(origin))
-        gone = self._gone.setdefault(origin, set())
-        missing = self._missing.setdefault(origin, set())
-        gone &= deleted
-        missing &= deleted
-        unknown: set[int] = set()  # the origin does not answer: asked again at the next look
-        for first, last in ranges(sorted(deleted - gone - missing)):
-            held = await self._held_by_origin(origin, first, last)
-            if held is None:
-                unknown |= set(range(first, last + 1))
-                continue
-            missing |= held
-            gone |= set(range(first, last + 1)) - held
+    async def inquire(self, origin: str) -> Copy:
+        """Ask the origin what the last look left open; the copy as it is known then.
+
+        An origin that does not answer is asked no further.
+        """
+        mirror = self._mirrors[origin]
+        if mirror.info is None:
+            return _EMPTY
+        try:
+            for first, last in mirror.unknown:
+                await self._inquire_run(origin, first, last)
+            if mirror.copy.origin_first is None and mirror.copy.first > 1:
+                await self._inquire_beginning(origin)
+        except BusError as error:
+            _log.info("%s is not heard about what its mirror lacks: %s", origin, error)
+        self._copies[origin] = mirror.copy
+        return mirror.copy
+
+    async def begins(self, origin: str) -> Copy:
+        """Ask the origin where it begins now, for who needs what came before this copy's first.
+
+        Where it does not answer, the copy is returned as it is known.
+        """
+        mirror = self._mirrors.get(origin)
+        if mirror is None or mirror.info is None or mirror.beginning.whole:
+            return self.known(origin)
+        try:
+            await self._inquire_beginning(origin)
+        except BusError as error:
+            _log.info("%s does not say where it begins: %s", origin, error)
+        self._copies[origin] = mirror.copy
+        return mirror.copy
+
+    async def _inquire_beginning(self, origin: str) -> None:
+        beginning = self._mirrors[origin].beginning
+        asked = beginning.seen
+        page = await self._reader.page(events_stream(origin), 1, batch=1, api=remote_api(origin))
+        if page.messages:
+            beginning.heard(int(page.messages[0][0][SEQUENCE]), asked)
+
+    async def _inquire_run(self, origin: str, first: int, last: int) -> None:
+        """Which of these sequences the origin holds.
+
+        That it does not hold one is proved by a later one in its answer: a replica that is behind
+        shows nothing either.
+        """
+        mirror, stream, seq = self._mirrors[origin], events_stream(origin), first
+        while seq <= last:
+            page = await self._reader.page(stream, seq, batch=256, api=remote_api(origin))
+            if not page.messages:
+                return
+            held = {int(headers[SEQUENCE]) for headers, _ in page.messages}
+            asked = set(range(seq, min(page.last, last) + 1))
+            held &= asked
             if held:
-                self.found += len(held)
+                self.found += len(held - mirror.held)
                 _log.error(
                     "%s: the mirror skipped %d events in %d to %d; they are read from the origin",
                     origin,
                     len(held),
-                    first,
-                    last,
+                    min(held),
+                    max(held),
                 )
-        return tuple(sorted(seq for seq in missing | unknown if seq >= info.first))
-
-    async def _held_by_origin(self, origin: str, first: int, last: int) -> set[int] | None:
-        """Which of these sequences the origin holds; None when it does not answer."""
-        held: set[int] = set()
-        seq = first
-        while seq <= last:
-            try:
-                page = await self._reader.page(
-                    events_stream(origin), seq, batch=256, api=remote_api(origin)
-                )
-            except BusError:
-                return None
-            found = {int(headers[SEQUENCE]) for headers, _ in page.messages}
-            held |= {number for number in found if number <= last}
-            if not page.messages:
-                break
+            mirror.held |= held
+            mirror.gone |= asked - held
             seq = page.last + 1
-        return held

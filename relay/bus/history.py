@@ -169,7 +169,8 @@ class History:
 
     async def _source(self, origin: str, epoch: int) -> Source:
         # From one place for a whole request: counts of two copies can't be compared.
-        api = await self._copies.source(origin, 0, self._copies.known(origin).last)
+        known = self._copies.known(origin)
+        api = await self._copies.source(origin, known.oldest - 1, known.last)
         return Source(origin, epoch, api)
 
     async def _count_from(self, origin: str, room: RoomKey, seq: int) -> int:

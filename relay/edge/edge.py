@@ -309,7 +309,7 @@ class Edge:
             _log.info("holes wait: %s", error)
 
     def _tell_skipped(self, origin: str) -> None:
-        self._tasks.spawn(self.mirrors.tell(origin), "skipped")
+        self._tasks.spawn(self.mirrors.inquire_about(origin), "skipped")
 
     def _overlooked(self, event: Event) -> None:
         self._tasks.spawn(self.jumps.skipped(event.origin, event.seq, event.seq), "overlooked")

@@ -138,7 +138,7 @@ class Membership:
                 lost.append(Gap(origin, there.epoch, there.seq + 1, None, "origin_removed"))
             elif there.epoch != here[origin].epoch:
                 lost.append(Gap(origin, there.epoch, there.seq + 1, None, "epoch"))
-        states = await self._joining.streams.states(self._hub.epochs())
+        states = await self._joining.streams.states_since(self._hub.epochs(), since.positions)
         for origin, state in states.items():
             # Of an origin that the cursor does not know, nothing is missed: see `judge`.
             start = since.positions[origin].seq if origin in since.positions else state.first
@@ -177,7 +177,7 @@ class Membership:
                 return
             presented = cursor.positions
             delivered = dict(self._hub.seqs)  # before the look: the stream goes on meanwhile
-            states = await self._joining.streams.states(self._hub.epochs())
+            states = await self._joining.streams.states_since(self._hub.epochs(), presented)
             if any(s.home and s.last < delivered[origin] for origin, s in states.items()):
                 # The home stream lost its end: its gate will write it back, or start an epoch.
                 raise UnavailableError("the home stream is shorter than what was delivered")

@@ -10,7 +10,7 @@ from relay.bus.replay import events_of
 from relay.core.copy import ranges
 from relay.core.event import Event
 from relay.core.feed import Feed
-from relay.core.names import events_stream
+from relay.core.names import below, events_stream
 from relay.core.pair import Pair
 from relay.edge import clock
 from relay.edge.feeds import Feeds
@@ -42,9 +42,8 @@ class Mirrors:
         try:
             await self._copies.look(origin)
             silent.discard(origin)
-            await self.tell(origin)
         except BusError as error:
-            _log.info("%s: what its copy lacks waits: %s", origin, error)
+            _log.info("%s: its copy does not show itself: %s", origin, error)
             if isinstance(error, UnavailableError):
                 silent.add(origin)
         said = self._feeds.heads.get(origin)
@@ -52,7 +51,20 @@ class Mirrors:
         pair.look(clock.now().mono_s, self._copies.known(origin).last, head)
         self._go_past(feed)
 
-    async def tell(self, origin: str) -> None:
+    async def inquire(self) -> None:
+        """Ask the origins what their mirrors lack, and have delivered what did not come.
+
+        Apart from `watch`, which an origin that does not answer is not to hold up.
+        """
+        await asyncio.gather(*(self.inquire_about(origin) for origin in self.pairs))
+
+    async def inquire_about(self, origin: str) -> None:
+        """Ask one origin."""
+        await self._copies.inquire(origin)
+        if origin not in self._feeds.silent:
+            await self._tell(origin)
+
+    async def _tell(self, origin: str) -> None:
         """What was skipped below the position has been passed: to be delivered, or declared."""
         feed, handled = self._feeds.feeds[origin], self._feeds.handled[origin]
         if feed.repairing:
@@ -114,6 +126,19 @@ class Mirrors:
             for event in events_of(page, feed.epoch):
                 if event.seq <= last:
                     yield event
-            if not page.messages or page.pending == 0:
+            if page.messages:
+                seq = page.last + 1
+            elif await self._end_before(feed.origin, seq, last, api):
                 return
-            seq = page.last + 1
+            else:
+                raise UnavailableError(f"{feed.origin}: {seq} to {last} are not shown yet")
+
+    async def _end_before(self, origin: str, seq: int, last: int, api: str) -> bool:
+        """Whether nothing is stored from `seq` to `last`, where a replica showed nothing at all.
+
+        Of another region only a later event can say so (there is one soon: its next marker).
+        """
+        if api != API or (await self._copies.look(origin)).last < last:
+            return False  # being filled anew, say
+        found = await self._reader.next_seq(events_stream(origin), seq, below("ev", origin))
+        return found is None or found > last

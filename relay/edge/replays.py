@@ -175,7 +175,9 @@ class Replays:
         if ring is None or after <= ring.unfit:
             return None
         oldest = min(after, self._oldest.get((origin, key), after))
-        for start in (oldest // self._block * self._block, oldest, after):
+        # Nobody wants what lies before the copy here: it might have to be asked for elsewhere.
+        begins = min(self._copies.known(origin).oldest - 1, oldest)
+        for start in (max(oldest // self._block * self._block, begins), oldest, after):
             if start > ring.unfit:
                 return start
         return None

@@ -24,6 +24,7 @@ _log = logging.getLogger("jetrelay.rhythm")
 
 PULSE_S = 0.25
 ANNOUNCE_S = 0.5
+INQUIRE_S = 0.25  # after the look that raised a question
 REPEAT_S = 5.0  # takeovers are announced again
 ANNOUNCED_AT_ONCE = 256
 
@@ -47,6 +48,7 @@ class Rhythm:
         self._every(1.0, self._second)
         self._every(1.0, self._mark)
         self._every(1.0, self._edge.mirrors.watch)
+        self._every(INQUIRE_S, self._edge.mirrors.inquire)
         self._every(1.0, self._edge.watcher.turn)
         self._every(1.0, self._edge.owing.turn)
         self._every(1.0, self._sweep)

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 from relay.bus.copies import Copies
 from relay.bus.home import EPOCH
 from relay.bus.reader import Reader
 from relay.core.copy import Copy
+from relay.core.cursor import Position
 from relay.core.marker import decode_marker
 from relay.core.names import events_stream, mark_subject
 from relay.core.resume import StreamState
@@ -25,6 +27,7 @@ class Streams:
         self._region = region
         self._tasks = Tasks("streams")
         self._running: asyncio.Task[_Look] | None = None
+        self._asking: dict[str, asyncio.Task[Copy]] = {}  # shared by those who ask meanwhile
         self._next: asyncio.Task[_Look] | None = None  # begins when the one that runs is done
 
     async def close(self) -> None:
@@ -67,6 +70,34 @@ class Streams:
             origin: StreamState(known[origin], copy.oldest, copy.last, origin == self._region)
             for origin, copy in copies.items()
         }
+
+    async def states_since(
+        self, epochs: Mapping[str, int], presented: Mapping[str, Position]
+    ) -> Mapping[str, StreamState]:
+        """The state of every stream, for who has been sent what came before these positions.
+
+        Only where one lies before all that this region holds is its origin asked what it has.
+
+        Raises:
+            UnavailableError: this region's NATS did not answer.
+        """
+        states = dict(await self.states(epochs))
+        before = [
+            origin
+            for origin, position in presented.items()
+            if origin in states and position.seq + 1 < self._copies.known(origin).first
+        ]
+        for origin, copy in zip(before, await asyncio.gather(*map(self._ask, before)), strict=True):
+            states[origin] = replace(states[origin], first=copy.oldest)
+        return states
+
+    async def _ask(self, origin: str) -> Copy:
+        asking = self._asking.get(origin)
+        if asking is None:
+            asking = self._tasks.spawn(self._copies.begins(origin), "begins")
+            self._asking[origin] = asking
+            asking.add_done_callback(lambda _: self._asking.pop(origin))
+        return await asyncio.shield(asking)
 
     async def _look(self, before: asyncio.Task[_Look] | None) -> _Look:
         if before is not None:

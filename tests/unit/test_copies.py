@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 import pytest
 
 from regions.holes import Extent, Limits, must_rebuild
-from relay.core.copy import Copy, ranges
+from relay.core.copy import Beginning, Copy, Seen, ranges
 from relay.core.feed import Dispatch, Missed
 from tests.unit.streams_model import StreamModel
 from tests.unit.test_feed import NOW, A, B, joined, live_feed
 
-HOLED = Copy(first=10, last=100, missing=(40, 41, 42, 90))
+HOLED = Copy(first=10, last=100, missing=(40, 41, 42, 90), origin_first=10)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,59 @@ def test_a_beginning_that_the_origin_holds_is_lacking() -> None:
     assert not late.lacks(9, 20)
     assert late.oldest == 4
     assert Copy(first=10, last=100, origin_first=12).oldest == 10
+
+
+def test_a_beginning_that_the_origin_may_hold_is_lacking_and_not_promised() -> None:
+    unheard = Copy(first=10, last=100)
+    assert unheard.lacks(8, 20)
+    assert not unheard.lacks(9, 20)
+    assert unheard.oldest == 10
+
+
+def test_a_mirror_that_began_with_its_origin_is_whole_however_much_both_drop() -> None:
+    beginning = Beginning()
+    beginning.look(Seen("monday", 1, 50))
+    for first, last in ((10, 60), (61, 60), (61, 90)):
+        beginning.look(Seen("monday", first, last))
+        assert (beginning.whole, beginning.origin_first) == (True, first)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        Seen("tuesday", 5, 60),  # made anew
+        Seen("monday", 1, 40),  # shorter than it was
+        Seen("monday", 52, 60),  # emptied, and what came first after that was skipped
+        Seen("monday", 2, 60),  # has an older event than before
+    ],
+)
+def test_another_mirror_under_the_same_name_is_asked_about_anew(later: Seen) -> None:
+    beginning = Beginning()
+    was = Seen("monday", 3, 50)
+    beginning.look(was)
+    assert beginning.origin_first is None
+    beginning.heard(3, was)
+    assert beginning.whole
+    beginning.look(later)
+    assert (beginning.whole, beginning.origin_first) == (later.first == 1, later_first(later))
+    beginning.heard(2, was)
+    assert beginning.origin_first == later_first(later), "that answer was about the other one"
+
+
+def later_first(later: Seen) -> int | None:
+    """A mirror that holds the very first event lacks nothing before it."""
+    return 1 if later.first == 1 else None
+
+
+def test_a_mirror_that_began_later_than_its_origin_says_since_where() -> None:
+    beginning = Beginning()
+    asked = Seen("monday", 20, 50)
+    beginning.look(asked)
+    beginning.look(Seen("monday", 25, 60))  # while the answer is under way
+    beginning.heard(12, asked)
+    assert (beginning.whole, beginning.origin_first) == (False, 12)
+    beginning.heard(20, asked)
+    assert (beginning.whole, beginning.origin_first) == (True, 25), "both dropped the rest"
 
 
 NOW_S = datetime(2026, 11, 22, tzinfo=UTC).timestamp()

@@ -1,0 +1,252 @@
+"""A mirror that lacks events: what is asked of its origin, when, and what an answer proves."""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from relay.bus.copies import Copies
+from relay.bus.events import SEQUENCE, SUBJECT
+from relay.bus.reader import API, Page, StreamInfo, remote_api
+from relay.core.cursor import Position
+from relay.core.event import Event
+from relay.core.feed import Missed
+from relay.core.resume import Accept, Refuse, judge
+from relay.core.spans import Spans
+from relay.edge.mirrors import Mirrors
+from relay.edge.streams import Streams
+from relay.errors import UnavailableError
+
+
+@dataclass
+class _Region:
+    """Streams of one region. A replica that is behind shows nothing beyond `behind`."""
+
+    held: set[int]
+    created: str = "monday"
+    behind: int | None = None
+
+    @property
+    def info(self) -> StreamInfo:
+        first, last = min(self.held), max(self.held)
+        lacking = last - first + 1 - len(self.held)
+        return StreamInfo(first, last, len(self.held), lacking, 0, self.created, {}, {})
+
+    def page(self, seq: int, batch: int) -> Page:
+        upto = max(self.held) if self.behind is None else self.behind
+        shown = sorted(each for each in self.held if seq <= each <= upto)
+        messages = tuple(
+            ({SEQUENCE: str(each), SUBJECT: "ev.us._.0.a"}, b"{}") for each in shown[:batch]
+        )
+        return Page(messages, max(len(shown) - batch, 0))
+
+
+@dataclass
+class _Reader:
+    """Reads a mirror here and its origin `us`, which may not answer."""
+
+    here: _Region
+    origin: _Region
+    answers: bool = True
+    across: list[int] = field(default_factory=list)  # sequences asked of the origin
+
+    async def info(self, _stream: str) -> StreamInfo:
+        return self.here.info
+
+    async def deleted(self, _stream: str) -> set[int]:
+        held = self.here.held
+        return set(range(min(held), max(held) + 1)) - held
+
+    async def next_seq(self, _stream: str, seq: int, _subject: str) -> int | None:
+        return min((each for each in self.here.held if each >= seq), default=None)
+
+    async def page(self, _stream: str, seq: int, *, batch: int, api: str = API) -> Page:
+        await asyncio.sleep(0)
+        if api == API:
+            return self.here.page(seq, batch)
+        assert api == remote_api("us")
+        self.across.append(seq)
+        if not self.answers:
+            raise UnavailableError("the link is cut")
+        return self.origin.page(seq, batch)
+
+
+def region(*runs: tuple[int, int]) -> _Region:
+    return _Region({seq for first, last in runs for seq in range(first, last + 1)})
+
+
+def copies(reader: _Reader) -> Copies:
+    return Copies(cast("Any", reader), "eu", ("us", "eu"))
+
+
+async def test_a_look_asks_this_region_alone_and_takes_what_it_lacks_to_be_at_the_origin() -> None:
+    reader = _Reader(region((5, 9), (12, 20), (25, 30)), region((5, 30)), answers=False)
+    one = copies(reader)
+    copy = await one.look("us")
+    assert reader.across == []
+    assert copy.missing == (10, 11, 21, 22, 23, 24)
+    assert copy.lacks(1, 9), "nobody knows where the origin begins"
+    assert await one.source("us", 9, 30) == remote_api("us")
+    assert await one.source("us", 11, 20) == API
+    assert reader.across == []
+
+
+async def test_an_origin_that_does_not_answer_is_asked_once_in_a_turn() -> None:
+    reader = _Reader(region((5, 9), (12, 20), (25, 30)), region((5, 30)), answers=False)
+    one = copies(reader)
+    await one.look("us")
+    copy = await one.inquire("us")
+    assert reader.across == [10]
+    assert copy.missing == (10, 11, 21, 22, 23, 24)
+
+
+async def test_what_the_origin_holds_is_missing_and_what_it_does_not_is_not() -> None:
+    reader = _Reader(region((5, 9), (12, 20), (25, 30)), region((5, 20), (25, 40)))
+    one = copies(reader)
+    await one.look("us")
+    copy = await one.inquire("us")
+    assert (copy.missing, copy.origin_first) == ((10, 11), 5)
+    assert (one.found, one.known("us")) == (2, copy)
+    reader.across.clear()
+    await one.look("us")
+    assert (await one.inquire("us")).missing == (10, 11)
+    assert (reader.across, one.found) == ([], 2), "it is asked once"
+
+
+async def test_a_replica_of_the_origin_that_is_behind_proves_nothing() -> None:
+    reader = _Reader(region((1, 9), (12, 30)), region((1, 30)))
+    one = copies(reader)
+    await one.look("us")
+    for behind, missing in ((9, (10, 11)), (10, (10, 11)), (None, (10, 11))):
+        reader.origin.behind = behind
+        assert (await one.inquire("us")).missing == missing
+    assert one.found == 2
+
+
+# --- resumes --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def streams() -> Any:
+    made: list[Streams] = []
+
+    def make(reader: _Reader) -> Streams:
+        one = Copies(cast("Any", reader), "eu", ("us",))
+        made.append(Streams(cast("Any", reader), one, "eu"))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.close()
+
+
+async def _verdict(streams: Streams, seq: int) -> Accept | Refuse:
+    presented = {"us": Position(1, seq)}
+    return judge(presented, await streams.states_since({"us": 1, "eu": 1}, presented))
+
+
+async def test_a_resume_asks_the_origin_only_for_what_is_older_than_all_that_is_here(
+    streams: Any,
+) -> None:
+    reader = _Reader(region((10, 30)), region((6, 40)))
+    one = streams(reader)
+    assert isinstance(await _verdict(one, 9), Accept)
+    assert reader.across == []
+    assert isinstance(await _verdict(one, 5), Accept), "the origin has it"
+    assert reader.across == [1]
+    refused = await _verdict(one, 4)
+    assert isinstance(refused, Refuse)
+    assert refused.missing == {"us": (5, 5)}
+
+
+async def test_what_the_origin_dropped_meanwhile_is_refused_and_not_skipped(streams: Any) -> None:
+    reader = _Reader(region((10, 30)), region((6, 40)))
+    one = streams(reader)
+    assert isinstance(await _verdict(one, 5), Accept)
+    reader.origin.held -= set(range(6, 9))
+    refused = await _verdict(one, 5)
+    assert isinstance(refused, Refuse)
+    assert refused.missing == {"us": (6, 8)}
+
+
+async def test_a_herd_asks_the_origin_once(streams: Any) -> None:
+    reader = _Reader(region((10, 30)), region((6, 40)))
+    one = streams(reader)
+    verdicts = await asyncio.gather(*(_verdict(one, 6) for _ in range(100)))
+    assert all(isinstance(verdict, Accept) for verdict in verdicts)
+    assert len(reader.across) == 1
+
+
+# --- what the feed jumped over --------------------------------------------------------------------
+
+
+class _Feed:
+    origin, epoch, position, repairing = "us", 1, 100, False
+
+    def unheard(self, event: Event) -> Collection[Missed]:
+        return (Missed(event),)
+
+    late = unheard
+
+
+class _Feeds:
+    def __init__(self) -> None:
+        self.feeds = {"us": _Feed()}
+        self.handled = {"us": Spans()}
+        self.silent: set[str] = set()
+        self.missed: list[int] = []
+
+    def carry_out(self, _feed: _Feed, actions: Collection[Missed]) -> None:
+        self.missed += [action.event.seq for action in actions]
+
+    def found(self, event: Event) -> None:
+        pass
+
+
+def mirrors(reader: _Reader) -> tuple[Mirrors, _Feeds]:
+    feeds = _Feeds()
+    return Mirrors(cast("Any", feeds), copies(reader), cast("Any", reader)), feeds
+
+
+async def test_a_stretch_is_not_dealt_with_before_a_replica_here_shows_all_of_it() -> None:
+    reader = _Reader(region((1, 30)), region((1, 30)))
+    one, feeds = mirrors(reader)
+    reader.here.behind = 11
+    with pytest.raises(UnavailableError, match="not shown"):
+        await one.jumped("us", 10, 13)
+    assert feeds.missed == []
+    reader.here.behind = None
+    assert await one.jumped("us", 10, 13) == frozenset(range(10, 14))
+    assert feeds.missed == [10, 11, 12, 13]
+
+
+async def test_a_copy_that_is_being_filled_anew_has_nothing_to_say_yet() -> None:
+    reader = _Reader(region((1, 9)), region((1, 30)))
+    one, feeds = mirrors(reader)
+    with pytest.raises(UnavailableError):
+        await one.jumped("us", 10, 13)
+    assert feeds.missed == []
+
+
+async def test_what_a_replica_of_the_origin_does_not_show_yet_stays_to_be_dealt_with() -> None:
+    reader = _Reader(region((1, 9), (14, 30)), region((1, 30)))
+    one, feeds = mirrors(reader)
+    told: list[tuple[int, int]] = []
+
+    async def skipped(_origin: str, first: int, last: int) -> None:
+        told.append((first, last))
+
+    one.on_skipped = skipped
+    await one._copies.look("us")
+    await one.inquire()
+    assert told == [(10, 13)]
+    reader.origin.behind = 11
+    with pytest.raises(UnavailableError, match="not shown"):
+        await one.jumped("us", 10, 13)
+    assert (feeds.missed, 10 in feeds.handled["us"]) == ([], False)
+    reader.origin.behind = None
+    assert await one.jumped("us", 10, 13) == frozenset(range(10, 14))
+    await one.inquire()
+    assert told == [(10, 13)], "it is told once"
