@@ -86,7 +86,7 @@ class Store:
     id: str
     data: bytes
     nonce: Nonce | None
-    received_s: float  # when the frame came, by the monotonic clock: the answer is due soon after
+    received_s: float  # when the frame came, or may have come, by the monotonic clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,7 @@ class Session:
         patience_s = limits.resume_timeout_s if resuming else limits.identify_timeout_s
         self._identify_by_s = now.mono_s + patience_s
         self._beat_s = now.mono_s
+        self._received_s = now.mono_s  # the frame that is being handled
         self._frames = MinuteWindow(limits.frames_per_minute, now.mono_s)
         self._beats = MinuteWindow(limits.beats_per_minute, now.mono_s)
         self._publishes = TokenBucket.full(limits.publishes_per_s, limits.publish_burst, now.mono_s)
@@ -177,10 +178,11 @@ class Session:
         """Whether so many publishes wait that the client is not to be read further."""
         return self._queue.waiting >= self.rules.limits.publish_queue
 
-    def receive(self, frame: bytes, now: Instant) -> list[Effect]:
-        """A whole client message arrived."""
+    def receive(self, frame: bytes, now: Instant, since_s: float | None = None) -> list[Effect]:
+        """A whole client message arrived: now, or at any time since `since_s` (monotonic)."""
         if self.phase is Phase.ENDED:
             return []
+        self._received_s = now.mono_s if since_s is None else since_s
         try:
             envelope = self.codec.envelope(frame)
             if self.phase is Phase.ENTERING and envelope.op not in (
@@ -413,7 +415,7 @@ class Session:
         try:
             self._made_ids += 1
             made_id = f"{self._fresh.hex()}-{self._made_ids}"
-            store = read_publish(request, self._granted, made_id, now.mono_s)
+            store = read_publish(request, self._granted, made_id, self._received_s)
         except RefusalError as refusal:
             return [error(request.nonce, refusal.code, str(refusal))]
         if request.ephemeral:

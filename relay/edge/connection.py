@@ -87,7 +87,8 @@ class ClientConnection(Seat):
     def message(self, data: bytes) -> None:
         """A whole client message arrived."""
         self.gateway.before()
-        self.run(self.session.receive(data, clock.now()))
+        now = clock.now()
+        self.run(self.session.receive(data, now, self.gateway.standstill.since(now.mono_s)))
 
     def controlled(self) -> None:
         """A ping, a pong or a close arrived."""

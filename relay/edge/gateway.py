@@ -20,6 +20,7 @@ from relay.edge.hub import Hub
 from relay.edge.joining import Joining
 from relay.edge.membership import Membership
 from relay.edge.peers import Peers
+from relay.edge.standstill import Standstill
 from relay.edge.streams import Streams
 from relay.edge.takeovers import Takeover, Takeovers
 from relay.errors import BusError, UnavailableError
@@ -53,6 +54,7 @@ class Gateway:
         self.connections: set[ClientConnection] = set()
         self.takeovers = Takeovers()
         self.announcements: list[Takeover] = []
+        self.standstill = Standstill(clock.now().mono_s)
         self.before: Callable[[], None] = lambda: None  # called before a client is answered
         self._joining = joining
         self._publisher = publisher

@@ -77,6 +77,7 @@ class Rhythm:
         self._tasks.spawn(repeat(), name)
 
     async def _pulse(self) -> None:
+        self._edge.gateway.standstill.turn(clock.now().mono_s)
         self._lag_worst_s = max(self._lag_worst_s, self._edge.pulse() - PULSE_S)
 
     async def _beat(self) -> None:

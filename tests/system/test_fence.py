@@ -47,3 +47,26 @@ async def test_a_continued_edge_closes_its_sessions_before_it_does_anything_else
         page = await publisher.request(Op.HISTORY, room=room, limit=10)
         stored = [event["data"] for event in page["d"]["events"]]
         assert stored == ["one", "two", "three"], "nothing stale was stored"
+
+
+async def test_what_waited_in_the_socket_of_a_stopped_edge_is_too_old_to_be_stored(
+    world: World,
+) -> None:
+    """Its lease and its sessions run on: but their clients may have been elsewhere meanwhile."""
+    room = "fence:short"
+    await serving(world, "ap-1")
+    async with Raw(world.edges["ap-1"].url) as raw:
+        await raw.identify(token(world, "waits"), room)
+        await world.ctl("pause", "ap-1")
+        try:
+            await raw.send(Op.PUBLISH, {"room": room, "data": "old", "id": "old", "nonce": 1})
+            await asyncio.sleep(3)  # the fault itself
+        finally:
+            await world.ctl("continue", "ap-1")
+        refused = await raw.op(Op.ERROR)
+        assert (refused["d"]["nonce"], refused["d"]["code"]) == (1, "unavailable")
+        async with asyncio.timeout(15):
+            while (await raw.request(Op.PUBLISH, room=room, data="new"))["op"] != Op.ACK:
+                await asyncio.sleep(0.1)
+        page = await raw.request(Op.HISTORY, room=room, limit=10)
+        assert [event["data"] for event in page["d"]["events"]] == ["new"]

@@ -349,6 +349,15 @@ def test_a_publish_that_waited_for_another_says_when_it_came() -> None:
     assert (first.received_s, second.received_s) == (100.0, 100.5)
 
 
+def test_a_publish_that_may_have_waited_unread_says_since_when() -> None:
+    book = Playbook()
+    session = book.live()
+    frame = b'{"op": 22, "d": {"room": "a", "data": 1, "nonce": 1}}'
+    (store,) = session.receive(frame, book.now, since_s=94.1)
+    assert isinstance(store, Store)
+    assert store.received_s == 94.1
+
+
 def test_a_failed_publish_takes_those_behind_it() -> None:
     book = Playbook()
     session = book.live()
