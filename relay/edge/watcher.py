@@ -69,6 +69,7 @@ class Watcher:
         self._comparison = Comparison(reader)
         self._connection: Connection | None = None
         self._joined = False
+        self._lost = 0  # how often the connection was
         self._watches: dict[str, Watch] = {}
         self._skips: deque[tuple[str, Skipped]] = deque()
         self._checks: deque[tuple[str, Marker]] = deque(maxlen=CHECKS)
@@ -130,6 +131,7 @@ class Watcher:
 
         async def lost() -> None:
             self._joined = False  # and what comes after a reconnect says nothing of what did not
+            self._lost += 1
 
         connection.on_lost = lost
         await connection.listen(below("live", self._region), self._receive)
@@ -142,11 +144,13 @@ class Watcher:
             await self._connection.flush(2)
         except Exception as error:
             raise UnavailableError("the watcher's connection does not answer") from error
-        self._joined = True
+        lost = self._lost
         for origin, watch in self._watches.items():
+            # What comes before this is answered jumps over what was missed: nobody is sure of it.
             info = await self._reader.info(events_stream(origin))
             # Who had the duty before may have died with a jump that nobody was told of.
             self._found(origin, watch.joined(info.last, self._past[0].get(origin, 0)))
+        self._joined = lost == self._lost
 
     def _receive(self, _subject: str, _reply: str, headers: Headers, data: bytes) -> None:
         subject = headers.get(SUBJECT, "")
@@ -195,7 +199,13 @@ class Watcher:
 
     async def _tell_skipped(self, origin: str, first: int, last: int, *, sure: bool) -> None:
         page = await self._reader.page(events_stream(origin), first, batch=1)
-        if not page.messages or page.last > last:
+        if not page.messages:
+            # A replica that is behind shows nothing either: the leader knows.
+            stream, subject = events_stream(origin), below("ev", origin)
+            found = await self._reader.next_seq(stream, first, subject)
+            if found is None or found > last:
+                return
+        elif page.last > last:
             return  # the copy does not hold them either: it skipped them itself
         if sure:
             self.skipped += last - first + 1
