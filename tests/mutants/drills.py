@@ -9,6 +9,7 @@ from regions.faults.fault import DownFault, LinkFault
 from regions.faults.flow import Change
 
 ALONE_S = 4.0
+AWAY_S = 30.0  # long enough for all to arrive elsewhere before the links are open, also when busy
 
 
 def move_behind(choice: Choice, hold_s: float) -> Plan:
@@ -33,7 +34,7 @@ def move_behind(choice: Choice, hold_s: float) -> Plan:
 
 
 MOVE_BEHIND = Drill(
-    "move-behind", "clients go where what they have has not come", "other", move_behind, 15
+    "move-behind", "clients go where what they have has not come", "other", move_behind, AWAY_S
 )
 DRILLS = (*catalogue.DRILLS, MOVE_BEHIND)
 

@@ -57,8 +57,8 @@ def test_an_edge_is_killed_in_a_running_world(linked: World, tmp_path: Path) -> 
     verdict = verdict_in(report)
     # How long it took depends on the machine; what was lost does not.
     assert verdict["violations"] == {}, verdict["examples"]
-    assert done.returncode in (0, 1), done.stderr
-    assert (done.returncode == 0) is (verdict["verdict"] == "pass")
+    codes = {"pass": 0, "missed": 1, "failed": 2}  # failed: the machine had no time for the load
+    assert done.returncode == codes[verdict["verdict"]], done.stderr
     assert (verdict["missing"], verdict["undeclared_gaps"], verdict["repeated"]) == (0, 0, 0)
     assert verdict["clients"] == 24
     assert verdict["clients_hit"] == verdict["resumes"] == 6
