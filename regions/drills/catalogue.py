@@ -54,6 +54,8 @@ DRILLS = (
     Drill("wan-slow", "slow, unsteady, narrow and lossy links", "other", plans.wan_slow, 20),
     Drill("mirror-wedge", "stop what feeds a mirror, unnoticed by NATS", "wedge",
           plans.mirror_wedge, 20),
+    Drill("partition-wedged", "cut two regions, and leave a mirror wedged after it", "cut",
+          plans.partition_wedged, 10),
     Drill("origin-rewind", "an origin loses its newest events", "rewind", plans.origin_rewind, 8),
     Drill("disk-full", "no room for a nats-server to store anything", "other", plans.disk_full,
           15, disks=True),

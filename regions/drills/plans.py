@@ -142,6 +142,23 @@ def mirror_wedge(choice: Choice, hold_s: float) -> Plan:
     return _plan(Break("wedge", fault), Hold(hold_s), Heal("wedge"), needs=("wedge",))
 
 
+def partition_wedged(choice: Choice, hold_s: float) -> Plan:
+    """Cut two regions from each other, and leave a mirror wedged when they hear each other again.
+
+    Whatever the mirror does, clients have to be current soon: what it lacks is read at its origin.
+    """
+    here, there = choice.at.name, choice.partner.name
+    return _plan(
+        Break("wedge", WedgeFault(region=here, origin=there)),
+        Break("cut", LinkFault(_both(here, there), Change(cut=True))),
+        Hold(hold_s),
+        Heal("cut"),
+        Hold(2 * CALM_S),
+        Heal("wedge"),
+        needs=("wedge", "cut"),
+    )
+
+
 def origin_rewind(choice: Choice, hold_s: float) -> Plan:
     """An origin loses its newest events: first where mirrors have them, then where none does."""
     choice.partner  # noqa: B018 (raises where there is none)
