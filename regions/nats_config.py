@@ -162,6 +162,8 @@ def _leafnodes(
         "leafnodes {",
         f"  listen: {_quote(_address(region.bind, own.leaf))}",
         '  reconnect: "250ms"  # besides the second that a dial waits for an answer',
+        # A server dials again only when its last write to the dead connection has ended.
+        '  write_deadline: "4s"',
         "  no_advertise: true  # gossiped addresses would bypass tunnels and relays",
         "  remotes: [",
     ]

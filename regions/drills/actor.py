@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Coroutine
 
+import msgspec
+
 from regions.drills import cursors, hand
 from regions.drills.lookout import Lookout
 from regions.drills.signs import Watchman
@@ -26,7 +28,7 @@ from regions.drills.step import (
 from regions.drills.timeline import Outage, Stage, StageName, Wait
 from regions.errors import WorldError
 from regions.faults.client import Faults
-from regions.faults.fault import Held, RewindFault
+from regions.faults.fault import Held, RewindFault, WedgeFault
 from regions.ledger.crowd import Crowd
 from regions.objectives import Objectives
 from regions.state import StateDir
@@ -157,7 +159,15 @@ class Actor:
         self.lookout.disturbed(held.at_s)
         served_ns = time.monotonic_ns() if isinstance(step.fault, RewindFault) else None
         self._held[step.key] = (held, len(self.outages))
-        self.outages.append(Outage(held.text, _ns(held.at_s), lost=step.lost, served_ns=served_ns))
+        self.outages.append(
+            Outage(
+                held.text,
+                _ns(held.at_s),
+                lost=step.lost,
+                excuses=not isinstance(step.fault, WedgeFault),
+                served_ns=served_ns,
+            )
+        )
         self._say("fault", held.text)
 
     async def _kill_leader(self, region: str) -> None:
@@ -243,15 +253,8 @@ class Actor:
     def _healed(self, number: int, at_s: float, begun_ns: int) -> None:
         self._crowd.mark(HEALED)
         self.lookout.healed(at_s)
-        outage = self.outages[number]
-        self.outages[number] = Outage(
-            outage.text,
-            outage.from_ns,
-            _ns(at_s),
-            outage.planned,
-            outage.lost,
-            begun_ns,
-            outage.served_ns,
+        self.outages[number] = msgspec.structs.replace(
+            self.outages[number], to_ns=_ns(at_s), heal_ns=begun_ns
         )
 
     def _say(self, name: StageName, text: str, took_s: float | None = None) -> None:

@@ -167,7 +167,7 @@ class _Deliveries:
 
 
 def healed(outages: Sequence[Outage]) -> list[int | None]:
-    """When each was over, those included that were in effect at the same time (ns)."""
+    """When each was over, those included that were in effect at the same time and excuse (ns)."""
     found: list[int | None] = []
     for one in outages:
         end = one.to_ns
@@ -175,6 +175,8 @@ def healed(outages: Sequence[Outage]) -> list[int | None]:
         while end is not None and moved:
             moved = False
             for other in outages:
+                if not other.excuses and other is not one:
+                    continue
                 if other.to_ns is not None and other.from_ns < end < other.to_ns:
                     end, moved = other.to_ns, True
         found.append(end)

@@ -30,7 +30,8 @@ class Wait(msgspec.Struct, frozen=True):
 class Outage(msgspec.Struct, frozen=True, omit_defaults=True):
     """A fault, from when it was in effect until it was healed (CLOCK_MONOTONIC, in ns).
 
-    `planned`: a drain. `lost`: the region whose stream nobody could reach meanwhile.
+    `planned`: a drain. `lost`: the region whose stream nobody could reach meanwhile. `excuses`:
+    while it lasts, nobody has to be current after another one (a wedged mirror excuses nobody).
     """
 
     text: str
@@ -38,5 +39,6 @@ class Outage(msgspec.Struct, frozen=True, omit_defaults=True):
     to_ns: int | None = None
     planned: bool = False
     lost: str | None = None
+    excuses: bool = True
     heal_ns: int | None = None  # when healing began, which takes until `to_ns`
     served_ns: int | None = None  # of a rewind: when its nats-servers served again

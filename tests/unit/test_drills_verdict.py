@@ -156,6 +156,11 @@ def test_two_faults_at_once_are_over_together() -> None:
     assert healed(outages) == [30, 30, 50, None]
 
 
+def test_a_wedged_mirror_excuses_nobody_from_being_current() -> None:
+    outages = [Outage("wedge", 10, 40, excuses=False), Outage("cut", 15, 30)]
+    assert healed(outages) == [40, 30]
+
+
 def test_the_lag_of_each_pair_and_the_first_sign_of_a_fault() -> None:
     def heard(at_s: float, number: int, lag_ms: float, **changes: object) -> Heard:
         values: dict[str, object] = {
