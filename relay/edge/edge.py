@@ -160,7 +160,7 @@ class Edge:
             self.copies,
             self.hub.positions,
             self.feeds.reached,
-            self.feeds.overlooked,
+            self.feeds.scans.overlooked,
             limits.ring_block,
             limits.replay_streams,
         )
@@ -236,7 +236,8 @@ class Edge:
         """
         self.bus.live.on_lost, self.bus.live.on_back = self.feeds.lost, self.feeds.back
         self.bus.work.on_lost, self.bus.work.on_back = self._work_lost, self._work_back
-        self.feeds.before = self.gateway.before = self.check_fence
+        for part in (self.feeds, self.feeds.scans, self.gateway):
+            part.before = self.check_fence
         self.feeds.on_epoch = self._new_epoch
         self.feeds.on_overlooked = self._overlooked
         await self.bus.work.listen("lease.>", self._hear_lease)

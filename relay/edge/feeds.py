@@ -1,13 +1,13 @@
-"""The feeds at work: the live connection's one dispatch point, and the scans that repair it."""
+"""The feeds at work: the live connection's one dispatch point, and the rooms on it."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from relay.bus.connection import Connection, Headers
 from relay.bus.copies import Copies
 from relay.bus.events import event_of, signal_of
-from relay.bus.reader import API, Page, Reader, remote_api
+from relay.bus.reader import API, Reader
 from relay.bus.replay import Pages, events_of
 from relay.core.event import Event, RoomKey
 from relay.core.feed import MARK, Action, Dispatch, Feed, Missed, Moved, NewEpoch, Overlooked, Scan
@@ -15,7 +15,6 @@ from relay.core.hold import Hold
 from relay.core.marker import Head, decode_head
 from relay.core.names import (
     DEFAULT_SHARD,
-    below,
     event_subject,
     events_stream,
     head_subject,
@@ -24,9 +23,9 @@ from relay.core.names import (
     signal_live_subject,
 )
 from relay.core.rings import Rings
-from relay.core.spans import Spans
 from relay.edge import clock
 from relay.edge.hub import Hub
+from relay.edge.scans import Scans
 from relay.errors import BusError, UnavailableError
 from relay.tasks import Tasks
 
@@ -64,20 +63,13 @@ class Feeds:
         self._region = region
         self._clustered = clustered
         self._settle_s = CLUSTER_SETTLE_S if clustered else 0.0
-        self._pages = pages
         self._hold = hold
         self._tasks = Tasks("feeds")
-        self._scans: dict[str, int] = {}  # origin -> where the scan that is wanted starts
-        self._scanning: set[str] = set()
-        self._generation = 0  # of the live connection
+        self.scans = Scans(reader, copies, pages, self.carry_out, self.found)
         self._subscriptions: dict[RoomKey, tuple[int, int]] = {}
         self._waiters: list[asyncio.Future[None]] = []  # of `until`
         self.feeds: dict[str, Feed] = {}
         self.heads: dict[str, tuple[Head, float]] = {}  # origin -> what it said, when (mono s)
-        self.beyond: dict[str, int] = {}  # origin -> what a wedged mirror lacks is read up to here
-        self.silent: set[str] = set()  # origins whose mirror here does not answer: a full disk, say
-        # What was read at the origin, or came before the edge: missing there or not, it is done.
-        self.handled: dict[str, Spans] = {}
         self.marks: dict[str, tuple[int, int]] = {}  # origin -> (marker's stamp, arrival), ms
         self.events_in = 0
         self.undecodable = 0
@@ -99,8 +91,7 @@ class Feeds:
         await self._settle()
         for origin, epoch in epochs.items():
             info = await self._reader.info(events_stream(origin))
-            self.handled[origin] = Spans()
-            self.handled[origin].add(1, info.last)
+            self.scans.begin(origin, info.last)
             feed = Feed(origin, epoch, info.last, self._hold(), info.last_ms, clock.mono_ms())
             self.feeds[origin] = feed
             self._hub.move(origin, epoch, info.last)
@@ -109,6 +100,7 @@ class Feeds:
 
     async def close(self) -> None:
         """End the scans."""
+        await self.scans.close()
         await self._tasks.close()
 
     @property
@@ -120,22 +112,22 @@ class Feeds:
 
     async def lost(self) -> None:
         """The live connection is lost."""
-        self._generation += 1
+        self.scans.generation += 1
         for feed in self.feeds.values():
             feed.disconnected()
 
     async def back(self) -> None:
         """It is back; its subscriptions were made again."""
-        self._tasks.spawn(self._rejoin(self._generation), "rejoin")
+        self._tasks.spawn(self._rejoin(self.scans.generation), "rejoin")
 
     async def _rejoin(self, generation: int) -> None:
-        while generation == self._generation:
+        while generation == self.scans.generation:
             try:
                 await self._settle()
             except UnavailableError as error:
                 _log.info("%s", error)
                 continue
-            if generation == self._generation:
+            if generation == self.scans.generation:
                 for feed in self.feeds.values():
                     self.carry_out(feed, feed.connected())
             return
@@ -177,7 +169,7 @@ class Feeds:
         silent = before is not None and now_s - before[1] > SILENT_S
         if silent and head.origin != self._region and head.seq > feed.position:
             # The link is back: its mirror here may need seconds more to be.
-            self.beyond[head.origin] = head.seq
+            self.scans.beyond[head.origin] = head.seq
             self.carry_out(feed, feed.advance())
 
     def _receive_signal(self, subject: str, _reply: str, headers: Headers, data: bytes) -> None:
@@ -200,7 +192,7 @@ class Feeds:
                     self._hub.move(feed.origin, feed.epoch, position)
                     self._wake()
                 case Scan(first):
-                    self._want_scan(feed, first)
+                    self.scans.want(feed, first)
                 case Missed(event):
                     self._hub.missed(event)
                 case Overlooked(event):
@@ -222,120 +214,12 @@ class Feeds:
         """An event was found that did not come live: who resumes is sent it in its place."""
         self._rings.find(event)
 
-    def overlooked(self, origin: str, after: int, upto: int) -> bool:
-        """Whether the copy had skipped anything in (`after`, `upto`] that is not dealt with yet."""
-        missing = self._copies.known(origin).missing
-        if not missing:
-            return False
-        handled = self.handled[origin]
-        return any(after < seq <= upto and seq not in handled for seq in missing)
-
     def _wake(self) -> None:
         """A position moved. (Nothing less: two that wait would wake each other for ever.)"""
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
-
-    # --- repair --------------------------------------------------------------------------------
-
-    def _want_scan(self, feed: Feed, first: int) -> None:
-        self._scans[feed.origin] = first
-        if feed.origin not in self._scanning:
-            self._scanning.add(feed.origin)
-            self._tasks.spawn(self._scan(feed), f"scan.{feed.origin}")
-
-    async def _scan(self, feed: Feed) -> None:
-        origin, head, waits = feed.origin, 0, 0
-        looked: tuple[int, int] | None = None  # connections lost, holds dropped before that look
-        try:
-            while (first := self._scans.pop(origin, None)) is not None:
-                asked_ms, generation = clock.mono_ms(), self._generation
-                try:
-                    state = (generation, feed.overflows)
-                    if looked != state and not self._past_mirror(origin, first):
-                        looked = state
-                        head = (await self._copies.look(origin)).last
-                    page, api = await self._read(origin, first)
-                except BusError as error:
-                    _log.info("%s: scan from %d waits: %s", origin, first, error)
-                    looked = None
-                    await asyncio.sleep(0.2)
-                    self.carry_out(feed, feed.rescan())
-                    continue
-                if generation != self._generation:
-                    continue  # read before the connection was lost: the next scan reads it again
-                self.before()
-                events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
-                next_seq = max(page.last + 1, first)
-                more = page.pending > 0 and bool(page.messages)
-                if not more and next_seq <= head:
-                    # A follower answered that does not hold yet what the leader said there is; or
-                    # it is gone since.
-                    waits += 1
-                    more = waits % FOLLOWER_WAITS > 0 or await self._leader_has(feed, next_seq, api)
-                    await asyncio.sleep(FOLLOWER_WAIT_S if more else 0)
-                    if generation != self._generation:
-                        continue
-                if api != API:
-                    self.handled[origin].add(first, next_seq - 1)
-                await self._scanned(feed, events, next_seq, asked_ms, more=more)
-        finally:
-            self._scanning.discard(origin)
-            if origin in self._scans:
-                self._want_scan(feed, self._scans[origin])
-
-    async def _scanned(
-        self, feed: Feed, events: Sequence[Event], next_seq: int, asked_ms: int, *, more: bool
-    ) -> None:
-        """Hand the feed what a scan read, a part at a time: a long page does not hold the loop."""
-        generation = self._generation
-        while len(events) > self._pages.events:
-            part, events = events[: self._pages.events], events[self._pages.events :]
-            self._take_part(feed, part, events[0].seq, asked_ms, more=True)
-            await asyncio.sleep(0)
-            if generation != self._generation or self._scans.get(feed.origin) != events[0].seq:
-                return  # the scan goes on elsewhere
-            del self._scans[feed.origin]
-        self._take_part(feed, events, next_seq, asked_ms, more=more)
-
-    def _take_part(
-        self, feed: Feed, events: Sequence[Event], next_seq: int, asked_ms: int, *, more: bool
-    ) -> None:
-        self.carry_out(feed, feed.scanned(events, next_seq, asked_ms, more=more))
-        for event in events:
-            self.found(event)  # the room may have been past it
-
-    async def _read(self, origin: str, first: int) -> tuple[Page, str]:
-        """A page of a scan: from this region's copy, or from the origin where the copy lacks it."""
-        if self._past_mirror(origin, first):
-            api = remote_api(origin)
-        else:
-            upto = max(self._copies.known(origin).last, self.beyond.get(origin, 0))
-            api = await self._copies.source(origin, first - 1, upto)
-        larger = 1 if api == API else ACROSS
-        page = await self._reader.page(
-            events_stream(origin),
-            first,
-            batch=self._pages.events * larger,
-            max_bytes=self._pages.bytes * larger,
-            api=api,
-        )
-        return page, api
-
-    async def _leader_has(self, feed: Feed, seq: int, api: str) -> bool:
-        """Whether the leader of the copy here holds anything from `seq` on, or does not answer."""
-        if api != API:
-            return False
-        stream, subject = events_stream(feed.origin), below("ev", feed.origin)
-        try:
-            return await self._reader.next_seq(stream, seq, subject) is not None
-        except BusError:
-            return True
-
-    def _past_mirror(self, origin: str, first: int) -> bool:
-        """Whether the mirror does not answer, and the origin is known to have something."""
-        return origin in self.silent and self.beyond.get(origin, 0) >= first
 
     # --- rooms ---------------------------------------------------------------------------------
 
@@ -358,10 +242,10 @@ class Feeds:
         try:
             async with asyncio.timeout(OPEN_DEADLINE_S):
                 while True:
-                    generation = self._generation
+                    generation = self.scans.generation
                     await self._settle()
                     await asyncio.gather(*(self._base(feed, key) for feed in self.feeds.values()))
-                    if generation == self._generation:
+                    if generation == self.scans.generation:
                         return
                     for feed in self.feeds.values():
                         feed.leave(key)

@@ -36,7 +36,7 @@ class Mirrors:
 
     async def _watch(self, pair: Pair) -> None:
         origin = pair.origin
-        feed, silent = self._feeds.feeds[origin], self._feeds.silent
+        feed, silent = self._feeds.feeds[origin], self._feeds.scans.silent
         if origin in silent:  # it may take seconds not to answer again
             self._go_past(feed)
         try:
@@ -61,12 +61,12 @@ class Mirrors:
     async def inquire_about(self, origin: str) -> None:
         """Ask one origin."""
         await self._copies.inquire(origin)
-        if origin not in self._feeds.silent:
+        if origin not in self._feeds.scans.silent:
             await self._tell(origin)
 
     async def _tell(self, origin: str) -> None:
         """What was skipped below the position has been passed: to be delivered, or declared."""
-        feed, handled = self._feeds.feeds[origin], self._feeds.handled[origin]
+        feed, handled = self._feeds.feeds[origin], self._feeds.scans.handled[origin]
         if feed.repairing:
             return  # the scan reads it
         missing = self._copies.known(origin).missing
@@ -77,11 +77,11 @@ class Mirrors:
     def _go_past(self, feed: Feed) -> None:
         """The origin is further than its mirror here for a second: read it at the origin."""
         said = self._feeds.heads.get(feed.origin)
-        before = self._feeds.beyond.pop(feed.origin, 0)
+        before = self._feeds.scans.beyond.pop(feed.origin, 0)
         if said is None or said[0].seq <= feed.position:
             return
-        self._feeds.beyond[feed.origin] = said[0].seq
-        if before > feed.position or feed.origin in self._feeds.silent:
+        self._feeds.scans.beyond[feed.origin] = said[0].seq
+        if before > feed.position or feed.origin in self._feeds.scans.silent:
             self._feeds.carry_out(feed, feed.advance())
 
     async def jumped(self, origin: str, first: int, last: int) -> frozenset[int] | None:
@@ -96,7 +96,7 @@ class Mirrors:
         Raises:
             BusError: NATS did not answer.
         """
-        feed, handled = self._feeds.feeds[origin], self._feeds.handled[origin]
+        feed, handled = self._feeds.feeds[origin], self._feeds.scans.handled[origin]
         if feed.repairing or last > feed.position:
             self._feeds.carry_out(feed, feed.advance())
             return None

@@ -194,6 +194,7 @@ class _Feed:
 class _Feeds:
     def __init__(self) -> None:
         self.feeds = {"us": _Feed()}
+        self.scans = self
         self.handled = {"us": Spans()}
         self.silent: set[str] = set()
         self.missed: list[int] = []

@@ -1,0 +1,172 @@
+"""Scans: reading an origin's stream on, where the live feed can't be trusted to be whole."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from relay.bus.copies import Copies
+from relay.bus.reader import API, Page, Reader, remote_api
+from relay.bus.replay import Pages, events_of
+from relay.core.event import Event
+from relay.core.feed import Action, Feed
+from relay.core.names import below, events_stream
+from relay.core.spans import Spans
+from relay.edge import clock
+from relay.errors import BusError
+from relay.tasks import Tasks
+
+_log = logging.getLogger("jetrelay.scans")
+
+FOLLOWER_WAIT_S, FOLLOWER_WAITS = 0.05, 20
+ACROSS = 8  # a page that is read across a link is so much larger: each costs a round trip
+
+
+class Scans:
+    """One scan at a time for each origin: of this region's copy, or of the origin itself.
+
+    Args:
+        reader: of the edge.
+        copies: say what each copy lacks.
+        pages: how much is read at once.
+        carry_out: does what a feed decides.
+        found: takes each event that was read.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        copies: Copies,
+        pages: Pages,
+        carry_out: Callable[[Feed, Iterable[Action]], None],
+        found: Callable[[Event], None],
+    ) -> None:
+        self._reader = reader
+        self._copies = copies
+        self._pages = pages
+        self._carry_out = carry_out
+        self._found = found
+        self._tasks = Tasks("scans")
+        self._wanted: dict[str, int] = {}  # origin -> where the scan that is wanted starts
+        self._scanning: set[str] = set()
+        self.generation = 0  # of the live connection
+        self.beyond: dict[str, int] = {}  # origin -> what a wedged mirror lacks is read up to here
+        self.silent: set[str] = set()  # origins whose mirror here does not answer: a full disk, say
+        # What was read at the origin, or came before the edge: missing here or not, it is done.
+        self.handled: dict[str, Spans] = {}
+        self.before: Callable[[], None] = lambda: None  # called before anything is dispatched
+
+    def begin(self, origin: str, last: int) -> None:
+        """The edge starts at the head of an origin's stream: what came before is none of its."""
+        self.handled[origin] = Spans()
+        self.handled[origin].add(1, last)
+
+    async def close(self) -> None:
+        """End them."""
+        await self._tasks.close()
+
+    def overlooked(self, origin: str, after: int, upto: int) -> bool:
+        """Whether the copy had skipped anything in (`after`, `upto`] that is not dealt with yet."""
+        missing = self._copies.known(origin).missing
+        if not missing:
+            return False
+        handled = self.handled[origin]
+        return any(after < seq <= upto and seq not in handled for seq in missing)
+
+    def want(self, feed: Feed, first: int) -> None:
+        """Read the stream from `first` on, for this feed: after the scan that runs, if one does."""
+        self._wanted[feed.origin] = first
+        if feed.origin not in self._scanning:
+            self._scanning.add(feed.origin)
+            self._tasks.spawn(self._scan(feed), f"scan.{feed.origin}")
+
+    async def _scan(self, feed: Feed) -> None:
+        origin, head, waits = feed.origin, 0, 0
+        looked: tuple[int, int] | None = None  # connections lost, holds dropped before that look
+        try:
+            while (first := self._wanted.pop(origin, None)) is not None:
+                asked_ms, generation = clock.mono_ms(), self.generation
+                try:
+                    state = (generation, feed.overflows)
+                    if looked != state and not self._past_mirror(origin, first):
+                        looked = state
+                        head = (await self._copies.look(origin)).last
+                    page, api = await self._read(origin, first)
+                except BusError as error:
+                    _log.info("%s: scan from %d waits: %s", origin, first, error)
+                    looked = None
+                    await asyncio.sleep(0.2)
+                    self._carry_out(feed, feed.rescan())
+                    continue
+                if generation != self.generation:
+                    continue  # read before the connection was lost: the next scan reads it again
+                self.before()
+                events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
+                next_seq = max(page.last + 1, first)
+                more = page.pending > 0 and bool(page.messages)
+                if not more and next_seq <= head:
+                    # A follower answered that does not hold yet what the leader said there is; or
+                    # it is gone since.
+                    waits += 1
+                    more = waits % FOLLOWER_WAITS > 0 or await self._leader_has(feed, next_seq, api)
+                    await asyncio.sleep(FOLLOWER_WAIT_S if more else 0)
+                    if generation != self.generation:
+                        continue
+                if api != API:
+                    self.handled[origin].add(first, next_seq - 1)
+                await self._scanned(feed, events, next_seq, asked_ms, more=more)
+        finally:
+            self._scanning.discard(origin)
+            if origin in self._wanted:
+                self.want(feed, self._wanted[origin])
+
+    async def _scanned(
+        self, feed: Feed, events: Sequence[Event], next_seq: int, asked_ms: int, *, more: bool
+    ) -> None:
+        """Hand the feed what a scan read, a part at a time: a long page does not hold the loop."""
+        generation = self.generation
+        while len(events) > self._pages.events:
+            part, events = events[: self._pages.events], events[self._pages.events :]
+            self._take_part(feed, part, events[0].seq, asked_ms, more=True)
+            await asyncio.sleep(0)
+            if generation != self.generation or self._wanted.get(feed.origin) != events[0].seq:
+                return  # the scan goes on elsewhere
+            del self._wanted[feed.origin]
+        self._take_part(feed, events, next_seq, asked_ms, more=more)
+
+    def _take_part(
+        self, feed: Feed, events: Sequence[Event], next_seq: int, asked_ms: int, *, more: bool
+    ) -> None:
+        self._carry_out(feed, feed.scanned(events, next_seq, asked_ms, more=more))
+        for event in events:
+            self._found(event)  # the room may have been past it
+
+    async def _read(self, origin: str, first: int) -> tuple[Page, str]:
+        """A page of a scan: from this region's copy, or from the origin where the copy lacks it."""
+        if self._past_mirror(origin, first):
+            api = remote_api(origin)
+        else:
+            upto = max(self._copies.known(origin).last, self.beyond.get(origin, 0))
+            api = await self._copies.source(origin, first - 1, upto)
+        larger = 1 if api == API else ACROSS
+        page = await self._reader.page(
+            events_stream(origin),
+            first,
+            batch=self._pages.events * larger,
+            max_bytes=self._pages.bytes * larger,
+            api=api,
+        )
+        return page, api
+
+    async def _leader_has(self, feed: Feed, seq: int, api: str) -> bool:
+        """Whether the leader of the copy here holds anything from `seq` on, or does not answer."""
+        if api != API:
+            return False
+        stream, subject = events_stream(feed.origin), below("ev", feed.origin)
+        try:
+            return await self._reader.next_seq(stream, seq, subject) is not None
+        except BusError:
+            return True
+
+    def _past_mirror(self, origin: str, first: int) -> bool:
+        """Whether the mirror does not answer, and the origin is known to have something."""
+        return origin in self.silent and self.beyond.get(origin, 0) >= first
