@@ -9,7 +9,7 @@ import msgspec
 from regions.ledger.checker import check
 from regions.ledger.content import data_of, hash_of
 from regions.ledger.files import Writer
-from regions.ledger.findings import Findings
+from regions.ledger.findings import RULES, Findings
 from regions.ledger.record import (
     Acked,
     Asked,
@@ -196,3 +196,13 @@ class History:
     def change(self, index: int, **keys: object) -> None:
         """Let one record say something else."""
         self.records[index] = msgspec.structs.replace(self.records[index], **keys)
+
+
+def violations(findings: Findings) -> dict[str, int]:
+    """What was found, and how often."""
+    found = {rule: getattr(findings, rule) for rule in RULES}
+    assert findings.passed == (not any(found.values()))
+    assert {example.rule for example in findings.examples} == {
+        rule for rule, count in found.items() if count
+    }
+    return {rule: count for rule, count in found.items() if count}
