@@ -9,13 +9,15 @@ from relay.core import names
 from relay.core.grants import Act, RoomGrant
 from relay.core.tokens import mint
 from relay.edge.edge import rules_of
-from tests.simulation.clients import Client, LibraryClient, RawClient
+from tests.simulation.clients import Client
 from tests.simulation.edges import SimEdge
+from tests.simulation.library_client import LibraryClient
 from tests.simulation.links import Link
 from tests.simulation.loop import Scheduler
 from tests.simulation.mirrors import Pump
 from tests.simulation.nats import WALL0_S, System
 from tests.simulation.plan import LINKS_S, PLACES, ClientPlan, Plan
+from tests.simulation.raw_client import RawClient
 from tests.simulation.streams import Stream, stamp
 from tests.simulation.truth import Truth
 from tests.simulation.view import View
