@@ -181,6 +181,13 @@ class Membership:
             if any(s.home and s.last < delivered[origin] for origin, s in states.items()):
                 # The home stream lost its end: its gate will write it back, or start an epoch.
                 raise UnavailableError("the home stream is shorter than what was delivered")
+            if any(
+                place.epoch > self._hub.positions[origin].epoch
+                for origin, place in presented.items()
+                if origin in states and place.epoch <= states[origin].epoch
+            ):
+                # Its next cursor would name the old epoch: soon the first event of the new one comes.
+                raise UnavailableError("this edge has not heard of the new epoch yet")
             verdict = judge(presented, states)
             if isinstance(verdict, Refuse):
                 self._refuse(verdict)
