@@ -186,7 +186,7 @@ class Membership:
                 for origin, place in presented.items()
                 if origin in states and place.epoch <= states[origin].epoch
             ):
-                # Its next cursor would name the old epoch. The first event of the new one comes soon.
+                # Its next cursor would name the old one; the first event of the new one comes soon.
                 raise UnavailableError("this edge has not heard of the new epoch yet")
             verdict = judge(presented, states)
             if isinstance(verdict, Refuse):
