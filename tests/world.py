@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -204,3 +206,14 @@ class World:
                     said = "\n".join(str(event) for event in self.events)
                     raise WorldFailedError(f"no {name} {keys}\n{said}\n{self.log()}")
                 self._said.wait(min(left, 0.5))
+
+
+@contextmanager
+def running(directory: Path, topology: str | None = None) -> Iterator[World]:
+    """A world with its state beneath `directory`; nothing of it is left afterwards."""
+    world = World(directory / "state", topology)
+    try:
+        yield world.launch()
+    finally:
+        world.clean()
+    assert not world.leftovers()

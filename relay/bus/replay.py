@@ -63,14 +63,20 @@ def events_of(page: Page, epoch: int) -> list[Event]:
     return events
 
 
-async def _whole(_origin: str, _after: int, _upto: int) -> bool:
-    return True
+Whole = Callable[[str, int, int], Awaitable[bool]]
 
 
 class StreamRanges:
     """Reads ranges of streams."""
 
-    def __init__(self, reader: SharedReader, pages: Pages, clustered: Collection[str], region: str):
+    def __init__(
+        self,
+        reader: SharedReader,
+        pages: Pages,
+        clustered: Collection[str],
+        region: str,
+        whole: Whole,
+    ) -> None:
         """Read with `reader`, in `pages`.
 
         Args:
@@ -78,13 +84,14 @@ class StreamRanges:
             pages: how much is read at once.
             clustered: the regions of more than one NATS server.
             region: the one that this is in.
+            whole: whether this region's copy of an origin holds (after, upto] still; asked after
+                each read of a mirror.
         """
         self._reader = reader
         self._clustered = clustered
         self._region = region
         self.pages = pages
-        # Whether a copy holds a range still: asked after each read of a mirror.
-        self.whole: Callable[[str, int, int], Awaitable[bool]] = _whole
+        self._whole = whole
 
     async def chunk(
         self, source: Source, first: int, upto: int, subject: str | None, pages: Pages | None = None
@@ -97,7 +104,7 @@ class StreamRanges:
         """
         chunk = await self._chunk(source, first, upto, subject, pages or self.pages)
         mirrored = source.api == API and source.origin != self._region
-        if mirrored and not await self.whole(source.origin, first - 1, chunk.next_seq - 1):
+        if mirrored and not await self._whole(source.origin, first - 1, chunk.next_seq - 1):
             raise UnavailableError(f"the mirror of {source.origin} changed while it was read")
         return chunk
 
@@ -131,22 +138,19 @@ class StreamRanges:
         """Whether nothing is stored from `seq` to `upto` that a replica did not show.
 
         Raises:
-            UnavailableError: NATS did not answer, or the copy ends before `upto`.
+            UnavailableError: NATS did not answer.
         """
         if source.api != API:
             if source.origin in self._clustered and waited == 0:
                 await asyncio.sleep(REMOTE_SETTLE_S)
                 return False
             return True
-        stream = events_stream(source.origin)
-        if self._region in self._clustered:
-            found = await self._reader.next_seq(stream, seq, subject or below("ev", source.origin))
-            if found is not None and found <= upto:
-                return False
-        if source.origin != self._region and await self._reader.last(stream) < upto:
-            # It was whole when it was chosen to be read, and is being filled anew since.
-            raise UnavailableError(f"the mirror of {source.origin} ends before {upto} now")
-        return True
+        if self._region not in self._clustered:
+            return True
+        found = await self._reader.next_seq(
+            events_stream(source.origin), seq, subject or below("ev", source.origin)
+        )
+        return found is None or found > upto
 
     async def read(
         self, source: Source, rooms: Collection[RoomKey], after: int, upto: int

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from relay.bus.reader import API, Page, Reader
-from relay.errors import BusError, UnavailableError
+from relay.errors import BusError
 from relay.tasks import Tasks
 
 
@@ -54,17 +54,6 @@ class SharedReader:
     async def next_seq(self, stream: str, seq: int, subject: str) -> int | None:
         """As `Reader.next_seq`."""
         return await self._reader.next_seq(stream, seq, subject)
-
-    async def last(self, stream: str) -> int:
-        """The last sequence of the region's copy of a stream.
-
-        Raises:
-            UnavailableError: no answer in time, or there is no such stream.
-        """
-        try:
-            return (await self._reader.info(stream)).last
-        except BusError as error:
-            raise UnavailableError(str(error)) from error
 
     async def _read(self, ask: Ask) -> Page | BusError:
         try:

@@ -144,8 +144,7 @@ class Edge:
         self._streams = Streams(bus.reader, self.copies, region)
         clustered = {one.name for one in config.regions if one.nats_servers > 1}
         self.pages = SharedReader(bus.replays)
-        ranges = StreamRanges(self.pages, pages, clustered, region)
-        ranges.whole = self.copies.whole
+        ranges = StreamRanges(self.pages, pages, clustered, region, self.copies.whole)
         self.history = History(
             bus.replays, ranges, self.copies, self.rings, self.feeds.reach, limits.history_bytes
         )

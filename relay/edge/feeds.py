@@ -25,7 +25,7 @@ from relay.core.names import (
 from relay.core.rings import Rings
 from relay.edge import clock
 from relay.edge.hub import Hub
-from relay.edge.scans import Scans
+from relay.edge.scans import FOLLOWER_WAIT_S, Scans
 from relay.errors import BusError, UnavailableError
 from relay.tasks import Tasks
 
@@ -34,8 +34,6 @@ _log = logging.getLogger("jetrelay.feeds")
 CLUSTER_SETTLE_S = 0.25  # a flush says nothing about the routes inside a cluster
 OPEN_DEADLINE_S = 5.0
 REACH_DEADLINE_S = 1.0  # for a scan to the head; then who waits reads for himself
-FOLLOWER_WAIT_S, FOLLOWER_WAITS = 0.05, 20
-ACROSS = 8  # a page that is read across a link is so much larger: each costs a round trip
 SILENT_S = 2.5  # an origin says its head once a second: after longer, a link was cut
 
 

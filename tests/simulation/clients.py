@@ -47,6 +47,7 @@ class Client:
         self.published = 0
         self.unsettled = 0  # publishes without an answer
         self.wire: Wire | None = None
+        self.link = 0  # of the connection; what an earlier one says no longer counts
         self.pause_reading = False
         self._numbers: dict[str, int] = {}
 
@@ -56,13 +57,35 @@ class Client:
         self._numbers[room] = number
         return {"n": number}
 
-    def dial(self, url: str, ear: Any) -> None:
+    # --- what its connection says --------------------------------------------------------------
+
+    def opened(self) -> None:
+        """The socket is open."""
+
+    def failed(self, reason: str, *, busy: bool, retry_after_s: float | None) -> None:
+        """The attempt failed."""
+        raise NotImplementedError
+
+    def received(self, payload: bytes) -> None:
+        """A payload came."""
+        raise NotImplementedError
+
+    def ponged(self) -> None:
+        """A pong came."""
+
+    def ended(self, code: int | None) -> None:
+        """The edge closed, or the connection broke."""
+        raise NotImplementedError
+
+    # --- what all do ---------------------------------------------------------------------------
+
+    def dial(self, url: str) -> None:
         """Open a connection."""
         parts = urlsplit(url)
         edge = self.network.edges[f"{parts.scheme}://{parts.netloc}{parts.path}"]
         delay_s = NEAR_S if edge.region == self.region else FAR_S
         seed = int(self.dice.random() * (1 << 40))
-        wire = Wire(self.network.scheduler, random.Random(seed), ear, delay_s)
+        wire = Wire(self.network.scheduler, random.Random(seed), Ear(self, self.link), delay_s)
         wire.dead = edge.region in self.network.unreachable
         self.wire = wire
         self.at = edge
@@ -139,3 +162,40 @@ class Client:
     def ready(self) -> bool:
         """Whether it has a session now."""
         raise NotImplementedError
+
+
+class Ear:
+    """One connection's ear: what an old connection says no longer counts."""
+
+    def __init__(self, client: Client, link: int) -> None:
+        self._client = client
+        self._link = link
+
+    @property
+    def _current(self) -> bool:
+        return self._client.link == self._link
+
+    def opened(self) -> None:
+        """The socket is open."""
+        if self._current:
+            self._client.opened()
+
+    def failed(self, reason: str, *, busy: bool, retry_after_s: float | None) -> None:
+        """The attempt failed."""
+        if self._current:
+            self._client.failed(reason, busy=busy, retry_after_s=retry_after_s)
+
+    def heard(self, payload: bytes) -> None:
+        """A payload came."""
+        if self._current:
+            self._client.received(payload)
+
+    def ponged(self) -> None:
+        """A pong came."""
+        if self._current:
+            self._client.ponged()
+
+    def ended(self, code: int | None) -> None:
+        """The edge closed, or the connection broke."""
+        if self._current:
+            self._client.ended(code)

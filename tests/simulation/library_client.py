@@ -40,7 +40,6 @@ class LibraryClient(Client):
         self._tickets: dict[int, tuple[str, str]] = {}
         self._ticket = 0
         self._timer = None
-        self._link = 0
         self._surfaced: set[tuple[str | None, str, str | None]] = set()
         self._opening = False
 
@@ -81,8 +80,8 @@ class LibraryClient(Client):
     def _do(self, effect: Effect) -> None:
         match effect:
             case do.Open(url, _):
-                self._link += 1
-                self.dial(url, _Ear(self, self._link))
+                self.link += 1
+                self.dial(url)
             case do.HangUp(code, _):
                 self._hang_up(code)
             case do.Send(op, d):
@@ -137,7 +136,7 @@ class LibraryClient(Client):
                 pass
 
     def _hang_up(self, code: int) -> None:
-        self._link += 1
+        self.link += 1
         wire, self.wire = self.wire, None
         if wire is not None:
             wire.hang_up(code)
@@ -148,36 +147,20 @@ class LibraryClient(Client):
         self.saw(frame)
         self.feed(do.Received(frame))
 
-
-class _Ear:
-    """One connection's ear: what an old connection says no longer counts."""
-
-    def __init__(self, client: LibraryClient, link: int) -> None:
-        self._client = client
-        self._link = link
-
-    @property
-    def _current(self) -> bool:
-        return self._client._link == self._link
-
     def opened(self) -> None:
-        if self._current:
-            self._client.feed(do.Opened())
+        """The socket is open."""
+        self.feed(do.Opened())
 
     def failed(self, reason: str, *, busy: bool, retry_after_s: float | None) -> None:
-        if self._current:
-            self._client.wire = None
-            self._client.feed(do.OpenFailed(reason, busy, retry_after_s))
-
-    def heard(self, payload: bytes) -> None:
-        if self._current:
-            self._client.received(payload)
+        """The attempt failed."""
+        self.wire = None
+        self.feed(do.OpenFailed(reason, busy, retry_after_s))
 
     def ponged(self) -> None:
-        if self._current:
-            self._client.feed(do.Heard())
+        """A pong came."""
+        self.feed(do.Heard())
 
     def ended(self, code: int | None) -> None:
-        if self._current:
-            self._client.wire = None
-            self._client.feed(do.Hung(code, ""))
+        """The connection is gone."""
+        self.wire = None
+        self.feed(do.Hung(code, ""))

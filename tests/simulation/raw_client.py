@@ -45,7 +45,6 @@ class RawClient(Client):
         self._cursor: str | None = None
         self._s: int | None = None
         self._ready = False
-        self._generation = 0
         self._heard_s = 0.0
         self._resumes = 0  # refused in a row on this connection
         self._queue: deque[tuple[str, str, dict[str, int]]] = deque()
@@ -72,16 +71,16 @@ class RawClient(Client):
     # --- connections ---------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        self._generation += 1
+        self.link += 1
         self._resumes = 0
         resume = "&resume=1" if self._session_id is not None else ""
         url = self._choose(self.dice, self.region)
         self._heard_s = self.network.scheduler.now
-        self.dial(f"{url}?v=10&encoding={self.encoding}{resume}", _RawEar(self, self._generation))
-        self.network.scheduler.after(BEAT_S / 3, self._beat, self._generation)
+        self.dial(f"{url}?v=10&encoding={self.encoding}{resume}")
+        self.network.scheduler.after(BEAT_S / 3, self._beat, self.link)
 
     def _leave(self, code: int) -> None:
-        self._generation += 1
+        self.link += 1
         self._ready = False
         self._sent_s = None
         wire, self.wire = self.wire, None
@@ -90,10 +89,10 @@ class RawClient(Client):
 
     def _later(self, delay_s: float) -> None:
         self.network.scheduler.after(delay_s * (0.5 + self.dice.random()), self._again,
-                                     self._generation)  # fmt: skip
+                                     self.link)  # fmt: skip
 
     def _again(self, generation: int) -> None:
-        if generation == self._generation:
+        if generation == self.link:
             self._connect()
 
     def lost(self) -> None:
@@ -102,7 +101,7 @@ class RawClient(Client):
         self._later(0.5)
 
     def _beat(self, generation: int) -> None:
-        if generation != self._generation:
+        if generation != self.link:
             return
         now = self.network.scheduler.now
         if now - self._heard_s > SILENT_S:
@@ -129,7 +128,7 @@ class RawClient(Client):
             self._send(Op.PUBLISH, d)
 
     def _retry(self, generation: int) -> None:
-        if generation == self._generation:
+        if generation == self.link:
             self._sent_s = None
             self._send_next()
 
@@ -164,7 +163,7 @@ class RawClient(Client):
                 self._send_next()
             case Op.ERROR if self._queue and frame.d.get("nonce") == self._queue[0][1]:
                 self.network.truth.counts[f"publish {frame.d['code']}"] += 1
-                self.network.scheduler.after(RETRY_S, self._retry, self._generation)
+                self.network.scheduler.after(RETRY_S, self._retry, self.link)
             case _:
                 pass
 
@@ -191,7 +190,7 @@ class RawClient(Client):
         self._session_id = None
         self._greet()
 
-    def hung(self, code: int | None) -> None:
+    def ended(self, code: int | None) -> None:
         """The edge closed."""
         if code in (4004, 4012, 4014, 4022):
             self.network.violated(f"stopped: {self.name}: close code {code}")
@@ -199,33 +198,7 @@ class RawClient(Client):
             self.network.violated(f"cursor refused as none: {self.name}")
         self.lost()
 
-
-class _RawEar:
-    """One connection's ear."""
-
-    def __init__(self, client: RawClient, generation: int) -> None:
-        self._client = client
-        self._generation = generation
-
-    @property
-    def _current(self) -> bool:
-        return self._client._generation == self._generation
-
-    def opened(self) -> None:
-        pass
-
     def failed(self, reason: str, *, busy: bool, retry_after_s: float | None) -> None:
+        """The attempt failed."""
         del reason, busy, retry_after_s
-        if self._current:
-            self._client.lost()
-
-    def heard(self, payload: bytes) -> None:
-        if self._current:
-            self._client.received(payload)
-
-    def ponged(self) -> None:
-        pass
-
-    def ended(self, code: int | None) -> None:
-        if self._current:
-            self._client.hung(code)
+        self.lost()

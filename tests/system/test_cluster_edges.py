@@ -8,6 +8,7 @@ import pytest
 
 from regions.jetstream import JetStream
 from relay.bus.connection import open_connection
+from relay.bus.copies import Copies
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
 from relay.bus.replay import Pages, Source, StreamRanges
@@ -65,7 +66,9 @@ async def test_what_is_read_right_after_its_ack_is_there_whichever_replica_answe
         inbox = Inbox(connection)
         await inbox.start()
         reader = Reader(inbox, 4)
-        ranges = StreamRanges(SharedReader(reader), Pages(), {"us"}, "us")
+        ranges = StreamRanges(
+            SharedReader(reader), Pages(), {"us"}, "us", Copies(reader, "us", ["us"]).whole
+        )
         for number in range(100):
             _, answer = await inbox.request(subject, b"%d" % number, 5)
             seq = json.loads(answer)["seq"]

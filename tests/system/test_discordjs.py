@@ -18,7 +18,7 @@ import pytest
 from relay.client import connect
 from relay.core.codes import Op
 from tests.raw import acquainted, auto, token
-from tests.world import World
+from tests.world import World, running
 
 SOURCE = Path(__file__).with_name("discordjs")
 TOPOLOGY = """
@@ -78,11 +78,8 @@ def install(npm: str, home: Path) -> None:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two edges in one region and one in another, with a short drain."""
-    running = World(tmp_path_factory.mktemp("discordjs") / "state", TOPOLOGY)
-    running.launch()
-    yield running
-    running.clean()
-    assert not running.leftovers()
+    with running(tmp_path_factory.mktemp("discordjs"), TOPOLOGY) as world:
+        yield world
 
 
 class Library:

@@ -10,6 +10,7 @@ import pytest
 
 from regions.faults.client import Faults
 from relay.bus.connection import open_connection
+from relay.bus.copies import Copies
 from relay.bus.home import EPOCH
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
@@ -59,7 +60,9 @@ async def copy_of(world: World, region: str, origin: str) -> list[tuple[int, str
     """The room's events of `origin`, as `region` holds them."""
     async with reader(world, region) as reads:
         info = await reads.info(events_stream(origin))
-        ranges = StreamRanges(SharedReader(reads), Pages(), (), region)
+        ranges = StreamRanges(
+            SharedReader(reads), Pages(), (), region, Copies(reads, region, [origin]).whole
+        )
         parts = ranges.read(Source(origin, 1), {ROOM}, 0, info.last)
         return [(e.seq, e.id, e.data) async for part in parts for e in part]
 

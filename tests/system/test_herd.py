@@ -9,7 +9,7 @@ from tests.raw import token
 from tests.ready import serving
 from tests.soak.herd import Herd, Plan
 from tests.soak.talk import Talk
-from tests.world import World
+from tests.world import World, running
 
 TOPOLOGY = """
 [[regions]]
@@ -27,12 +27,8 @@ READS = 5  # the most for one room and origin
 
 @pytest.fixture
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    running = World(tmp_path_factory.mktemp("herd") / "state", TOPOLOGY)
-    try:
-        yield running.launch()
-    finally:
-        running.clean()
-    assert not running.leftovers()
+    with running(tmp_path_factory.mktemp("herd"), TOPOLOGY) as world:
+        yield world
 
 
 async def test_a_herd_comes_back_and_few_reads_serve_it(world: World) -> None:

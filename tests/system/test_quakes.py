@@ -22,7 +22,7 @@ from relay.client import Message, connect
 from relay.core.codes import Op
 from tests.raw import Payload, Raw, auto, token
 from tests.ready import serving
-from tests.world import World
+from tests.world import World, running
 
 QUAKES = load_quakes()
 TOPOLOGY = """
@@ -50,11 +50,8 @@ DEADLINE_S = 60
 @pytest.fixture(scope="module")
 def quake_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Three regions with one edge each: who loses the edge resumes in another region."""
-    running = World(tmp_path_factory.mktemp("quakes") / "state", TOPOLOGY)
-    running.launch()
-    yield running
-    running.clean()
-    assert not running.leftovers()
+    with running(tmp_path_factory.mktemp("quakes"), TOPOLOGY) as world:
+        yield world
 
 
 def by_region(world: World) -> dict[str, list[Quake]]:

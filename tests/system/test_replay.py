@@ -9,7 +9,7 @@ from relay.core.codes import Op
 from relay.core.cursor import Cursor, CursorCodec
 from tests.metrics import metrics
 from tests.raw import Payload, Raw, token
-from tests.world import World
+from tests.world import World, running
 
 RING, BUDGET = 64, 400
 TOPOLOGY = f"""
@@ -33,12 +33,8 @@ publish_burst = 100000
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    running = World(tmp_path_factory.mktemp("replay") / "state", TOPOLOGY)
-    try:
-        yield running.launch()
-    finally:
-        running.clean()
-    assert not running.leftovers()
+    with running(tmp_path_factory.mktemp("replay"), TOPOLOGY) as world:
+        yield world
 
 
 async def say(

@@ -10,7 +10,7 @@ from relay.client import Message, Resumed, connect
 from relay.core.codes import Op
 from tests.raw import Raw, token
 from tests.ready import serving
-from tests.world import World
+from tests.world import World, running
 
 TOPOLOGY = """
 [limits]
@@ -29,10 +29,8 @@ edges = 1
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two regions whose edges lose patience after 4 s instead of 10."""
-    running = World(tmp_path_factory.mktemp("alone") / "state", TOPOLOGY)
-    running.launch()
-    yield running
-    running.clean()
+    with running(tmp_path_factory.mktemp("alone"), TOPOLOGY) as world:
+        yield world
 
 
 async def test_a_short_outage_moves_nobody_and_loses_nothing(pair: World) -> None:

@@ -70,7 +70,11 @@ def _headers(seq: int, room: RoomKey) -> Headers:
 
 def ranges(cluster: _Cluster, batch: int = 256, *, clustered: bool = True) -> StreamRanges:
     shared = SharedReader(cast("Reader", cluster))
-    return StreamRanges(shared, Pages(batch, 1_000), {"us"} if clustered else (), "us")
+    return StreamRanges(shared, Pages(batch, 1_000), {"us"} if clustered else (), "us", home)
+
+
+async def home(_origin: str, _after: int, _upto: int) -> bool:
+    raise AssertionError("the home stream is not asked for as a mirror is")
 
 
 async def read(of: StreamRanges, rooms: set[RoomKey], after: int, upto: int) -> list[int]:

@@ -10,17 +10,14 @@ from regions.state import StateDir
 from relay.core.codes import Op
 from tests.raw import Raw, token
 from tests.system.bad_input.small import TOPOLOGY, get
-from tests.world import World
+from tests.world import World, running
 
 
 @pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One region with one edge, whose limits are short enough to meet them."""
-    running = World(tmp_path_factory.mktemp("small") / "state", TOPOLOGY)
-    running.launch()
-    yield running
-    running.clean()
-    assert not running.leftovers()
+    with running(tmp_path_factory.mktemp("small"), TOPOLOGY) as world:
+        yield world
 
 
 @pytest.fixture

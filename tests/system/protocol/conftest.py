@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.raw import Encoding
-from tests.world import World
+from tests.world import World, running
 
 TOPOLOGY = """
 [[regions]]
@@ -24,11 +24,8 @@ drain_s = 2.0
 @pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two edges in one region and one in another, with a short drain."""
-    running = World(tmp_path_factory.mktemp("protocol") / "state", TOPOLOGY)
-    running.launch()
-    yield running
-    running.clean()
-    assert not running.leftovers()
+    with running(tmp_path_factory.mktemp("protocol"), TOPOLOGY) as world:
+        yield world
 
 
 @pytest.fixture(params=["json", "msgpack"])
