@@ -17,7 +17,7 @@ from relay.bus.replay import Pages, StreamRanges
 from relay.bus.sharing import SharedReader
 from relay.config import EdgeConfig
 from relay.core.alarm import Wrong, decode_alarm
-from relay.core.codes import EventName, Op
+from relay.core.codes import EventName
 from relay.core.cursor import CursorCodec
 from relay.core.event import Event
 from relay.core.feed import NewEpoch
@@ -30,7 +30,6 @@ from relay.core.rings import RingBounds, Rings
 from relay.core.session import Rules
 from relay.core.session_id import SessionIds
 from relay.core.tokens import token_rules
-from relay.core.wire import Payload
 from relay.edge import clock
 from relay.edge.alarms import Alarms
 from relay.edge.feeds import Feeds
@@ -323,15 +322,18 @@ class Edge:
     def _new_epoch(self, origin: str, turned: NewEpoch) -> None:
         if origin == self.config.region and turned.new != self.gate.epoch:
             self.gate.look()  # another edge started it: stamp it from now on
-        gaps = [gap(origin, turned.old, turned.position + 1, None, "epoch")]
-        if origin != self.config.region and turned.position:
-            # An origin that was alone when it began anew may not have known how far it had been:
-            # what it gives out below this region's position can't be told from what it was.
-            gaps.append(gap(origin, turned.new, 1, turned.position, "epoch"))
+        old = gap(origin, turned.old, turned.position + 1, None, "epoch")
+        # An origin that was alone when it began anew may not have known how far it had been: what
+        # it gives out below this region's position can't be told from what it was. Nor can what
+        # it gives out below what a session brought from elsewhere: it is not sent that again.
+        known = turned.position if origin != self.config.region else 0
         for connection in list(self.gateway.connections):
-            if connection.session.grants is not None:
-                for d in gaps:
-                    connection.send(Payload(Op.DISPATCH, d, None, EventName.GAP))
+            if connection.session.grants is None:
+                continue
+            connection.dispatch(EventName.GAP, old)
+            has = connection.membership.reach(origin)
+            if last := has if has > turned.position else known:
+                connection.dispatch(EventName.GAP, gap(origin, turned.new, 1, last, "epoch"))
 
     # --- being alive ---------------------------------------------------------------------------
 

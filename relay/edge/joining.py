@@ -96,6 +96,7 @@ class Passage:
 
     def __enter__(self) -> "Passage":
         self._id = self._hub.begin(self.join)
+        self._connection.membership.passages.add(self)
         return self
 
     def __exit__(
@@ -104,6 +105,7 @@ class Passage:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
+        self._connection.membership.passages.discard(self)
         self._hub.end(self._id)
 
     def _frame(self, event: Event) -> bytes:

@@ -32,7 +32,14 @@ class Membership:
         self._joining = joining
         self._hub = joining.hub
         self._held: set[RoomKey] = set()  # rooms that are held open for this connection
+        self.passages: set[Passage] = set()  # joins at work
         self.turn = asyncio.Lock()
+
+    def reach(self, origin: str) -> int:
+        """The sequence up to which the session has what it brought, also beyond the edge's."""
+        ahead = self._connection.ahead
+        brought = [passage.join.sent.get(origin, 0) for passage in self.passages]
+        return max([*brought, ahead.seqs.get(origin, 0) if ahead else 0])
 
     # --- IDENTIFY and SUBSCRIBE ----------------------------------------------------------------
 
@@ -138,6 +145,9 @@ class Membership:
                 lost.append(Gap(origin, there.epoch, there.seq + 1, None, "origin_removed"))
             elif there.epoch != here[origin].epoch:
                 lost.append(Gap(origin, there.epoch, there.seq + 1, None, "epoch"))
+                if there.seq and there.epoch < here[origin].epoch:
+                    # Who began it may not have known how far the old one had been.
+                    lost.append(Gap(origin, here[origin].epoch, 1, there.seq, "epoch"))
         states = await self._joining.streams.states_since(self._hub.epochs(), since.positions)
         for origin, state in states.items():
             # Of an origin that the cursor does not know, nothing is missed: see `judge`.
@@ -193,6 +203,9 @@ class Membership:
                 self._refuse(verdict)
                 return
             await self._hold([wish.room for wish in effect.rooms])
+            epochs = self._hub.epochs()
+            if any(place.epoch < epochs.get(o, 0) for o, place in presented.items()):
+                raise UnavailableError("a new epoch began meanwhile")
         except BusError:
             self._refuse(Refuse(Invalid.UNAVAILABLE, retry=True))
             return

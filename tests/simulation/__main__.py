@@ -81,6 +81,8 @@ def prepare() -> None:
     logger = logging.getLogger("jetrelay")
     logger.propagate = False
     logger.setLevel(logging.ERROR)
+    # A world that is thrown away ends its coroutines, and some of them say so.
+    logger.addHandler(logging.NullHandler())
 
 
 def _run(seed: int, steps: int, kinds: tuple[str, ...], *, trace: bool = False) -> Outcome:
