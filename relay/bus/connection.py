@@ -7,6 +7,7 @@ dispatch point. (Overrides `Client._process_msg` of nats-py 2.16.0; `tests/syste
 guards it.)
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,12 +16,14 @@ from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
 from relay.config import NatsConfig
+from relay.errors import UnavailableError
 
 _log = logging.getLogger("jetrelay.bus")
 
 Headers = dict[str, str]
 Handler = Callable[[str, str, Headers, bytes], None]  # subject, reply, headers, data
 STATUS = "Status"
+CLUSTER_SETTLE_S = 0.25  # until all servers of a cluster know a subscription
 
 
 def parse_headers(raw: bytes | None) -> Headers:
@@ -100,6 +103,20 @@ class Connection(Client):
             # One message that breaks a handler must not end the read loop.
             self.handler_errors += 1
             _log.exception("handler of %s failed", subject.decode("utf-8", "replace"))
+
+
+async def settle(connection: Connection, patience_s: int, *, clustered: bool) -> None:
+    """Wait until what was subscribed is heard: a flush says nothing about routes in a cluster.
+
+    Raises:
+        UnavailableError: NATS did not answer.
+    """
+    try:
+        await connection.flush(patience_s)
+    except Exception as error:
+        raise UnavailableError(f"no answer to a flush within {patience_s} s") from error
+    if clustered:
+        await asyncio.sleep(CLUSTER_SETTLE_S)
 
 
 async def open_connection(config: NatsConfig, name: str, inbox: str) -> Connection:

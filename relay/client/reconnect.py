@@ -85,6 +85,7 @@ class Route:
     def settle(self, url: str, region: str, resume_url: str) -> None:
         """READY or RESUMED came from `url`: the next loss starts counting anew."""
         self.failures = 0
+        self._not_before_s = None
         self.region = region
         if self.home is None:
             self.home = region

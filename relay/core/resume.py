@@ -15,6 +15,7 @@ class StreamState:
     first: int  # sequence of the oldest event still held; last + 1 when there is none
     last: int
     home: bool = False
+    unsure: bool = False  # its origin, silent just now, may hold what came before `first`
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,8 @@ def _refusal(
         return Refuse(Invalid.BEHIND, retry=True)
     if any(stream.home and position.seq > stream.last for _, position, stream in known):
         return Refuse(Invalid.AHEAD)
-    missing = {
-        origin: (position.seq + 1, stream.first - 1)
-        for origin, position, stream in known
-        if position.seq + 1 < stream.first
-    }
+    older = [one for one in known if one[1].seq + 1 < one[2].first]
+    if any(stream.unsure for _, _, stream in older):
+        return Refuse(Invalid.UNAVAILABLE, retry=True)
+    missing = {origin: (position.seq + 1, stream.first - 1) for origin, position, stream in older}
     return Refuse(Invalid.EXPIRED, missing=missing) if missing else None

@@ -140,7 +140,7 @@ class Edge:
             hold=partial(Hold, limits.feed_buffer_events, limits.feed_buffer_bytes),
         )
         self.rooms = Rooms(self.feeds, limits.linger_s, limits.lingering_rooms)
-        self._streams = Streams(bus.reader, self.copies, region)
+        self._streams = Streams(bus.reader, self.copies, region, self.feeds.silent_s)
         clustered = {one.name for one in config.regions if one.nats_servers > 1}
         self.pages = SharedReader(bus.replays)
         ranges = StreamRanges(self.pages, pages, clustered, region, self.copies.whole)
@@ -208,6 +208,7 @@ class Edge:
             self.mirrors,
             self.holes,
             region,
+            clustered=me.nats_servers > 1,
         )
 
     @classmethod
@@ -322,7 +323,9 @@ class Edge:
     def _new_epoch(self, origin: str, turned: NewEpoch) -> None:
         if origin == self.config.region and turned.new != self.gate.epoch:
             self.gate.look()  # another edge started it: stamp it from now on
-        old = gap(origin, turned.old, turned.position + 1, None, "epoch")
+        # What the copy here had skipped and the position has passed may be gone at the origin, too.
+        skipped = [seq for seq in self.copies.known(origin).missing if seq <= turned.position]
+        had = skipped[0] - 1 if skipped else turned.position
         # An origin that was alone when it began anew may not have known how far it had been: what
         # it gives out below this region's position can't be told from what it was. Nor can what
         # it gives out below what a session brought from elsewhere: it is not sent that again.
@@ -330,9 +333,11 @@ class Edge:
         for connection in list(self.gateway.connections):
             if connection.session.grants is None:
                 continue
-            connection.dispatch(EventName.GAP, old)
-            has = connection.membership.reach(origin)
-            if last := has if has > turned.position else known:
+            brought = connection.membership.brought(origin)
+            first = min([had, *brought]) + 1
+            connection.dispatch(EventName.GAP, gap(origin, turned.old, first, None, "epoch"))
+            last = max([known, *(seq for seq in brought if seq > turned.position)])
+            if last:
                 connection.dispatch(EventName.GAP, gap(origin, turned.new, 1, last, "epoch"))
 
     # --- being alive ---------------------------------------------------------------------------

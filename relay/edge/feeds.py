@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
-from relay.bus.connection import Connection, Headers
+from relay.bus.connection import Connection, Headers, settle
 from relay.bus.copies import Copies
 from relay.bus.events import event_of, signal_of
 from relay.bus.reader import API, Reader
@@ -31,7 +31,7 @@ from relay.tasks import Tasks
 
 _log = logging.getLogger("jetrelay.feeds")
 
-CLUSTER_SETTLE_S = 0.25  # a flush says nothing about the routes inside a cluster
+FLUSH_S = 5
 OPEN_DEADLINE_S = 5.0
 REACH_DEADLINE_S = 1.0  # for a scan to the head; then who waits reads for himself
 SILENT_S = 2.5  # an origin says its head once a second: after longer, a link was cut
@@ -60,13 +60,13 @@ class Feeds:
         self._rings = rings
         self._region = region
         self._clustered = clustered
-        self._settle_s = CLUSTER_SETTLE_S if clustered else 0.0
         self._hold = hold
         self._tasks = Tasks("feeds")
         self.scans = Scans(reader, copies, pages, self.carry_out, self.found)
         self._subscriptions: dict[RoomKey, tuple[int, int]] = {}
         self._waiters: list[asyncio.Future[None]] = []  # of `until`
         self.feeds: dict[str, Feed] = {}
+        self._since_s = clock.mono_ms() / 1000
         self.heads: dict[str, tuple[Head, float]] = {}  # origin -> what it said, when (mono s)
         self.marks: dict[str, tuple[int, int]] = {}  # origin -> (marker's stamp, arrival), ms
         self.events_in = 0
@@ -106,6 +106,11 @@ class Feeds:
         """Whether the live path works for every origin."""
         return all(feed.attached for feed in self.feeds.values())
 
+    def silent_s(self, origin: str) -> float:
+        """For how long an origin was not heard, or this edge has been listening, in seconds."""
+        heard_s = self.heads[origin][1] if origin in self.heads else self._since_s
+        return clock.mono_ms() / 1000 - heard_s
+
     # --- the live connection -------------------------------------------------------------------
 
     async def lost(self) -> None:
@@ -131,12 +136,7 @@ class Feeds:
             return
 
     async def _settle(self) -> None:
-        try:
-            await self._connection.flush(5)
-        except Exception as error:
-            raise UnavailableError("the live connection does not answer") from error
-        if self._settle_s:
-            await asyncio.sleep(self._settle_s)
+        await settle(self._connection, FLUSH_S, clustered=self._clustered)
 
     def receive(self, _subject: str, _reply: str, headers: Headers, data: bytes) -> None:
         """The ordered dispatch point: every republished event comes through here."""

@@ -35,11 +35,11 @@ class Membership:
         self.passages: set[Passage] = set()  # joins at work
         self.turn = asyncio.Lock()
 
-    def reach(self, origin: str) -> int:
-        """The sequence up to which the session has what it brought, also beyond the edge's."""
-        ahead = self._connection.ahead
+    def brought(self, origin: str) -> list[int]:
+        """Sequences up to which the session has this origin's events, where not the edge's."""
         brought = [passage.join.sent.get(origin, 0) for passage in self.passages]
-        return max([*brought, ahead.seqs.get(origin, 0) if ahead else 0])
+        ahead = self._connection.ahead
+        return [*brought, *([ahead.seqs[origin]] if ahead and origin in ahead.seqs else [])]
 
     # --- IDENTIFY and SUBSCRIBE ----------------------------------------------------------------
 
@@ -138,7 +138,11 @@ class Membership:
         return came
 
     async def _gone(self, since: Cursor) -> list[Gap]:
-        """What came after a cursor and can't be had any more."""
+        """What came after a cursor and can't be had any more.
+
+        Raises:
+            UnavailableError: that can't be told now.
+        """
         here, lost = dict(self._hub.positions), []
         for origin, there in since.positions.items():
             if origin not in here:
@@ -153,6 +157,8 @@ class Membership:
             # Of an origin that the cursor does not know, nothing is missed: see `judge`.
             start = since.positions[origin].seq if origin in since.positions else state.first
             if start + 1 < state.first:
+                if state.unsure:
+                    raise UnavailableError(f"{origin} does not say where it begins")
                 lost.append(Gap(origin, state.epoch, start + 1, state.first - 1, "expired"))
         return lost
 

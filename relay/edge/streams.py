@@ -1,7 +1,7 @@
 """The region's streams as they stand: epoch, first and last sequence, kept fresh for resumes."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from relay.bus.copies import Copies
@@ -15,16 +15,22 @@ from relay.core.resume import StreamState
 from relay.errors import BusError
 from relay.tasks import Tasks
 
+RESTART_S = 30.0  # in which an origin that fell silent may well be back
+
 _Look = dict[str, Copy] | BusError
 
 
 class Streams:
     """Asks for the state of every origin's stream."""
 
-    def __init__(self, reader: Reader, copies: Copies, region: str) -> None:
+    def __init__(
+        self, reader: Reader, copies: Copies, region: str, silent_s: Callable[[str], float]
+    ) -> None:
+        """Ask through `copies`; `silent_s` says for how long an origin was not heard."""
         self._reader = reader
         self._copies = copies
         self._region = region
+        self._silent_s = silent_s
         self._tasks = Tasks("streams")
         self._running: asyncio.Task[_Look] | None = None
         self._asking: dict[str, asyncio.Task[Copy]] = {}  # shared by those who ask meanwhile
@@ -76,7 +82,8 @@ class Streams:
     ) -> Mapping[str, StreamState]:
         """The state of every stream, for who has been sent what came before these positions.
 
-        Only where one lies before all that this region holds is its origin asked what it has.
+        Only where one lies before all that this region holds is its origin asked what it has. One
+        that does not answer, and is not long gone, may be back soon: the state is `unsure` then.
 
         Raises:
             UnavailableError: this region's NATS did not answer.
@@ -88,7 +95,8 @@ class Streams:
             if origin in states and position.seq + 1 < self._copies.known(origin).first
         ]
         for origin, copy in zip(before, await asyncio.gather(*map(self._ask, before)), strict=True):
-            states[origin] = replace(states[origin], first=copy.oldest)
+            unsure = copy.origin_first is None and self._silent_s(origin) < RESTART_S
+            states[origin] = replace(states[origin], first=copy.oldest, unsure=unsure)
         return states
 
     async def _ask(self, origin: str) -> Copy:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from relay.bus.compare import Comparison
-from relay.bus.connection import Connection, Headers
+from relay.bus.connection import Connection, Headers, settle
 from relay.bus.copies import Copies
 from relay.bus.events import SEQUENCE, SUBJECT
 from relay.bus.inbox import Inbox
@@ -30,12 +30,13 @@ from relay.edge import clock
 from relay.edge.feeds import Feeds
 from relay.edge.holes import HoleLog
 from relay.edge.mirrors import Mirrors
-from relay.errors import BusError, UnavailableError
+from relay.errors import BusError
 
 _log = logging.getLogger("jetrelay.watcher")
 
 DUTY = "watch"
 SKIPS = 1_024  # jumps that wait; beyond, those of one origin that follow each other become one
+FLUSH_S = 2
 CHECKS = 64  # markers that wait to be compared; the heads are compared besides
 HAND_OVER_S = 6  # a watcher that is new looks back so far: longer than the duty's lease
 
@@ -56,6 +57,8 @@ class Watcher:
         mirrors: Mirrors,
         holes: HoleLog,
         region: str,
+        *,
+        clustered: bool,
     ) -> None:
         self._connect = connect
         self._inbox = inbox
@@ -66,6 +69,7 @@ class Watcher:
         self._mirrors = mirrors
         self._holes = holes
         self._region = region
+        self._clustered = clustered
         self._comparison = Comparison(reader)
         self._connection: Connection | None = None
         self._joined = False
@@ -140,10 +144,7 @@ class Watcher:
 
     async def _join(self) -> None:
         assert self._connection is not None
-        try:
-            await self._connection.flush(2)
-        except Exception as error:
-            raise UnavailableError("the watcher's connection does not answer") from error
+        await settle(self._connection, FLUSH_S, clustered=self._clustered)
         lost = self._lost
         for origin, watch in self._watches.items():
             # What comes before this is answered jumps over what was missed: nobody is sure of it.

@@ -282,7 +282,13 @@ def tail_lost(world: World, dice: random.Random) -> Heal | None:
 
 def _all_serve(world: World, region: str) -> bool:
     edges = [edge for edge in world.edges.values() if edge.region == region]
-    return all(edge.running and edge.edge is not None and edge.edge.gate.is_open for edge in edges)
+    return all(
+        edge.running
+        and edge.edge is not None
+        and edge.edge.gate.is_open
+        and not edge.edge.draining  # it ends in a moment
+        for edge in edges
+    )
 
 
 def leader_killed(world: World, dice: random.Random) -> Heal | None:

@@ -107,3 +107,14 @@ def test_home_is_where_it_was_first() -> None:
     assert route.next(lambda: 0.0).url == "ws://us"
     route.regions = REGIONS[2:]
     assert route.home_url is None
+
+
+def test_an_address_that_asked_for_time_is_not_waited_for_once_the_session_went_on_elsewhere() -> (
+    None
+):
+    route = settled(resume_url="ws://eu")
+    route.fail("ws://eu", retry_after_s=5.0)
+    assert route.next(lambda: 0.0).delay_s == 5.0
+    route.settle("ws://us", "us", "ws://us-2")
+    route.go_home()
+    assert route.next(lambda: 0.0) == Hop("ws://eu", 0.0, 0)

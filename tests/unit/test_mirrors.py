@@ -10,6 +10,7 @@ import pytest
 from relay.bus.copies import Copies
 from relay.bus.events import SEQUENCE, SUBJECT
 from relay.bus.reader import API, Page, StreamInfo, remote_api
+from relay.core.codes import Invalid
 from relay.core.cursor import Position
 from relay.core.event import Event
 from relay.core.feed import Missed
@@ -132,9 +133,9 @@ async def test_a_replica_of_the_origin_that_is_behind_proves_nothing() -> None:
 async def streams() -> Any:
     made: list[Streams] = []
 
-    def make(reader: _Reader) -> Streams:
+    def make(reader: _Reader, silent_s: float = 0.0) -> Streams:
         one = Copies(cast("Any", reader), "eu", ("us",))
-        made.append(Streams(cast("Any", reader), one, "eu"))
+        made.append(Streams(cast("Any", reader), one, "eu", lambda _origin: silent_s))
         return made[-1]
 
     yield make
@@ -169,6 +170,14 @@ async def test_what_the_origin_dropped_meanwhile_is_refused_and_not_skipped(stre
     refused = await _verdict(one, 5)
     assert isinstance(refused, Refuse)
     assert refused.missing == {"us": (6, 8)}
+
+
+async def test_an_origin_that_is_silent_may_be_back_soon_and_then_is_not(streams: Any) -> None:
+    for silent_s, reason in ((2.0, Invalid.UNAVAILABLE), (600.0, Invalid.EXPIRED)):
+        reader = _Reader(region((10, 30)), region((6, 40)), answers=False)
+        refused = await _verdict(streams(reader, silent_s), 5)
+        assert isinstance(refused, Refuse)
+        assert (refused.reason, refused.retry) == (reason, reason is Invalid.UNAVAILABLE)
 
 
 async def test_a_herd_asks_the_origin_once(streams: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from relay.core.copy import Copy
 from relay.core.feed import NewEpoch
 from relay.core.join import Ahead, Join
 from relay.edge.edge import Edge
@@ -40,10 +41,13 @@ class _Connection:
         self.told.append((d["epoch"], d["first"], d["last"]))
 
 
-def tell(connection: _Connection, origin: str = "eu") -> list[tuple[int, int, int | None]]:
+def tell(
+    connection: _Connection, origin: str = "eu", skipped: tuple[int, ...] = ()
+) -> list[tuple[int, int, int | None]]:
     """(epoch, first, last) of the GAPs that an edge of us sends when `origin` begins anew."""
     edge = SimpleNamespace(
         config=SimpleNamespace(region="us"),
+        copies=SimpleNamespace(known=lambda _: Copy(1, 9, skipped)),
         gate=SimpleNamespace(epoch=2),
         gateway=SimpleNamespace(connections={connection}),
     )
@@ -58,6 +62,15 @@ def test_who_stands_where_the_edge_does_lacks_the_old_end_and_may_lack_what_is_b
 def test_a_session_that_has_more_than_the_edge_is_told_up_to_where_it_stands() -> None:
     # What the new epoch gives out up to there is not sent to it: the edge takes it for known.
     assert tell(_Connection(ahead=Ahead({"eu": 7}))) == [(1, 4, None), (2, 1, 7)]
+
+
+def test_what_the_copy_here_had_skipped_may_be_lost_as_well() -> None:
+    assert tell(_Connection(), skipped=(2, 3, 9)) == [(1, 2, None), (2, 1, 3)]
+    assert tell(_Connection(), skipped=(9,)) == [(1, 4, None), (2, 1, 3)]
+
+
+def test_a_session_that_is_still_replaying_lacks_what_comes_after_what_it_was_sent() -> None:
+    assert tell(_Connection(joining={"eu": 1})) == [(1, 2, None), (2, 1, 3)]
 
 
 def test_so_is_one_that_is_still_on_its_way_into_rooms() -> None:

@@ -51,3 +51,9 @@ def test_a_region_that_is_gone_is_a_gap() -> None:
     verdict = judge(at(us=(2, 40), eu=(1, 50), old=(3, 7)), STREAMS)
     assert isinstance(verdict, Accept)
     assert verdict.gaps == (Gap("old", 3, 8, None, "origin_removed"),)
+
+
+def test_nothing_is_said_to_be_gone_while_an_origin_that_may_have_it_is_silent() -> None:
+    unsure = {"eu": StreamState(1, first=10, last=50, unsure=True)}
+    assert judge(at(eu=(1, 3)), unsure) == Refuse(Invalid.UNAVAILABLE, retry=True)
+    assert judge(at(eu=(1, 9)), unsure) == Accept({"eu": 9})

@@ -52,7 +52,7 @@ def watcher(region: _Region) -> Watcher:
     feeds = SimpleNamespace(feeds={"us": SimpleNamespace(position=9)})
     nothing = SimpleNamespace()
     parts = (nothing, region, region, nothing, region, feeds, nothing, region, "us")
-    return Watcher(*(cast("Any", part) for part in parts))
+    return Watcher(*(cast("Any", part) for part in parts), clustered=False)
 
 
 async def test_a_jump_is_told_also_after_a_failure_and_without_the_duty(
