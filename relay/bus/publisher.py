@@ -7,6 +7,7 @@ de-duplication makes harmless.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from relay.bus.ack import read_ack
@@ -58,10 +59,17 @@ class Publisher:
         self.stored = 0
         self.failed = 0
 
-    async def publish(self, publication: Publication) -> Stored:
+    async def publish(
+        self, publication: Publication, wanted: Callable[[], bool] = lambda: True
+    ) -> Stored:
         """Store an event, after all that were given before it had their turn.
 
         The deadline counts from when it was received, whatever it waited for since.
+
+        Args:
+            publication: what to store.
+            wanted: asked before it is sent later than at once. Who has gone elsewhere publishes it
+                there: sent here again it could come after what its publisher said since.
 
         Raises:
             UnavailableError: it was not stored, or nobody knows, within the deadline.
@@ -71,9 +79,13 @@ class Publisher:
             self.failed += 1
             raise UnavailableError("not stored in time; retry with the same id")
         self.in_flight += 1
+        waits = self._window.locked() or not self._gate.is_open
         try:
             async with asyncio.timeout_at(due_s), self._window:
-                stored = await self._until_stored(publication)
+                stored = await self._until_stored(publication, wanted, late=waits)
+        except UnavailableError:
+            self.failed += 1
+            raise
         except TimeoutError as error:
             self.failed += 1
             raise UnavailableError("not known to be stored; retry with the same id") from error
@@ -82,10 +94,15 @@ class Publisher:
         self.stored += 1
         return stored
 
-    async def _until_stored(self, publication: Publication) -> Stored:
+    async def _until_stored(
+        self, publication: Publication, wanted: Callable[[], bool], *, late: bool
+    ) -> Stored:
         subject = event_subject(self._region, publication.tenant, DEFAULT_SHARD, publication.room)
         while True:
             await self._gate.opened()
+            if late and not wanted():
+                raise UnavailableError("its session has ended here")
+            late = True
             epoch = self._gate.epoch
             headers = event_headers(
                 publication.tenant,

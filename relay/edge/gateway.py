@@ -273,7 +273,7 @@ class Gateway:
         self, connection: ClientConnection, effect: Store, publication: Publication
     ) -> None:
         try:
-            stored = await self._publisher.publish(publication)
+            stored = await self._publisher.publish(publication, lambda: connection.alive)
         except UnavailableError as error:
             connection.run(connection.session.failed(effect, str(error)))
             return

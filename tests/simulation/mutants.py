@@ -136,7 +136,9 @@ def _repeats_pass() -> None:
 # --- the bus -------------------------------------------------------------------------------------
 
 
-async def _ack_before_store(self: Publisher, publication: Publication) -> Stored:
+async def _ack_before_store(
+    self: Publisher, publication: Publication, *_: Any, **__: Any
+) -> Stored:
     await self._gate.opened()
     headers = bus_events.event_headers(
         publication.tenant, publication.room, publication.user, publication.id,

@@ -14,6 +14,7 @@ class _Gate:
     """Open, in its first epoch."""
 
     epoch = 1
+    is_open = True
 
     async def opened(self) -> None:
         pass
@@ -84,3 +85,37 @@ async def test_who_waits_for_a_place_in_the_window_waits_no_longer() -> None:
     )
     assert all(isinstance(outcome, UnavailableError) for outcome in outcomes)
     assert inbox.taken == [b"first"]
+
+
+class _Failing(_Inbox):
+    """Refuses what comes, as JetStream without a leader does; after `refusals` it stores."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__()
+        self.refusals = refusals
+
+    async def request(self, subject: str, data: bytes, *_: object) -> tuple[dict[str, str], bytes]:
+        if self.refusals:
+            self.refusals -= 1
+            self.taken.append(data)
+            raise UnavailableError("nobody answers")
+        return await super().request(subject, data)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_what_got_no_answer_is_sent_again_only_while_its_session_is_here(
+    wanted: bool,
+) -> None:
+    inbox = _Failing(1)
+    one = publisher(inbox)
+    if wanted:
+        assert (await one.publish(publication(0.0), lambda: True)).seq == 2
+    else:
+        with pytest.raises(UnavailableError, match="ended"):
+            await one.publish(publication(0.0), lambda: False)
+    assert (len(inbox.taken), one.failed) == ((2, 0) if wanted else (1, 1))
+
+
+async def test_what_waited_for_nothing_is_stored_also_for_who_left_at_once() -> None:
+    inbox = _Inbox()
+    assert (await publisher(inbox).publish(publication(0.0), lambda: False)).seq == 1
