@@ -207,6 +207,8 @@ class Feeds:
                     )
                     self._rings.reset(feed.origin, action.position)
                     self.on_epoch(feed.origin, action)
+                    # At once: who resumes before its first event comes must see the new epoch.
+                    self._hub.move(feed.origin, action.new, action.position)
 
     def found(self, event: Event) -> None:
         """An event was found that did not come live: who resumes is sent it in its place."""

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from relay.core.copy import ranges
 from relay.core.hole import Hole, Stretch
 from relay.edge.holes import HoleLog
 from relay.edge.mirrors import Mirrors
@@ -15,11 +17,14 @@ _log = logging.getLogger("jetrelay.jumps")
 
 WAITING = 1_024  # stretches; what is dropped beyond, resumes and scans find
 
+RUNS = 64  # holes that are recorded of one stretch
+
 
 class Dealt(NamedTuple):
-    """What this edge gave to who was there."""
+    """What this edge gave, at one time, to who was there."""
 
     stamp: int  # of that moment, see `Jumps.stamp`
+    origin: str
     events: frozenset[int]  # sequences
 
 
@@ -27,7 +32,7 @@ class News(NamedTuple):
     """A hole that is known now."""
 
     hole: Hole
-    dealt: Dealt | None  # None: nothing, it is another region's
+    dealt: tuple[Dealt, ...] = ()  # what this edge gave of it; nothing where it is another region's
 
 
 @dataclass(slots=True)
@@ -48,7 +53,7 @@ class Jumps:
         self._waiting: deque[_Waiting] = deque(maxlen=WAITING)
         self._one_at_a_time = asyncio.Lock()
         self._elsewhere: list[Hole] = []  # holes of other regions, read and not returned yet
-        self._dealt: dict[tuple[str, int, int], Dealt] = {}  # the last stretches
+        self._dealt: deque[Dealt] = deque(maxlen=2 * WAITING)
         self.look = _nothing  # has `turn` called soon
         self.stamp = 0  # grows with each stretch that was dealt with
 
@@ -85,12 +90,12 @@ class Jumps:
                 else:
                     self._elsewhere.append(hole)
             await self._deal_with_all()
-            news = [News(hole, None) for hole in self._elsewhere]
+            news = [News(hole) for hole in self._elsewhere]
             self._elsewhere = []
             for waiting in self._waiting:
                 if waiting.hole is not None and waiting.done and not waiting.said:
                     waiting.said = True
-                    news.append(News(waiting.hole, self._dealt[_name(waiting.stretch)]))
+                    news.append(News(waiting.hole, self._given(waiting.hole)))
             # A cursor says how far in the record its edge is: none is left out on the way.
             while self._waiting and self._waiting[0].done:
                 self._log.dealt(self._waiting.popleft().stretch.number)
@@ -114,21 +119,33 @@ class Jumps:
             return False
         # No await in between: who is here has got it, and who comes from now on has not.
         self.stamp += 1
-        self._dealt.setdefault(_name(stretch), Dealt(self.stamp, lacked))
-        while len(self._dealt) > 2 * WAITING:
-            del self._dealt[next(iter(self._dealt))]
-        if lacked and not stretch.number and not stretch.skipped:
-            # The watcher was not sure; it is one now: cursors of this edge had passed them.
-            await self._log.note(origin, first, last)
+        if any(lacked):
+            self._dealt.append(Dealt(self.stamp, origin, lacked.unheard | lacked.skipped))
+        if not stretch.number and not stretch.skipped:
+            # The watcher was not sure; of these it is now: cursors of this edge had passed them.
+            for start, end in _runs(lacked.unheard):
+                await self._log.note(origin, start, end)
+            for start, end in _runs(lacked.skipped):
+                await self._log.note(origin, start, end, skipped=True)
         return True
+
+    def _given(self, hole: Hole) -> tuple[Dealt, ...]:
+        return tuple(
+            dealt
+            for dealt in self._dealt
+            if dealt.origin == hole.origin
+            and any(hole.first <= seq <= hole.last for seq in dealt.events)
+        )
 
 
 def _nothing() -> None:
     pass
 
 
-def _name(stretch: Stretch) -> tuple[str, int, int]:
-    return stretch.origin, stretch.first, stretch.last
+def _runs(sequences: Iterable[int]) -> list[tuple[int, int]]:
+    """As `ranges`; too many to be recorded one by one become one."""
+    runs = ranges(sorted(sequences))
+    return runs if len(runs) <= RUNS else [(runs[0][0], runs[-1][1])]
 
 
 def _within(stretch: Stretch, other: Stretch) -> bool:

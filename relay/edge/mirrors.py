@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NamedTuple
 
 from relay.bus.copies import Copies
 from relay.bus.reader import API, Reader, remote_api
@@ -17,6 +18,13 @@ from relay.edge.feeds import Feeds
 from relay.errors import BusError, UnavailableError
 
 _log = logging.getLogger("jetrelay.mirrors")
+
+
+class Lacked(NamedTuple):
+    """Sequences that rooms here lacked."""
+
+    unheard: frozenset[int] = frozenset()  # the copy has them: the live feed passed over them
+    skipped: frozenset[int] = frozenset()  # the copy does not: no later event showed the hole
 
 
 class Mirrors:
@@ -84,14 +92,14 @@ class Mirrors:
         if before > feed.position or feed.origin in self._feeds.scans.silent:
             self._feeds.carry_out(feed, feed.advance())
 
-    async def jumped(self, origin: str, first: int, last: int) -> frozenset[int] | None:
+    async def jumped(self, origin: str, first: int, last: int) -> Lacked | None:
         """The live feed jumped over these sequences: deliver, or declare, what rooms here lack.
 
         What the copy here had skipped is read at the origin. All of it goes out in one turn of the
         loop, in which the call returns.
 
         Returns:
-            The sequences that rooms here lacked; None: not now, a scan comes first.
+            What rooms here lacked; None: not now, a scan comes first.
 
         Raises:
             BusError: NATS did not answer.
@@ -107,17 +115,17 @@ class Mirrors:
         for start, end in skipped:
             events = self._events(feed, start, end, remote_api(origin))
             there |= {event.seq: event async for event in events}
-        lacked: set[int] = set()
+        unheard: set[int] = set()
         for event in sorted((*here, *there.values()), key=lambda event: event.seq):
             actions = feed.late(event) if event.seq in there else feed.unheard(event)
             if actions:
-                lacked.add(event.seq)
+                unheard.add(event.seq)
             self._feeds.carry_out(feed, actions)
             self._feeds.found(event)
         for start, end in skipped:
             handled.add(start, end)
-        self.unheard += len(lacked)
-        return frozenset(lacked)
+        self.unheard += len(unheard)
+        return Lacked(frozenset(unheard - there.keys()), frozenset(unheard & there.keys()))
 
     async def _events(self, feed: Feed, first: int, last: int, api: str) -> AsyncIterator[Event]:
         seq = first

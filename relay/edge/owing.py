@@ -28,6 +28,9 @@ REMEMBERED_S = 60.0
 REMEMBERED = 20_000  # sessions
 
 
+Given = tuple[Dealt, ...]
+
+
 @dataclass(slots=True, eq=False)
 class Came:
     """A session that came with a cursor, for these rooms."""
@@ -40,7 +43,14 @@ class Came:
     events: list[Event] = field(default_factory=list)  # to send before what came after the cursor
     joined: bool = False
     seated: int | None = None  # `Jumps.stamp` when it was in the live feed, where the edge stands
-    pending: list[tuple[Passed, Dealt | None]] = field(default_factory=list)  # until it has joined
+    paid: set[tuple[str, int]] = field(default_factory=set)  # by origin and sequence
+    pending: list[tuple[Passed, Given]] = field(default_factory=list)  # until it has joined
+
+    def unpaid(self, events: Iterable[Event]) -> list[Event]:
+        """Those that were neither sent nor declared yet: two edges may have recorded the same."""
+        fresh = [event for event in events if (event.origin, event.seq) not in self.paid]
+        self.paid.update((event.origin, event.seq) for event in fresh)
+        return fresh
 
 
 class Owing:
@@ -87,8 +97,8 @@ class Owing:
             if hole.origin not in self._feeds:
                 continue
             events, late = await self._owed(hole, rooms)
-            self._declare(connection, late)
-            came.events += events
+            self._declare(connection, came.unpaid(late))
+            came.events += came.unpaid(events)
         self.paid += len(came.events)
         return came
 
@@ -123,14 +133,15 @@ class Owing:
                         else:
                             came.pending.append((each, dealt))
 
-    async def _pay(self, came: Came, hole: Passed, dealt: Dealt | None) -> None:
+    async def _pay(self, came: Came, hole: Passed, dealt: Given) -> None:
         """Send what a session is owed, but for what this edge dispatched to it."""
         connection = came.connection
         if hole.origin not in self._feeds:
             return  # an origin that was removed: a GAP said so
-        heard: Collection[int] = ()  # from this edge's own dispatch
-        if dealt is not None and came.seated is not None and came.seated < dealt.stamp:
-            heard = dealt.events
+        heard: set[int] = set()  # from this edge's own dispatch
+        for given in dealt:
+            if came.seated is not None and came.seated < given.stamp:
+                heard |= given.events
         try:
             events, late = await self._owed(hole, came.rooms & connection.seated)
         except BusError:
@@ -138,11 +149,13 @@ class Owing:
             d = gap(hole.origin, 0, hole.first, hole.last, "late")
             connection.dispatch(EventName.GAP, d | {"epoch": self._hub.epochs()[hole.origin]})
             return
-        self._declare(connection, [event for event in late if event.seq not in heard])
+        late, events = (
+            came.unpaid(event for event in each if event.seq not in heard)
+            for each in (late, events)
+        )
+        self._declare(connection, late)
         feed = self._feeds[hole.origin]
         for event in events:
-            if event.seq in heard:
-                continue
             if feed.newest(event.key) > hole.cursor_seq:
                 self._declare(connection, [event])  # later ones of the room went out already
                 continue

@@ -1,5 +1,7 @@
 """Mutants of publishing: what the publisher is told, and what the stream holds."""
 
+from collections.abc import Callable
+
 from relay.bus.events import MSG_ID, event_headers
 from relay.bus.publisher import Publication, Publisher, Stored
 from relay.bus.reader import remote_api
@@ -14,6 +16,11 @@ from relay.tasks import Tasks
 from tests.mutants.mutant import Dice, patch
 
 _STORE_S = 1.0
+Wanted = Callable[[], bool]
+
+
+def _always() -> bool:
+    return True
 
 
 def _expected(publisher: Publisher) -> Stored:
@@ -27,12 +34,14 @@ def acks_early(dice: Dice) -> None:
     publish = Publisher.publish
     tasks = Tasks("mutant")
 
-    async def mutated(publisher: Publisher, publication: Publication) -> Stored:
+    async def mutated(
+        publisher: Publisher, publication: Publication, wanted: Wanted = _always
+    ) -> Stored:
         await publisher._gate.opened()
         if not dice.strikes():
-            return await publish(publisher, publication)
+            return await publish(publisher, publication, wanted)
         expected = _expected(publisher)
-        tasks.spawn(publish(publisher, publication), "store")
+        tasks.spawn(publish(publisher, publication, wanted), "store")
         return expected
 
     patch(Publisher, "publish", mutated)
@@ -42,10 +51,12 @@ def acks_unstored(dice: Dice) -> None:
     """The ACK goes out, and the event is never stored."""
     publish = Publisher.publish
 
-    async def mutated(publisher: Publisher, publication: Publication) -> Stored:
+    async def mutated(
+        publisher: Publisher, publication: Publication, wanted: Wanted = _always
+    ) -> Stored:
         if publisher._gate.is_open and dice.strikes():
             return _expected(publisher)
-        return await publish(publisher, publication)
+        return await publish(publisher, publication, wanted)
 
     patch(Publisher, "publish", mutated)
 
@@ -54,8 +65,10 @@ def stores_twice(dice: Dice) -> None:
     """A publish is sent again, as after a lost answer, and without its id."""
     publish = Publisher.publish
 
-    async def mutated(publisher: Publisher, publication: Publication) -> Stored:
-        stored = await publish(publisher, publication)
+    async def mutated(
+        publisher: Publisher, publication: Publication, wanted: Wanted = _always
+    ) -> Stored:
+        stored = await publish(publisher, publication, wanted)
         if dice.strikes():
             tenant, room = publication.tenant, publication.room
             headers = event_headers(
@@ -98,12 +111,14 @@ def needs_another_region(dice: Dice) -> None:
     """A publish waits for an answer from another region."""
     publish = Publisher.publish
 
-    async def mutated(publisher: Publisher, publication: Publication) -> Stored:
+    async def mutated(
+        publisher: Publisher, publication: Publication, wanted: Wanted = _always
+    ) -> Stored:
         gate = publisher._gate
         dice.strikes()
         for region in gate._others:
             api = remote_api(region)
             await gate._reader.last_by_subject(gate._stream, ">", api=api, timeout_s=0.5)
-        return await publish(publisher, publication)
+        return await publish(publisher, publication, wanted)
 
     patch(Publisher, "publish", mutated)

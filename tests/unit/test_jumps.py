@@ -5,7 +5,8 @@ from typing import Any, cast
 import pytest
 
 from relay.core.hole import Hole, Stretch
-from relay.edge.jumps import Dealt, Jumps, News
+from relay.edge.jumps import RUNS, Dealt, Jumps, News
+from relay.edge.mirrors import Lacked
 from relay.errors import UnavailableError
 
 
@@ -38,16 +39,19 @@ class _Mirrors:
 
     def __init__(self) -> None:
         self.unheard: dict[int, set[int] | None] = {}
+        self.not_here: set[int] = set()  # of those, what the copy had skipped
         self.silent: set[str] = set()
         self.asked: list[int] = []
 
-    async def jumped(self, origin: str, first: int, last: int) -> frozenset[int] | None:
+    async def jumped(self, origin: str, first: int, last: int) -> Lacked | None:
         assert first <= last
         if origin in self.silent:
             raise UnavailableError("no answer")
         self.asked.append(first)
         lacked = self.unheard.pop(first, set())
-        return None if lacked is None else frozenset(lacked)
+        if lacked is None:
+            return None
+        return Lacked(frozenset(lacked - self.not_here), frozenset(lacked & self.not_here))
 
 
 @pytest.fixture
@@ -70,7 +74,7 @@ async def test_what_was_recorded_is_dealt_with_once_and_said_in_cursors(
 ) -> None:
     ours, theirs = Hole("us", "eu", 5, 6, number=3), Hole("ap", "eu", 8, 8, number=7)
     log.fresh = [ours, theirs]
-    assert await jumps.turn() == [News(theirs, None), News(ours, Dealt(1, frozenset()))]
+    assert await jumps.turn() == [News(theirs), News(ours)]
     assert (log.number, mirrors.asked) == (3, [5])
     assert await jumps.turn() == []
     assert mirrors.asked == [5]
@@ -82,11 +86,9 @@ async def test_a_cursor_does_not_claim_a_hole_beyond_one_that_waits(
     first, second = Hole("us", "eu", 5, 6, number=3), Hole("us", "eu", 9, 9, number=4)
     log.fresh = [first, second]
     mirrors.unheard[5] = None
-    assert await jumps.turn() == [News(second, Dealt(1, frozenset()))], (
-        "it is delivered, and told, all the same"
-    )
+    assert await jumps.turn() == [News(second)], "it is delivered, and told, all the same"
     assert (log.number, mirrors.asked) == (0, [5, 9])
-    assert await jumps.turn() == [News(first, Dealt(2, frozenset()))]
+    assert await jumps.turn() == [News(first)]
     assert (log.number, mirrors.asked) == (4, [5, 9, 5])
 
 
@@ -97,7 +99,7 @@ async def test_what_the_copy_had_skipped_is_delivered_once_it_is_recorded(
     assert mirrors.asked == []
     hole = log.fresh[0]
     assert hole.skipped
-    assert await jumps.turn() == [News(hole, Dealt(1, frozenset()))]
+    assert await jumps.turn() == [News(hole)]
     assert (log.number, mirrors.asked) == (hole.number, [5])
 
 
@@ -112,7 +114,7 @@ async def test_what_could_not_be_recorded_is_delivered_all_the_same(
     assert mirrors.asked == [5]
     hole = Hole("us", "eu", 5, 6, number=3, skipped=True)
     log.fresh = [hole]
-    assert await jumps.turn() == [News(hole, Dealt(1, frozenset({6})))], (
+    assert await jumps.turn() == [News(hole, (Dealt(1, "eu", frozenset({6})),))], (
         "by the time when it was delivered, not recorded"
     )
 
@@ -131,14 +133,34 @@ async def test_what_the_watcher_was_not_sure_of_is_recorded_if_it_was_one(
     assert len(looks) == 3
 
 
+async def test_no_more_is_recorded_than_what_was_lacking(
+    log: _Log, mirrors: _Mirrors, jumps: Jumps
+) -> None:
+    jumps.told(Stretch("eu", 2, 44))
+    mirrors.unheard[2] = {7, 8, 30}
+    mirrors.not_here = {30}
+    assert await jumps.turn() == []
+    assert log.noted == [("eu", 7, 8, False), ("eu", 30, 30, True)]
+    given = (Dealt(1, "eu", frozenset({7, 8, 30})),)
+    first, second = log.fresh
+    assert await jumps.turn() == [News(first, given), News(second, given)]
+
+
+async def test_very_many_holes_become_one(log: _Log, mirrors: _Mirrors, jumps: Jumps) -> None:
+    jumps.told(Stretch("eu", 1, 1_000))
+    mirrors.unheard[1] = set(range(10, 10 + 2 * RUNS + 2, 2))
+    await jumps.turn()
+    assert log.noted == [("eu", 10, 10 + 2 * RUNS, False)]
+
+
 async def test_an_origin_that_does_not_answer_holds_up_only_its_own(
     log: _Log, mirrors: _Mirrors, jumps: Jumps
 ) -> None:
     far, near = Hole("us", "eu", 5, 6, number=3), Hole("us", "us", 9, 9, number=4)
     log.fresh = [far, near]
     mirrors.silent = {"eu"}
-    assert await jumps.turn() == [News(near, Dealt(1, frozenset()))]
+    assert await jumps.turn() == [News(near)]
     assert log.number == 0
     mirrors.silent = set()
-    assert await jumps.turn() == [News(far, Dealt(2, frozenset()))]
+    assert await jumps.turn() == [News(far)]
     assert log.number == 4

@@ -16,7 +16,7 @@ from relay.core.event import Event
 from relay.core.feed import Missed
 from relay.core.resume import Accept, Refuse, judge
 from relay.core.spans import Spans
-from relay.edge.mirrors import Mirrors
+from relay.edge.mirrors import Lacked, Mirrors
 from relay.edge.streams import Streams
 from relay.errors import UnavailableError
 
@@ -228,7 +228,7 @@ async def test_a_stretch_is_not_dealt_with_before_a_replica_here_shows_all_of_it
         await one.jumped("us", 10, 13)
     assert feeds.missed == []
     reader.here.behind = None
-    assert await one.jumped("us", 10, 13) == frozenset(range(10, 14))
+    assert await one.jumped("us", 10, 13) == Lacked(unheard=frozenset(range(10, 14)))
     assert feeds.missed == [10, 11, 12, 13]
 
 
@@ -257,6 +257,6 @@ async def test_what_a_replica_of_the_origin_does_not_show_yet_stays_to_be_dealt_
         await one.jumped("us", 10, 13)
     assert (feeds.missed, 10 in feeds.handled["us"]) == ([], False)
     reader.origin.behind = None
-    assert await one.jumped("us", 10, 13) == frozenset(range(10, 14))
+    assert await one.jumped("us", 10, 13) == Lacked(skipped=frozenset(range(10, 14)))
     await one.inquire()
     assert told == [(10, 13)], "it is told once"

@@ -10,6 +10,7 @@ from relay.core.copy import Copy
 from relay.core.feed import NewEpoch
 from relay.core.join import Ahead, Join
 from relay.edge.edge import Edge
+from relay.edge.feeds import Feeds
 from relay.edge.membership import Membership
 
 TURNED = NewEpoch(old=1, new=2, position=3)
@@ -82,3 +83,15 @@ def test_the_home_region_itself_starts_above_what_it_had_delivered(
     has: int, told: list[tuple[int, int, int]]
 ) -> None:
     assert tell(_Connection(joining={"us": has}), "us") == [(1, 4, None), *told]
+
+
+def test_who_resumes_before_the_new_epochs_first_event_meets_the_new_epoch() -> None:
+    moved: list[tuple[str, int, int]] = []
+    feeds = SimpleNamespace(
+        _rings=SimpleNamespace(reset=lambda *_: None),
+        _hub=SimpleNamespace(move=lambda *place: moved.append(place)),
+        on_epoch=lambda *_: None,
+    )
+    feed = SimpleNamespace(origin="eu", epoch=2)
+    Feeds.carry_out(cast("Any", feeds), cast("Any", feed), [TURNED])
+    assert moved == [("eu", 2, 3)]
