@@ -12,6 +12,7 @@ from regions.ledger.files import history_hash, ledger_files
 from regions.ledger.findings import RULES, Findings
 from regions.ledger.parts import split
 from regions.ledger.sessions import Sessions
+from regions.ledger.spec import client_names, read_spec
 from regions.ledger.tally import Tally, spread_of
 from regions.ledger.timing import Timing
 
@@ -33,9 +34,10 @@ def check(directory: Path, part_bytes: int = PART_BYTES) -> Findings:
     size = sum(path.stat().st_size * (_ZIPPED if path.suffix == ".gz" else 1) for path in files)
     tally = Tally()
     sessions = Sessions(tally)
+    spec = read_spec(files[0].parent)
     with tempfile.TemporaryDirectory(prefix="jetrelay-") as scratch:
         parts = split(files, size // part_bytes + 1, Path(scratch), sessions)
-        sessions.close()
+        sessions.close(client_names(spec) if spec is not None else ())
         timing = Timing(sessions)
         for part in parts:
             bucket = Bucket(part.has, tally, timing)

@@ -34,13 +34,12 @@ from regions.ledger.orders import (
     furthest,
 )
 from regions.ledger.record import Phase
-from regions.ledger.spec import CrowdSpec
+from regions.ledger.spec import SPEC_FILE, CrowdSpec
 
 A = TypeVar("A", bound=Answer)
 LINE_BYTES = 4 * 1024 * 1024
 STOP_S = 20.0
 ASK_S = 30.0
-SPEC_FILE = "crowd.json"
 
 
 @dataclass(slots=True)

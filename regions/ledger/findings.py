@@ -14,7 +14,8 @@ RULES = {
     "disagreements": "places (origin, epoch, seq) that name different events to different readers",
     "misdelivered": "events delivered to a client that is not in their room",
     "resent": "events sent twice in one session, whose cursor covered them",
-    "miscounted": "RESUMED whose `replayed` is not what was sent before it",
+    "outside_window": "events replayed from before the session began",
+    "miscounted": "RESUMEs without an answer, and RESUMED that do not fit what was sent",
     "stored_twice": "publishes stored twice in one stream within the window of 120 s",
     "mirror_missing": "events of an origin that a mirror of it does not hold",
     "unread": "streams and mirrors that the final scan could not read, or did not look at",
@@ -93,6 +94,7 @@ class Findings(msgspec.Struct, frozen=True):
     disagreements: int
     misdelivered: int
     resent: int
+    outside_window: int
     miscounted: int
     stored_twice: int
     mirror_missing: int

@@ -16,6 +16,8 @@ _HEARD_AT_ALL = bytes(int(byte in {HEARD, BEFORE}) for byte in range(256))
 _NEW_SESSION = bytes({HEARD: BEFORE, DECLARED: EXCUSED}.get(byte, byte) for byte in range(256))
 _NEVER = {"late", "budget"}  # reasons of GAPs: the edge has the events, and will not send them
 _OPEN = "origin_removed"  # the reason of a GAP that also covers what is published after it
+# A region may know no better than that some of what a new epoch gives out will not come.
+_BOUNDED = {_OPEN, "epoch"}
 _NO = (0, 0)
 
 
@@ -88,8 +90,9 @@ class Ear:
         first = self.after((said.epoch, said.first - 1))
         upto = (said.epoch, said.last if said.last is not None else _END[1])
         told = DECLARED if said.why in _NEVER else EXCUSED
+        beyond = {_OPEN} if said.last is None else _BOUNDED
         for index in self._unheard(first, self.after(upto)):
-            if said.last is None and said.why != _OPEN and not self._is_of(index, said.t):
+            if said.why not in beyond and not self._is_of(index, said.t):
                 continue  # nobody can declare what is not there yet
             in_time = self.spots[index] > self.top
             self.heard[index] = told if in_time else LATE
@@ -170,6 +173,10 @@ class Hearing:
             late = True
             text = f"{self.client} got {event.name} after {ear.top[0]}/{ear.top[1]}"
             self._tally.add("reordered", text, where)
+        span = ear.spans[-1] if ear.spans else None
+        if record.replayed and span is not None and span.end is None and spot <= span.start:
+            text = f"{self.client} was sent {event.name} again, from before its session began"
+            self._tally.add("outside_window", text, where)
         if before == BEFORE:
             self._tally.count("raw_repeats")
         elif before == DECLARED:

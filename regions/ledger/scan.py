@@ -12,10 +12,9 @@ import msgspec
 from regions.errors import AdminError, LedgerError
 from regions.jetstream import JetStream
 from regions.ledger.content import hash_of, number_of
-from regions.ledger.crowd import SPEC_FILE
 from regions.ledger.files import Writer
 from regions.ledger.record import Fork, Opening, Stored, Stream, Unread
-from regions.ledger.spec import CrowdSpec, room_names
+from regions.ledger.spec import SPEC_FILE, read_spec, room_names
 from regions.world import World
 from relay.core.names import events_stream
 from relay.errors import BusError, UnavailableError
@@ -76,10 +75,9 @@ async def scan(
     Raises:
         LedgerError: there is no crowd's ledger, or it can't be written.
     """
-    try:
-        spec = msgspec.json.decode((ledger / SPEC_FILE).read_bytes(), type=CrowdSpec)
-    except (OSError, msgspec.DecodeError) as error:
-        raise LedgerError(f"{ledger / SPEC_FILE}: {error}") from error
+    spec = read_spec(ledger)
+    if spec is None:
+        raise LedgerError(f"{ledger / SPEC_FILE}: no crowd's ledger")
     writer = Writer(ledger, "scan")
     origins = [region.name for region in world.regions]
     try:

@@ -1,5 +1,6 @@
 """The lives of the clients: connections lost and sessions resumed, and what RESUMED claims."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from regions.ledger.record import (
@@ -8,6 +9,7 @@ from regions.ledger.record import (
     Drained,
     Ended,
     GapSaid,
+    Invalid,
     LostSaid,
     Phase,
     Ready,
@@ -67,6 +69,7 @@ class Sessions:
                 if record.why == "poison":  # it stands for an event, and is counted as one
                     self._life(record.client).sent += 1
             case LostSaid():
+                self._life(record.client).resuming = False
                 count("sessions_lost")
                 count(f"sessions_lost {record.why}")
                 count("declared_gaps")
@@ -80,7 +83,10 @@ class Sessions:
         match record:
             case Resuming():
                 life = self._life(record.client)
+                self._unanswered(record.client, life, where)
                 life.resuming, life.sent = True, 0
+            case Invalid():
+                self._life(record.client).resuming = False
             case Resumed():
                 self._resumed(record, where)
             case Ready():
@@ -90,7 +96,9 @@ class Sessions:
                 life = self._life(record.client)
                 life.resuming, life.down_at = False, record.heard
             case Drained():
-                self._life(record.client).drained = record.reached
+                life = self._life(record.client)
+                self._unanswered(record.client, life, where)
+                life.drained = record.reached
                 if not record.reached:
                     text = f"{record.client} did not get as far as {', '.join(record.lacks)}"
                     self._tally.add("undrained", text, where)
@@ -100,11 +108,18 @@ class Sessions:
             case _:
                 pass
 
-    def close(self) -> None:
-        """No more records: everybody must have been drained."""
+    def close(self, expected: Collection[str] = ()) -> None:
+        """No more records: everybody, of whom those of `expected` are known, was drained."""
+        for client in expected:
+            if client not in self.lives:
+                self._tally.add("undrained", f"of {client} there is no record at all")
         for client, life in self.lives.items():
             if life.drained is None:
                 self._tally.add("undrained", f"{client} was never drained")
+
+    def _unanswered(self, client: str, life: Life, where: Where) -> None:
+        if life.resuming:
+            self._tally.add("miscounted", f"{client}'s RESUME was never answered", where)
 
     def _resumed(self, record: Resumed, where: Where) -> None:
         life = self._life(record.client)

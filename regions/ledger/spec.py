@@ -2,8 +2,13 @@
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
+
+from regions.errors import LedgerError
+
+SPEC_FILE = "crowd.json"  # beside the records
 
 
 class CrowdSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +47,26 @@ def room_names(spec: CrowdSpec) -> list[str]:
     return [f"{spec.run}:{number}" for number in range(spec.rooms)]
 
 
+def client_names(spec: CrowdSpec) -> list[str]:
+    """The crowd's clients, which are their users' names, too."""
+    return [f"{spec.run}-{number}" for number in range(spec.clients)]
+
+
+def read_spec(ledger: Path) -> CrowdSpec | None:
+    """What the crowd was told whose records stand in the directory `ledger`, where that is known.
+
+    Raises:
+        LedgerError: the file that says it can't be read.
+    """
+    path = ledger / SPEC_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=CrowdSpec)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise LedgerError(f"{path}: {error}") from error
+
+
 def cast(spec: CrowdSpec, regions: Sequence[str]) -> list[Part]:
     """Everybody in the crowd.
 
@@ -53,12 +78,12 @@ def cast(spec: CrowdSpec, regions: Sequence[str]) -> list[Part]:
     names, homes = room_names(spec), spec.regions or tuple(regions)
     return [
         Part(
-            name=f"{spec.run}-{number}",
+            name=name,
             region=homes[number % len(homes)],
             edge=number // len(homes),
             rooms=tuple(dice.sample(names, min(spec.rooms_each, len(names)))),
             publishes=dice.random() < spec.publishers or number == 0,
             encoding="msgpack" if dice.random() < spec.msgpack else "json",
         )
-        for number in range(spec.clients)
+        for number, name in enumerate(client_names(spec))
     ]

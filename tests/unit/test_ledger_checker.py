@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from regions.errors import LedgerError
@@ -12,14 +13,17 @@ from regions.ledger.record import (
     Delivered,
     Drained,
     Failed,
+    GapSaid,
     Opening,
     Ready,
     Resumed,
+    Resuming,
     Stored,
     Stream,
     Surfaced,
     Unread,
 )
+from regions.ledger.spec import SPEC_FILE, CrowdSpec
 from tests.unit.ledger_history import History, violations
 
 
@@ -438,3 +442,49 @@ def test_what_comes_before_a_new_sessions_ready_is_covered_by_it_or_misdelivered
     found = violations(history.end().check(tmp_path))
     assert found.get("misdelivered", 0) == int(not covered)
     assert covered == (not found)
+
+
+def test_a_replay_from_before_the_session_is_found(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    old = history.say("ann", "tea")
+    history.join("bob", "tea")
+    history.down("bob")
+    history.clients["bob"].at = {}  # the edge goes back to the streams' beginning
+    history.say("ann", "tea")
+    history.resume("bob")
+    findings = history.end().check(tmp_path)
+    assert violations(findings) == {"outside_window": 1}
+    assert f"us/1/{old.seq}" in findings.examples[0].text
+
+
+def test_a_gap_declares_nothing_that_is_published_after_it(tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.join("bob", "tea")
+    history.add(GapSaid(history.now(), "bob", "us", 1, 1, 10**9, "expired", None))
+    history.say("ann", "tea", silent="bob")
+    found = violations(history.end().check(tmp_path))
+    assert found == {"missing": 1, "undeclared_gaps": 1}
+
+
+@pytest.mark.parametrize("last", ["resumed", "nothing"])
+def test_a_resume_without_an_answer_is_found(last: str, tmp_path: Path) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.down("ann")
+    history.add(Resuming(history.now(), "ann", "s-ann", history.places()))
+    if last == "resumed":
+        history.resume("ann")
+    assert violations(history.end().check(tmp_path)) == {"miscounted": 1}
+
+
+def test_a_client_of_the_crowd_without_a_record_is_found(talk: History, tmp_path: Path) -> None:
+    talk.end().check(tmp_path)
+    crowd = CrowdSpec("crowd", clients=2)
+    for ledger in (tmp_path, tmp_path / "ledger"):
+        if any(ledger.glob("*.jsonl*")):
+            (ledger / SPEC_FILE).write_bytes(msgspec.json.encode(crowd))
+    findings = check(tmp_path)
+    assert violations(findings) == {"undrained": 2}
+    assert "crowd-0" in findings.examples[0].text
