@@ -1,11 +1,13 @@
 """`jetrelay drill`: break a running world on purpose, and hold what clients felt to objectives."""
 
 import asyncio
+import contextlib
+import math
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -32,6 +34,19 @@ _STATE = click.option(
     "--state", type=click.Path(path_type=Path), default=DEFAULT_STATE, show_default=True,
     help="State directory of the local world; where none runs, the drill starts one of its own.",
 )  # fmt: skip
+
+
+class Rate(click.FloatRange):
+    """A number of events in a second; `nan` is none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Events in a second."""
+        rate = float(super().convert(value, param, ctx))
+        if math.isnan(rate):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return rate
 
 
 @click.group()
@@ -87,7 +102,7 @@ def _why_not(drill: Drill, places: Places) -> str | None:
 @click.option("--clients", type=click.IntRange(2, 100_000), default=300, show_default=True)
 @click.option(
     "--rate",
-    type=click.FloatRange(0, 100_000, min_open=True),
+    type=Rate(0, 100_000, min_open=True),
     default=200.0,
     show_default=True,
     help="Events published in a second, by all clients together.",
@@ -138,18 +153,22 @@ def run(
 
     Ctrl-C heals what is broken, and leaves a partial report.
     """
-    drills = _named(names)
+    drills = _named(names, hold_s)
+    orders: dict[str, Order] = {}
+    for drill, lasts_s in drills:
+        label = drill.name if lasts_s in {None, hold_s} else f"{drill.name}-{lasts_s:g}s"
+        where = state / "drills" / f"{label}-{time.strftime('%Y%m%d-%H%M%S')}"
+        if report is not None:
+            where = report / label if len(drills) > 1 else report
+        if label in orders:
+            raise DrillError(f"{label}: named twice, and each needs a report of its own")
+        if any(where.glob("ledger/*.jsonl*")):
+            raise DrillError(f"{where}: has a report already; take another --report")
+        orders[label] = Order(
+            drill, state, where, clients, rate, seed, lasts_s, region, topology, links
+        )
     table: list[tuple[str, Verdict | None, int]] = []
-    for drill, own_s in drills:
-        label = drill.name if own_s is None else f"{drill.name}-{own_s:g}s"
-        default = state / "drills" / f"{label}-{time.strftime('%Y%m%d-%H%M%S')}"
-        where = default if report is None else report
-        if report is not None and len(drills) > 1:
-            where = report / label
-        order = Order(
-            drill, state, where, clients, rate, seed, hold_s if own_s is None else own_s, region,
-            topology, links,
-        )  # fmt: skip
+    for label, order in orders.items():
         verdict, code = _one(order, yes=yes, as_json=as_json)
         table.append((label, verdict, code))
         if code == INTERRUPTED:
@@ -160,23 +179,29 @@ def run(
     sys.exit(max(code for _, _, code in table))
 
 
-def _named(names: tuple[str, ...]) -> list[tuple[Drill, float | None]]:
-    """The drills, each with how long its fault lasts where its name says so."""
+def _named(names: tuple[str, ...], hold_s: float | None) -> list[tuple[Drill, float | None]]:
+    """The drills, each with how long its fault lasts where its name, or `--for`, says so.
+
+    Raises:
+        DrillError: there is no such drill, or that follows from its fault.
+    """
     found: list[tuple[Drill, float | None]] = []
     for text in names:
-        name, _, lasting = text.partition(":")
-        own_s = Duration().convert(lasting, None, None) if lasting else None
+        name, colon, lasting = text.partition(":")
+        lasts_s = Duration().convert(lasting, None, None) if colon else hold_s
         if name == "all":
-            found += [(drill, own_s) for drill in DRILLS if drill.name != "campaign"]
-        else:
-            found.append((find_drill(name), own_s))
+            each = [drill for drill in DRILLS if drill.name != "campaign"]
+            found += [(drill, lasts_s if drill.hold_s else None) for drill in each]
+            continue
+        drill = find_drill(name)
+        if lasts_s is not None and not drill.hold_s:
+            what = text if colon else "--for"
+            raise DrillError(f"{what}: how long the fault of {name} lasts follows from the fault")
+        found.append((drill, lasts_s))
     return found
 
 
 def _one(order: Order, *, yes: bool, as_json: bool) -> tuple[Verdict | None, int]:
-    if any(order.report.glob("ledger/*.jsonl*")):
-        raise DrillError(f"{order.report}: has a report already; take another --report")
-
     def tell(stage: Stage) -> None:
         if as_json:
             click.echo(msgspec.json.encode({"drill": order.drill.name, "stage": stage}))
@@ -189,6 +214,8 @@ def _one(order: Order, *, yes: bool, as_json: bool) -> tuple[Verdict | None, int
     verdict: Verdict | None = None
     try:
         asyncio.run(_guarded(drill))
+        for number in (signal.SIGTERM, signal.SIGHUP):  # what is judged may take minutes
+            signal.signal(number, signal.default_int_handler)
         verdict = drill.judge()
     except (asyncio.CancelledError, KeyboardInterrupt):
         verdict = drill.give_up("interrupted", f"interrupted; {drill.aftermath}")
@@ -197,6 +224,9 @@ def _one(order: Order, *, yes: bool, as_json: bool) -> tuple[Verdict | None, int
         click.echo(f"jetrelay: {error}", err=True)
         if drill.broke:
             verdict = drill.give_up("failed", str(error))
+        else:
+            with contextlib.suppress(OSError):
+                order.report.rmdir()  # where nothing was written into it
         return verdict, COULD_NOT
     return _said(verdict, order, _code_of(verdict), as_json=as_json)
 
@@ -232,8 +262,19 @@ def _said(
 
 
 def _ask(name: str) -> bool:
+    """Ask; Ctrl-C and Ctrl-D are a no."""
+    if not sys.stdin.isatty():
+        return False
     text = f"{name}: the NATS of this world is a deployment that others may use. Go on?"
-    return sys.stdin.isatty() and click.confirm(text, err=True)
+    # Nothing is broken yet, and the loop, which would heal it, stands still while we wait.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return click.confirm(text, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        return False
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @command.command("report")

@@ -33,7 +33,8 @@ def _figures(verdict: Verdict) -> list[str]:
     resumed = "" if verdict.resume_success is None else f" ({verdict.resume_success:.1%})"
     lines = [
         (
-            f"  {verdict.acked} acknowledged, {verdict.delivered} delivered: {verdict.lost} lost, "
+            f"  {verdict.acked} acknowledged ({verdict.rate_acked:g}/s), "
+            f"{verdict.delivered} delivered: {verdict.lost} lost, "
             f"{verdict.missing} missing, {verdict.phantom} phantom, {verdict.reordered} reordered, "
             f"{verdict.repeated} repeated, {verdict.undeclared_gaps} gaps undeclared, "
             f"{verdict.declared_gaps} declared ({verdict.declared_events} events)"

@@ -10,7 +10,8 @@ from regions.drills.catalogue import Kind
 from regions.drills.history import History, Load
 from regions.drills.lags import PairLag, Seen
 
-LOAD_MIN = 0.5  # share of what was asked for that has to be acknowledged
+CALM_MIN = 0.8  # share of what was asked for that has to be acknowledged, before any fault
+LOAD_MIN = 0.5  # and in all
 SHOWN_MIN = 0.5  # share of the faults that have to be seen by somebody
 LAG_MIN = 0.5  # share of a cut's time to which a lag has to rise
 _HITS: set[Kind] = {"planned", "killed", "hung", "lost"}  # what costs clients their connections
@@ -36,11 +37,11 @@ def shortcomings(
         return ["nothing was acknowledged, so nothing could be lost"]
     found = [
         why
-        for when, load in (
-            ("before anything was broken", history.load_before),
-            ("in all", history.load),
+        for when, load, share in (
+            ("before anything was broken", history.load_before, CALM_MIN),
+            ("in all", history.load, LOAD_MIN),
         )
-        if (why := _idle(when, load, rate)) is not None
+        if (why := _idle(when, load, rate, share)) is not None
     ]
     if not history.faults:
         return [*found, "nothing was broken"]
@@ -60,10 +61,10 @@ def shortcomings(
     return found
 
 
-def _idle(when: str, load: Load, rate: float) -> str | None:
+def _idle(when: str, load: Load, rate: float, share: float) -> str | None:
     """Why the load was too small; clients publish at random moments, so few events say little."""
     asked = rate * load.seconds
-    least = min(asked * LOAD_MIN, asked - 4 * math.sqrt(asked))
+    least = min(asked * share, asked - 4 * math.sqrt(asked))
     if load.acked >= least:
         return None
     return f"{load.acked} events were acknowledged {when}, of {asked:.0f} that were asked for"

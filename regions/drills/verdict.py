@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from regions.drills.history import Bin, EpochSaid, FaultTimes, History
+from regions.drills.history import Bin, EpochSaid, FaultTimes, History, Load
 from regions.drills.judge import EPOCH, Result, missed, violations
 from regions.drills.lags import PairLag, Seen
 from regions.drills.timeline import Stage
@@ -78,6 +78,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     why: list[str]
     started: str  # wall clock, ISO 8601
     took_s: float
+    judged: bool = True  # false: it did not come to its end, and the counts below say nothing
+    rate_acked: float = 0.0  # events acknowledged in a second, while clients published
     acked: int = 0
     delivered: int = 0
     missing: int = 0
@@ -190,6 +192,7 @@ def verdict_of(
         verdict=word,
         why=why,
         violations=found,
+        rate_acked=_rate(history.load),
         clients_hit=findings.hit,
         clients_moved=history.moved,
         resume_attempts=history.resume_tries,
@@ -210,9 +213,13 @@ def verdict_of(
     )
 
 
+def _rate(load: Load) -> float:
+    return round(load.acked / load.seconds, 1) if load.seconds else 0.0
+
+
 def partial(run: Run, word: Word, why: str) -> Verdict:
     """What is left of a run that did not come to its end."""
-    return Verdict(**_said(run), verdict=word, why=[why])
+    return Verdict(**_said(run), verdict=word, why=[why], judged=False)
 
 
 def _said(run: Run) -> dict[str, Any]:

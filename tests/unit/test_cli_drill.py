@@ -1,13 +1,16 @@
 """`jetrelay drill run`: what is asked for, and mistakes that are said before anything is broken."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from cli.drill import _code_of, _named
+from cli.drill import _ask, _code_of, _named, command
 from regions.drills import run
 from regions.drills.catalogue import DRILLS, find_drill
 from regions.drills.run import DrillRun, Order
@@ -18,16 +21,58 @@ from regions.faults.client import Faults
 
 def test_a_drill_may_be_named_with_how_long_its_fault_lasts() -> None:
     pair = find_drill("pair-partition")
-    assert _named(("pair-partition:2m", "pair-partition")) == [(pair, 120.0), (pair, None)]
-    found = _named(("all", "pair-partition:30s"))
+    assert _named(("pair-partition:2m", "pair-partition"), None) == [(pair, 120.0), (pair, None)]
+    assert _named(("pair-partition:2m", "mirror-wedge"), 7.0) == [
+        (pair, 120.0),
+        (find_drill("mirror-wedge"), 7.0),
+    ]
+    found = _named(("all", "pair-partition:30s"), None)
     assert found[-1] == (pair, 30.0)
     assert [drill for drill, _ in found[:-1]] == [
         drill for drill in DRILLS if drill.name != "campaign"
     ]
     with pytest.raises(click.BadParameter, match="'soon' is not a time"):
-        _named(("pair-partition:soon",))
+        _named(("pair-partition:soon",), None)
     with pytest.raises(DrillError, match="did you mean pair-partition"):
-        _named(("pair-partitio:30s",))
+        _named(("pair-partitio:30s",), None)
+
+
+@pytest.mark.parametrize(("names", "hold_s"), [(("herd",), 5.0), (("edge-kill:0",), None)])
+def test_a_length_that_a_drill_has_no_use_for_is_not_ignored(
+    names: tuple[str, ...], hold_s: float | None
+) -> None:
+    with pytest.raises(DrillError, match="follows from the fault"):
+        _named(names, hold_s)
+    lengths = {drill.name: lasts_s for drill, lasts_s in _named(("all",), 5.0)}
+    assert (lengths["edge-kill"], lengths["edge-hang"]) == (None, 5.0)
+
+
+def test_bad_calls_are_said_in_one_line_before_anything_is_started(tmp_path: Path) -> None:
+    state = ["--state", str(tmp_path / "state")]
+    runner = CliRunner()
+    done = runner.invoke(command, ["run", "herd", "--rate", "nan", *state])
+    assert done.exit_code == 2
+    assert "'nan' is not a number" in done.output
+    for names in (("herd", "herd"), ("all", "herd")):
+        done = runner.invoke(command, ["run", *names, "--report", str(tmp_path / "r"), *state])
+        assert isinstance(done.exception, DrillError)
+        assert "named twice" in str(done.exception)
+    (tmp_path / "r" / "ledger").mkdir(parents=True)
+    (tmp_path / "r" / "ledger" / "0.jsonl").write_text("")
+    done = runner.invoke(command, ["run", "herd", "--report", str(tmp_path / "r"), *state])
+    assert "has a report already" in str(done.exception)
+    assert not (tmp_path / "state").exists()
+
+
+def test_ctrl_c_and_ctrl_d_are_a_no_to_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(*_: Any, **__: Any) -> bool:
+        raise click.Abort  # what click makes of both keys
+
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(click, "confirm", pressed)
+    before = signal.getsignal(signal.SIGINT)
+    assert _ask("herd") is False
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ def test_what_is_declared_instead_of_delivered_is_no_pass(
     story.mark(5, "fault")
     for number in range(20):
         seq = story.publish(6 + number / 10, None)
-        story.add(GapSaid(at(7), "b", "us", 1, seq, seq, reason, "r"))
+        story.add(GapSaid(at(8), "b", "us", 1, seq, seq, reason, "r"))
     report = story.end(10)
     outages = [Outage("rewind us", at(5), at(5), served_ns=at(5) if rewound else None)]
     assert check(report).declared_events == 20
