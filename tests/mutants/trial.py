@@ -75,7 +75,7 @@ class Outcome:
             return "no verdict"
         if self.mutant is None:
             return "UNCLEAN" if self.found or self.proves_nothing else "clean"
-        if set(self.mutant.found) & set(self.found):
+        if self.struck and set(self.mutant.found) & set(self.found):
             own = sum(self.violations.get(name, 0) for name in self.mutant.found)
             return "confounded" if self.mutant.single and own > self.struck else "killed"
         # Its code did not run, or not in a drill that would have shown it.

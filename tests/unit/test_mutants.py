@@ -24,7 +24,7 @@ for mutant in MUTANTS:
 """
 DROP = find_mutant("drop")
 KILLED = Outcome(DROP, "edge-kill", 71.3, 8.0, 11, 4768, 147280, {"missing": 11})
-ALONE = Outcome(find_mutant("needs-another-region"), "region-isolate", 80, 2)
+ALONE = Outcome(find_mutant("needs-another-region"), "region-isolate", 80, 2, struck=1)
 
 
 class Edge:
@@ -166,6 +166,7 @@ def test_a_second_try_hits_other_places_for_longer() -> None:
         (KILLED, "killed", 0),
         (replace(KILLED, violations={}), "SURVIVED", 1),
         (replace(KILLED, violations={}, struck=0), "no verdict", 2),
+        (replace(KILLED, struck=0), "no verdict", 2),  # whatever it was, it was not the mutant
         # Something is wrong, but it was not what the mutant does that was found.
         (replace(KILLED, violations={"resent": 3}), "SURVIVED", 1),
         (replace(KILLED, mutant=None), "UNCLEAN", 1),
