@@ -89,7 +89,6 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
                 for origin in (region, *others)
             ),
             f"$JS.API.STREAM.UPDATE.{home}",  # a new epoch
-            f"$JS.API.STREAM.PURGE.{home}",  # and its first sequence
             *(f"$JS.{other}.API.DIRECT.GET.{names.events_stream(other)}" for other in others),
             *(f"$JS.{other}.API.DIRECT.GET.{home}" for other in others),
         ),

@@ -1,7 +1,7 @@
 """The steps of a drill, and a plan of them. Values only.
 
 A plan is carried out in order. The first step that disturbs anything begins the phase `fault` of
-the ledger, each healing one called `healed`, and `After` the last one.
+the ledger, and each healing one is called `healed`.
 """
 
 from dataclasses import dataclass

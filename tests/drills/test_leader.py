@@ -16,6 +16,7 @@ from regions.jetstream import JetStream
 from relay.client import connect
 from relay.client.errors import ClientError
 from relay.core.names import events_stream
+from tests.metrics import metrics
 from tests.raw import Raw, token
 from tests.ready import serving
 from tests.world import World
@@ -87,6 +88,12 @@ class Talk:
                 count += 1
 
 
+async def jumped_over(world: World) -> float:
+    """How many stored events the live feed of us jumped over, as its watchers found."""
+    found = [await metrics(world, edge) for edge in ("us-1", "us-2")]
+    return sum(each["skipped_live_total"] for each in found)
+
+
 @asynccontextmanager
 async def talking(world: World, room: str) -> AsyncIterator[Talk]:
     """Publishers at work in a room."""
@@ -149,7 +156,8 @@ async def test_who_resumes_elsewhere_half_a_second_later_misses_nothing(
             assert not [payload for payload in raw.seen if payload["t"] == "GAP"]
     print(
         f"\n{turn}: killed {server}; {len(acked)} acknowledged, {replayed} came after the resume, "
-        f"RESUMED after {resumed_s - killed_s:.1f} + {current_s:.2f} s"
+        f"RESUMED after {resumed_s - killed_s:.1f} + {current_s:.2f} s; never published live so far: "
+        f"{await jumped_over(cluster):.0f} events"
     )
     sequences = [seq for _, seq in got]
     assert sequences == sorted(set(sequences)), "in order, each once"

@@ -145,6 +145,12 @@ def test_links_lead_somewhere(name: str) -> None:
     assert not broken
 
 
+def test_the_readme_names_every_page() -> None:
+    readme = (ROOT / "README.md").read_text()
+    pages = [page.name for page in (ROOT / "docs").glob("*.md")]
+    assert [name for name in pages if f"(docs/{name})" not in readme] == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_commands_and_their_options_exist(name: str) -> None:
     wrong = {" ".join(words): bad for words in commands(ROOT / name) if (bad := unknown_in(words))}
