@@ -16,6 +16,7 @@ from regions.jetstream import JetStream
 from relay.client import connect
 from relay.client.errors import ClientError
 from relay.core.names import events_stream
+from relay.errors import UnavailableError
 from tests.metrics import metrics
 from tests.raw import Raw, token
 from tests.ready import serving
@@ -51,16 +52,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 async def leader(world: World) -> str:
-    """The server that leads the home stream of us."""
+    """The server that leads the home stream of us, once every copy in us has a leader."""
     admin = await JetStream.connect("us", world.nats_config("us", "control"))
+    deadline_s = time.monotonic() + 60
     try:
-        info = await admin.info(events_stream("us"))
+        while True:
+            try:
+                infos = [await admin.info(events_stream(origin)) for origin in ("us", "eu")]
+            except UnavailableError:  # there is none yet
+                assert time.monotonic() < deadline_s
+                continue
+            leaders = [info["cluster"]["leader"] for info in infos if info is not None]
+            assert len(leaders) == 2
+            return str(leaders[0])
     finally:
         await admin.close()
-    assert info is not None
-    name = info["cluster"]["leader"]
-    assert isinstance(name, str)
-    return name
 
 
 @dataclass
