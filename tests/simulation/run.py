@@ -212,7 +212,7 @@ class Run:
         """Acknowledged events that no stream holds any more, and who was not told of it."""
         world, found = self.world, []
         for place, (room, user, publish_id) in world.truth.acked.items():
-            if world.truth.held(place) or self._expired(place.origin, place.seq):
+            if world.truth.held(place, room) or self._expired(place.origin, place.seq):
                 continue
             if world.truth.epoch(place.origin) <= place.epoch:
                 found.append(

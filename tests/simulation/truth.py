@@ -61,8 +61,11 @@ class Truth:
             of_room.pop()  # a tail that was lost; where it is written back it comes again
         of_room.append(place)
 
-    def held(self, place: Place) -> bool:
-        """Whether any copy of the stream still has this event, and limits have not dropped it."""
+    def held(self, place: Place, room: str) -> bool:
+        """Whether any copy of the stream still has this event, and limits have not dropped it.
+
+        One that nobody ever heard of may be lost, and another event have its sequence.
+        """
         name = events_stream(place.origin)
         home = self._systems[place.origin].streams.get(name)
         if "expired" in self.causes and home is not None and home.first > place.seq:
@@ -70,7 +73,9 @@ class Truth:
         for system in self._systems.values():
             stream = system.streams.get(name)
             message = stream.messages.get(place.seq) if stream is not None else None
-            if message is not None and message.headers.get("Jr-Epoch") == str(place.epoch):
+            if message is None or message.headers.get("Jr-Epoch") != str(place.epoch):
+                continue
+            if message.subject.endswith(f".{room}"):
                 return True
         return False
 

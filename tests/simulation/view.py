@@ -182,7 +182,7 @@ class View:
                     break
                 if place in self._received or self._declared(place, room):
                     continue
-                if self._truth.held(place):
+                if self._truth.held(place, room):
                     found.append((place, room))
         return found
 
