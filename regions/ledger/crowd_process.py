@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from regions.ledger.casting import cast
 from regions.ledger.files import Writer
 from regions.ledger.member import Member
 from regions.ledger.orders import (
@@ -32,7 +33,7 @@ from regions.ledger.orders import (
     encode,
     furthest,
 )
-from regions.ledger.spec import CrowdSpec, cast
+from regions.ledger.spec import CrowdSpec
 from regions.state import find_world
 from regions.world import World
 from relay.core.grants import Act, RoomGrant

@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
+from regions.ledger.casting import Part
 from regions.ledger.content import data_of, hash_of
 from regions.ledger.files import Writer
 from regions.ledger.glass import look
 from regions.ledger.orders import Heads
 from regions.ledger.record import Acked, Asked, Drained, Ended, Failed, Unknown
 from regions.ledger.recorder import Recorder
-from regions.ledger.spec import CrowdSpec, Part
+from regions.ledger.spec import CrowdSpec
 from relay.client import Client, ClientError, ConnectFailed, State, connect
 from relay.client import Unknown as NoAnswer
 

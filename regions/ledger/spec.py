@@ -1,7 +1,5 @@
-"""What a crowd is told, and who is where in it: all of it follows from the seed."""
+"""What a crowd is told, and the names that follow from it. Values only."""
 
-import random
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -31,17 +29,6 @@ class CrowdSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     processes: int = 1
 
 
-class Part(msgspec.Struct, frozen=True):
-    """One client of a crowd."""
-
-    name: str
-    region: str
-    edge: int  # which of the region's edges it tries first, modulo their number
-    rooms: tuple[str, ...]
-    publishes: bool
-    encoding: str
-
-
 def room_names(spec: CrowdSpec) -> list[str]:
     """The crowd's rooms."""
     return [f"{spec.run}:{number}" for number in range(spec.rooms)]
@@ -65,25 +52,3 @@ def read_spec(ledger: Path) -> CrowdSpec | None:
         return None
     except (OSError, msgspec.DecodeError) as error:
         raise LedgerError(f"{path}: {error}") from error
-
-
-def cast(spec: CrowdSpec, regions: Sequence[str]) -> list[Part]:
-    """Everybody in the crowd.
-
-    Args:
-        spec: what it is told.
-        regions: all regions of the world.
-    """
-    dice = random.Random(spec.seed)  # noqa: S311 (choices that can be repeated, no secrets)
-    names, homes = room_names(spec), spec.regions or tuple(regions)
-    return [
-        Part(
-            name=name,
-            region=homes[number % len(homes)],
-            edge=number // len(homes),
-            rooms=tuple(dice.sample(names, min(spec.rooms_each, len(names)))),
-            publishes=dice.random() < spec.publishers or number == 0,
-            encoding="msgpack" if dice.random() < spec.msgpack else "json",
-        )
-        for number, name in enumerate(client_names(spec))
-    ]

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from regions.drills.own_world import OwnWorld
+from regions.ledger.casting import cast
 from regions.ledger.checker import check
 from regions.ledger.crowd import Crowd
 from regions.ledger.findings import RULES, Findings
 from regions.ledger.scan import scan
-from regions.ledger.spec import CrowdSpec, cast
+from regions.ledger.spec import CrowdSpec
 from regions.state import find_world
 from regions.topology_file import builtin_topology
 from relay.tasks import Tasks

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from regions.ledger.casting import cast
 from regions.ledger.content import data_of, hash_of
 from regions.ledger.files import Writer, ledger_files, records
 from regions.ledger.glass import look
@@ -26,7 +27,7 @@ from regions.ledger.record import (
     Unsubscribed,
 )
 from regions.ledger.recorder import Recorder
-from regions.ledger.spec import CrowdSpec, cast, room_names
+from regions.ledger.spec import CrowdSpec, room_names
 from relay.client import Disconnected, Gap, Lost, Message
 from relay.client.wire import Frame
 from relay.core.codes import Op
