@@ -8,7 +8,7 @@ import pytest
 from relay.bus.events import SEQUENCE
 from relay.bus.reader import Page
 from relay.core.hole import Stretch, decode_stretch
-from relay.core.watch import Skipped
+from relay.core.watch import Skipped, Watch
 from relay.edge.watcher import SKIPS, Watcher
 from relay.errors import BusError, UnavailableError
 
@@ -47,12 +47,16 @@ def region() -> _Region:
     return _Region()
 
 
-@pytest.fixture
-def watcher(region: _Region) -> Watcher:
+def watcher_of(region: _Region, *, clustered: bool = False) -> Watcher:
     feeds = SimpleNamespace(feeds={"us": SimpleNamespace(position=9)})
     nothing = SimpleNamespace()
     parts = (nothing, region, region, nothing, region, feeds, nothing, region, "us")
-    return Watcher(*(cast("Any", part) for part in parts), clustered=False)
+    return Watcher(*(cast("Any", part) for part in parts), clustered=clustered)
+
+
+@pytest.fixture
+def watcher(region: _Region) -> Watcher:
+    return watcher_of(region)
 
 
 async def test_a_jump_is_told_also_after_a_failure_and_without_the_duty(
@@ -81,3 +85,23 @@ async def test_too_many_jumps_become_one_and_none_is_dropped(
     assert len(region.told) == SKIPS
     last = region.told[-1]
     assert (last.first, last.last, last.number) == (2 * SKIPS - 1, 2 * SKIPS + 19, 0)
+
+
+@pytest.mark.parametrize("clustered", [True, False])
+async def test_what_a_watcher_is_sure_of_begins_when_all_servers_know_that_it_listens(
+    region: _Region, monkeypatch: pytest.MonkeyPatch, clustered: bool
+) -> None:
+    done: list[str] = []
+
+    async def step(name: str) -> SimpleNamespace:
+        done.append(name)
+        return SimpleNamespace(last=9)
+
+    monkeypatch.setattr("relay.bus.connection.asyncio.sleep", lambda _: step("wait"))
+    region.info = lambda _stream: step("look")  # type: ignore[attr-defined]
+    watcher = watcher_of(region, clustered=clustered)
+    watcher._watches = {"us": Watch("us")}
+    watcher._past.append({"us": 9})
+    watcher._connection = cast("Any", SimpleNamespace(flush=lambda _: step("flush")))
+    await watcher._join()
+    assert done == ["flush", *(["wait"] if clustered else []), "look"]
