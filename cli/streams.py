@@ -24,7 +24,9 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout."),
     click.option("--nats", multiple=True, metavar="REGION=URL[,URL]", help="Use this NATS."),
-    click.option("--creds", multiple=True, metavar="REGION=FILE", help="Credentials for it."),
+    click.option(
+        "--creds", multiple=True, metavar="REGION[:control]=FILE", help="Credentials for it.",
+    ),
 )  # fmt: skip
 
 
@@ -93,7 +95,9 @@ def target(
         topology = load_topology(path)
         deployment = parse_deployment(topology, nats, creds)
         assert deployment is not None
-        return topology, {region: deployment.nats_config(region) for region in topology.names}
+        return topology, {
+            region: deployment.nats_config(region, "control") for region in topology.names
+        }
     world = find_world(state)
     topology = world.topology() if path is None else load_topology(path)
     return topology, {region: world.nats_config(region, "control") for region in topology.names}

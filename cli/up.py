@@ -31,7 +31,10 @@ from relay.tasks import Tasks
 @click.option("--headless", is_flag=True, help="JSON lines on stdout instead of the console.")
 @click.option("--drain", is_flag=True, help="At the end, let clients of the edges move first.")
 @click.option("--nats", multiple=True, metavar="REGION=URL[,URL]", help="Use an existing NATS.")
-@click.option("--creds", multiple=True, metavar="REGION=FILE", help="Credentials for it.")
+@click.option(
+    "--creds", multiple=True, metavar="REGION[:USER]=FILE",
+    help="Credentials for it; with USER (edge, console, control) for that one only.",
+)  # fmt: skip
 @click.option(
     "--links", type=click.Choice(get_args(LinkMode)),
     help="How regions are joined; relay and netns can be broken by `jetrelay ctl fault`.",

@@ -1,15 +1,18 @@
 """Passwords and keys: those a state directory makes for itself, and those of a deployment."""
 
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from regions.errors import WorldError
 from regions.nats_config import Secrets
-from regions.permissions import USERS
+from regions.permissions import USERS, User
 from regions.topology import Topology
 from relay.config import NatsConfig, TokenKey
+
+EVERYONE = "*"  # whoever has no credentials of its own
 
 
 def _key() -> str:
@@ -60,6 +63,21 @@ class SecretsFile(msgspec.Struct, frozen=True):
 class _Login(msgspec.Struct, forbid_unknown_fields=True):
     user: str
     password: str
+
+
+def login_of(user: User, files: Mapping[str, str], servers: list[str]) -> NatsConfig:
+    """How `user` reaches a deployment's NATS.
+
+    Args:
+        user: who it is to be.
+        files: user -> file with its credentials; that of `EVERYONE` else. Without: no login.
+        servers: URLs.
+
+    Raises:
+        WorldError: the credentials can't be read.
+    """
+    file = files.get(user) or files.get(EVERYONE)
+    return NatsConfig(servers) if file is None else read_login(Path(file), servers)
 
 
 def read_login(path: Path, servers: list[str]) -> NatsConfig:

@@ -1,32 +1,34 @@
-"""An existing NATS deployment, as `--nats REGION=URL` and `--creds REGION=FILE` name it."""
+"""An existing NATS deployment, as `--nats REGION=URL` and `--creds REGION[:USER]=FILE` name it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from regions.credentials import read_login
+from regions.credentials import EVERYONE, login_of
 from regions.errors import WorldError
+from regions.permissions import USERS, User
 from regions.topology import Topology
 from relay.config import NatsConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """The NATS servers of each region, and the file with the credentials there."""
+    """The NATS servers of each region, and the files with the credentials there.
+
+    `logins`: region -> user -> file; the user `*` is everyone who has no file of its own.
+    """
 
     urls: dict[str, tuple[str, ...]]
-    creds: dict[str, Path]
+    logins: dict[str, dict[str, str]]
 
-    def nats_config(self, region: str) -> NatsConfig:
-        """How to reach the NATS of `region`.
+    def nats_config(self, region: str, user: User) -> NatsConfig:
+        """How `user` reaches the NATS of `region`.
 
         Raises:
             WorldError: the credentials can't be read.
         """
-        servers = list(self.urls[region])
-        creds = self.creds.get(region)
-        return NatsConfig(servers) if creds is None else read_login(creds, servers)
+        return login_of(user, self.logins.get(region, {}), list(self.urls[region]))
 
 
 def parse_deployment(
@@ -35,8 +37,8 @@ def parse_deployment(
     """The deployment that the options name; None without any.
 
     Raises:
-        WorldError: an option is not `REGION=VALUE`, names an unknown region, leaves one out, or
-            holds a password.
+        WorldError: an option is not `REGION=VALUE`, names an unknown region or user, leaves a
+            region out, or holds a password.
     """
     if not nats and not creds:
         return None
@@ -47,23 +49,30 @@ def parse_deployment(
     missing = [region for region in topology.names if region not in urls]
     if missing:
         raise WorldError(f"--nats: {', '.join(missing)} left out; give all regions or none")
-    files = _pairs("--creds", creds, topology)
-    return Deployment(urls, {region: Path(value).absolute() for region, value in files.items()})
+    logins: dict[str, dict[str, str]] = {}
+    for whose, value in _pairs("--creds", creds, topology).items():
+        region, colon, user = whose.partition(":")
+        if colon and user not in USERS:
+            raise WorldError(f"--creds {whose}: no user {user!r}; there are {', '.join(USERS)}")
+        files = logins.setdefault(region, {})
+        files[user if colon else EVERYONE] = str(Path(value).absolute())
+    return Deployment(urls, logins)
 
 
 def _pairs(option: str, given: Sequence[str], topology: Topology) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in given:
-        region, equals, value = text.partition("=")
+        whose, equals, value = text.partition("=")
         if not equals or not value:
-            raise WorldError(f"{option}: {region!r} is not REGION=VALUE")
+            raise WorldError(f"{option}: {whose!r} is not REGION=VALUE")
+        region = whose.partition(":")[0] if option == "--creds" else whose
         if region not in topology.names:
             raise WorldError(
                 f"{option}: no region {region!r}; {topology.where} has {', '.join(topology.names)}"
             )
-        if region in found:
-            raise WorldError(f"{option}: region {region!r} is given twice")
-        found[region] = value
+        if whose in found:
+            raise WorldError(f"{option}: {whose} is given twice")
+        found[whose] = value
     return found
 
 

@@ -12,7 +12,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from regions.errors import AdminError
-from regions.permissions import USERS, User, inbox
+from regions.permissions import inbox_of
 from relay.config import NatsConfig
 from relay.errors import UnavailableError
 
@@ -44,7 +44,6 @@ class JetStream:
             if "permissions violation" in str(error).lower():
                 denials.append(_reason(error))
 
-        known: User = next((user for user in USERS if user == config.user), "control")
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await client.connect(
@@ -53,7 +52,7 @@ class JetStream:
                     password=config.password,
                     user_credentials=config.creds,
                     name="jetrelay control",
-                    inbox_prefix=inbox(known),
+                    inbox_prefix=inbox_of(config, "control"),
                     allow_reconnect=False,
                     connect_timeout=1,
                     max_reconnect_attempts=2,  # of each server, while connecting; 0 is no limit
@@ -118,8 +117,9 @@ class JetStream:
 
         Raises:
             UnavailableError: no answer in time, or nobody there to answer.
-            AdminError: JetStream refused it.
+            AdminError: JetStream, or the login's permissions, refused it.
         """
+        self._denials.clear()
         found: list[tuple[dict[str, str], bytes]] = []
         end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -139,6 +139,8 @@ class JetStream:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 status = await end
         except (NatsError, TimeoutError, OSError) as error:
+            if self._denials:
+                raise AdminError(f"{self.region}: {stream}: {self._denials[0]}") from error
             raise UnavailableError(f"{self.region}: {stream}: {_reason(error)}") from error
         finally:
             with contextlib.suppress(NatsError):

@@ -105,7 +105,7 @@ class Layout:
     def nats_config(self, region: str, user: User) -> NatsConfig:
         """How `user` reaches the NATS of `region`."""
         if self.deployment is not None:
-            return self.deployment.nats_config(region)
+            return self.deployment.nats_config(region, user)
         servers = [server.url for server in self._nats(self.topology.region(region))]
         password = self.secrets.nats[f"{region}/{user}"]
         return NatsConfig(servers, user=user, password=password)
@@ -190,7 +190,7 @@ class Layout:
         }
 
     def _region(self, region: Region, running: Mapping[str, Identity]) -> WorldRegion:
-        creds = None if self.deployment is None else self.deployment.creds.get(region.name)
+        logins = {} if self.deployment is None else self.deployment.logins.get(region.name, {})
         nats = (
             self._nats(region)
             if self.deployment is None
@@ -204,7 +204,7 @@ class Layout:
             lon=region.lon,
             nats=[_with_pid(server, running) for server in nats],
             edges=[_with_pid(edge, running) for edge in edges],
-            creds=None if creds is None else str(creds),
+            logins=logins,
         )
 
     def _server_ports(self) -> dict[str, ServerPorts]:

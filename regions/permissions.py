@@ -7,6 +7,7 @@ streams are named one by one. A denied publish is a silent time-out for whoever 
 from dataclasses import dataclass
 from typing import Literal
 
+from relay.config import NatsConfig
 from relay.core import names
 
 User = Literal["edge", "console", "control", "backend"]
@@ -25,6 +26,14 @@ class Permissions:
 def inbox(user: User) -> str:
     """The prefix of the user's reply subjects, which no other user may read."""
     return f"_INBOX_{user}"
+
+
+def inbox_of(config: NatsConfig, user: User) -> str:
+    """The prefix of the reply subjects of `user` where it logs in as `config` says.
+
+    A deployment may have one login for several: the inboxes that may be read are then the login's.
+    """
+    return inbox(next((known for known in USERS if known == config.user), user))
 
 
 def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions:

@@ -1,11 +1,10 @@
 """The local world as `world.json` describes it: what runs where, under which pid."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
-from regions.credentials import SecretsFile, read_login
+from regions.credentials import SecretsFile, login_of
 from regions.errors import WorldError
 from regions.identity import Identity, boot_id, is_alive
 from regions.permissions import User
@@ -46,7 +45,7 @@ class WorldRegion(msgspec.Struct, frozen=True):
     lon: float
     nats: list[WorldNats]
     edges: list[WorldEdge]
-    creds: str | None = None  # file with the credentials of a deployment that is not ours
+    logins: dict[str, str] = {}  # to a deployment that is not ours: user -> file, `*` for the rest
 
 
 class WorldRecord(msgspec.Struct, frozen=True):
@@ -90,6 +89,11 @@ class World:
         return self.record.boot == boot_id() and is_alive(self.record.supervisor)
 
     @property
+    def is_deployment(self) -> bool:
+        """Whether its nats-servers are not ours, and may serve others too."""
+        return any(server.monitor_url is None for region in self.regions for server in region.nats)
+
+    @property
     def regions(self) -> list[WorldRegion]:
         """The regions, in the order of the topology."""
         return self.record.regions
@@ -131,10 +135,8 @@ class World:
         """
         found = self.region(region)
         servers = [server.url for server in found.nats]
-        if found.creds is not None:
-            return read_login(Path(found.creds), servers)
-        if found.nats and found.nats[0].monitor_url is None:
-            return NatsConfig(servers)  # a deployment that asks for no login
+        if self.is_deployment:
+            return login_of(user, found.logins, servers)
         return NatsConfig(servers, user=user, password=self.secrets.nats[f"{region}/{user}"])
 
     def token_key(self) -> TokenKey:

@@ -4,6 +4,7 @@ import asyncio
 import resource
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from regions.drills.signs import Watchman
@@ -37,11 +38,18 @@ def check_room(report: Path, clients: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-async def check_healthy(faults: Faults, watchman: Watchman) -> None:
+async def check_healthy(
+    faults: Faults, watchman: Watchman, refused: Mapping[str, str] | None = None
+) -> None:
     """Wait until every process serves and every mirror is current, and nothing is broken.
 
+    Args:
+        faults: the world's supervisor.
+        watchman: hears telemetry meanwhile.
+        refused: region -> why its NATS lets us hear none, as far as known by now.
+
     Raises:
-        DrillError: it is not so in time; the text says what is not.
+        DrillError: it is not so in time, or telemetry is refused; the text says what is wrong.
     """
     _, held = await faults.overview()
     if held:
@@ -60,6 +68,11 @@ async def check_healthy(faults: Faults, watchman: Watchman) -> None:
             why = f"nothing is heard of {silent[0]}"
         if why is None:
             return
+        for region, reason in (refused or {}).items():
+            raise DrillError(
+                f"{region}: the login of `console` may not hear telemetry ({reason}): "
+                f"give `jetrelay up` --creds {region}:console=FILE"
+            )
         if time.monotonic() - begin_s > HEALTHY_S:
             raise DrillError(f"the world is not healthy, so nothing was broken: {why}")
         await asyncio.sleep(LOOK_S)

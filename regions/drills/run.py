@@ -34,10 +34,11 @@ from regions.drills.verdict import (
     verdict_of,
     write_verdict,
 )
-from regions.errors import DrillError
+from regions.errors import AdminError, DrillError
 from regions.faults.client import Faults
 from regions.ledger.checker import check
 from regions.ledger.crowd import Crowd
+from regions.ledger.record import Opening
 from regions.ledger.scan import look, scan, write_openings
 from regions.ledger.spec import CrowdSpec
 from regions.state import StateDir, find_world
@@ -128,7 +129,9 @@ class DrillRun:
             )
             stack.push_async_callback(telemetry.close)
             telemetry.start()
-            await self._timed("preflight", "the world is healthy", check_healthy(faults, watchman))
+            healthy = check_healthy(faults, watchman, telemetry.refused)
+            await self._timed("preflight", "the world is healthy", healthy)
+            openings = await self._openings(world)
             self._spec = CrowdSpec(
                 run=f"{order.drill.name}-{secrets.token_hex(3)}",
                 seed=order.seed,
@@ -137,7 +140,6 @@ class DrillRun:
                 rate=order.rate,
                 home_after_s=plan.home_after_s,
             )
-            openings = await look(world)
             crowd = await Crowd.start(state.path, self._spec, self._ledger)
             try:
                 write_openings(self._ledger, openings)
@@ -149,7 +151,7 @@ class DrillRun:
             finally:
                 await crowd.stop()
             await self._timed("scan", "every copy of every stream is read",
-                              scan(world, self._ledger))  # fmt: skip
+                              scan(world, self._ledger, openings=openings))  # fmt: skip
 
     def judge(self) -> Verdict:
         """Check the ledger, measure, and write the report.
@@ -255,6 +257,24 @@ class DrillRun:
             edges=len(places.edges),
             nats_servers=sum(len(region.servers) for region in places.regions),
         )
+
+    async def _openings(self, world: World) -> list[Opening]:
+        """Where the streams begin and end, before the crowd comes.
+
+        Raises:
+            DrillError: the login may not read them.
+            AdminError, BusError: a copy can't be read.
+        """
+        try:
+            return await look(world)
+        except AdminError as error:
+            if not world.is_deployment:
+                raise
+            region = str(error).partition(":")[0]
+            raise DrillError(
+                f"{error}; the streams are read as `control`: give `jetrelay up` "
+                f"--creds {region}:control=FILE, a login that may use the JetStream API"
+            ) from error
 
     async def _play(self, actor: Actor, crowd: Crowd, plan: Plan) -> None:
         assert self._spec is not None

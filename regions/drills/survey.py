@@ -83,7 +83,5 @@ async def survey(faults: Faults, world: World) -> Places:
             for region in world.regions
         ),
         {name: why for name, why in found.items() if why is not None},
-        deployment=any(
-            server.monitor_url is None for region in world.regions for server in region.nats
-        ),
+        deployment=world.is_deployment,
     )

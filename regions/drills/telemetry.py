@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from regions.errors import LedgerError
-from regions.permissions import inbox
+from regions.permissions import inbox_of
 from relay.config import NatsConfig
 from relay.core.names import telemetry_subject
 from relay.core.telemetry import EdgeFrame, decode_frame
@@ -21,6 +21,7 @@ FILE = "telemetry.jsonl"
 CONNECT_S = 3.0
 AGAIN_S = 0.5
 PING_S = 2
+REFUSALS = ("permissions violation", "authorization violation", "authentication expired")
 
 
 class Heard(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +49,7 @@ class Telemetry:
     ) -> None:
         self._doors = doors
         self._hear = hear
+        self.refused: dict[str, str] = {}  # region -> why its NATS lets this login hear nothing
         self._tasks = Tasks("drill.telemetry")
         path = directory / FILE
         try:
@@ -71,21 +73,25 @@ class Telemetry:
             client = Client()
             try:
                 async with asyncio.timeout(CONNECT_S):
-                    await self._connect(client, config, closed)
+                    await self._connect(client, region, config, closed)
                     await client.subscribe(telemetry_subject(region, "*"), cb=self._message)
                 await closed.wait()
             except (OSError, TimeoutError, NatsError):
-                pass  # its NATS is down, or was: try again
+                pass  # its NATS is down, or was, or refuses the login: try again
             finally:
                 await client.close()
             await asyncio.sleep(AGAIN_S)
 
-    async def _connect(self, client: Client, config: NatsConfig, closed: asyncio.Event) -> None:
+    async def _connect(
+        self, client: Client, region: str, config: NatsConfig, closed: asyncio.Event
+    ) -> None:
         async def on_closed() -> None:
             closed.set()
 
-        async def on_error(_error: Exception) -> None:
-            pass
+        async def on_error(error: Exception) -> None:
+            text = str(error).removeprefix("nats: ").strip("'\" ")
+            if any(word in text.lower() for word in REFUSALS):
+                self.refused[region] = text
 
         await client.connect(
             list(config.servers),
@@ -93,7 +99,7 @@ class Telemetry:
             user=config.user,
             password=config.password,
             user_credentials=config.creds,
-            inbox_prefix=inbox("console"),
+            inbox_prefix=inbox_of(config, "console"),
             allow_reconnect=False,
             connect_timeout=1,
             max_reconnect_attempts=1,
@@ -108,6 +114,7 @@ class Telemetry:
             heard = Heard(time.monotonic_ns(), decode_frame(message.data))
         except (msgspec.DecodeError, UnicodeDecodeError):
             return
+        self.refused.pop(heard.frame.region, None)
         self._file.write(encode(heard) + b"\n")
         self._file.flush()
         self._hear(heard)

@@ -244,16 +244,23 @@ class Ended(Base, frozen=True, gc=False, tag="end"):
 
 
 class Opening(Base, frozen=True, gc=False, tag="opening"):
-    """What `region` held of an origin's stream before the crowd came: `first` to `last`."""
+    """What `region` held of an origin's stream before the crowd came: `first` to `last`.
+
+    `epoch`: of the stream; 0 for a mirror, whose own metadata says nothing of it.
+    """
 
     region: str
     origin: str
     first: int
     last: int
+    epoch: int = 0
 
 
 class Stream(Base, frozen=True, gc=False, tag="stream"):
-    """What `region` holds of an origin's stream: the scan read `first` to `last`."""
+    """What `region` holds of an origin's stream: `first` to `last`.
+
+    The scan read it from `first` on, or from where it ended before the crowd came.
+    """
 
     region: str
     origin: str

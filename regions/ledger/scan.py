@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,11 @@ async def look(world: World) -> list[Opening]:
         reader = await JetStream.connect(region, world.nats_config(region, "control"))
         try:
             for origin in origins:
-                state = (await _info(reader, origin))["state"]
+                info = await _info(reader, origin)
+                state = info["state"]
                 first, last = int(state["first_seq"]), int(state["last_seq"])
-                found.append(Opening(time.monotonic_ns(), region, origin, first, last))
+                epoch = _epoch(info) if region == origin else 0
+                found.append(Opening(time.monotonic_ns(), region, origin, first, last, epoch))
         finally:
             await reader.close()
     return found
@@ -59,7 +61,11 @@ def write_openings(ledger: Path, found: Sequence[Opening]) -> None:
 
 
 async def scan(
-    world: World, ledger: Path, settle_s: float = 30.0, regions: Sequence[str] = ()
+    world: World,
+    ledger: Path,
+    settle_s: float = 30.0,
+    regions: Sequence[str] = (),
+    openings: Sequence[Opening] = (),
 ) -> None:
     """Read the streams of `world`, and write the crowd's events in them to `ledger`/scan.jsonl.
 
@@ -71,6 +77,9 @@ async def scan(
         ledger: the directory of its ledger.
         settle_s: for mirrors that are behind, or are filled anew.
         regions: only what these hold; all regions' without.
+        openings: what `look` found before the crowd came, none of which is the crowd's: a copy is
+            read from where it ended then, unless its origin has begun an epoch since, which may
+            lie before. Without: from its beginning.
 
     Raises:
         LedgerError: there is no crowd's ledger, or it can't be written.
@@ -82,16 +91,18 @@ async def scan(
     origins = [region.name for region in world.regions]
     try:
         async with _connections(world, regions or origins, writer, origins) as readers:
-            heads = {
-                origin: int((await _info(readers[origin], origin))["state"]["last_seq"])
+            infos = {
+                origin: await _info(readers[origin], origin)
                 for origin in origins
                 if origin in readers
             }
+            heads = {origin: int(info["state"]["last_seq"]) for origin, info in infos.items()}
+            begins = begins_of(openings, {origin: _epoch(info) for origin, info in infos.items()})
             await _settle(readers, heads, settle_s)
             for region, reader in readers.items():
                 for origin in origins:
                     one = _Scan(reader, region, origin, frozenset(room_names(spec)), writer)
-                    await one.run(heads.get(origin))
+                    await one.run(begins.get((region, origin), 1), heads.get(origin))
     finally:
         writer.close()
 
@@ -121,6 +132,17 @@ async def _info(reader: JetStream, origin: str) -> dict[str, Any]:
     if info is None:
         raise UnavailableError(f"{reader.region}: there is no {events_stream(origin)}")
     return info
+
+
+def _epoch(info: dict[str, Any]) -> int:
+    return int(info["config"].get("metadata", {}).get("epoch", 1))
+
+
+def begins_of(openings: Sequence[Opening], epochs: Mapping[str, int]) -> dict[tuple[str, str], int]:
+    """(region, origin) -> where to read a copy from, for origins whose epoch is what it was."""
+    before = {one.origin: one.epoch for one in openings if one.region == one.origin}
+    same = {origin for origin, epoch in epochs.items() if before.get(origin) == epoch}
+    return {(one.region, one.origin): one.last + 1 for one in openings if one.origin in same}
 
 
 async def _settle(readers: dict[str, JetStream], heads: dict[str, int], settle_s: float) -> None:
@@ -159,20 +181,20 @@ class _Scan:
         self._subject = f"ev.{origin}._.0."
         self._epochs: dict[int, int] = {}  # each with its first sequence
 
-    async def run(self, head: int | None) -> None:
-        """Read it up to `head`; None: up to its own."""
+    async def run(self, begin: int, head: int | None) -> None:
+        """Read it from `begin` or its own beginning on, up to `head`; None: up to its end."""
         now = time.monotonic_ns()
         try:
             info = await _info(self._reader, self._origin)
             state = info["state"]
-            epoch = int(info["config"].get("metadata", {}).get("epoch", 1))
+            epoch = _epoch(info)
             first, last = int(state["first_seq"]), int(state["last_seq"])
             upto = last if head is None else min(head, last)
             if self._region != self._origin:
                 # A mirror's own metadata is not kept: what it holds says the epoch.
                 epoch = 0
             self._writer.write(Stream(now, self._region, self._origin, epoch, first, upto))
-            await self._read(first, upto, epoch)
+            await self._read(max(first, begin), upto, epoch)
             if epoch:
                 self._epochs.setdefault(epoch, upto + 1)  # begun, and nothing was stored in it yet
             for found, begins in sorted(self._epochs.items()):

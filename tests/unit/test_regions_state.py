@@ -11,12 +11,15 @@ from regions.deployment import parse_deployment
 from regions.errors import WorldError
 from regions.identity import Identity, boot_id, identify, is_alive
 from regions.layout import Layout, assign, listeners
+from regions.permissions import inbox_of
 from regions.ports import Claims
 from regions.state import StateDir, find_world
 from regions.topology_file import builtin_topology
 from regions.world import VERSION, World, WorldRecord
+from relay.config import NatsConfig
 
 THREE = builtin_topology("three")
+ALL = [f"{region}=nats://h:1" for region in THREE.names]
 
 
 def record(state: StateDir, supervisor: Identity, boot: str) -> WorldRecord:
@@ -157,8 +160,11 @@ def test_credentials_that_others_may_read_or_nobody_understands_are_refused(tmp_
         (["mars=nats://h:1"], [], "no region 'mars'; three.toml has us, eu, ap"),
         (["us=nats://a:b@h:1"], [], "--creds us=FILE"),
         (["us=h:1"], [], "is not nats://host:port"),
-        (["us=nats://h:1", "us=nats://h:2"], [], "'us' is given twice"),
+        (["us=nats://h:1", "us=nats://h:2"], [], "us is given twice"),
         ([], ["us=file"], "--nats: us, eu, ap left out"),
+        (ALL, ["us:root=file"], "--creds us:root: no user 'root'; there are edge, console"),
+        (ALL, ["mars:edge=file"], "no region 'mars'"),
+        (ALL, ["us:edge=a", "us:edge=b"], "us:edge is given twice"),
     ],
 )
 def test_options_for_a_deployment_that_make_no_sense(
@@ -173,8 +179,23 @@ def test_a_deployment_has_its_own_servers() -> None:
     options = [f"{region}=nats://{region}-a:4222,nats://{region}-b:4222" for region in THREE.names]
     deployment = parse_deployment(THREE, options, [])
     assert deployment is not None
-    assert deployment.nats_config("eu").servers == ["nats://eu-a:4222", "nats://eu-b:4222"]
+    assert deployment.nats_config("eu", "edge").servers == ["nats://eu-a:4222", "nats://eu-b:4222"]
     assert parse_deployment(THREE, [], []) is None
+
+
+def test_each_user_of_a_deployment_has_its_own_login_or_that_of_the_rest(tmp_path: Path) -> None:
+    for name in ("rest", "watcher"):
+        (tmp_path / name).write_text(f"{name}:secret\n")
+        (tmp_path / name).chmod(0o600)
+    creds = [f"us={tmp_path}/rest", f"us:console={tmp_path}/watcher", f"eu:console={tmp_path}/rest"]
+    deployment = parse_deployment(THREE, ALL, creds)
+    assert deployment is not None
+    assert deployment.nats_config("us", "console").user == "watcher"
+    assert deployment.nats_config("us", "edge").user == "rest"
+    assert deployment.nats_config("eu", "console").user == "rest"
+    assert deployment.nats_config("eu", "edge").user is None
+    assert inbox_of(deployment.nats_config("us", "control"), "control") == "_INBOX_control"
+    assert inbox_of(NatsConfig(["nats://h"], user="edge"), "control") == "_INBOX_edge"
 
 
 def _world(tmp_path: Path) -> World:
