@@ -64,6 +64,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replay_reads: int = 32  # at once for sessions, per edge
     replay_streams: int = 128  # sessions that read past the rings at once; each holds a page
     replay_stall_s: float = 20.0  # for a client to take 32 KiB of its replay, then 4020
+    replay_stall_crowded_s: float = 2.0  # the same while others wait for a place to read
+    replay_turn_s: float = 5.0  # after which a place to read is given to who waits for one
     replay_events: int = 100_000  # of one request: past it a GAP says what is not sent
     replay_bytes: int = 64 * 1024 * 1024  # of one request, likewise
     ring_events: int = 16_384  # newest events held in memory, of one room and origin

@@ -10,6 +10,18 @@ _log = logging.getLogger("jetrelay.tasks")
 _PATIENCE_S = 1.0
 
 
+async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run them at once, to the end of all. The first that fails ends the others; its error is
+    raised when nothing of them runs any more.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in coroutines:
+                group.create_task(coroutine)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
 class Tasks:
     """The background tasks of one owner: kept until done, failures logged, ended by `close()`."""
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from relay.core.event import Event, RoomKey
 
-HELD_BYTES = 256 * 1024  # of live events, for one session: they go out in one piece
+HELD_BYTES = 512 * 1024  # of live events, for one session: they go out in one piece
+FRAME_BYTES = 300  # about what an event's frame has besides its data
 
 
 @dataclass(slots=True)
@@ -24,6 +25,10 @@ class Join:
     sent: dict[str, int]
     target: dict[str, int]
     buffer_events: int
+    held_bytes: int = HELD_BYTES
+    interrupted: bool = False  # the session was in these rooms, and has got all up to `sent`
+    left: set[RoomKey] = field(default_factory=set)  # rooms that it has left meanwhile
+    late: list[Event] = field(default_factory=list)  # found below `sent`: to be declared
     replayed: int = 0
     overflows: int = 0
     _held: list[Event] = field(default_factory=list)
@@ -43,10 +48,10 @@ class Join:
         """The edge dispatches an event of one of these rooms."""
         if event.seq <= max(self.sent.get(event.origin, 0), self.target.get(event.origin, 0)):
             return  # the replay sends it, or the client has it
-        if self._overflowed:
+        if self._overflowed or event.key in self.left:
             return
-        self._held_bytes += len(event.data)
-        if len(self._held) >= self.buffer_events or self._held_bytes > HELD_BYTES:
+        self._held_bytes += len(event.data) + FRAME_BYTES
+        if len(self._held) >= self.buffer_events or self._held_bytes > self.held_bytes:
             # The stream has it as well: replay up to a later target instead.
             self._held.clear()
             self._held_bytes = 0
@@ -57,11 +62,16 @@ class Join:
 
     def replay(self, event: Event) -> bool:
         """The replay has read an event. Whether to send it now."""
-        if event.seq <= self.sent.get(event.origin, 0):
+        if event.seq <= self.sent.get(event.origin, 0) or event.key in self.left:
             return False
         self.sent[event.origin] = event.seq
         self.replayed += 1
         return True
+
+    def missed(self, event: Event) -> None:
+        """An event was found after later ones of its room were delivered, also to this session."""
+        if self.interrupted and event.seq <= self.sent.get(event.origin, 0):
+            self.late.append(event)
 
     def read_up_to(self, origin: str, seq: int) -> None:
         """The replay has read all of `origin` up to `seq`: there was nothing more to send."""

@@ -309,7 +309,7 @@ class Session:
             else:
                 refused.append(Refused(wish.room, ErrorCode.TOO_MANY_ROOMS))
         for wish in kept:
-            self.rooms[wish.room] = False
+            self.rooms.setdefault(wish.room, False)
         return kept, refused
 
     def entered(self, ready: dict[str, Any], s: int, now: Instant) -> list[Effect]:

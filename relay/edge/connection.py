@@ -68,6 +68,7 @@ class ClientConnection(Seat):
         )
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0  # when it fires
+        self.sending = asyncio.Lock()  # of what is large, and made only when there is room for it
         self._writable = asyncio.Event()
         self._writable.set()
         self._paused = False

@@ -161,6 +161,7 @@ class Edge:
             self.feeds.scans.overlooked,
             limits.ring_block,
             limits.replay_streams,
+            limits.replay_turn_s,
         )
         self.holes = HoleLog(bus.inbox, bus.reader, self._origins, region, self.hub)
         self.mirrors = Mirrors(self.feeds, self.copies, bus.reader)

@@ -27,7 +27,7 @@ from relay.edge import clock
 from relay.edge.hub import Hub
 from relay.edge.scans import FOLLOWER_WAIT_S, Scans
 from relay.errors import BusError, UnavailableError
-from relay.tasks import Tasks
+from relay.tasks import Tasks, together
 
 _log = logging.getLogger("jetrelay.feeds")
 
@@ -63,7 +63,7 @@ class Feeds:
         self._hold = hold
         self._tasks = Tasks("feeds")
         self.scans = Scans(reader, copies, pages, self.carry_out, self.found)
-        self._subscriptions: dict[RoomKey, tuple[int, int]] = {}
+        self._subscriptions: dict[RoomKey, tuple[int, ...]] = {}
         self._waiters: list[asyncio.Future[None]] = []  # of `until`
         self.feeds: dict[str, Feed] = {}
         self._since_s = clock.mono_ms() / 1000
@@ -229,29 +229,36 @@ class Feeds:
         After this, every event of the room beyond `Feed.reach` comes through the dispatch point.
 
         Raises:
-            UnavailableError: NATS did not answer.
+            BusError: NATS did not answer, or not as it should. Nothing is left of it then.
         """
+        try:
+            async with asyncio.timeout(OPEN_DEADLINE_S):
+                await self._open_room(key)
+        except BaseException as error:
+            await self.unlisten(self.detach(key))
+            if isinstance(error, TimeoutError):
+                raise UnavailableError(f"room {key[1]} could not be opened in time") from error
+            raise
+
+    async def _open_room(self, key: RoomKey) -> None:
         tenant, room = key
         live = await self._connection.listen(
             live_subject(self._region, "*", tenant, DEFAULT_SHARD, room), self.receive
         )
+        self._subscriptions[key] = (live,)
         signals = await self._connection.listen(
             signal_live_subject(tenant, DEFAULT_SHARD, room), self._receive_signal
         )
         self._subscriptions[key] = (live, signals)
-        try:
-            async with asyncio.timeout(OPEN_DEADLINE_S):
-                while True:
-                    generation = self.scans.generation
-                    await self._settle()
-                    await asyncio.gather(*(self._base(feed, key) for feed in self.feeds.values()))
-                    if generation == self.scans.generation:
-                        return
-                    for feed in self.feeds.values():
-                        feed.leave(key)
-        except (TimeoutError, UnavailableError) as error:
-            await self.unlisten(self.detach(key))
-            raise UnavailableError(f"room {room} could not be opened") from error
+        while True:
+            generation = self.scans.generation
+            await self._settle()
+            # None of them outlives this: it would meddle with the room's next opening.
+            await together(*(self._base(feed, key) for feed in self.feeds.values()))
+            if generation == self.scans.generation:
+                return
+            for feed in self.feeds.values():
+                feed.leave(key)
 
     async def _base(self, feed: Feed, key: RoomKey) -> None:
         """Read the room from the position on: the base against which holes show."""

@@ -155,12 +155,14 @@ class Gateway:
             wanted: asked before each; False ends it.
         """
         waiting = list(self.connections)
-        pause_s = window_s / max(len(waiting), 1)
-        for connection in waiting:
+        begin_s = clock.now().mono_s
+        for number, connection in enumerate(waiting, 1):
             if not wanted():
                 return
             connection.send(Payload(Op.RECONNECT))
-            await asyncio.sleep(pause_s)
+            due_s = begin_s + window_s * number / len(waiting)
+            # By the clock: a pause is never as short as it is asked for.
+            await asyncio.sleep(max(due_s - clock.now().mono_s, 0.0))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STAY_S):
                 await self._empty.wait()
@@ -274,9 +276,14 @@ class Gateway:
     ) -> None:
         try:
             stored = await self._publisher.publish(publication, lambda: connection.alive)
-        except UnavailableError as error:
+        except BusError as error:
             connection.run(connection.session.failed(effect, str(error)))
             return
+        except Exception:
+            # The room's next publish waits for this one's end, whatever it is.
+            self.counters.errors += 1
+            connection.run(connection.session.failed(effect, "not known to be stored"))
+            raise
         connection.run(
             connection.session.stored(
                 effect, self._region, stored.epoch, stored.seq, duplicate=stored.duplicate
@@ -319,7 +326,9 @@ class Gateway:
             d = {"nonce": effect.nonce, "code": ErrorCode.UNAVAILABLE, "message": message}
             connection.send(Payload(Op.ERROR, {k: v for k, v in d.items() if v is not None}))
             return
-        connection.send(Payload(Op.ACK, self._history_ack(connection, effect, page)))
+        async with connection.sending:  # pages that were asked for at once go out one by one
+            await connection.drained()
+            connection.send(Payload(Op.ACK, self._history_ack(connection, effect, page)))
 
     def _history_ack(
         self, connection: ClientConnection, effect: ReadHistory, page: HistoryPage

@@ -23,6 +23,8 @@ from relay.edge.frames import frame
 
 _log = logging.getLogger("jetrelay.hub")
 
+MANY_WAITING = 1_024  # sessions ahead of the edge, before it is looked who of them is gone
+
 
 class Seat:
     """What the hub knows of one session's connection. The connection derives from it."""
@@ -31,6 +33,7 @@ class Seat:
         self.codec = codec
         self.tenant = ""
         self.ahead: Ahead | None = None
+        self.frozen: str | None = None  # its cursor, while rooms that it is in are joined again
         self.seated: set[RoomKey] = set()
 
     def write(self, framed: bytes) -> None:
@@ -71,6 +74,7 @@ class Hub:
         self._next_join = 0
         # Per origin, the sessions that are ahead of the edge, by the sequence they wait for.
         self._waiting: dict[str, list[tuple[int, int, Seat]]] = {}
+        self._kept: dict[str, int] = {}  # how many they were when those gone were last forgotten
         self._waits = 0
         self.events_out = 0
         self.poisoned = 0
@@ -107,7 +111,9 @@ class Hub:
         return self._cursors.encode(Cursor(self._region, positions, self.holes))
 
     def cursor_of(self, seat: Seat) -> str:
-        """The session's cursor now: never behind what the session has."""
+        """The session's cursor now: never behind what the session has, nor beyond."""
+        if seat.frozen is not None:
+            return seat.frozen
         return self.private_cursor(seat.ahead.seqs) if seat.ahead else self.cursor()
 
     def private_cursor(
@@ -173,7 +179,16 @@ class Hub:
         seat.ahead = ahead
         for origin, seq in ahead.seqs.items():
             self._waits += 1
-            heapq.heappush(self._waiting.setdefault(origin, []), (seq, self._waits, seat))
+            waiting = self._waiting.setdefault(origin, [])
+            if len(waiting) >= 2 * self._kept.get(origin, MANY_WAITING):
+                self._forget_gone(origin, waiting)
+            heapq.heappush(waiting, (seq, self._waits, seat))
+
+    def _forget_gone(self, origin: str, waiting: list[tuple[int, int, Seat]]) -> None:
+        """In a long cut, clients come and go: who is gone waits for nothing."""
+        waiting[:] = [one for one in waiting if one[2].ahead is not None]
+        heapq.heapify(waiting)
+        self._kept[origin] = max(len(waiting), MANY_WAITING)
 
     def _share(self, seat: Seat) -> None:
         seat.ahead = None
@@ -269,6 +284,8 @@ class Hub:
             for seat in list(seats):
                 payload = seat.codec.encode(Payload(Op.DISPATCH, d, None, EventName.GAP))
                 self._write(seat, frame(payload, binary=seat.codec.binary))
+        for join_id in room.joins:
+            self._joins[join_id].missed(event)
 
     def signal(self, event: Event) -> None:
         """Deliver an ephemeral event to the room."""

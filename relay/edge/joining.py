@@ -13,7 +13,7 @@ from relay.core.budget import Budget
 from relay.core.codes import EventName
 from relay.core.cursor import Position
 from relay.core.event import Event, RoomKey
-from relay.core.join import Join
+from relay.core.join import HELD_BYTES, Join
 from relay.core.resume import Gap
 from relay.core.ring import size_of
 from relay.edge.connection import ClientConnection
@@ -70,6 +70,8 @@ class Passage:
         *,
         base: Mapping[str, Position] | None = None,
         room: str | None = None,
+        share: int = 1,
+        interrupted: bool = False,
     ) -> None:
         """Bring `rooms` to `connection`.
 
@@ -80,6 +82,8 @@ class Passage:
             sent: origin -> sequence up to which the session has everything of these rooms.
             base: what the cursors in frames go on from; None: frames carry none.
             room: what GAPs name; None: they concern all rooms.
+            share: how many passages of one request share what may be held.
+            interrupted: the session was in these rooms, and goes on where it was.
         """
         keys = frozenset(rooms)
         self._joining = joining
@@ -92,6 +96,8 @@ class Passage:
             sent=dict(sent),
             target=joining.target(keys),
             buffer_events=joining.limits.join_buffer_events,
+            held_bytes=HELD_BYTES // share,
+            interrupted=interrupted,
         )
 
     def __enter__(self) -> "Passage":
@@ -115,7 +121,18 @@ class Passage:
 
     async def send(self, events: Iterable[Event]) -> None:
         """Send events that are no part of the range to be replayed."""
-        await self._write([self._frame(event) for event in events])
+        frames, size = list[bytes](), 0
+        for event in events:
+            if event.key in self.join.left:
+                continue
+            frames.append(self._frame(event))
+            size += len(frames[-1])
+            if size > WRITE_BYTES:
+                await self._write(frames)
+                size = 0
+                if not self._connection.alive:
+                    return
+        await self._write(frames)
 
     def declare(self, lost: Gap) -> None:
         """Say what the session will not get."""
@@ -158,7 +175,7 @@ class Passage:
         join, frames, size = self.join, list[bytes](), 0
         spent: Event | None = None
         for event in part:
-            if event.seq <= join.sent.get(event.origin, 0):
+            if event.seq <= join.sent.get(event.origin, 0) or event.key in join.left:
                 continue
             if not budget.take(size_of(event)):
                 spent = event
@@ -181,14 +198,22 @@ class Passage:
             self._connection.write(b"".join(frames))
             self._joining.replayed += len(frames)
             frames.clear()
+        limits = self._joining.limits
+        crowded = self._joining.replays.crowded
         try:
-            async with asyncio.timeout(self._joining.limits.replay_stall_s):
+            async with asyncio.timeout(
+                limits.replay_stall_crowded_s if crowded else limits.replay_stall_s
+            ):
                 await self._connection.drained()
         except TimeoutError:
             self._connection.close(4020)
 
     def release(self) -> None:
         """Send the live events that were held: the replay is done."""
+        for event in self.join.late:
+            lost = Gap(event.origin, event.epoch, event.seq, event.seq, "late")
+            d = gap(lost.origin, lost.epoch, lost.first, lost.last, lost.reason, event.room)
+            self._connection.dispatch(EventName.GAP, d)
         held = b"".join([self._frame(event) for event in self.join.release()])
         if held:
             self._connection.write(held)

@@ -68,48 +68,92 @@ class Membership:
         """SUBSCRIBE: join, then its ACK."""
         connection = self._connection
         rooms = [wish.room for wish in effect.rooms]
+        # A room that it is in already, and is not to be replayed, stays as it is.
+        wishes = [wish for wish in effect.rooms if _dated(wish) or not self._has(wish.room)]
+        fresh = [wish.room for wish in wishes if not self._has(wish.room)]
         try:
-            await self._join(effect.rooms)
+            await self._join(wishes)
         except BusError as error:
-            self.leave(rooms)
-            connection.run(connection.session.not_joined(rooms, effect.nonce, str(error)))
+            self.leave(fresh)
+            connection.run(connection.session.not_joined(fresh, effect.nonce, str(error)))
             return
         if connection.alive:
             joined = (*effect.settled, *rooms)
             connection.run(connection.session.joined(joined, effect.refused, effect.nonce))
 
+    def _has(self, room: str) -> bool:
+        return self._connection.key(room) in self._connection.seated
+
     async def _join(self, wishes: Sequence[Wish]) -> None:
         connection = self._connection
         await self._hold([wish.room for wish in wishes])
-        for wish in wishes:
-            # A room that is joined again to be replayed is out of the live feed meanwhile.
-            self._hub.leave(connection, connection.key(wish.room))
-        plain = [wish for wish in wishes if wish.since is None and not wish.last]
+        wishes = [wish for wish in wishes if wish.room in connection.session.rooms]
+        plain = [connection.key(wish.room) for wish in wishes if not _dated(wish)]
+        dated = [wish for wish in wishes if _dated(wish)]
+        share = len(dated) + 2
+        brought = [self._passage(wish, share) for wish in dated]
+        passages = [*brought]
+        if plain:
+            joining, seqs = self._joining, self._hub.seqs
+            passages.append(Passage(joining, connection, plain, seqs, share=share))
+        asked = {key for passage in passages for key in passage.join.rooms}
+        interrupted = self._interrupt(asked, share)
+        if interrupted is not None:
+            passages.append(interrupted)
         try:
             with ExitStack() as stack:
-                passages = []
-                if plain:
-                    keys = [connection.key(wish.room) for wish in plain]
-                    passages.append(Passage(self._joining, connection, keys, self._hub.seqs))
-                dated = [(self._passage(wish), wish) for wish in wishes if wish not in plain]
-                passages += [passage for passage, _ in dated]
                 for passage in passages:
                     stack.enter_context(passage)
-                came = [await self._begin(passage, wish) for passage, wish in dated]
-                await self._bring(passages)
+                try:
+                    came = [await self._begin(*each) for each in zip(brought, dated, strict=True)]
+                    await self._bring(passages)
+                except BusError:
+                    self._go_on(interrupted)
+                    raise
                 if not connection.alive:
                     return
-                # No await from here on: the held events go out, and the room is live.
+                # No await from here on: the held events go out, and the rooms are live.
+                if interrupted is not None:
+                    interrupted.join.left |= asked  # their own passages bring them
                 for passage in passages:
                     passage.release()
-                wanted = [w.room for w in wishes if w.room in connection.session.rooms]
-                self._hub.take(connection, map(connection.key, wanted))
+                connection.frozen = None
+                for passage in passages:
+                    self._hub.take(connection, passage.join.rooms - passage.join.left)
                 for each in filter(None, came):
                     self._joining.owing.seat(each)
         finally:
             self._let_go_of_left()
 
-    def _passage(self, wish: Wish) -> Passage:
+    def _interrupt(self, asked: set[RoomKey], share: int) -> Passage | None:
+        """Where rooms that the session is in are to be joined again, to be replayed, it gets
+        nothing live meanwhile, in its other rooms either, and its cursor stands still: a resume
+        from there brings all of it.
+        """
+        connection = self._connection
+        seated = set(connection.seated)
+        if not seated & asked:
+            return None
+        sent = dict(self._hub.seqs) | (connection.ahead.seqs if connection.ahead else {})
+        passage = Passage(self._joining, connection, seated, sent, share=share, interrupted=True)
+        connection.frozen = self._hub.cursor_of(connection)
+        for key in seated:
+            self._hub.leave(connection, key)
+        return passage
+
+    def _go_on(self, interrupted: Passage | None) -> None:
+        """The join failed: the rooms that the session was in go on as if nothing had been."""
+        connection = self._connection
+        if interrupted is None or not connection.alive:
+            return
+        if interrupted.join.overflowed or interrupted.join.missing:
+            connection.close(4000)
+            return
+        interrupted.release()
+        connection.frozen = None
+        self._hub.take(connection, interrupted.join.rooms - interrupted.join.left)
+
+    def _passage(self, wish: Wish, share: int) -> Passage:
         """The join of a room from `since` on."""
         key = self._connection.key(wish.room)
         if wish.since is None:
@@ -118,7 +162,7 @@ class Membership:
             there = wish.since.positions
             origins = self._hub.positions
             sent = {origin: there[origin].seq if origin in there else 0 for origin in origins}
-        return Passage(self._joining, self._connection, [key], sent, room=wish.room)
+        return Passage(self._joining, self._connection, [key], sent, room=wish.room, share=share)
 
     async def _begin(self, passage: Passage, wish: Wish) -> Came | None:
         """Send the newest events that were asked for; say what of a `since` is gone."""
@@ -310,6 +354,8 @@ class Membership:
         keys = [self._connection.key(room) for room in rooms]
         for key in keys:
             self._hub.leave(self._connection, key)
+        for passage in self.passages:
+            passage.join.left.update(keys)
         self._let_go(keys)
 
     def release(self) -> None:
@@ -347,6 +393,11 @@ class Membership:
             if key in self._held:
                 self._held.discard(key)
                 self._joining.rooms.release(key)
+
+
+def _dated(wish: Wish) -> bool:
+    """Whether a room is to be replayed, rather than joined from now on."""
+    return wish.since is not None or bool(wish.last)
 
 
 def _furthest(targets: Iterable[Mapping[str, int]], ahead: Ahead | None) -> dict[str, int]:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 
 from relay.bus.copies import Copies
 from relay.bus.replay import Pages, Source, StreamRanges
 from relay.core.cursor import Position
 from relay.core.event import Event, RoomKey
 from relay.core.rings import Reading, Rings
+from relay.edge import clock
 from relay.errors import BusError
 from relay.tasks import Tasks
 
@@ -35,6 +37,7 @@ class Replays:
         overlooked: Callable[[str, int, int], bool],
         block: int,
         streams: int,
+        turn_s: float,
     ) -> None:
         """Replay from `rings`, and from what `ranges` reads.
 
@@ -48,6 +51,7 @@ class Replays:
                 origin that was passed, and not dealt with yet.
             block: reads begin at multiples of it, in sequences: cursors near by share one.
             streams: sessions that may read what is too large for a ring at once.
+            turn_s: after which such a session makes room for those that wait.
         """
         self._rings = rings
         self._ranges = ranges
@@ -57,6 +61,7 @@ class Replays:
         self._overlooked = overlooked
         self._block = block
         self._streams = asyncio.Semaphore(streams)
+        self._turn_ms = turn_s * 1000
         pages = ranges.pages
         self._pages = Pages(pages.events * SHARED, pages.bytes * SHARED)
         self._filling: dict[tuple[str, RoomKey], _Fill] = {}
@@ -107,15 +112,38 @@ class Replays:
             if cold and not await self._fill(origin, cold, after):
                 end = self._taken_over(origin, rooms, after, held)
                 self.streamed += 1
-                async with self._streams:
-                    source = await self._source(origin, after, end)
-                    async for part in self._ranges.read(source, rooms, after, end):
+                async with aclosing(self._by_turns(origin, rooms, after, end)) as parts:
+                    async for part in parts:
                         yield part
                 after = end
                 continue
             part, after = rings.after(origin, rooms, after, held, PART_EVENTS)
             if part:
                 yield part
+
+    @property
+    def crowded(self) -> bool:
+        """Whether sessions wait for a place to read what is too large for a ring."""
+        return self._streams.locked()
+
+    async def _by_turns(
+        self, origin: str, rooms: Collection[RoomKey], after: int, upto: int
+    ) -> AsyncGenerator[Sequence[Event], None]:
+        """What is too large for a ring: for this session alone, which holds a place meanwhile.
+
+        While others wait for one, a session that takes long gives its place up now and then.
+        """
+        while after < upto:
+            async with self._streams:
+                ends_ms = clock.mono_ms() + self._turn_ms
+                source = await self._source(origin, after, upto)
+                async for part in self._ranges.read(source, rooms, after, upto):
+                    yield part
+                    after = part[-1].seq
+                    if self.crowded and clock.mono_ms() > ends_ms:
+                        break
+                else:
+                    return
 
     def _taken_over(self, origin: str, rooms: Collection[RoomKey], after: int, upto: int) -> int:
         """Up to where a session reads for itself: the rings have the rest."""

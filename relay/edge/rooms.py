@@ -1,12 +1,15 @@
 """Which rooms are open at this edge: opened for the first member, closed after the last."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
 from relay.core.event import RoomKey
 from relay.edge.feeds import Feeds
-from relay.errors import UnavailableError
+from relay.errors import BusError, UnavailableError
 from relay.tasks import Tasks
+
+_log = logging.getLogger("jetrelay.rooms")
 
 
 @dataclass(slots=True)
@@ -71,8 +74,11 @@ class Rooms:
     async def _open(self, key: RoomKey) -> UnavailableError | None:
         try:
             await self._feeds.open_room(key)
-        except UnavailableError as error:
-            return error  # for all who wait
+        except BusError as error:
+            return UnavailableError(f"room {key[1]}: {error}")  # for all who wait
+        except Exception:
+            _log.exception("opening room %s failed", key[1])
+            return UnavailableError(f"room {key[1]} could not be opened")
         else:
             return None
         finally:
