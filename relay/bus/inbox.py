@@ -42,6 +42,11 @@ class Inbox:
         """Forget a reply subject."""
         self._sinks.pop(reply.rsplit(".", 1)[1], None)
 
+    @property
+    def pending_bytes(self) -> int:
+        """What was published and not written to the socket yet."""
+        return self._connection.pending_data_size
+
     async def send(
         self, subject: str, data: bytes, reply: str, headers: Headers | None = None
     ) -> None:

@@ -19,6 +19,7 @@ from relay.errors import UnavailableError
 
 _RETRY_PAUSE_S = 0.1
 _ATTEMPT_S = 1.0
+SIGNALS_PENDING_BYTES = 4 * 1024 * 1024  # behind a NATS that takes nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +138,10 @@ class Publisher:
         """Send an ephemeral event: at most once, to whoever is there.
 
         Raises:
-            UnavailableError: not connected.
+            UnavailableError: not connected, or so much waits already that it would be stale.
         """
+        if self._inbox.pending_bytes > SIGNALS_PENDING_BYTES:
+            raise UnavailableError("NATS takes nothing: an ephemeral event is not kept")
         subject = signal_subject(self._region, publication.tenant, DEFAULT_SHARD, publication.room)
         headers = signal_headers(publication.user, publication.id, publication.ts_ms)
         await self._inbox.send(subject, publication.data, "", headers)

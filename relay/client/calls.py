@@ -66,6 +66,7 @@ class Calls:
                     wish["presence"] = True
                 request = self._request(ticket, Op.SUBSCRIBE, {"rooms": [wish]}, now)
                 request.room, request.presence = room, presence
+                request.had = room in self.rooms
             case Unsubscribe(ticket, room):
                 self.rooms.pop(room, None)
                 request = self._request(ticket, Op.UNSUBSCRIBE, {"rooms": [room]}, now)
@@ -134,7 +135,8 @@ class Calls:
     def _give_up(self, request: Request, error: ClientError) -> list[Effect]:
         if request.op is Op.SUBSCRIBE and request.room is not None:
             self._dedup.replayed(request.room)
-            self.rooms.pop(request.room, None)  # an edge that cannot join a room leaves it
+            if not request.had:  # an edge that can't join a room again leaves it as it was
+                self.rooms.pop(request.room, None)
         return [Reject(request.ticket, error)]
 
     # --- the connection ------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -26,6 +27,8 @@ from relay.tasks import Tasks
 
 Token = str | Callable[[], str | Awaitable[str]]
 Observer = Callable[[str, object], None]
+
+_log = logging.getLogger("jetrelay.client")
 
 FRAME_BYTES = 32 * 1024  # the edge's default; a larger frame would end the connection
 QUEUE_EVENTS = 10_000
@@ -331,8 +334,12 @@ class Client:
             self._inbox.put(event, self._cursor_before)
 
     def _observe(self, kind: str, value: object) -> None:
-        if self._observer is not None:
+        if self._observer is None:
+            return
+        try:
             self._observer(kind, value)
+        except Exception:
+            _log.exception("the observer failed")  # it only looks on
 
     def _send(self, raw: bytes) -> None:
         if self._connection is not None:

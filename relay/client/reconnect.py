@@ -98,9 +98,10 @@ class Route:
         """A ready connection ended; `at_once`: the edge asked to come back without a wait."""
         self._at_once = at_once
 
-    def fail(self, url: str, retry_after_s: float | None = None) -> None:
-        """An attempt at `url` did not become ready."""
+    def fail(self, url: str, retry_after_s: float | None = None, *, at_once: bool = False) -> None:
+        """An attempt at `url` did not become ready; `at_once`: as the edge asked to."""
         self.failures += 1
+        self._at_once = at_once
         self._not_before_s = (url, retry_after_s) if retry_after_s is not None else None
 
     def go_home(self) -> None:
@@ -127,8 +128,7 @@ class Route:
             turns = self._turns(self.region)
             urls = turns[attempt // TRIES_A_REGION % len(turns)]
             url = urls[attempt % TRIES_A_REGION % len(urls)]
-            at_once = self._at_once and attempt == 0
-            delay_s = 0.0 if at_once else backoff_s(self.rule, attempt, dice)
+            delay_s = 0.0 if self._at_once else backoff_s(self.rule, attempt, dice)
         if self._not_before_s is not None and self._not_before_s[0] == url:
             delay_s = max(delay_s, self._not_before_s[1])
         return Hop(url, delay_s, attempt)

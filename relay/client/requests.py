@@ -26,6 +26,7 @@ class Request:
     give_up_at: float
     room: str | None = None
     presence: bool = False
+    had: bool = False  # whether the session was in the room when it was asked for
     sent: bool = False  # on this connection
     due_at: float = 0.0
 

@@ -74,7 +74,12 @@ from relay.core.codes import CLOSES, After, ErrorCode, EventName, Invalid, Op, a
 
 OPEN_S = 5.0  # for one WebSocket to open, and again for its HELLO
 SILENT_S = 15.0  # without READY, RESUMED or a replayed event: the attempt has failed
-NO_ONES = 2  # RESUMEs answered with 4003, as edges do with a session id that is not theirs
+# RESUMEs answered with 4003, as edges do with a session id that is not theirs, and where none came
+# in time. After so many we ask without ?resume=1: there a session that can't be resumed is named.
+NO_ONES = 2
+LATER = {1013, 4000, 4009, 4020, 4021}  # closes of an edge that is there, and may be ready later
+TOKEN_TRIES = 6  # of the application's token function in a row, once there was a session
+TOKEN_WAIT_S = (0.5, 8.0)  # between them: first and longest
 INVALID_RETRIES = 3  # of one RESUME on one connection (protocol section 2, op 9)
 RESUMABLE = 4000  # our close code where the session is to go on: anything but 1000 and 1001
 _STOPS = {4004: AuthenticationFailed, 4014: NothingGranted, 4022: Replaced}
@@ -116,6 +121,7 @@ class Session:
         self._dice = dice
         self._token = settings.token
         self._token_renewed = False  # after a 4004
+        self._tokenless = 0  # failures of the token function, in a row
         self._phase = _Phase.IDLE
         self._phase_ends_at: float | None = None
         self._start_ends_at: float | None = None
@@ -217,7 +223,7 @@ class Session:
             case TokenGiven(token):
                 return self._use_token(token, now)
             case TokenFailed(reason) if self._phase is _Phase.ASKING:
-                return self._stop(AuthenticationFailed(4004, f"no token: {reason}"))
+                return self._without_token(reason, now)
             case TokenFailed():
                 return []  # the present token is good for a while
 
@@ -252,7 +258,10 @@ class Session:
             effects += self._stop(self._connect_failed(why))
         elif self._phase_ends_at is not None and now >= self._phase_ends_at:
             waited = self._phase is _Phase.WAITING
-            effects += self._open(now) if waited else self._abandon(self._phase.value, now)
+            if waited:
+                effects += self._hop(now) if self._token is None else self._open(now)
+            else:
+                effects += self._abandon(self._phase.value, now)
         return effects
 
     # --- attempts ------------------------------------------------------------------------------
@@ -279,18 +288,25 @@ class Session:
         self.stats.attempts += 1
         # The shell keeps the time; this one is for an answer that never comes.
         self._enter(_Phase.OPENING, now + 2 * OPEN_S)
-        return [Open(gateway_url(self._url, self._settings.encoding, self._resumable), OPEN_S)]
+        first = self._resumable and self._unowned < NO_ONES
+        return [Open(gateway_url(self._url, self._settings.encoding, first), OPEN_S)]
 
     @property
     def _resumable(self) -> bool:
         return self.session_id is not None and self.cursor is not None
 
     def _failed(
-        self, reason: str, now: float, *, busy: bool = False, retry_after_s: float | None = None
+        self,
+        reason: str,
+        now: float,
+        *,
+        busy: bool = False,
+        retry_after_s: float | None = None,
+        at_once: bool = False,
     ) -> list[Effect]:
         """An attempt did not become ready."""
         effects = self._offline()
-        self.route.fail(self._url, retry_after_s)
+        self.route.fail(self._url, retry_after_s, at_once=at_once)
         if not self._usable:
             self._failures[self._url] = reason
             (self._hopeless.discard if busy else self._hopeless.add)(self._url)
@@ -319,22 +335,36 @@ class Session:
             self._unowned += 1
         if after is After.IDENTIFY and self._resumable:
             effects += self._lose("cursor", {})
-        elif self._unowned >= NO_ONES and self._resumable:
+        elif self._unowned > NO_ONES and self._resumable:
             effects += self._lose(Invalid.SESSION, {})
-        return effects + self._ended(code, reason, now)
+        return effects + self._ended(code, reason, now, busy=code in LATER)
 
     def _abandon(self, reason: str, now: float) -> list[Effect]:
         """End the connection ourselves, so that the session can go on elsewhere."""
         return [HangUp(RESUMABLE, reason), *self._ended(RESUMABLE, reason, now)]
 
     def _ended(
-        self, code: int | None, reason: str, now: float, *, at_once: bool = False
+        self,
+        code: int | None,
+        reason: str,
+        now: float,
+        *,
+        at_once: bool = False,
+        busy: bool = False,
     ) -> list[Effect]:
-        """The connection is over; the session is not."""
+        """The connection is over; the session is not.
+
+        Args:
+            code: that it was closed with; None: it broke.
+            reason: for people.
+            now: seconds.
+            at_once: the edge asked to go on elsewhere now.
+            busy: the edge is there, and an attempt at it may work later.
+        """
         if self._phase is not _Phase.READY:
             told = reason or (CLOSES[code].reason if code in CLOSES else "the connection broke")
-            busy = code in {1013, 4021}
-            return self._failed(told if code is None else f"{told} ({code})", now, busy=busy)
+            told = told if code is None else f"{told} ({code})"
+            return self._failed(told, now, busy=busy or at_once, at_once=at_once)
         self.stats.disconnects += 1
         self._lost_at = now
         effects = [*self._offline(), Emit(Disconnected(code, reason))]
@@ -354,8 +384,17 @@ class Session:
             return self._ended(4004, "the token is no longer accepted", now)
         return self._offline() + self._hop(now)
 
+    def _without_token(self, reason: str, now: float) -> list[Effect]:
+        """The token function failed: once there was a session, maybe for want of a network."""
+        self._tokenless += 1
+        if not self._usable or self._tokenless >= TOKEN_TRIES:
+            return self._stop(AuthenticationFailed(4004, f"no token: {reason}"))
+        first_s, longest_s = TOKEN_WAIT_S
+        self._enter(_Phase.WAITING, now + min(first_s * 2 ** (self._tokenless - 1), longest_s))
+        return []
+
     def _use_token(self, token: str, now: float) -> list[Effect]:
-        self._token = token
+        self._token, self._tokenless = token, 0
         if self._phase is _Phase.ASKING:
             return self._hop(now)
         return self._calls.refresh(token, now) if self._phase is _Phase.READY else []

@@ -124,7 +124,7 @@ class Session:
         self._beats = MinuteWindow(limits.beats_per_minute, now.mono_s)
         self._publishes = TokenBucket.full(limits.publishes_per_s, limits.publish_burst, now.mono_s)
         self._queue: PublishQueue[Store] = PublishQueue()
-        self._postponed: deque[bytes] = deque()
+        self._postponed: deque[tuple[bytes, float]] = deque()  # and when each came, or may have
         self._postponed_bytes = 0
         self._invalid: tuple[float, Payload] | None = None  # INVALID_SESSION true, and when
         self._invalids = 0
@@ -196,7 +196,7 @@ class Session:
                     or self._postponed_bytes > POSTPONED_BYTES
                 ):
                     return self._close(4008)
-                self._postponed.append(frame)
+                self._postponed.append((frame, self._received_s))
                 return []
             return self._handle(envelope, now)
         except WireError:
@@ -216,7 +216,22 @@ class Session:
         effects: list[Effect] = []
         self._postponed_bytes = 0
         while self._postponed and self.phase is Phase.LIVE:
-            effects += self.receive(self._postponed.popleft(), now)
+            frame, came_s = self._postponed.popleft()
+            effects += self.receive(frame, now, came_s)
+        return effects
+
+    def _refuse_postponed(self) -> list[Effect]:
+        """What was sent along with a RESUME that can't be done is not done either."""
+        effects: list[Effect] = []
+        for frame, _ in self._postponed:
+            try:
+                nonce = self.codec.read(self.codec.envelope(frame).d, Nonced).nonce
+            except WireError:
+                continue
+            if nonce is not None and nonce_refusal(nonce) is None:
+                effects.append(error(nonce, ErrorCode.UNAVAILABLE, "the session was not resumed"))
+        self._postponed.clear()
+        self._postponed_bytes = 0
         return effects
 
     def controlled(self, now: Instant) -> list[Effect]:
@@ -260,6 +275,8 @@ class Session:
         grants = self._verify(request.token, now)
         if grants is None:
             return self._close(4004)
+        if grants.nothing:
+            return self._close(4014)
         if not self.rules.session_ids.belongs(request.session_id, grants.tenant, grants.user):
             return self._close(4003) if self._resuming else self.refuse(Invalid.SESSION, now)
         cursor, seq = None, None
@@ -346,18 +363,18 @@ class Session:
         self.phase = Phase.NEW
         self.grants = None
         self.rooms.clear()
-        self._postponed.clear()
         self._resuming = False
         self._identify_by_s = now.mono_s + IDENTIFY_AGAIN_S
+        told = self._refuse_postponed()
         if not retry:
-            return [Send(payload)]
+            return [*told, Send(payload)]
         self._invalids += 1
         if self._invalids > INVALID_RETRIES:
-            return self._close(4000)
+            return [*told, *self._close(4000)]
         # Libraries repeat the RESUME without a pause of their own.
         delay_s = 1 + 4 * self._fresh[self._invalids] / 255
         self._invalid = (now.mono_s + delay_s, payload)
-        return []
+        return told
 
     # --- rooms ---------------------------------------------------------------------------------
 

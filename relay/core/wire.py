@@ -107,7 +107,7 @@ class Refresh(Struct):
 
 
 class Nonced(Struct):
-    """What is common to requests that are answered `unavailable`."""
+    """What is common to requests that may be refused unread."""
 
     nonce: Nonce | None = None
 

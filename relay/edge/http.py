@@ -67,13 +67,28 @@ def admin_app(not_ready: Readiness, registry: CollectorRegistry) -> Starlette:
 
 
 class PatientHttp(HttpToolsProtocol):
-    """uvicorn's HTTP, but a connection has 10 s to send its first request."""
+    """uvicorn's HTTP, but a connection has 10 s to send its first request, and each one after it
+    from its first byte on.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
         super().connection_made(transport)
-        loop = asyncio.get_running_loop()
-        self._patience = loop.call_later(REQUEST_S, self._give_up)
+        self._wait()
+
+    def _wait(self) -> None:
+        self._patience = asyncio.get_running_loop().call_later(REQUEST_S, self._give_up)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._patience.cancel()
+        self._wait()
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """It is whole."""
+        self._patience.cancel()
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop it."""
@@ -81,8 +96,7 @@ class PatientHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _give_up(self) -> None:
-        requests: object = self.cycle  # None before the first
-        if requests is None and self.transport.get_protocol() is self:
+        if self.transport.get_protocol() is self:  # else it is a WebSocket by now
             self.transport.close()
 
 

@@ -149,3 +149,29 @@ async def test_the_edges_say_nothing_of_failures(world: World) -> None:
             await after.identify(token(world, "after"))
     except ClosedError as error:
         raise AssertionError("an edge was harmed") from error
+
+
+async def test_half_a_request_is_not_waited_for_be_it_the_first_or_a_later_one(
+    world: World,
+) -> None:
+    parts = urlsplit(world.edges["us-1"].url)
+    whole = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    async def ended_after(before: bytes) -> float:
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        try:
+            if before:
+                writer.write(before)
+                assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+            writer.write(whole[:-4])
+            began = asyncio.get_running_loop().time()
+            async with asyncio.timeout(30):
+                while await reader.read(1024):
+                    pass
+            return asyncio.get_running_loop().time() - began
+        finally:
+            writer.close()
+
+    assert all(
+        seconds > 5 for seconds in await asyncio.gather(ended_after(b""), ended_after(whole))
+    )

@@ -271,14 +271,101 @@ def test_a_resume_that_may_be_retried_is_repeated_three_times_on_the_same_connec
     assert book.url == HOME
 
 
-def test_a_session_that_no_edge_owns_is_given_up_after_two_refusals() -> None:
+def test_a_session_that_no_edge_owns_is_given_up_after_one_asks_without_hurry() -> None:
+    # A slow link looks the same to an edge that wants the RESUME within 2 s.
     book = Playbook().connected()
     book.do(Hung(None, ""))
-    for _ in range(2):
-        book.wait(3)
+    for asked in ("resume=1", "resume=1", "encoding=json"):
+        book.until_open()
+        assert asked in book.one(Open).url
+        assert ("resume=1" in book.one(Open).url) is (asked == "resume=1")
         book.hello()
         book.do(Hung(4003, "not identified"))
     assert book.events[0] == Lost("session", {}, "c0")
+
+
+def test_a_session_on_a_slow_link_goes_on_where_the_edge_has_patience() -> None:
+    book = Playbook().connected()
+    book.do(Hung(None, ""))
+    for _ in range(2):
+        book.until_open()
+        book.hello()
+        book.do(Hung(4003, "not identified"))
+    book.until_open()
+    book.hello()
+    book.resumed("c1")
+    assert book.state == "ready"
+    assert not [event for event in book.events if isinstance(event, Lost)]
+
+
+@pytest.mark.parametrize("code", [1013, 4000, 4021])
+def test_an_edge_that_sends_away_who_has_just_come_is_no_reason_to_give_up(code: int) -> None:
+    book = Playbook()
+    book.do(Start())
+    book.hello()
+    if code == 4021:
+        book.hears(Op.RECONNECT)
+    else:
+        book.do(Hung(code, ""))
+    assert not book.all(Stop)
+    book.until_open()
+    book.hello()
+    book.ready()
+    assert book.state == "ready"
+
+
+def test_who_is_asked_to_go_elsewhere_while_it_resumes_does_not_wait() -> None:
+    book = Playbook().connected()
+    book.do(Hung(None, ""))
+    book.until_open()
+    book.hello()
+    book.hears(Op.RECONNECT)
+    assert len(book.all(Open)) == 1  # at once
+
+
+def test_a_token_function_that_fails_while_the_network_is_down_is_asked_again() -> None:
+    book = Playbook(token=None, fresh_tokens=True)
+    book.do(Start(), TokenGiven("T"))
+    book.hello()
+    book.ready()
+    book.do(Hung(None, ""))
+    book.until_open()
+    book.hello()
+    book.do(Hung(4004, ""))
+    assert len(book.all(FetchToken)) == 1
+    book.do(TokenFailed("ConnectionError"))
+    assert not book.all(Stop)
+    book.wait(1)
+    assert len(book.all(FetchToken)) == 1
+    book.do(TokenGiven("T2"))
+    book.until_open()
+    book.hello()
+    assert book.sent(Op.RESUME)["token"] == "T2"
+    book.do(Hung(4004, ""))
+    assert len(book.all(Stop)) == 1
+
+
+def test_a_token_function_that_never_works_again_ends_the_client() -> None:
+    book = Playbook(token=None, fresh_tokens=True)
+    book.do(Start(), TokenGiven("T"))
+    book.hello()
+    book.ready()
+    book.do(Hung(4004, ""))
+    for _ in range(5):
+        book.do(TokenFailed("logged out"))
+        assert not book.all(Stop)
+        book.wait(10)
+    book.do(TokenFailed("logged out"))
+    assert isinstance(book.one(Stop).error, AuthenticationFailed)
+
+
+def test_a_room_that_the_session_has_is_kept_when_asking_for_it_again_fails() -> None:
+    book = Playbook().connected("chat:a")
+    book.do(Hung(None, ""))
+    book.do(Subscribe(7, "chat:a"), Subscribe(8, "chat:b"))
+    book.wait(31)
+    assert len(book.all(Reject)) == 2
+    assert book.session.rooms == ("chat:a",)
 
 
 def test_rooms_that_a_later_token_does_not_grant_are_told_and_dropped() -> None:

@@ -541,3 +541,35 @@ def test_no_payload_breaks_a_live_session(op: int, d: object) -> None:
         return
     for effect in book.raw(frame):
         assert effect is not None
+
+
+def test_what_came_while_a_resume_was_done_counts_from_when_it_came() -> None:
+    book = Playbook()
+    book.resume(mine(), cursor=cursor(us=1), rooms=["a"])
+    book.send(22, {"room": "a", "data": 1, "nonce": 1})
+    came_s = book.at_s
+    book.at_s += 15
+    _, store = book.session.resumed({}, 1, book.now)
+    assert isinstance(store, Store)
+    assert store.received_s == came_s
+
+
+@pytest.mark.parametrize("retry", [False, True])
+def test_what_was_sent_along_with_a_resume_that_is_refused_is_refused_too(retry: bool) -> None:
+    book = Playbook()
+    book.resume(mine(), cursor=cursor(us=1), rooms=["a"])
+    for number in range(8):
+        book.send(22, {"room": "a", "data": "x" * 30_000, "nonce": number})
+    effects = book.session.refuse(Invalid.UNAVAILABLE, book.now, retry=retry)
+    codes = [(d["nonce"], d["code"]) for op, d in sent(effects) if op == 31]
+    assert codes == [(number, "unavailable") for number in range(8)]
+    book.wait(5)
+    book.identify()
+    for number in range(8):  # there is room for as much again
+        assert book.send(22, {"room": "a", "data": "x" * 30_000, "nonce": number}) == []
+
+
+def test_a_resume_with_a_token_that_grants_nothing_is_closed_as_an_identify_is() -> None:
+    book = Playbook()
+    d = {"token": token(grants=()), "session_id": mine(), "cursor": cursor(us=1)}
+    assert closed(book.send(6, d)) == 4014

@@ -66,3 +66,18 @@ async def test_a_drain_sends_everybody_elsewhere(world: World) -> None:
     assert back.pid != edge.pid
     async with Raw(edge.url) as raw:  # under its old address
         await raw.identify(token(world, "ana"))
+
+
+async def test_a_second_signal_ends_an_edge_that_drains_at_once(world: World) -> None:
+    edge = world.found().edge("eu-1")
+    assert edge.pid is not None
+    since = len(world.events)
+    async with Raw(edge.url) as stays:
+        await stays.identify(token(world, "ana"))
+        os.kill(edge.pid, signal.SIGTERM)
+        await stays.op(Op.RECONNECT)
+        os.kill(edge.pid, signal.SIGTERM)
+        assert await stays.close_code() == 4021
+        down = await world.event("edge_down", since=since, edge="eu-1")
+        assert down.code == 0
+    await world.event("edge_up", since=since, edge="eu-1")
