@@ -121,14 +121,14 @@ class JetStream:
         """
         self._denials.clear()
         found: list[tuple[dict[str, str], bytes]] = []
-        end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        end: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
 
         async def hear(message: Msg) -> None:
             headers = message.headers or {}
-            if (status := headers.get("Status")) is None:
+            if "Nats-Sequence" in headers:  # else it is the end; `Status` may be anybody's
                 found.append((headers, message.data))
             elif not end.done():
-                end.set_result(status)
+                end.set_result(headers)
 
         reply = self._client.new_inbox()
         subscription = await self._client.subscribe(reply, cb=hear)
@@ -137,7 +137,7 @@ class JetStream:
             subject = f"$JS.API.DIRECT.GET.{stream}"
             await self._client.publish(subject, msgspec.json.encode(body), reply)
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                status = await end
+                ending = await end
         except (NatsError, TimeoutError, OSError) as error:
             if self._denials:
                 raise AdminError(f"{self.region}: {stream}: {self._denials[0]}") from error
@@ -145,10 +145,14 @@ class JetStream:
         finally:
             with contextlib.suppress(NatsError):
                 await subscription.unsubscribe()
+        status = ending.get("Status", "")
         if status == "503":
             raise UnavailableError(f"{self.region}: {stream}: JetStream does not answer")
         if status not in {"204", "404"}:  # the end of a batch, nothing there
             raise AdminError(f"{self.region}: {stream}: direct get says {status}")
+        newest = found[-1][0]["Nats-Sequence"] if found else "0"
+        if status == "204" and ending.get("Nats-Last-Sequence", newest) != newest:
+            raise UnavailableError(f"{self.region}: {stream}: a part of the answer was lost")
         return found
 
     async def has_room(self) -> bool:

@@ -15,3 +15,7 @@ class BusError(RelayError):
 
 class UnavailableError(BusError):
     """NATS did not answer in time, or has nobody to answer: unknown whether it was done."""
+
+
+class DroppedError(UnavailableError):
+    """A stream's limits have dropped what was to be read: who asks again is told how much."""

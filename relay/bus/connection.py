@@ -22,12 +22,15 @@ _log = logging.getLogger("jetrelay.bus")
 
 Headers = dict[str, str]
 Handler = Callable[[str, str, Headers, bytes], None]  # subject, reply, headers, data
-STATUS = "Status"
+STATUS = ":status"  # of the status line: no header of a stored message can be called so
 CLUSTER_SETTLE_S = 0.25  # until all servers of a cluster know a subscription
 
 
 def parse_headers(raw: bytes | None) -> Headers:
-    """Headers of a NATS message (ADR-4); the status of a status line stands under `Status`."""
+    """Headers of a NATS message (ADR-4); the status of a status line stands under `STATUS`.
+
+    Of a header that stands there twice the last one counts: what the server adds comes last.
+    """
     if not raw:
         return {}
     lines = raw.decode("utf-8", "replace").split("\r\n")

@@ -143,6 +143,19 @@ class Copies:
         except BusError:
             return False
 
+    async def begins_at(self, origin: str, api: str) -> int:
+        """The oldest sequence that an origin's stream holds at an API, right after a read there.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        if api != API:
+            page = await self._reader.page(events_stream(origin), 1, batch=1, api=api)
+            return page.last or 1
+        if origin == self._region:
+            return (await self.look(origin)).first
+        return self.known(origin).first  # `whole` has just looked
+
     # --- what only the origin knows ------------------------------------------------------------
 
     async def inquire(self, origin: str) -> Copy:

@@ -46,6 +46,11 @@ def _number(headers: Headers, name: str, default: int) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else default
 
 
+def epoch_in(headers: Headers) -> int:
+    """The epoch that a message is stamped with; 1 without."""
+    return _number(headers, EPOCH, 1)
+
+
 def event_of(headers: Headers, data: bytes, epoch: int) -> Event:
     """The stored event in a republished message or in an answer of direct get.
 

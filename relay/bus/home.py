@@ -112,10 +112,12 @@ class HomeStream:
             comparison = Comparison(self._reader)
             fork = await comparison.fork(self._region, info.last, remote_api(start.unlike))
         home = home_of(info)
-        begun = Home(start.epoch, home.last, home.created, start.above, home.forks)
+        # It begins with one void at least, by which every reader knows it; and whoever still lacks
+        # what stood here is told of it before passing them.
+        above = max(start.above, info.last + 1)
+        begun = Home(start.epoch, home.last, home.created, above, home.forks)
         await self._remember(info, begun, fork)
-        # Of the new epoch: who still lacks what stood here is told of it before passing them.
-        await self._fill(info.last, start.above, {EVENT_EPOCH: str(start.epoch)})
+        await self._fill(info.last, above, {EVENT_EPOCH: str(start.epoch)})
 
     async def _remember(self, info: StreamInfo, home: Home, fork: int) -> None:
         forks = home.forks if fork in (0, *home.forks) else (*home.forks, fork)

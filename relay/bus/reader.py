@@ -6,11 +6,12 @@ connection that carries live events or publishes.
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from relay.bus.connection import STATUS, Headers
-from relay.bus.events import SEQUENCE, stamp_ms
+from relay.bus.events import LAST_SEQUENCE, SEQUENCE, stamp_ms
 from relay.bus.inbox import NO_RESPONDERS, Inbox
 from relay.errors import BusError, UnavailableError
 
@@ -220,4 +221,19 @@ class Reader:
             raise UnavailableError(f"nobody answers on {subject}")
         if status not in (END_OF_BATCH, NOT_FOUND):
             raise BusError(f"{subject}: status {status} for {request}")
+        if status == END_OF_BATCH and not _is_whole(messages, end):
+            raise UnavailableError(f"a part of an answer on {subject} was lost on its way")
         return Page(tuple(messages), int(end.get(PENDING) or 0))
+
+
+def _is_whole(messages: Sequence[tuple[Headers, bytes]], end: Headers) -> bool:
+    """Whether nothing of a batch was lost on its way: each message names the one before it.
+
+    It comes as plain messages, across routes and links, any of which may break meanwhile.
+    """
+    before = "0"
+    for headers, _ in messages:
+        if headers.get(LAST_SEQUENCE, before) != before:
+            return False
+        before = headers.get(SEQUENCE, "")
+    return end.get(LAST_SEQUENCE, before) == before

@@ -16,6 +16,7 @@ from relay.core.names import record_subject, records_stream
 from relay.core.numbering import slot_of, unix_ms_of
 from relay.errors import BusError
 
+_NEWEST = 64  # records, of all edges
 _LOOK_BACK_S = (5, 60, 3600, 2 * 86_400)
 
 
@@ -55,6 +56,24 @@ async def newest_record(reader: Reader, region: str, slot: int) -> Record | None
     """
     got = await reader.last_by_subject(records_stream(region), record_subject(region, slot))
     return _decode(got[1]) if got else None
+
+
+async def newest_epochs(reader: Reader, region: str) -> dict[str, int]:
+    """Origin -> the newest epoch of it that the region's edges recorded lately.
+
+    Raises:
+        UnavailableError: NATS did not answer.
+        BusError: there is no such stream.
+    """
+    stream = records_stream(region)
+    last = (await reader.info(stream)).last
+    page = await reader.page(stream, max(last - _NEWEST + 1, 1), batch=_NEWEST)
+    epochs: dict[str, int] = {}
+    for _, data in page.messages:
+        record = _decode(data)
+        for origin, (epoch, _) in record.positions.items() if record else ():
+            epochs[origin] = max(epoch, epochs.get(origin, 1))
+    return epochs
 
 
 async def find_record(reader: Reader, region: str, s: int) -> Record | None:

@@ -7,15 +7,16 @@ anything more.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from relay.bus.events import event_of
 from relay.bus.reader import API, Page
 from relay.bus.sharing import Ask, SharedReader
 from relay.core.event import Event, RoomKey
-from relay.core.names import DEFAULT_SHARD, below, event_subject, events_stream
-from relay.errors import UnavailableError
+from relay.core.names import DEFAULT_SHARD, SYSTEM_TENANT, below, event_subject, events_stream
+from relay.errors import DroppedError, UnavailableError
 
 REPLICA_WAIT_S, REPLICA_WAITS = 0.05, 40  # for a replica to get what the leader has
 REMOTE_SETTLE_S = 0.25  # the leader of another region can't be asked across the link
@@ -34,8 +35,9 @@ class Source:
     """One origin's stream, and where it is read: here, or at the origin across the link."""
 
     origin: str
-    epoch: int  # of events that carry none
+    epoch: int  # that it is in
     api: str = API
+    strict: bool = False  # what the stream dropped while it was read is an error
 
     def subject(self, room: RoomKey) -> str:
         """The subject of a room's events."""
@@ -53,17 +55,36 @@ class Chunk:
 
 
 def events_of(page: Page, epoch: int) -> list[Event]:
-    """The events in a page; what is no event of ours is left out."""
+    """The events in a page; what is no event of ours is left out.
+
+    Args:
+        page: in stream order.
+        epoch: that the reader knows the stream in. A later one begins with what an edge wrote to
+            say so (a void, a marker): that a backend's event claims one says nothing.
+    """
     events = []
     for headers, data in page.messages:
         try:
-            events.append(event_of(headers, data, epoch))
+            event = event_of(headers, data, epoch)
         except ValueError:
             continue
+        if event.epoch > epoch:
+            if event.tenant == SYSTEM_TENANT:
+                epoch = event.epoch
+            else:
+                event = replace(event, epoch=epoch)
+        events.append(event)
     return events
 
 
-Whole = Callable[[str, int, int], Awaitable[bool]]
+class Holdings(Protocol):
+    """What a region holds, asked right after a read."""
+
+    async def whole(self, origin: str, after: int, upto: int) -> bool:
+        """Whether this region's copy of an origin holds (`after`, `upto`] still."""
+
+    async def begins_at(self, origin: str, api: str) -> int:
+        """The oldest sequence that an origin's stream holds at an API."""
 
 
 class StreamRanges:
@@ -75,7 +96,7 @@ class StreamRanges:
         pages: Pages,
         clustered: Collection[str],
         region: str,
-        whole: Whole,
+        holdings: Holdings,
     ) -> None:
         """Read with `reader`, in `pages`.
 
@@ -84,14 +105,14 @@ class StreamRanges:
             pages: how much is read at once.
             clustered: the regions of more than one NATS server.
             region: the one that this is in.
-            whole: whether this region's copy of an origin holds (after, upto] still; asked after
-                each read of a mirror.
+            holdings: asked after each read of a mirror whether it is the same still, and after
+                each that is strict where the stream begins.
         """
         self._reader = reader
         self._clustered = clustered
         self._region = region
         self.pages = pages
-        self._whole = whole
+        self._holdings = holdings
 
     async def chunk(
         self, source: Source, first: int, upto: int, subject: str | None, pages: Pages | None = None
@@ -101,11 +122,15 @@ class StreamRanges:
         Raises:
             UnavailableError: NATS did not answer, a replica lacks what it should have, or the
                 mirror that was read was made anew meanwhile.
+            DroppedError: the stream may have dropped some of it before it was read.
         """
         chunk = await self._chunk(source, first, upto, subject, pages or self.pages)
         mirrored = source.api == API and source.origin != self._region
-        if mirrored and not await self._whole(source.origin, first - 1, chunk.next_seq - 1):
+        held = self._holdings
+        if mirrored and not await held.whole(source.origin, first - 1, chunk.next_seq - 1):
             raise UnavailableError(f"the mirror of {source.origin} changed while it was read")
+        if source.strict and await held.begins_at(source.origin, source.api) > first:
+            raise DroppedError(f"{source.origin} dropped events before they were read")
         return chunk
 
     async def _chunk(

@@ -8,7 +8,7 @@ stays, live events are held, and one scan of the stream fills in what is missing
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from relay.core.delivered import Delivered
 from relay.core.event import Event, RoomKey
@@ -161,7 +161,12 @@ class Feed:
         if tail is not None and event.seq <= tail:
             return self._again(event)
         if event.epoch > self.epoch:
-            return self._turn_epoch(event, now_ms)
+            if key == MARK:
+                return self._turn_epoch(event, now_ms)
+            if event.seq >= self._next:
+                # An epoch begins with what an edge wrote to say so: it stands before this event.
+                return self._repair_before(event, now_ms, self.position + 1)
+            event = replace(event, epoch=self.epoch)  # the scan met nothing of the kind
         if self._silent(event, now_ms):
             return self._repair_before(event, now_ms, self.marked_seq + 1)
         if tail is None:
@@ -331,10 +336,13 @@ class Feed:
 
     def _scan_one(self, event: Event) -> Sequence[Action]:
         actions: list[Action] = []
-        if event.epoch > self.epoch:
-            actions.append(NewEpoch(self.epoch, event.epoch, self.position))
-            self.epoch = event.epoch
         key = event.key
+        if event.epoch > self.epoch:
+            if event.tenant == SYSTEM_TENANT:
+                actions.append(NewEpoch(self.epoch, event.epoch, self.position))
+                self.epoch = event.epoch
+            else:
+                event = replace(event, epoch=self.epoch)  # a backend's claim
         if event.stored_ms > self.marked_ms:
             self.marked_ms, self.marked_seq = event.stored_ms, event.seq
         tail = self._tails.get(key)

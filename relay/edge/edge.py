@@ -143,7 +143,7 @@ class Edge:
         self._streams = Streams(bus.reader, self.copies, region, self.feeds.silent_s)
         clustered = {one.name for one in config.regions if one.nats_servers > 1}
         self.pages = SharedReader(bus.replays)
-        ranges = StreamRanges(self.pages, pages, clustered, region, self.copies.whole)
+        ranges = StreamRanges(self.pages, pages, clustered, region, self.copies)
         self.history = History(
             bus.replays, ranges, self.copies, self.rings, self.feeds.reach, limits.history_bytes
         )
@@ -240,6 +240,7 @@ class Edge:
             part.before = self.check_fence
         self.feeds.on_epoch = self._new_epoch
         self.feeds.on_overlooked = self._overlooked
+        self.feeds.scans.on_dropped = self._dropped
         await self.bus.work.listen("lease.>", self._hear_lease)
         await self.bus.work.listen(takeover_subject("*"), self._hear_takeover)
         await self.bus.work.listen(alarm_subject("*"), self._hear_alarm)
@@ -314,6 +315,16 @@ class Edge:
 
     def _overlooked(self, event: Event) -> None:
         self._tasks.spawn(self.jumps.skipped(event.origin, event.seq, event.seq), "overlooked")
+
+    def _dropped(self, origin: str, first: int, last: int) -> None:
+        """A stream's limits dropped events before this edge had read them."""
+        _log.error("%s dropped %d to %d before they were read", origin, first, last)
+        epoch = self.hub.epochs()[origin]
+        for connection in list(self.gateway.connections):
+            ahead = connection.ahead
+            if connection.session.grants is None or (ahead and ahead.seqs.get(origin, 0) >= last):
+                continue
+            connection.dispatch(EventName.GAP, gap(origin, epoch, first, last, "expired"))
 
     def _home_went_back(self, seq: int) -> None:
         # While the gate is shut it is what writes the stream's lost end back.

@@ -174,15 +174,18 @@ class Membership:
             await passage.send(page.events)
         if wish.since is None:
             return None
-        for lost in await self._gone(wish.since):
+        gone, begins = await self._gone(wish.since)
+        for lost in gone:
             passage.declare(lost)
+        for origin, first in begins.items():
+            passage.join.read_up_to(origin, first - 1)
         rooms = passage.join.rooms
         came = await self._joining.owing.came(self._connection, rooms, wish.since)
         await passage.send(came.events)
         return came
 
-    async def _gone(self, since: Cursor) -> list[Gap]:
-        """What came after a cursor and can't be had any more.
+    async def _gone(self, since: Cursor) -> tuple[list[Gap], dict[str, int]]:
+        """What came after a cursor and can't be had any more; and where each stream begins now.
 
         Raises:
             UnavailableError: that can't be told now.
@@ -204,7 +207,7 @@ class Membership:
                 if state.unsure:
                     raise UnavailableError(f"{origin} does not say where it begins")
                 lost.append(Gap(origin, state.epoch, start + 1, state.first - 1, "expired"))
-        return lost
+        return lost, {origin: state.first for origin, state in states.items()}
 
     async def _bring(self, passages: Sequence[Passage]) -> None:
         """Replay until the edge stands where the session does, and nothing overflows."""

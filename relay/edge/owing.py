@@ -7,7 +7,7 @@ the last minute is sent them when they are found.
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from relay.bus.following import Following
 from relay.core.codes import EventName
@@ -96,6 +96,14 @@ class Owing:
         for hole in self._holes.passed(cursor):
             if hole.origin not in self._feeds:
                 continue
+            if (oldest := self._replays.oldest(hole.origin)) > hole.first:
+                # What limits have dropped of it, nobody knows any more.
+                gone = min(hole.last, oldest - 1)
+                d = gap(hole.origin, self._hub.epochs()[hole.origin], hole.first, gone, "expired")
+                connection.dispatch(EventName.GAP, d)
+                if gone == hole.last:
+                    continue
+                hole = replace(hole, first=oldest)  # noqa: PLW2901 (the rest of it)
             events, late = await self._owed(hole, rooms)
             self._declare(connection, came.unpaid(late))
             came.events += came.unpaid(events)

@@ -10,7 +10,7 @@ from relay.core.cursor import Position
 from relay.core.event import Event, RoomKey
 from relay.core.rings import Reading, Rings
 from relay.edge import clock
-from relay.errors import BusError
+from relay.errors import BusError, DroppedError
 from relay.tasks import Tasks
 
 PART_EVENTS = 256  # taken from the rings at once
@@ -155,7 +155,7 @@ class Replays:
 
     async def _source(self, origin: str, after: int, upto: int) -> Source:
         api = await self._copies.source(origin, after, upto)
-        return Source(origin, self._positions[origin].epoch, api)
+        return Source(origin, self._positions[origin].epoch, api, strict=True)
 
     # --- filling the rings ---------------------------------------------------------------------
 
@@ -180,7 +180,7 @@ class Replays:
                 await asyncio.wait(running)
                 failures = [error for fill in running if (error := fill.result()) is not None]
                 if failures:
-                    raise failures[0]
+                    return self._failed(failures[0])
                 continue
             starts = [self._start_of(origin, key, after) for key in cold]
             if begun or None in starts:
@@ -194,8 +194,22 @@ class Replays:
                 self._filling[origin, reading.key] = fill
                 self._oldest.pop((origin, reading.key), None)
             if (failure := await asyncio.shield(fill)) is not None:
-                raise failure
+                return self._failed(failure)
         return True
+
+    def _failed(self, failure: BusError) -> bool:
+        """A fill failed: what it wanted besides may be gone, and what this session wants be there.
+
+        Raises:
+            BusError: the failure, else.
+        """
+        if isinstance(failure, DroppedError):
+            return False
+        raise failure
+
+    def oldest(self, origin: str) -> int:
+        """The oldest sequence of an origin that can be replayed, as known."""
+        return self._copies.known(origin).oldest
 
     def _start_of(self, origin: str, key: RoomKey, after: int) -> int | None:
         """From where a room is to be read into its ring; None where that is too small for it."""

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from relay.bus.copies import Copies
+from relay.bus.events import SEQUENCE
 from relay.bus.reader import API, Page, Reader, remote_api
 from relay.bus.replay import Pages, events_of
 from relay.core.event import Event
@@ -54,6 +55,8 @@ class Scans:
         # What was read at the origin, or came before the edge: missing here or not, it is done.
         self.handled: dict[str, Spans] = {}
         self.before: Callable[[], None] = lambda: None  # called before anything is dispatched
+        # Told of an origin's sequences that its stream dropped before they were read.
+        self.on_dropped: Callable[[str, int, int], None] = lambda _origin, _first, _last: None
 
     def begin(self, origin: str, last: int) -> None:
         """The edge starts at the head of an origin's stream: what came before is none of its."""
@@ -91,6 +94,7 @@ class Scans:
                         looked = state
                         head = (await self._copies.look(origin)).last
                     page, api = await self._read(origin, first)
+                    dropped = await self._dropped(origin, first, page, api)
                 except BusError as error:
                     _log.info("%s: scan from %d waits: %s", origin, first, error)
                     looked = None
@@ -100,6 +104,8 @@ class Scans:
                 if generation != self.generation:
                     continue  # read before the connection was lost: the next scan reads it again
                 self.before()
+                if dropped >= first:
+                    self.on_dropped(origin, first, dropped)
                 events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
                 next_seq = max(page.last + 1, first)
                 more = page.pending > 0 and bool(page.messages)
@@ -156,6 +162,18 @@ class Scans:
             api=api,
         )
         return page, api
+
+    async def _dropped(self, origin: str, first: int, page: Page, api: str) -> int:
+        """Up to where the stream has dropped what was to be read from `first` on; else 0.
+
+        Its limits drop the oldest, so the page begins behind it.
+        """
+        begins = int(page.messages[0][0][SEQUENCE]) if page.messages else first
+        if begins <= first:
+            return 0
+        if api != API:
+            return begins - 1  # a home stream holds all from its first on
+        return min(begins, (await self._copies.look(origin)).oldest) - 1
 
     async def _leader_has(self, feed: Feed, seq: int, api: str) -> bool:
         """Whether the leader of the copy here holds anything from `seq` on, or does not answer."""

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from relay.bus.copies import Copies
+from relay.bus.events import epoch_in
 from relay.bus.home import EPOCH
 from relay.bus.reader import Reader
+from relay.bus.records import newest_epochs
 from relay.core.copy import Copy
 from relay.core.cursor import Position
-from relay.core.marker import decode_marker
-from relay.core.names import events_stream, mark_subject
+from relay.core.names import SYSTEM_TENANT, below, events_stream
 from relay.core.resume import StreamState
 from relay.errors import BusError
 from relay.tasks import Tasks
@@ -52,9 +53,14 @@ class Streams:
             if origin == self._region:
                 found[origin] = int((await self._reader.info(stream)).metadata.get(EPOCH, "1"))
                 continue
-            got = await self._reader.last_by_subject(stream, mark_subject(origin))
-            marker = decode_marker(got[1]) if got else None
-            found[origin] = marker.epoch if marker else 1
+            written = below("ev", origin, SYSTEM_TENANT)  # by edges, to tell: markers, voids
+            got = await self._reader.last_by_subject(stream, written)
+            found[origin] = epoch_in(got[0]) if got else 1
+        if any(epoch == 1 for epoch in found.values()):
+            # A mirror whose origin is long gone holds nothing that says it any more.
+            for origin, epoch in (await newest_epochs(self._reader, self._region)).items():
+                if origin in found and origin != self._region:
+                    found[origin] = max(found[origin], epoch)
         return found
 
     async def states(self, epochs: Mapping[str, int]) -> Mapping[str, StreamState]:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+from relay.bus.connection import STATUS
 from relay.core import names
 from tests.simulation.connection import Headers
 from tests.simulation.jetstream import Answer
@@ -60,7 +61,7 @@ def ended(answers: list[Answer], call: Call) -> bool:
     if not answers:
         return False
     batch = ".DIRECT.GET." in call.subject and b'"batch"' in call.data
-    return not batch or "Status" in answers[-1][0]
+    return not batch or STATUS in answers[-1][0]
 
 
 def event(room: str) -> str:

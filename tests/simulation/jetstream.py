@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from relay.bus.connection import STATUS
 from tests.simulation.streams import (
     LAST_SEQUENCE,
     PENDING,
@@ -20,14 +21,14 @@ from tests.simulation.streams import (
 )
 
 Answer = tuple[Headers, bytes]
-NOBODY: Answer = ({"Status": "503"}, b"")
-NOT_FOUND: Answer = ({"Status": "404"}, b"")
+NOBODY: Answer = ({STATUS: "503"}, b"")
+NOT_FOUND: Answer = ({STATUS: "404"}, b"")
 _EMPTY: Headers = {}
 
 
 def status(code: str, **extra: str) -> Answer:
     """An answer that is a status line."""
-    return {"Status": code, **extra}, b""
+    return {STATUS: code, **extra}, b""
 
 
 def ack_answer(stream: Stream, ack: Ack, domain: str) -> Answer:
@@ -85,7 +86,7 @@ def direct_get(stream: Stream, body: bytes, upto: int, now_s: float) -> list[Ans
         before = message.seq
         answers.append((headers, message.data))
     end = {PENDING: str(pending), LAST_SEQUENCE: str(last)}
-    answers.append(({"Status": "204", **end}, b""))
+    answers.append(({STATUS: "204", **end}, b""))
     return answers
 
 

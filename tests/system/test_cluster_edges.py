@@ -67,7 +67,7 @@ async def test_what_is_read_right_after_its_ack_is_there_whichever_replica_answe
         await inbox.start()
         reader = Reader(inbox, 4)
         ranges = StreamRanges(
-            SharedReader(reader), Pages(), {"us"}, "us", Copies(reader, "us", ["us"]).whole
+            SharedReader(reader), Pages(), {"us"}, "us", Copies(reader, "us", ["us"])
         )
         for number in range(100):
             _, answer = await inbox.request(subject, b"%d" % number, 5)

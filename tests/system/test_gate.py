@@ -61,7 +61,7 @@ async def copy_of(world: World, region: str, origin: str) -> list[tuple[int, str
     async with reader(world, region) as reads:
         info = await reads.info(events_stream(origin))
         ranges = StreamRanges(
-            SharedReader(reads), Pages(), (), region, Copies(reads, region, [origin]).whole
+            SharedReader(reads), Pages(), (), region, Copies(reads, region, [origin])
         )
         parts = ranges.read(Source(origin, 1), {ROOM}, 0, info.last)
         return [(e.seq, e.id, e.data) async for part in parts for e in part]

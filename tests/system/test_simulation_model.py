@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from regions.permissions import inbox
-from relay.bus.connection import Connection, Headers, open_connection
+from relay.bus.connection import STATUS, Connection, Headers, open_connection
 from relay.bus.inbox import Inbox
 from tests.simulation.conformance import (
     Call,
@@ -194,5 +194,5 @@ async def _until_stored(real: Real) -> None:
     """JetStream answers again."""
     call = Call("us", "$JS.API.STREAM.INFO.EV_us", b"", {})
     async with asyncio.timeout(20):
-        while "503" in [headers.get("Status") for headers, _ in await real.ask(call)]:
+        while "503" in [headers.get(STATUS) for headers, _ in await real.ask(call)]:
             await asyncio.sleep(0.05)

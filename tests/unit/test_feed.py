@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from relay.core.event import Event
 from relay.core.feed import Action, Dispatch, Feed, Missed, Moved, NewEpoch, Overlooked, Scan
 from relay.core.hold import Hold
+from relay.core.names import SYSTEM_TENANT
 from tests.unit.streams_model import StreamModel, key
 
 A, B = key("a"), key("b")
@@ -234,13 +235,38 @@ def test_a_new_epoch_is_told_before_its_first_event() -> None:
     stream = StreamModel("us")
     feed = live_feed(stream)
     joined(feed, stream, A)
-    feed.live(stream.store(A), NOW)
+    first = stream.store(A)
+    feed.live(first, NOW)
     stream.epoch = 2
+    void = stream.store((SYSTEM_TENANT, "void"), republished=False)
     event = stream.store(A)
-    actions = feed.live(event, NOW)
-    assert actions == (NewEpoch(1, 2, 1), Scan(2))
-    assert seqs(feed.scanned([event], 3, NOW, more=False)) == [2]
+    assert feed.live(event, NOW) == (Scan(1),)  # something stands before it that begins its epoch
+    actions = feed.scanned([first, void, event], 4, NOW, more=False)
+    assert actions[0] == NewEpoch(1, 2, 1)
+    assert seqs(actions) == [3]
     assert feed.epoch == 2
+
+
+def test_an_epoch_that_only_a_backend_claims_is_none() -> None:
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A)
+    joining = feed.joining(B)
+    claimed = [replace(stream.store(room), epoch=999) for room in (A, B)]
+    assert feed.live(claimed[0], NOW) == (Scan(1),)
+    assert feed.live(claimed[1], NOW) == ()
+    actions = feed.scanned(claimed, 3, NOW, more=False)
+    assert [each.event.epoch for each in actions if isinstance(each, Dispatch)] == [1, 1]
+    assert feed.joined(B, max(joining, 2)) is None
+    later = replace(stream.store(B), epoch=999)
+    feed.live(later, NOW)
+    (dispatched,) = [
+        action.event
+        for action in feed.scanned([later], 4, NOW, more=False)
+        if isinstance(action, Dispatch)
+    ]
+    assert (dispatched.seq, dispatched.epoch, feed.epoch) == (3, 1, 1)
+    assert not feed.repairing
 
 
 def test_a_room_that_changes_while_it_is_joined_is_scanned_again() -> None:

@@ -73,6 +73,7 @@ class _World:
         ]
         self.followed: set[RoomKey] = set()  # rooms with an event between the hole and the cursor
         self.newest = 0  # of every room here
+        self.oldest = 1  # sequence that limits have left
         self.failing = 0  # reads that fail before one works
         hub = SimpleNamespace(
             epochs=lambda: {"us": 1},
@@ -80,7 +81,9 @@ class _World:
             framed=lambda _codec, event, _s, _c: ("event", event.seq),
         )
         feeds = {"us": SimpleNamespace(newest=lambda _room: self.newest)}
-        replays = SimpleNamespace(events=lambda _o, rooms, _after, _upto: self.read(rooms))
+        replays = SimpleNamespace(
+            events=lambda _o, rooms, _after, _upto: self.read(rooms), oldest=lambda _o: self.oldest
+        )
         parts = (self.log, self.jumps, replays, self, hub, feeds)
         self.owing = Owing(*(cast("Any", part) for part in parts))
 
@@ -177,6 +180,16 @@ async def test_what_can_no_longer_be_in_order_is_declared(world: _World) -> None
     hole = Hole("us", "us", 10, 12, number=6, skipped=True)
     await world.learn(hole)
     assert skipped.got == [("event", 11), ("gap", 10), ("gap", 12)], "nothing twice"
+
+
+async def test_what_limits_have_dropped_of_it_is_declared(world: _World) -> None:
+    await world.learn(HOLE)
+    world.oldest, client = 11, _Client()
+    await world.come(client)
+    assert client.got == [("gap", 10), ("event", 11), ("event", 12)]
+    world.oldest, later = 13, _Client()
+    await world.come(later)
+    assert later.got == [("gap", 10)]
 
 
 async def test_what_came_live_meanwhile_makes_it_late(world: _World) -> None:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from relay.bus.connection import Headers
 from relay.bus.reader import Page, Reader
-from relay.bus.replay import Pages, Source, StreamRanges
+from relay.bus.replay import Pages, Source, StreamRanges, events_of
 from relay.bus.sharing import Ask, SharedReader
 from relay.core.event import Event, RoomKey
 from relay.core.names import event_subject
-from relay.errors import UnavailableError
+from relay.errors import DroppedError, UnavailableError
 from tests.unit.streams_model import key
 
 A, B, C = key("a"), key("b"), key("c")
@@ -29,12 +29,20 @@ class _Cluster:
     lags: list[int] = field(default_factory=list)  # of the replicas that answer, one after another
     stored: int | None = None  # what the leader holds; None: all
     reads: int = 0
+    first: int = 1  # limits have dropped what came before
+
+    async def whole(self, _origin: str, _after: int, _upto: int) -> bool:
+        raise AssertionError("the home stream is not asked for as a mirror is")
+
+    async def begins_at(self, origin: str, api: str) -> int:
+        assert (origin, api) == ("us", "$JS.API")
+        return self.first
 
     def _matching(self, first: int, upto: int, subject: str | None) -> list[int]:
         return [
             seq
             for seq, room in enumerate(self.rooms[:upto], 1)
-            if seq >= first and subject in (None, _subject(room))
+            if seq >= max(first, self.first) and subject in (None, _subject(room))
         ]
 
     @property
@@ -70,11 +78,7 @@ def _headers(seq: int, room: RoomKey) -> Headers:
 
 def ranges(cluster: _Cluster, batch: int = 256, *, clustered: bool = True) -> StreamRanges:
     shared = SharedReader(cast("Reader", cluster))
-    return StreamRanges(shared, Pages(batch, 1_000), {"us"} if clustered else (), "us", home)
-
-
-async def home(_origin: str, _after: int, _upto: int) -> bool:
-    raise AssertionError("the home stream is not asked for as a mirror is")
+    return StreamRanges(shared, Pages(batch, 1_000), {"us"} if clustered else (), "us", cluster)
 
 
 async def read(of: StreamRanges, rooms: set[RoomKey], after: int, upto: int) -> list[int]:
@@ -164,3 +168,30 @@ async def test_a_page_that_fails_fails_for_all_who_wait() -> None:
     ends = await asyncio.gather(shared.page(ask), shared.page(ask), return_exceptions=True)
     assert [str(end) for end in ends] == ["no answer"] * 2
     assert shared.shared == 1
+
+
+async def test_what_limits_drop_while_a_range_is_read_is_an_error_and_no_gap_in_silence() -> None:
+    cluster = _Cluster([A] * 10)
+    of, source = ranges(cluster, batch=3), Source("us", 1, strict=True)
+    parts = of.read(source, {A}, 0, 10)
+    assert [event.seq for event in await anext(parts)] == [1, 2, 3]
+    cluster.first = 6
+    with pytest.raises(DroppedError):
+        await anext(parts)
+    again = of.read(source, {A}, 5, 10)
+    assert [event.seq async for part in again for event in part] == [6, 7, 8, 9, 10]
+    loose = of.read(Source("us", 1), {A}, 0, 10)  # a page of history shows what there is
+    assert [event.seq async for part in loose for event in part] == [6, 7, 8, 9, 10]
+
+
+def test_an_epoch_begins_with_what_an_edge_wrote_whatever_a_backend_claims() -> None:
+    subjects = [("_", "0", "a"), ("-", "0", "void"), ("_", "0", "a"), ("_", "0", "a")]
+    epochs = ["999", "3", "3", None]
+    messages = []
+    for seq, ((tenant, shard, room), epoch) in enumerate(zip(subjects, epochs, strict=True), 1):
+        headers = {
+            "Nats-Subject": event_subject("us", tenant, shard, room), "Nats-Sequence": str(seq),
+        }  # fmt: skip
+        messages.append((headers | ({"Jr-Epoch": epoch} if epoch else {}), b"1"))
+    found = events_of(Page(tuple(messages), 0), 2)
+    assert [event.epoch for event in found] == [2, 3, 3, 3]
