@@ -82,7 +82,7 @@ async def apply(
     def carry_out(step: Step) -> Callable[[JetStream], Awaitable[list[Change]]]:
         async def run(admin: JetStream) -> list[Change]:
             table = declare(topology, topology.region(admin.region))
-            found = [await _make(admin, entry) for entry in table if entry.step == step]
+            found = [await _make(admin, entry, regions) for entry in table if entry.step == step]
             return [change for change in found if change is not None]
 
         return run
@@ -124,7 +124,9 @@ async def _actual(admin: JetStream, entry: Declared) -> dict[str, Any] | None:
     return await admin.config(entry.stream)
 
 
-async def _make(admin: JetStream, entry: Declared) -> Change | None:
+async def _make(
+    admin: JetStream, entry: Declared, regions: "Regions | None" = None
+) -> Change | None:
     actual = await _actual(admin, entry)
     change = compare(entry, actual)
     if change is None:
@@ -133,8 +135,24 @@ async def _make(admin: JetStream, entry: Declared) -> Change | None:
     if isinstance(entry.config, ConsumerConfig):
         await admin.put_consumer(entry.stream, config, exists=actual is not None)
     else:
+        if actual is None and regions is not None and entry.stream == events_stream(admin.region):
+            config |= await _where_mirrors_begin(admin.region, regions)
         await admin.put_stream(config, exists=actual is not None)
     return change
+
+
+async def _where_mirrors_begin(region: str, regions: "Regions") -> dict[str, int]:
+    """A home stream that is made anew goes on where its oldest mirror begins.
+
+    The edges write back what mirrors hold, under the same sequences: they begin there, rather
+    than with as many voids as there ever were events before.
+    """
+    stream, begins = events_stream(region), list[int]()
+    for other in regions.others(region):
+        info = await other.info(stream)
+        if info is not None and info["state"]["messages"]:
+            begins.append(int(info["state"]["first_seq"]))
+    return {"first_seq": min(begins)} if begins and min(begins) > 1 else {}
 
 
 async def start_over(
@@ -251,6 +269,10 @@ class Regions:
     def admin(self, region: str) -> JetStream | None:
         """The connection to a region; None if it can't be reached."""
         return self._admins.get(region)
+
+    def others(self, region: str) -> list[JetStream]:
+        """The connections to all other regions that can be reached."""
+        return [admin for name, admin in self._admins.items() if name != region]
 
     async def ask(self, question: Callable[[JetStream], Awaitable[list[Change]]]) -> Report:
         """Put `question` to every region at once; the order of the answer is the topology's."""

@@ -171,6 +171,10 @@ class JetStream:
         """Delete one message from this region's copy of a stream."""
         await self._ask(f"STREAM.MSG.DELETE.{stream}", {"seq": seq})
 
+    async def purge(self, stream: str, seq: int) -> None:
+        """Drop what this region's copy of a stream holds below a sequence."""
+        await self._ask(f"STREAM.PURGE.{stream}", {"seq": seq})
+
     async def delete_stream(self, stream: str) -> None:
         """Delete a stream and all it holds; none is as good."""
         await self._ask(f"STREAM.DELETE.{stream}", None, missing_ok=True)

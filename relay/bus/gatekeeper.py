@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -61,6 +62,7 @@ class Gatekeeper:
         self._others = others
         self._stream = events_stream(region)
         self._home_stream = HomeStream(inbox, reader, region)
+        self._home_stream.renew = partial(leases.take_duty, DUTY)
         self._comparison = Comparison(reader)
         self._open = asyncio.Event()
         self._tasks = Tasks("gate")
@@ -203,7 +205,7 @@ class Gatekeeper:
         decision = first_look(home, witnesses, doubts)
         if not isinstance(decision, AskMirrors):
             return home, decision
-        mirrors = await self._ask_mirrors(home.last)
+        mirrors = await self._ask_mirrors(0 if home.empty else home.last)
         home = home_of(await self._reader.info(self._stream))
         asked = len(self._others)
         return home, second_look(home, witnesses, mirrors, asked=asked, doubts=doubts)

@@ -1,6 +1,10 @@
 """The home stream under repair: its lost tail is written back, or a new epoch starts."""
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from relay.bus.ack import read_ack
 from relay.bus.compare import Comparison
@@ -15,21 +19,43 @@ from relay.errors import BusError
 
 _log = logging.getLogger("jetrelay.gate")
 
+Message = tuple[Headers, bytes]
+
 VOID_ROOM = "void"  # fills the sequences that an epoch starts above
 EPOCH, ABOVE, FORKS = "epoch", "epoch_above", "epoch_forks"
+RESTORED = "epoch_restored"
 FORKS_KEPT = 8
+WINDOW = 128  # messages that are written at once
 EXPECTED_LAST = "Nats-Expected-Last-Sequence"
+
+
+class Put(NamedTuple):
+    """A message that is to get this sequence, and no other."""
+
+    subject: str
+    data: bytes
+    headers: Headers
+    seq: int
+
+
+async def _true() -> bool:
+    return True
 
 
 def home_of(info: StreamInfo) -> Home:
     """The home stream in its information."""
-    forks = info.metadata.get(FORKS, "")
+    forks, restored = info.metadata.get(FORKS, ""), info.metadata.get(RESTORED, "")
     return Home(
         epoch=int(info.metadata.get(EPOCH, "1")),
         last=info.last,
+        empty=info.messages == 0,
         created=info.created,
         above=int(info.metadata.get(ABOVE, "0")),
         forks=tuple(int(seq) for seq in forks.split(",") if seq),
+        restored=tuple(
+            (made, int(upto))
+            for made, _, upto in (one.partition("@") for one in restored.split(",") if one)
+        ),
     )
 
 
@@ -42,6 +68,8 @@ class HomeStream:
         self._region = region
         self._stream = events_stream(region)
         self.repaired = 0  # events written back
+        # Called now and then while it works: who writes keeps the duty to.
+        self.renew: Callable[[], Awaitable[bool]] = _true
 
     async def carry_out(self, decision: Repair | StartEpoch | NoteFork, info: StreamInfo) -> None:
         """Do what was decided on the stream as it stands.
@@ -52,6 +80,11 @@ class HomeStream:
         match decision:
             case Repair():
                 await self._repair(decision)
+                if decision.lost:
+                    home = home_of(info)
+                    restored = tuple((made, decision.upto) for made in decision.lost)
+                    home = replace(home, restored=(*home.restored, *restored))
+                    await self._remember(info, home, 0)
             case StartEpoch():
                 await self._start_epoch(decision, info)
             case NoteFork(fork):
@@ -69,37 +102,84 @@ class HomeStream:
         )
         seq = repair.after
         while seq < repair.upto:
+            if not await self.renew():
+                raise BusError("another edge has the duty to repair the home stream")
             page = await self._reader.page(
                 self._stream, seq + 1, batch=256, api=remote_api(repair.region)
             )
             if not page.messages:
                 raise BusError(f"the mirror in {repair.region} does not hold {seq + 1}")
-            for headers, data in page.messages:
-                wanted = int(headers[SEQUENCE])
-                await self._fill(seq, wanted - 1, {})
-                await self._write_back(headers, data, wanted)
-                seq = wanted
-                self.repaired += 1
+            found = {int(headers[SEQUENCE]): (headers, data) for headers, data in page.messages}
+            if page.last - seq > len(found):
+                lacking = [n for n in range(seq + 1, page.last) if n not in found]
+                found |= await self._held_elsewhere(repair.others, lacking)
+            await self._write_back(seq, page.last, found)
+            seq = page.last
 
-    async def _write_back(self, headers: Headers, data: bytes, wanted: int) -> None:
-        kept = {
-            name: value
-            for name, value in headers.items()
-            if not name.startswith("Nats-") or name == MSG_ID
-        }
-        await self._put(headers[SUBJECT], data, kept, wanted)
+    async def _held_elsewhere(
+        self, others: Sequence[str], lacking: Sequence[int]
+    ) -> dict[int, Message]:
+        """What one mirror skipped, from others."""
+        found: dict[int, Message] = {}
+        for region in others if lacking else ():
+            seq = lacking[0]
+            try:
+                while seq <= lacking[-1]:
+                    page = await self._reader.page(
+                        self._stream, seq, batch=256, api=remote_api(region)
+                    )
+                    for headers, data in page.messages:
+                        found.setdefault(int(headers[SEQUENCE]), (headers, data))
+                    if not page.messages:
+                        break
+                    seq = page.last + 1
+            except BusError as error:
+                _log.info("the mirror in %s does not say what another skipped: %s", region, error)
+        wanted = set(lacking)
+        return {seq: message for seq, message in found.items() if seq in wanted}
+
+    async def _write_back(self, after: int, upto: int, found: Mapping[int, Message]) -> None:
+        puts: list[Put] = []
+        for seq in range(after + 1, upto + 1):
+            if seq not in found:
+                puts.append(Put(self._void, b"{}", {}, seq))
+                continue
+            headers, data = found[seq]
+            kept = {
+                name: value
+                for name, value in headers.items()
+                if not name.startswith("Nats-") or name == MSG_ID
+            }
+            puts.append(Put(headers[SUBJECT], data, kept, seq))
+            self.repaired += 1
+        await self._put_all(puts)
+
+    @property
+    def _void(self) -> str:
+        """The subject of what takes a sequence that nothing else may get."""
+        return event_subject(self._region, SYSTEM_TENANT, DEFAULT_SHARD, VOID_ROOM)
 
     async def _fill(self, after: int, upto: int, headers: Headers) -> None:
-        """Take the sequences that no mirror holds (deleted there): nothing else may get them."""
-        subject = event_subject(self._region, SYSTEM_TENANT, DEFAULT_SHARD, VOID_ROOM)
-        for seq in range(after + 1, upto + 1):
-            await self._put(subject, b"{}", headers, seq)
+        for start in range(after + 1, upto + 1, WINDOW):
+            if not await self.renew():
+                raise BusError("another edge has the duty to repair the home stream")
+            end = min(start + WINDOW, upto + 1)
+            await self._put_all([Put(self._void, b"{}", headers, seq) for seq in range(start, end)])
 
-    async def _put(self, subject: str, data: bytes, headers: Headers, wanted: int) -> None:
-        expected = headers | {EXPECTED_LAST: str(wanted - 1)}
-        ack = read_ack(*await self._inbox.request(subject, data, 2.0, expected))
-        if ack.error is not None or ack.seq != wanted:
-            raise BusError(f"writing {wanted} to the home stream: {ack}")
+    async def _put_all(self, puts: Sequence[Put]) -> None:
+        """Write under these very sequences, in order: what goes wrong ends all after it, too."""
+        for at in range(0, len(puts), WINDOW):
+            part = puts[at : at + WINDOW]
+            answers = await asyncio.gather(*map(self._put, part), return_exceptions=True)
+            for answer in answers:
+                if isinstance(answer, BaseException):
+                    raise answer
+
+    async def _put(self, put: Put) -> None:
+        expected = put.headers | {EXPECTED_LAST: str(put.seq - 1)}
+        ack = read_ack(*await self._inbox.request(put.subject, put.data, 2.0, expected))
+        if ack.error is not None or ack.seq != put.seq:
+            raise BusError(f"writing {put.seq} to the home stream: {ack}")
 
     # --- a new epoch ---------------------------------------------------------------------------
 
@@ -115,7 +195,7 @@ class HomeStream:
         # It begins with one void at least, by which every reader knows it; and whoever still lacks
         # what stood here is told of it before passing them.
         above = max(start.above, info.last + 1)
-        begun = Home(start.epoch, home.last, home.created, above, home.forks)
+        begun = replace(home, epoch=start.epoch, above=above)
         await self._remember(info, begun, fork)
         await self._fill(info.last, above, {EVENT_EPOCH: str(start.epoch)})
 
@@ -125,6 +205,10 @@ class HomeStream:
             key: value for key, value in info.metadata.items() if not key.startswith("_nats.")
         }
         metadata |= {EPOCH: str(home.epoch), ABOVE: str(home.above)}
+        if home.restored:
+            metadata[RESTORED] = ",".join(
+                f"{made}@{upto}" for made, upto in home.restored[-FORKS_KEPT:]
+            )
         if forks:
             metadata[FORKS] = ",".join(map(str, forks[-FORKS_KEPT:]))
         await self._reader.api(

@@ -18,6 +18,8 @@ class Home:
     last: int
     created: str
     above: int = 0  # the epoch starts after this sequence
+    empty: bool = False  # it holds nothing, whatever its last sequence is
+    restored: tuple[tuple[str, int], ...] = ()  # streams that were lost: `created`, all up to
     forks: tuple[int, ...] = ()  # sequences from which on some mirror was found to differ
 
 
@@ -30,8 +32,12 @@ class Witness:
     epoch: int = 1
 
     def knows(self, home: Home) -> bool:
-        """Whether it saw this very stream, or one of an epoch that is over."""
-        return self.created == home.created or self.epoch < home.epoch
+        """Whether it saw this very stream, one of an epoch that is over, or one that was lost, and
+        all that it saw of it was written back.
+        """
+        if self.created == home.created or self.epoch < home.epoch:
+            return True
+        return any(self.created == made and self.last <= upto for made, upto in home.restored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +73,17 @@ class AskMirrors:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """Write the events after `after` up to `upto` back from the mirror in `region`."""
+    """Write the events after `after` up to `upto` back from the mirror in `region`, and what that
+    one lacks from those in `others`.
+
+    `lost`: the streams, by `created`, of which that is all that anybody saw.
+    """
 
     region: str
     after: int
     upto: int
+    others: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +153,17 @@ def second_look(
     doubted = [doubt.first for doubt in doubts if doubt.last > home.above]
     if doubted:
         return StartEpoch(anew.epoch, above, fork=min(doubted))
-    if home.last and not all(witness.knows(home) for witness in known):
+    if not home.empty and not all(witness.knows(home) for witness in known):
         return anew  # made anew, and written to: its sequences are not those that were seen
     ahead = {region: mirror for region, mirror in mirrors.items() if mirror.last > home.last}
     unlike = [region for region, mirror in ahead.items() if not mirror.agrees]
-    if unlike and home.last:
+    if unlike and not home.empty:
         return StartEpoch(anew.epoch, above, unlike=unlike[0])
     if ahead and held >= seen:
         best = max(ahead, key=lambda region: ahead[region].last)
-        return Repair(best, home.last, held)
+        others = tuple(sorted(region for region in ahead if region != best))
+        lost = tuple(sorted({witness.created for witness in known if not witness.knows(home)}))
+        return Repair(best, home.last, held, others, lost)
     if above > home.last:
         return anew
     if mirrors or asked == 0:

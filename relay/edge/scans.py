@@ -104,8 +104,8 @@ class Scans:
                 if generation != self.generation:
                     continue  # read before the connection was lost: the next scan reads it again
                 self.before()
-                if dropped >= first:
-                    self.on_dropped(origin, first, dropped)
+                if dropped > feed.position:  # what a scan meets again was delivered
+                    self.on_dropped(origin, max(first, feed.position + 1), dropped)
                 events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
                 next_seq = max(page.last + 1, first)
                 more = page.pending > 0 and bool(page.messages)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from regions.faults.client import Faults
+from regions.jetstream import JetStream
 from relay.bus.connection import open_connection
 from relay.bus.copies import Copies
 from relay.bus.home import EPOCH
@@ -63,7 +64,7 @@ async def copy_of(world: World, region: str, origin: str) -> list[tuple[int, str
         ranges = StreamRanges(
             SharedReader(reads), Pages(), (), region, Copies(reads, region, [origin])
         )
-        parts = ranges.read(Source(origin, 1), {ROOM}, 0, info.last)
+        parts = ranges.read(Source(origin, 1), {ROOM}, info.first - 1, info.last)
         return [(e.seq, e.id, e.data) async for part in parts for e in part]
 
 
@@ -113,6 +114,33 @@ async def test_a_lost_tail_is_written_back_from_the_mirror_before_writes_open(
     async with reader(pair, "us") as reads:
         info = await reads.info(events_stream("us"))
         assert info.metadata.get(EPOCH, "1") == "1", "nothing was lost: the epoch stands"
+
+
+async def test_a_lost_disk_is_filled_from_where_the_mirror_begins(pair: World) -> None:
+    """Not from 1: after a long life that would be as many voids as there ever were events."""
+    store = pair.state_dir / "nats" / "us-n1" / "store"
+    last = await publish(pair, 0, 600)
+    await mirrored(pair, "eu", "us", last)
+    async with asyncio.timeout(20):
+        for region in ("us", "eu"):
+            config = pair.nats_config(region, "control")
+            admin = await JetStream.connect(region, config)
+            await admin.purge(events_stream("us"), last - 299)  # as limits do in the end
+            await admin.close()
+    before = await copy_of(pair, "eu", "us")
+    assert len(before) >= 250
+    await pair.ctl("stop", "nats:us-n1")
+    shutil.rmtree(store)
+    await pair.ctl("start", "nats:us-n1")
+    again = await publish(pair, 600, 1)
+    assert again > last, "no sequence is given out twice"
+    async with reader(pair, "us") as reads:
+        info = await reads.info(events_stream("us"))
+        assert last - 299 <= info.first <= before[0][0], "nothing stands before what the mirror had"
+        assert info.metadata.get(EPOCH, "1") == "1", "nothing was lost: the epoch stands"
+    assert (await copy_of(pair, "us", "us"))[: len(before)] == before
+    await mirrored(pair, "eu", "us", again)
+    assert await copy_of(pair, "eu", "us") == await copy_of(pair, "us", "us")
 
 
 async def test_a_tail_that_nobody_holds_starts_a_new_epoch_and_old_cursors_are_refused(
