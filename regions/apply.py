@@ -29,6 +29,7 @@ from relay.core.names import events_stream, records_stream
 from relay.errors import RelayError, UnavailableError
 
 REGION_DEADLINE_S = 20.0
+SAVING_DEADLINE_S = 300.0  # where what only a diverged mirror holds is saved, to the end or not
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -89,7 +90,9 @@ async def apply(
 
     async with Regions(topology, nats) as regions:
         home = await regions.ask(carry_out("home"))
-        fresh = await regions.ask(lambda admin: start_over(topology, regions, admin, keep))
+        fresh = await regions.ask(
+            lambda admin: start_over(topology, regions, admin, keep), SAVING_DEADLINE_S
+        )
         mirrors = await regions.ask(carry_out("mirror"))
     reports = (mirrors, fresh, home)
     known = {failure.region: failure for report in reports for failure in report.failures}
@@ -135,24 +138,32 @@ async def _make(
     if isinstance(entry.config, ConsumerConfig):
         await admin.put_consumer(entry.stream, config, exists=actual is not None)
     else:
-        if actual is None and regions is not None and entry.stream == events_stream(admin.region):
-            config |= await _where_mirrors_begin(admin.region, regions)
+        if actual is None and regions is not None:
+            config |= await _where_to_begin(admin.region, entry.stream, regions)
         await admin.put_stream(config, exists=actual is not None)
     return change
 
 
-async def _where_mirrors_begin(region: str, regions: "Regions") -> dict[str, int]:
-    """A home stream that is made anew goes on where its oldest mirror begins.
+async def _where_to_begin(region: str, stream: str, regions: "Regions") -> dict[str, int]:
+    """With which sequence a home stream begins that is made anew, and has mirrors.
 
-    The edges write back what mirrors hold, under the same sequences: they begin there, rather
-    than with as many voids as there ever were events before.
+    Events: where the oldest mirror begins. The edges write back what mirrors hold, under the same
+    sequences; else that would begin with as many voids as there ever were events before. Records:
+    above all that mirrors hold. Nobody writes them back, and their numbers only grow.
     """
-    stream, begins = events_stream(region), list[int]()
+    if stream not in {events_stream(region), records_stream(region)}:
+        return {}
+    states: list[Mapping[str, Any]] = []
     for other in regions.others(region):
         info = await other.info(stream)
-        if info is not None and info["state"]["messages"]:
-            begins.append(int(info["state"]["first_seq"]))
-    return {"first_seq": min(begins)} if begins and min(begins) > 1 else {}
+        if info is not None and info["state"]["last_seq"]:
+            states.append(info["state"])
+    if not states:
+        return {}
+    if stream == records_stream(region):
+        return {"first_seq": max(int(state["last_seq"]) for state in states) + 1}
+    first = min(int(state["first_seq"]) for state in states)
+    return {"first_seq": first} if first > 1 else {}
 
 
 async def start_over(
@@ -178,7 +189,9 @@ async def start_over(
         path = await save(diverged.fork, diverged.home, admin, keep)
         done.append(msgspec.structs.replace(diverged.change, saved=str(path)))
     refill = {change.name for change in done if change.saved is not None}
-    holed = refill | {change.name for change in skipped}
+    # What only a diverged mirror holds, and is not saved, is not deleted for what it skipped.
+    kept = {diverged.fork.stream for diverged in parted} - refill
+    holed = refill | {change.name for change in skipped if change.name not in kept}
     for stream, (origin, entry) in mirror_consumers(topology, admin.region).items():
         source = regions.admin(origin)
         assert isinstance(entry.config, ConsumerConfig)
@@ -274,19 +287,23 @@ class Regions:
         """The connections to all other regions that can be reached."""
         return [admin for name, admin in self._admins.items() if name != region]
 
-    async def ask(self, question: Callable[[JetStream], Awaitable[list[Change]]]) -> Report:
+    async def ask(
+        self,
+        question: Callable[[JetStream], Awaitable[list[Change]]],
+        deadline_s: float = REGION_DEADLINE_S,
+    ) -> Report:
         """Put `question` to every region at once; the order of the answer is the topology's."""
         changes: dict[str, list[Change]] = {}
         failures = dict(self._unreached)
 
         async def one(region: str, admin: JetStream) -> None:
             try:
-                async with asyncio.timeout(REGION_DEADLINE_S):
+                async with asyncio.timeout(deadline_s):
                     changes[region] = await question(admin)
             except RelayError as error:
                 failures[region] = Failure(region, str(error))
             except TimeoutError:
-                failures[region] = Failure(region, f"no answer within {REGION_DEADLINE_S:.0f} s")
+                failures[region] = Failure(region, f"no answer within {deadline_s:.0f} s")
 
         await asyncio.gather(*(one(region, admin) for region, admin in self._admins.items()))
         return Report(

@@ -5,6 +5,8 @@ for sessions, since the server reads a batch inline in the connection's read loo
 own reads, so that no herd of sessions holds up its repairs. The rest shares the fourth.
 """
 
+from collections.abc import Callable  # noqa: TC003 (an attribute names it)
+
 from relay.bus.connection import Connection, open_connection
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
@@ -29,6 +31,9 @@ class Bus:
         self.work = work
         self.inbox = Inbox(work)
         self._connections = (live, work, read, replay)
+        self.on_ended: Callable[[str], None] = lambda _why: None  # NATS will not have us any more
+        for one in self._connections:
+            one.on_ended = self._ended
         self._read_inbox, self._replay_inbox = Inbox(read), Inbox(replay)
         self.reader = Reader(self._read_inbox, OWN_READS)
         self.replays = Reader(self._replay_inbox, reads)
@@ -56,6 +61,9 @@ class Bus:
                 await connection.close()
             raise
         return bus
+
+    def _ended(self, why: str) -> None:
+        self.on_ended(why)
 
     @property
     def connected(self) -> bool:

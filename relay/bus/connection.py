@@ -3,8 +3,8 @@
 nats-py gives every subscription a queue and a task of its own, which destroys the order between
 subscriptions: the position of an edge would pass events that were not delivered. Here handlers are
 plain functions, called as messages are parsed: all of a connection's subscriptions feed one ordered
-dispatch point. (Overrides `Client._process_msg` of nats-py 2.16.0; `tests/system/test_order.py`
-guards it.)
+dispatch point. (Overrides `Client._process_msg` and `_process_pong` of nats-py 2.16.0;
+`tests/system/test_order.py` guards both.)
 """
 
 import asyncio
@@ -52,13 +52,16 @@ class Connection(Client):
     """nats-py's client with ordered, synchronous handlers beside its own subscriptions.
 
     `on_lost` is called when the connection is lost; `on_back` when it is back, after all
-    subscriptions were made again and flushed.
+    subscriptions were made again and flushed; `on_ended`, with the reason, when the library has
+    given it up for good: the server said `-ERR`, as when credentials have expired.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.on_lost: Callable[[], Awaitable[None]] = _nothing
         self.on_back: Callable[[], Awaitable[None]] = _nothing
+        self.on_ended: Callable[[str], None] = lambda _why: None
+        self._ending = False
         self._handlers: dict[int, Handler] = {}
         self.handler_errors = 0
 
@@ -81,6 +84,31 @@ class Connection(Client):
         self._handlers.pop(sid, None)
         if self._subs.pop(sid, None) is not None and self.is_connected:
             await self._send_unsubscribe(sid)
+
+    @property
+    def hears(self) -> bool:
+        """Whether what the server says is read."""
+        reading = self._reading_task
+        return self.is_connected and reading is not None and not reading.done()
+
+    async def close(self) -> None:
+        """Close it."""
+        self._ending = True
+        await super().close()
+
+    async def ended(self) -> None:
+        """The library has closed it."""
+        if not self._ending:
+            self.on_ended(str(self.last_error or "closed by the server").removeprefix("nats: "))
+
+    async def _process_pong(self) -> None:
+        # As the library does it, but for who waits no more: his late answer would end the reading.
+        if self._pongs:
+            waiting = self._pongs.pop(0)
+            if not waiting.done():
+                waiting.set_result(True)
+            self._pongs_received += 1
+            self._pings_outstanding = 0
 
     def forget_pending(self) -> None:
         """Drop what was written and not sent: after a reconnect nothing old may go out first.
@@ -118,6 +146,8 @@ async def settle(connection: Connection, patience_s: int, *, clustered: bool) ->
         await connection.flush(patience_s)
     except Exception as error:
         raise UnavailableError(f"no answer to a flush within {patience_s} s") from error
+    if not connection.hears:
+        raise UnavailableError("not connected: a flush says nothing then")
     if clustered:
         await asyncio.sleep(CLUSTER_SETTLE_S)
 
@@ -153,6 +183,7 @@ async def open_connection(config: NatsConfig, name: str, inbox: str) -> Connecti
         "error_cb": on_error,
         "disconnected_cb": lost,
         "reconnected_cb": back,
+        "closed_cb": connection.ended,
         "allow_reconnect": True,
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": 0.2,

@@ -15,6 +15,7 @@ from relay.errors import BusError
 
 PAGE = 256
 KEPT = 1_024  # holes of one region
+LOOK_EVERY = 5  # polls: whether a record is the same still
 
 _decoder = msgspec.json.Decoder(Hole)
 
@@ -40,6 +41,11 @@ class Holes:
         self._next = dict.fromkeys(regions, 1)
         self._known: dict[str, deque[Hole]] = {region: deque(maxlen=KEPT) for region in self._next}
         self._fresh: list[Hole] = []  # read, and not returned yet
+        self._made: dict[str, str] = {}  # region -> `created` of its record's copy here
+        self._polls = 0
+        self.fallen: dict[
+            str, int
+        ] = {}  # region -> where its record ends, that went further before
 
     def of(self, region: str) -> tuple[Hole, ...]:
         """The holes of one region, by number."""
@@ -55,8 +61,12 @@ class Holes:
                 while one can't be read is returned; what was read comes with the next poll.
         """
         failed: list[BusError] = []
-        for region, following in self._next.items():
+        self._polls += 1
+        for region in self._next:
             try:
+                if self._polls % LOOK_EVERY == 1:
+                    await self._look(region)
+                following = self._next[region]
                 page = await self._reader.page(
                     records_stream(region), following, batch=PAGE, subject=hole_subject(region)
                 )
@@ -75,6 +85,16 @@ class Holes:
             raise failed[0]
         fresh, self._fresh = self._fresh, []
         return fresh
+
+    async def _look(self, region: str) -> None:
+        """A record that was made anew, here or at home, is read from its beginning again."""
+        info = await self._reader.info(records_stream(region))
+        made, self._made[region] = self._made.get(region, info.created), info.created
+        if made == info.created and info.last >= self._next[region] - 1:
+            return
+        if info.last < self._next[region] - 1:
+            self.fallen[region] = info.last
+        self._next[region] = 1
 
     def _knows(self, hole: Hole) -> bool:
         known = self._known[hole.region]

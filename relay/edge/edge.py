@@ -1,5 +1,6 @@
 """One edge: its parts put together over a bus, and what it does about what it hears."""
 
+import asyncio
 import logging
 from functools import partial
 
@@ -18,6 +19,7 @@ from relay.bus.sharing import SharedReader
 from relay.config import EdgeConfig
 from relay.core.alarm import Wrong, decode_alarm
 from relay.core.codes import EventName
+from relay.core.copy import ranges as runs
 from relay.core.cursor import CursorCodec
 from relay.core.event import Event
 from relay.core.feed import NewEpoch
@@ -53,6 +55,7 @@ from relay.tasks import Tasks
 _log = logging.getLogger("jetrelay.edge")
 
 SLOT_MARGIN_MS = 10_000  # another edge's slot is gone on with this far above its last record
+OVERLOOKED_S = 0.05
 LEAVE_S = 2.0  # in which clients of an edge without NATS are sent elsewhere
 DRAINING, CUT_OFF, STARTING, FULL = "draining", "cut_off", "starting", "full"
 
@@ -114,6 +117,7 @@ class Edge:
         self._pulse_s = clock.now().mono_s
         self.lifeline = Lifeline(limits.nats_patience_s, self._pulse_s)
         self._tasks = Tasks("edge")
+        self._overlooks: list[tuple[str, int]] = []  # origin and sequence, to be recorded
         self._origins = tuple(region.name for region in config.regions)
         self._slots = slots_of_region(me.index)
         pages = Pages(limits.replay_page_events, limits.replay_page_bytes)
@@ -314,7 +318,16 @@ class Edge:
         self._tasks.spawn(self.mirrors.inquire_about(origin), "skipped")
 
     def _overlooked(self, event: Event) -> None:
-        self._tasks.spawn(self.jumps.skipped(event.origin, event.seq, event.seq), "overlooked")
+        if not self._overlooks:
+            self._tasks.spawn(self._record_overlooked(), "overlooked")
+        self._overlooks.append((event.origin, event.seq))
+
+    async def _record_overlooked(self) -> None:
+        await asyncio.sleep(OVERLOOKED_S)  # a mirror that catches up brings many in a row
+        found, self._overlooks = self._overlooks, []
+        for origin in dict.fromkeys(origin for origin, _ in found):
+            for first, last in runs(sorted({seq for one, seq in found if one == origin})):
+                await self.jumps.skipped(origin, first, last)
 
     def _dropped(self, origin: str, first: int, last: int) -> None:
         """A stream's limits dropped events before this edge had read them."""

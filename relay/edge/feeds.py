@@ -33,6 +33,7 @@ _log = logging.getLogger("jetrelay.feeds")
 
 FLUSH_S = 5
 OPEN_DEADLINE_S = 5.0
+REJOIN_S = 0.2
 REACH_DEADLINE_S = 1.0  # for a scan to the head; then who waits reads for himself
 SILENT_S = 2.5  # an origin says its head once a second: after longer, a link was cut
 
@@ -129,6 +130,7 @@ class Feeds:
                 await self._settle()
             except UnavailableError as error:
                 _log.info("%s", error)
+                await asyncio.sleep(REJOIN_S)
                 continue
             if generation == self.scans.generation:
                 for feed in self.feeds.values():

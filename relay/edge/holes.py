@@ -77,7 +77,12 @@ class HoleLog:
             BusError: NATS did not answer.
         """
         await self._record_waiting()
-        return await self._holes.poll()
+        fresh = await self._holes.poll()
+        head = self._holes.fallen.pop(self._region, None)
+        if head is not None and head < self._hub.holes:
+            _log.error("the record of holes was lost: new cursors claim no more than it holds")
+            self._hub.holes = head
+        return fresh
 
     def newest(self, region: str) -> int:
         """The number of the newest hole of a region that is known here; 0: none."""

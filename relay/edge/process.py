@@ -15,6 +15,7 @@ from relay.edge.admission import Door
 from relay.edge.edge import Edge, rules_of
 from relay.edge.rhythm import Rhythm
 from relay.edge.websocket import GatewayProtocol
+from relay.errors import BusError
 from relay.tasks import Tasks
 
 _log = logging.getLogger("jetrelay.edge")
@@ -48,6 +49,7 @@ class EdgeProcess:
         self._tasks = Tasks("process")
         self._main: asyncio.Task[None] | None = None
         self._ended = False
+        self._failure: BusError | None = None
         self._edge: Edge | None = None
         self._draining = False
 
@@ -56,7 +58,7 @@ class EdgeProcess:
 
         Raises:
             OSError: a port is taken.
-            BusError: the region's streams are not there.
+            BusError: the region's streams are not there, or NATS refuses this edge from now on.
         """
         collect_seldom()
         self._main = asyncio.current_task()
@@ -69,6 +71,8 @@ class EdgeProcess:
         try:
             await self._serve(public, admin)
         except asyncio.CancelledError:
+            if self._failure is not None:
+                raise self._failure from None
             if not self._ended:
                 raise
         finally:
@@ -78,6 +82,7 @@ class EdgeProcess:
     async def _serve(self, public: socket.socket, admin: socket.socket) -> None:
         bus = await Bus.open(self._config.nats, self._config.edge, self._config.limits.replay_reads)
         try:
+            bus.on_ended = self._fail
             edge = await Edge.open(self._config, self._rules, bus)
             self._edge = edge
             rhythm = Rhythm(edge)
@@ -129,6 +134,13 @@ class EdgeProcess:
         self._ended = True
         if self._main is not None:
             self._main.cancel()
+
+    def _fail(self, why: str) -> None:
+        """A connection to NATS is closed for good: who runs this process starts it anew."""
+        if self._failure is None and not self._ended:
+            self._failure = BusError(f"NATS has ended the connection: {why}")
+            if self._main is not None:
+                self._main.cancel()
 
     def _on_sigterm(self) -> None:
         if self._draining or self._edge is None:

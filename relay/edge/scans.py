@@ -18,6 +18,7 @@ from relay.tasks import Tasks
 
 _log = logging.getLogger("jetrelay.scans")
 
+AFRESH_S = 0.2
 FOLLOWER_WAIT_S, FOLLOWER_WAITS = 0.05, 20
 ACROSS = 8  # a page that is read across a link is so much larger: each costs a round trip
 
@@ -80,7 +81,16 @@ class Scans:
         self._wanted[feed.origin] = first
         if feed.origin not in self._scanning:
             self._scanning.add(feed.origin)
-            self._tasks.spawn(self._scan(feed), f"scan.{feed.origin}")
+            self._tasks.spawn(self._scan_on(feed), f"scan.{feed.origin}")
+
+    async def _scan_on(self, feed: Feed) -> None:
+        try:
+            await self._scan(feed)
+        except Exception:
+            _log.exception("%s: a scan failed: the feed starts over where it stands", feed.origin)
+            await asyncio.sleep(AFRESH_S)
+            if feed.attached:
+                self._carry_out(feed, feed.connected())
 
     async def _scan(self, feed: Feed) -> None:
         origin, head, waits = feed.origin, 0, 0

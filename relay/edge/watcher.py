@@ -97,9 +97,12 @@ class Watcher:
             BusError: NATS did not answer; the next second tries again.
         """
         self._past.append({origin: feed.position for origin, feed in self._feeds.feeds.items()})
+        # First of all: an origin that does not answer must not cost the region its watcher.
+        on_duty = await self._leases.take_duty(DUTY)
         await self._follow_skips()  # also those that were found before the duty was lost
-        if not await self._leases.take_duty(DUTY):
+        if not on_duty or (self._connection is not None and self._connection.is_closed):
             await self.close()
+        if not on_duty:
             return
         if self._connection is None:
             await self._begin()
@@ -109,11 +112,7 @@ class Watcher:
         again, self._again = self._again, 0
         if again:
             self.on_again(again)
-        while self._checks:
-            check = self._checks[0]
-            await self._check(*check)
-            if self._checks and self._checks[0] is check:
-                self._checks.popleft()
+        await self._check_markers()
         await self._check_heads()
         await self._compare_suspects()
         await self._raise_alarms()
@@ -193,10 +192,23 @@ class Watcher:
     # --- what was found ------------------------------------------------------------------------
 
     async def _follow_skips(self) -> None:
-        while self._skips:
-            origin, skip = self._skips[0]
-            await self._tell_skipped(origin, skip.first, skip.last, sure=skip.sure)
-            self._skips.popleft()
+        """Tell of each; those of an origin that does not answer wait, in order."""
+        waiting: list[tuple[str, Skipped]] = []
+        silent: set[str] = set()
+        try:
+            while self._skips:
+                origin, skip = self._skips[0]
+                if origin not in silent:
+                    try:
+                        await self._tell_skipped(origin, skip.first, skip.last, sure=skip.sure)
+                    except BusError as error:
+                        _log.info("%s: what was jumped over waits: %s", origin, error)
+                        silent.add(origin)
+                if origin in silent:
+                    waiting.append((origin, skip))
+                self._skips.popleft()
+        finally:
+            self._skips.extendleft(reversed(waiting))
 
     async def _tell_skipped(self, origin: str, first: int, last: int, *, sure: bool) -> None:
         page = await self._reader.page(events_stream(origin), first, batch=1)
@@ -217,6 +229,20 @@ class Watcher:
 
     # --- divergence ----------------------------------------------------------------------------
 
+    async def _check_markers(self) -> None:
+        """Those that can't be checked now are checked later, while there is room for them."""
+        checks, waiting = list(self._checks), list[tuple[str, Marker]]()
+        self._checks.clear()
+        for origin, marker in checks:
+            try:
+                await self._check(origin, marker)
+            except BusError as error:
+                _log.info("%s: a marker can't be checked now: %s", origin, error)
+                waiting.append((origin, marker))
+        came = list(self._checks)
+        self._checks.clear()
+        self._checks.extend([*waiting, *came])
+
     async def _check(self, origin: str, marker: Marker) -> None:
         if marker.last < marker.first or self._copies.known(origin).first > marker.first:
             return
@@ -234,7 +260,11 @@ class Watcher:
             copy = self._copies.known(origin)
             if head.seq == self._checked.get(origin) or not copy.first <= head.seq <= copy.last:
                 continue
-            page = await self._reader.page(events_stream(origin), head.seq, batch=1)
+            try:
+                page = await self._reader.page(events_stream(origin), head.seq, batch=1)
+            except BusError as error:
+                _log.info("%s: its head can't be compared now: %s", origin, error)
+                continue
             if page.messages and page.last == head.seq:
                 self._checked[origin] = head.seq
                 if decode_marker(page.messages[0][1]) != head.marker:

@@ -30,6 +30,7 @@ class SimConnection:
     def __init__(self, system: "System", loop: ProcessLoop, name: str, seed: int) -> None:
         self.on_lost: Callable[[], Awaitable[None]] = _nothing
         self.on_back: Callable[[], Awaitable[None]] = _nothing
+        self.on_ended: Callable[[str], None] = lambda _why: None
         self.handler_errors = 0
         self.server = NOBODY  # as the server sees it
         self.name = name
@@ -53,6 +54,16 @@ class SimConnection:
     def is_connected(self) -> bool:
         """As far as the client knows."""
         return self._connected
+
+    @property
+    def hears(self) -> bool:
+        """Whether what the server says is read."""
+        return self._connected
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed for good."""
+        return self._closed
 
     def new_inbox(self) -> str:
         """A subject of its own."""

@@ -37,8 +37,9 @@ def test_an_epoch_that_was_begun_is_finished() -> None:
 
 def test_a_tail_that_a_mirror_holds_is_written_back_from_the_furthest() -> None:
     mirrors = {"eu": Held(110), "ap": Held(120)}
-    assert second_look(HOME, [], mirrors, asked=2) == Repair("ap", 100, 120)
-    assert second_look(HOME, [Witness(120, "t0")], mirrors, asked=2) == Repair("ap", 100, 120)
+    repair = Repair("ap", 100, 120, ("eu",))
+    assert second_look(HOME, [], mirrors, asked=2) == repair
+    assert second_look(HOME, [Witness(120, "t0")], mirrors, asked=2) == repair
 
 
 def test_a_tail_that_no_mirror_has_whole_starts_an_epoch_above_all_of_it() -> None:
@@ -67,9 +68,22 @@ def test_a_stream_made_anew_and_written_to_starts_an_epoch_above_all_that_is_kno
 
 
 def test_a_stream_made_anew_and_empty_gets_everything_back() -> None:
-    empty = Home(epoch=1, last=0, created="t0")
-    mirrors = {"eu": Held(100)}
-    assert second_look(empty, [Witness(100, "t1")], mirrors, asked=1) == Repair("eu", 0, 100)
+    mirrors, seen = {"eu": Held(100)}, [Witness(100, "t1"), Witness(90, "t1"), Witness(9, "t0")]
+    for last in (0, 40):  # where its mirrors begin at 41, it was made to begin there too
+        empty = Home(epoch=1, last=last, created="t0", empty=True)
+        repair = Repair("eu", last, 100, lost=("t1",))
+        assert second_look(empty, seen, mirrors, asked=1) == repair
+
+
+def test_a_stream_that_was_restored_is_trusted_by_who_saw_the_lost_one_and_no_more_than_that() -> (
+    None
+):
+    restored = Home(epoch=1, last=100, created="t2", restored=(("t0", 50), ("t1", 100)))
+    assert first_look(restored, [Witness(100, "t1"), Witness(50, "t0")]) == Open()
+    for more in (Witness(101, "t1"), Witness(51, "t0"), Witness(5, "t9")):
+        assert first_look(restored, [more]) == AskMirrors()
+        held = {"eu": Held(100)}
+        assert isinstance(second_look(restored, [more], held, asked=1), StartEpoch)
 
 
 def test_an_epoch_that_started_settles_what_was_seen_before_it() -> None:

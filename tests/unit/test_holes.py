@@ -1,6 +1,7 @@
 """The record of holes as a region reads it: nothing that was read is forgotten."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -23,6 +24,14 @@ class _Records:
 
     def store(self, region: str, first: int, last: int) -> None:
         self.stored.setdefault(records_stream(region), []).append(Hole(region, "us", first, last))
+
+    made: dict[str, str] = field(default_factory=dict)  # by stream; else "t0"
+
+    async def info(self, stream: str) -> Any:
+        if stream in self.silent:
+            raise UnavailableError("no answer")
+        last = len(self.stored.get(stream, ()))
+        return SimpleNamespace(created=self.made.get(stream, "t0"), last=last)
 
     async def page(self, stream: str, seq: int, *, batch: int, subject: str) -> Page:
         assert batch > 1
@@ -69,3 +78,29 @@ async def test_what_two_edges_recorded_is_one(records: _Records, holes: Holes) -
     records.store("us", 1, 3)
     assert named(await holes.poll()) == [("us", 1, 1), ("us", 1, 3)]
     assert len(holes.of("us")) == 2
+
+
+async def test_a_record_that_was_lost_is_read_from_its_new_beginning(
+    records: _Records, holes: Holes
+) -> None:
+    for first in range(1, 6):
+        records.store("us", first, first)
+    assert len(await holes.poll()) == 5
+    records.stored[records_stream("us")] = []
+    records.made[records_stream("us")] = "t1"
+    records.store("us", 70, 71)
+    found = [hole for _ in range(5) for hole in await holes.poll()]
+    assert named(found) == [("us", 70, 1)]
+    assert holes.fallen == {"us": 1}
+
+
+async def test_a_copy_that_was_filled_anew_is_read_again_for_what_it_had_skipped(
+    records: _Records, holes: Holes
+) -> None:
+    records.store("eu", 9, 9)
+    assert named(await holes.poll()) == [("eu", 9, 1)]
+    stream = records_stream("eu")
+    records.stored[stream] = [Hole("eu", "us", 3, 4), Hole("eu", "us", 9, 9)]
+    records.made[stream] = "t1"
+    found = [hole for _ in range(5) for hole in await holes.poll()]
+    assert named(found) == [("eu", 3, 1)]

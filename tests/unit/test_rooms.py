@@ -26,6 +26,8 @@ ROOM = key("a")
 class _Connection:
     """NATS as far as rooms are opened on it."""
 
+    hears = True
+
     def __init__(self) -> None:
         self.open: set[int] = set()
         self._sid = 0

@@ -64,11 +64,10 @@ async def test_a_jump_is_told_also_after_a_failure_and_without_the_duty(
 ) -> None:
     watcher._found("us", (Skipped(3, 4), Skipped(6, 6)))
     region.silent = True
-    with pytest.raises(UnavailableError):
-        await watcher.turn()
+    await watcher.turn()
     region.silent, region.full = False, True
-    with pytest.raises(BusError):
-        await watcher.turn()
+    await watcher.turn()
+    assert region.told == []
     region.full = False
     await watcher.turn()
     assert region.told == [Stretch("us", 3, 4, 1), Stretch("us", 6, 6, 2)]
@@ -102,6 +101,8 @@ async def test_what_a_watcher_is_sure_of_begins_when_all_servers_know_that_it_li
     watcher = watcher_of(region, clustered=clustered)
     watcher._watches = {"us": Watch("us")}
     watcher._past.append({"us": 9})
-    watcher._connection = cast("Any", SimpleNamespace(flush=lambda _: step("flush")))
+    watcher._connection = cast(
+        "Any", SimpleNamespace(flush=lambda _: step("flush"), hears=True, is_closed=False)
+    )
     await watcher._join()
     assert done == ["flush", *(["wait"] if clustered else []), "look"]
