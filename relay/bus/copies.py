@@ -15,11 +15,11 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from relay.bus.events import SEQUENCE
+from relay.bus.events import SEQUENCE, epoch_in
 from relay.bus.home import home_of
 from relay.bus.reader import API, Reader, StreamInfo, remote_api
 from relay.core.copy import Beginning, Copy, Seen, ranges
-from relay.core.names import events_stream
+from relay.core.names import SYSTEM_TENANT, below, events_stream
 from relay.errors import BusError, UnavailableError
 
 _log = logging.getLogger("jetrelay.copies")
@@ -155,6 +155,16 @@ class Copies:
         if origin == self._region:
             return (await self.look(origin)).first
         return self.known(origin).first  # `whole` has just looked
+
+    async def epoch_at(self, origin: str, api: str) -> int:
+        """The newest epoch that an edge wrote into an origin's stream, at an API.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+        """
+        written = below("ev", origin, SYSTEM_TENANT)  # by edges, to tell: markers, voids
+        got = await self._reader.last_by_subject(events_stream(origin), written, api=api)
+        return epoch_in(got[0]) if got else 1
 
     # --- what only the origin knows ------------------------------------------------------------
 

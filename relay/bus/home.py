@@ -192,9 +192,9 @@ class HomeStream:
             comparison = Comparison(self._reader)
             fork = await comparison.fork(self._region, info.last, remote_api(start.unlike))
         home = home_of(info)
-        # It begins with one void at least, by which every reader knows it; and whoever still lacks
-        # what stood here is told of it before passing them.
-        above = max(start.above, info.last + 1)
+        # It begins with a void above all that anybody has passed, by which every reader knows it;
+        # and whoever still lacks what stood here is told of it before passing them.
+        above = max(start.above, info.last) + 1
         begun = replace(home, epoch=start.epoch, above=above)
         await self._remember(info, begun, fork)
         await self._fill(info.last, above, {EVENT_EPOCH: str(start.epoch)})

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from relay.bus.connection import Headers
 from relay.bus.events import event_of
 from relay.bus.reader import API, Page
 from relay.bus.sharing import Ask, SharedReader
@@ -55,7 +56,7 @@ class Chunk:
 
 
 def events_of(page: Page, epoch: int) -> list[Event]:
-    """The events in a page; what is no event of ours is left out.
+    """The events in a page of a whole stream; what is no event of ours is left out.
 
     Args:
         page: in stream order.
@@ -77,6 +78,14 @@ def events_of(page: Page, epoch: int) -> list[Event]:
     return events
 
 
+def _event_in(message: tuple[Headers, bytes]) -> Event | None:
+    """The event in a stored message; its epoch is 0 where it is stamped with none."""
+    try:
+        return event_of(*message, 0)
+    except ValueError:
+        return None
+
+
 class Holdings(Protocol):
     """What a region holds, asked right after a read."""
 
@@ -85,6 +94,9 @@ class Holdings(Protocol):
 
     async def begins_at(self, origin: str, api: str) -> int:
         """The oldest sequence that an origin's stream holds at an API."""
+
+    async def epoch_at(self, origin: str, api: str) -> int:
+        """The newest epoch that an edge wrote into an origin's stream, at an API."""
 
 
 class StreamRanges:
@@ -141,7 +153,7 @@ class StreamRanges:
         )
         for waited in range(REPLICA_WAITS):
             page, fresh = await self._reader.page(ask)
-            events = events_of(page, source.epoch)
+            events = await self._events_of(page, source)
             if page.messages and page.last >= upto:
                 events = [event for event in events if event.seq <= upto]
                 return Chunk(events, upto + 1, done=True)
@@ -156,6 +168,21 @@ class StreamRanges:
                 return Chunk(events, following, done=False)
             await asyncio.sleep(REPLICA_WAIT_S)
         raise UnavailableError(f"{source.origin}: no replica has what the leader has")
+
+    async def _events_of(self, page: Page, source: Source) -> list[Event]:
+        """The events in a page of whatever rooms: those of a later epoch than is known too, if an
+        edge has begun it.
+        """
+        events = [event for event in map(_event_in, page.messages) if event is not None]
+        newest = max((event.epoch for event in events), default=0)
+        if newest > source.epoch:
+            newest = max(source.epoch, await self._holdings.epoch_at(source.origin, source.api))
+        return [
+            event
+            if 0 < event.epoch <= max(newest, source.epoch)
+            else replace(event, epoch=min(event.epoch, newest) or source.epoch)
+            for event in events
+        ]
 
     async def is_end(
         self, source: Source, seq: int, upto: int, subject: str | None, waited: int = 1

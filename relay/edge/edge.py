@@ -254,7 +254,7 @@ class Edge:
         self.mirrors.on_skipped = self.jumps.skipped
         self.jumps.look = self._look_at_holes
         await self.holes.begin()
-        await self.feeds.start(await self._streams.epochs())
+        await self.feeds.start(self._streams.epochs)
         await self.gate.start()
 
     async def close(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from relay.bus.connection import Connection, Headers, settle
 from relay.bus.copies import Copies
@@ -76,11 +76,12 @@ class Feeds:
         self.on_epoch: Callable[[str, NewEpoch], None] = lambda _origin, _turned: None
         self.on_overlooked: Callable[[Event], None] = lambda _event: None
 
-    async def start(self, epochs: Mapping[str, int]) -> None:
+    async def start(self, epochs: Callable[[], Awaitable[Mapping[str, int]]]) -> None:
         """Join the live feed at the head of every stream.
 
         Args:
-            epochs: origin -> epoch of its stream, as known now.
+            epochs: tells the epoch of each origin's stream; asked when the heads are known, since
+                what begins one must not lie in between.
 
         Raises:
             UnavailableError: NATS did not answer.
@@ -88,8 +89,9 @@ class Feeds:
         await self._connection.listen(mark_live_subject(self._region), self.receive)
         await self._connection.listen(head_subject("*"), self._receive_head)
         await self._settle()
-        for origin, epoch in epochs.items():
-            info = await self._reader.info(events_stream(origin))
+        heads = {o: await self._reader.info(events_stream(o)) for o in self._copies.origins}
+        for origin, epoch in (await epochs()).items():
+            info = heads[origin]
             self.scans.begin(origin, info.last)
             feed = Feed(origin, epoch, info.last, self._hold(), info.last_ms, clock.mono_ms())
             self.feeds[origin] = feed

@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from relay.bus.copies import Copies
-from relay.bus.events import epoch_in
 from relay.bus.home import EPOCH
-from relay.bus.reader import Reader
+from relay.bus.reader import API, Reader
 from relay.bus.records import newest_epochs
 from relay.core.copy import Copy
 from relay.core.cursor import Position
-from relay.core.names import SYSTEM_TENANT, below, events_stream
+from relay.core.names import events_stream
 from relay.core.resume import StreamState
 from relay.errors import BusError
 from relay.tasks import Tasks
@@ -53,9 +52,7 @@ class Streams:
             if origin == self._region:
                 found[origin] = int((await self._reader.info(stream)).metadata.get(EPOCH, "1"))
                 continue
-            written = below("ev", origin, SYSTEM_TENANT)  # by edges, to tell: markers, voids
-            got = await self._reader.last_by_subject(stream, written)
-            found[origin] = epoch_in(got[0]) if got else 1
+            found[origin] = await self._copies.epoch_at(origin, API)
         if any(epoch == 1 for epoch in found.values()):
             # A mirror whose origin is long gone holds nothing that says it any more.
             for origin, epoch in (await newest_epochs(self._reader, self._region)).items():

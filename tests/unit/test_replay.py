@@ -38,6 +38,10 @@ class _Cluster:
         assert (origin, api) == ("us", "$JS.API")
         return self.first
 
+    async def epoch_at(self, origin: str, api: str) -> int:
+        assert (origin, api) == ("us", "$JS.API")
+        return 3
+
     def _matching(self, first: int, upto: int, subject: str | None) -> list[int]:
         return [
             seq
