@@ -25,10 +25,13 @@ from regions.streams import (
 )
 from regions.topology import Topology
 from relay.config import NatsConfig
-from relay.core.names import events_stream, records_stream
+from relay.core.copy import ranges
+from relay.core.hole import Hole
+from relay.core.names import events_stream, hole_subject, records_stream
 from relay.errors import RelayError, UnavailableError
 
 REGION_DEADLINE_S = 20.0
+HOLES = 64  # that are recorded of one mirror; more become one
 SAVING_DEADLINE_S = 300.0  # where what only a diverged mirror holds is saved, to the end or not
 
 
@@ -203,11 +206,30 @@ async def start_over(
             # First: without its consumer a mirror stands still, whatever fails after this.
             await source.delete_consumer(stream, consumer)
         if stream in holed:
+            if stream not in refill and stream == events_stream(origin):
+                await _record_skipped(origin, source, admin)
             await admin.delete_stream(stream)
             if stream not in refill:
                 done.append(Change(admin.region, stream, "rebuild"))
         await _make(source, entry)
     return done
+
+
+async def _record_skipped(origin: str, home: JetStream, mirror: JetStream) -> None:
+    """Say in the region's records what its mirror had skipped, while that can be told.
+
+    Cursors of the region may have passed it. Its edges record that as well, if they live.
+    """
+    stream = events_stream(origin)
+    missing = await mirror.deleted(stream)
+    if not missing:
+        return
+    state = ((await home.info(stream)) or {"state": {"first_seq": 0}})["state"]
+    held = sorted(missing - await home.deleted(stream))
+    runs = ranges(seq for seq in held if seq >= int(state["first_seq"]))
+    for first, last in runs if len(runs) <= HOLES else [(runs[0][0], runs[-1][1])]:
+        hole = Hole(mirror.region, origin, first, last, skipped=True)
+        await mirror.store(hole_subject(mirror.region), msgspec.json.encode(hole))
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,24 @@ class JetStream:
         """Delete one message from this region's copy of a stream."""
         await self._ask(f"STREAM.MSG.DELETE.{stream}", {"seq": seq})
 
+    async def store(self, subject: str, data: bytes) -> None:
+        """Store a message in the stream that takes this subject.
+
+        Raises:
+            UnavailableError: no answer in time.
+            AdminError: it was refused.
+        """
+        self._denials.clear()
+        try:
+            reply = await self._client.request(subject, data, REQUEST_TIMEOUT_S)
+        except (NatsError, TimeoutError, OSError) as error:
+            if self._denials:
+                raise AdminError(f"{self.region}: {subject}: {self._denials[0]}") from error
+            raise UnavailableError(f"{self.region}: {subject}: {_reason(error)}") from error
+        failure = msgspec.json.decode(reply.data).get("error")
+        if failure is not None:
+            raise AdminError(f"{self.region}: {subject}: {failure.get('description')}")
+
     async def purge(self, stream: str, seq: int) -> None:
         """Drop what this region's copy of a stream holds below a sequence."""
         await self._ask(f"STREAM.PURGE.{stream}", {"seq": seq})

@@ -60,7 +60,8 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
                 ),
             )
         case "control":
-            return Permissions(publish=("$JS.API.>",), subscribe=(own,))
+            # What a mirror skipped is recorded before it is filled anew.
+            return Permissions(publish=("$JS.API.>", names.hole_subject(region)), subscribe=(own,))
         case "backend":
             return Permissions(
                 publish=(names.below("ev", region),),

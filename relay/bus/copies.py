@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from relay.bus.events import SEQUENCE, epoch_in
 from relay.bus.home import home_of
@@ -56,6 +57,14 @@ class _Mirror:
         first = self.info.first
         missing = sorted(seq for seq in self.deleted - self.gone if seq >= first)
         return Copy(first, self.info.last, tuple(missing), self.beginning.origin_first)
+
+
+class Standing(NamedTuple):
+    """A stream as it stands: its first and last sequence, and its epoch; 0: not known there."""
+
+    first: int
+    last: int
+    epoch: int
 
 
 class Copies:
@@ -143,18 +152,23 @@ class Copies:
         except BusError:
             return False
 
-    async def begins_at(self, origin: str, api: str) -> int:
-        """The oldest sequence that an origin's stream holds at an API, right after a read there.
+    async def stands_at(self, origin: str, api: str) -> Standing:
+        """How an origin's stream stands at an API, right after a read there.
 
         Raises:
             UnavailableError: NATS did not answer.
         """
-        if api != API:
-            page = await self._reader.page(events_stream(origin), 1, batch=1, api=api)
-            return page.last or 1
-        if origin == self._region:
-            return (await self.look(origin)).first
-        return self.known(origin).first  # `whole` has just looked
+        if api == API:
+            at_home = origin == self._region
+            copy = await self.look(origin) if at_home else self.known(origin)  # `whole` has looked
+            return Standing(copy.first, copy.last, self.home_epoch if at_home else 0)
+        stream = events_stream(origin)
+        first, last, epoch = await asyncio.gather(
+            self._reader.page(stream, 1, batch=1, api=api),
+            self._reader.last_by_subject(stream, ">", api=api),
+            self.epoch_at(origin, api),
+        )
+        return Standing(first.last or 1, int(last[0][SEQUENCE]) if last else 0, epoch)
 
     async def epoch_at(self, origin: str, api: str) -> int:
         """The newest epoch that an edge wrote into an origin's stream, at an API.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from relay.bus.connection import Headers
+from relay.bus.copies import Standing
 from relay.bus.events import event_of
 from relay.bus.reader import API, Page
 from relay.bus.sharing import Ask, SharedReader
@@ -38,7 +39,7 @@ class Source:
     origin: str
     epoch: int  # that it is in
     api: str = API
-    strict: bool = False  # what the stream dropped while it was read is an error
+    strict: bool = False  # what the stream does not hold any more is an error
 
     def subject(self, room: RoomKey) -> str:
         """The subject of a room's events."""
@@ -86,14 +87,31 @@ def _event_in(message: tuple[Headers, bytes]) -> Event | None:
         return None
 
 
+def _check(now: Standing, source: Source, first: int, upto: int) -> None:
+    """Whether what was not read is not there, as the stream stands right after.
+
+    Raises:
+        DroppedError: its limits have dropped some of it.
+        UnavailableError: it was cut short, and what it lost will be written back, or an epoch has
+            begun that this edge has not heard of yet: it may stand where other events stood.
+    """
+    origin = source.origin
+    if now.first > first:
+        raise DroppedError(f"{origin} dropped events before they were read")
+    if now.last < upto:
+        raise UnavailableError(f"{origin} holds less than was delivered of it")
+    if now.epoch > source.epoch:
+        raise UnavailableError(f"this edge has not heard of epoch {now.epoch} of {origin} yet")
+
+
 class Holdings(Protocol):
     """What a region holds, asked right after a read."""
 
     async def whole(self, origin: str, after: int, upto: int) -> bool:
         """Whether this region's copy of an origin holds (`after`, `upto`] still."""
 
-    async def begins_at(self, origin: str, api: str) -> int:
-        """The oldest sequence that an origin's stream holds at an API."""
+    async def stands_at(self, origin: str, api: str) -> Standing:
+        """How an origin's stream stands at an API."""
 
     async def epoch_at(self, origin: str, api: str) -> int:
         """The newest epoch that an edge wrote into an origin's stream, at an API."""
@@ -133,7 +151,7 @@ class StreamRanges:
 
         Raises:
             UnavailableError: NATS did not answer, a replica lacks what it should have, or the
-                mirror that was read was made anew meanwhile.
+                stream that was read is another one, or a shorter one, than it was.
             DroppedError: the stream may have dropped some of it before it was read.
         """
         chunk = await self._chunk(source, first, upto, subject, pages or self.pages)
@@ -141,8 +159,8 @@ class StreamRanges:
         held = self._holdings
         if mirrored and not await held.whole(source.origin, first - 1, chunk.next_seq - 1):
             raise UnavailableError(f"the mirror of {source.origin} changed while it was read")
-        if source.strict and await held.begins_at(source.origin, source.api) > first:
-            raise DroppedError(f"{source.origin} dropped events before they were read")
+        if source.strict:
+            _check(await held.stands_at(source.origin, source.api), source, first, upto)
         return chunk
 
     async def _chunk(

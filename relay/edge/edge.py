@@ -56,6 +56,7 @@ _log = logging.getLogger("jetrelay.edge")
 
 SLOT_MARGIN_MS = 10_000  # another edge's slot is gone on with this far above its last record
 OVERLOOKED_S = 0.05
+HOLES = 64  # that are recorded of one mirror at the start; more become one
 LEAVE_S = 2.0  # in which clients of an edge without NATS are sent elsewhere
 DRAINING, CUT_OFF, STARTING, FULL = "draining", "cut_off", "starting", "full"
 
@@ -253,9 +254,28 @@ class Edge:
         self.copies.on_found = self._tell_skipped
         self.mirrors.on_skipped = self.jumps.skipped
         self.jumps.look = self._look_at_holes
-        await self.holes.begin()
+        await self._begin_with_holes()
         await self.feeds.start(self._streams.epochs)
         await self.gate.start()
+
+    async def _begin_with_holes(self) -> None:
+        """What mirrors here have skipped, an edge before this one may have passed and not recorded:
+        who has its cursors is owed that. Whoever begins here is not.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+            BusError: the region's streams are not there.
+        """
+        await self.holes.begin()
+        for origin in self.copies.mirrored:
+            await self.copies.look(origin)
+            copy = await self.copies.inquire(origin)
+            skipped = runs(copy.missing)
+            if len(skipped) > HOLES:
+                skipped = [(skipped[0][0], skipped[-1][1])]
+            for first, last in skipped:
+                await self.holes.note(origin, first, last, skipped=True)
+        await self.holes.begin()
 
     async def close(self) -> None:
         """End what runs."""

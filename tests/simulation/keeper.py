@@ -1,10 +1,15 @@
 """The keeper of a world: every 3 s it fills mirrors anew that skipped events, or parted."""
 
-from relay.core.names import events_stream, records_stream
+import msgspec
+
+from relay.core.copy import ranges
+from relay.core.hole import Hole
+from relay.core.names import events_stream, hole_subject, records_stream
 from tests.simulation.mirrors import Pump
 from tests.simulation.streams import Stored, Stream
 from tests.simulation.world import World
 
+SKIPPED = "it skipped events"
 EVERY_S = 3.0
 AWAY_S = 0.05  # between the deletion of a mirror and the new one
 
@@ -44,6 +49,8 @@ class Keeper:
                 continue
             if why := _wrong(pump, mirror, home):
                 self._world.effect(f"mirror filled anew by the keeper: {why}")
+                if why == SKIPPED:
+                    _record(pump, mirror, home)
                 rebuild(self._world, pump, AWAY_S)
         self._world.scheduler.after(EVERY_S, self._turn)
 
@@ -57,8 +64,18 @@ def _wrong(pump: Pump, mirror: Stream, home: Stream) -> str:
         return ""
     late = mirror.last > 0 and mirror.first > home.first
     if late or any(seq in home.messages for seq in mirror.deleted):
-        return "it skipped events"
+        return SKIPPED
     return ""
+
+
+def _record(pump: Pump, mirror: Stream, home: Stream) -> None:
+    """As `regions.apply`: what the mirror had skipped is said before it is filled anew."""
+    origin, region = pump.origin.region, pump.dest.region
+    if home.name != events_stream(origin):
+        return
+    for first, last in ranges(sorted(seq for seq in mirror.deleted if seq in home.messages)):
+        hole = Hole(region, origin, first, last, skipped=True)
+        pump.dest.record(hole_subject(region), msgspec.json.encode(hole))
 
 
 def _parted(mirror: Stream, home: Stream) -> bool:

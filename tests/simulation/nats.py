@@ -205,6 +205,10 @@ class System:
                 link = self.links[other]
                 link.send(self.region, self.peers[other].cross, subject, headers, data)
 
+    def record(self, subject: str, data: bytes) -> None:
+        """The control plane stores something."""
+        self._publish(subject, {}, data, "")
+
     peers: "dict[str, System]"
 
     def cross(self, subject: str, headers: Headers, data: bytes) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.bus.connection import Headers
+from relay.bus.copies import Standing
 from relay.bus.reader import Page, Reader
 from relay.bus.replay import Pages, Source, StreamRanges, events_of
 from relay.bus.sharing import Ask, SharedReader
@@ -30,13 +31,14 @@ class _Cluster:
     stored: int | None = None  # what the leader holds; None: all
     reads: int = 0
     first: int = 1  # limits have dropped what came before
+    epoch: int = 1
 
     async def whole(self, _origin: str, _after: int, _upto: int) -> bool:
         raise AssertionError("the home stream is not asked for as a mirror is")
 
-    async def begins_at(self, origin: str, api: str) -> int:
+    async def stands_at(self, origin: str, api: str) -> Standing:
         assert (origin, api) == ("us", "$JS.API")
-        return self.first
+        return Standing(self.first, self.head, self.epoch)
 
     async def epoch_at(self, origin: str, api: str) -> int:
         assert (origin, api) == ("us", "$JS.API")
@@ -199,3 +201,15 @@ def test_an_epoch_begins_with_what_an_edge_wrote_whatever_a_backend_claims() -> 
         messages.append((headers | ({"Jr-Epoch": epoch} if epoch else {}), b"1"))
     found = events_of(Page(tuple(messages), 0), 2)
     assert [event.epoch for event in found] == [2, 3, 3, 3]
+
+
+async def test_a_stream_that_was_cut_short_or_began_anew_is_not_taken_for_an_empty_one() -> None:
+    cluster = _Cluster([A] * 10, stored=6)
+    of = ranges(cluster, clustered=False)
+    with pytest.raises(UnavailableError, match="less than was delivered"):
+        _ = [part async for part in of.read(Source("us", 1, strict=True), {B}, 2, 10)]
+    cluster.stored, cluster.epoch = None, 2
+    with pytest.raises(UnavailableError, match="epoch 2"):
+        _ = [part async for part in of.read(Source("us", 1, strict=True), {B}, 2, 10)]
+    found = [part async for part in of.read(Source("us", 2, strict=True), {B}, 2, 10)]
+    assert found == []

@@ -135,7 +135,7 @@ async def test_a_cursor_that_is_older_than_the_stream(world: World, url: str) ->
         since = {"room": "old:a", "since": ready["d"]["cursor"]}
         assert (await raw.request(Op.SUBSCRIBE, rooms=[since]))["d"]["rooms"] == ["old:a"]
         told = [(p["t"], p["d"]) for p in raw.seen if p["t"] in ("GAP", "MESSAGE")]
-        assert [name for name, _ in told] == ["GAP", "MESSAGE"]
+        assert [name for name, _ in told] == ["GAP", "MESSAGE"], told
         gap = {"room": "old:a", "origin": "us", "epoch": ack["d"]["epoch"], "reason": "expired"}
         assert told[0][1] == gap | {"first": missing[0], "last": missing[1]}
         assert told[1][1]["data"] == 4
