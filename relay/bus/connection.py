@@ -91,6 +91,11 @@ class Connection(Client):
         reading = self._reading_task
         return self.is_connected and reading is not None and not reading.done()
 
+    @property
+    def server_id(self) -> str:
+        """The id of the server's process; a restarted one has another."""
+        return str(self._server_info.get("server_id", ""))
+
     async def close(self) -> None:
         """Close it."""
         self._ending = True

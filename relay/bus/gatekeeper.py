@@ -69,6 +69,7 @@ class Gatekeeper:
         self._looking: asyncio.Task[None] | None = None
         self._seen = 0
         self._home: Home | None = None  # as it was when writes opened last
+        self._server = ""  # the nats-server, by its id, when writes opened last
         self._doubts: set[Doubt] = set()
         self.epoch = 0
         self.delivered: Callable[[], int] = lambda: 0  # up to where this edge's feed has the stream
@@ -167,9 +168,10 @@ class Gatekeeper:
             await asyncio.sleep(0.1)
 
     async def _look_once(self) -> bool:
-        home, decision = await self._decide()
+        server = self._connection.server_id
+        home, decision = await self._decide(restarted=server != self._server)
         if isinstance(decision, Open):
-            self.epoch, self._home = home.epoch, home
+            self.epoch, self._home, self._server = home.epoch, home, server
             self._doubts.clear()
             self.saw(home.last)
             return True
@@ -194,7 +196,7 @@ class Gatekeeper:
         self._home = home_of(await self._reader.info(self._stream))
         self.saw(self._home.last)
 
-    async def _decide(self) -> tuple[Home, Decision]:
+    async def _decide(self, *, restarted: bool) -> tuple[Home, Decision]:
         # What others saw is asked for first: they go on storing while they are asked.
         mine = self._witness()
         witnesses = await self._ask_witnesses(NEIGHBOURS_S if mine is not None else WITNESSES_S)
@@ -202,7 +204,7 @@ class Gatekeeper:
             witnesses.append(mine)
         doubts = tuple(self._doubts)
         home = home_of(await self._reader.info(self._stream))
-        decision = first_look(home, witnesses, doubts)
+        decision = first_look(home, witnesses, doubts, restarted=restarted)
         if not isinstance(decision, AskMirrors):
             return home, decision
         mirrors = await self._ask_mirrors(0 if home.empty else home.last)

@@ -84,6 +84,7 @@ class Feed:
     holes: int = 0
     overflows: int = 0
     repairing: bool = False
+    doubtful: bool = False  # what is read may have been missed live; else it only came sooner
     _connected: bool = True
     _next: int = 0  # where the scan that runs goes on
     _overflowed: bool = False
@@ -270,6 +271,7 @@ class Feed:
     def _repair_before(self, event: Event, now_ms: int, first: int) -> Sequence[Action]:
         self.holes += 1
         self.held.add_first(event, now_ms)
+        self.doubtful = True
         return self._repair(first)
 
     def _repair(self, first: int) -> Sequence[Action]:
@@ -286,7 +288,7 @@ class Feed:
     def disconnected(self) -> None:
         """The live connection is lost: what is published from now on does not arrive."""
         self._connected = False
-        self.repairing = True
+        self.repairing = self.doubtful = True
         self.held.clear()
         self._overflowed = False
 
@@ -295,11 +297,15 @@ class Feed:
         self._connected = True
         self.held.clear()
         self._overflowed = False
+        self.doubtful = True
         return self._repair(self.position + 1)
 
     def advance(self) -> Sequence[Action]:
         """Read on to the head now, rather than wait for the next event or marker."""
-        return () if self.repairing else self._repair(self.position + 1)
+        if self.repairing:
+            return ()
+        self.doubtful = False
+        return self._repair(self.position + 1)
 
     def rescan(self) -> Sequence[Action]:
         """The scan failed (its read timed out): start it again where it was."""

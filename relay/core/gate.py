@@ -111,9 +111,21 @@ Decision = Open | AskMirrors | Repair | StartEpoch | NoteFork
 
 
 def first_look(
-    home: Home, witnesses: Iterable[Witness], doubts: Iterable[Doubt] = ()
+    home: Home,
+    witnesses: Iterable[Witness],
+    doubts: Iterable[Doubt] = (),
+    *,
+    restarted: bool = False,
 ) -> Open | AskMirrors | StartEpoch | NoteFork:
-    """Decide from what is known in the region itself, and what others doubt."""
+    """Decide from what is known in the region itself, and what others doubt.
+
+    Args:
+        home: the home stream now.
+        witnesses: what was seen of it in this region.
+        doubts: what other regions say of their mirrors.
+        restarted: the nats-server is another one, or another process, than the one before: it may
+            have lost what it had given to a mirror, and to nobody here.
+    """
     if home.last < home.above:
         return StartEpoch(home.epoch, home.above)  # was begun and not finished
     for doubt in doubts:
@@ -122,7 +134,11 @@ def first_look(
         if not doubt.settled(home):
             return NoteFork(doubt.first)
     seen = list(witnesses)
-    if seen and all(witness.knows(home) and witness.last <= home.last for witness in seen):
+    if (
+        seen
+        and not restarted
+        and all(witness.knows(home) and witness.last <= home.last for witness in seen)
+    ):
         return Open()
     return AskMirrors()
 
@@ -166,7 +182,7 @@ def second_look(
         return Repair(best, home.last, held, others, lost)
     if above > home.last:
         return anew
-    if mirrors or asked == 0:
+    if mirrors or known or asked == 0:
         return Open()
     # Nobody saw the stream before and no mirror answers: what it may have lost is unknown.
     return anew

@@ -114,7 +114,9 @@ class Scans:
                 if generation != self.generation:
                     continue  # read before the connection was lost: the next scan reads it again
                 self.before()
-                if dropped > feed.position:  # what a scan meets again was delivered
+                if (
+                    feed.doubtful and dropped > feed.position
+                ):  # else it was delivered, or was to nobody
                     self.on_dropped(origin, max(first, feed.position + 1), dropped)
                 events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
                 next_seq = max(page.last + 1, first)

@@ -48,7 +48,11 @@ def opens_at_once(dice: Dice) -> None:
     """Publishes go without a look at what the home stream has lost."""
 
     def mutated(
-        home: Home, witnesses: Iterable[Witness], doubts: Iterable[Doubt] = ()
+        home: Home,
+        witnesses: Iterable[Witness],
+        doubts: Iterable[Doubt] = (),
+        *,
+        restarted: bool = False,
     ) -> Open | AskMirrors | StartEpoch | NoteFork:
         dice.strikes()
         return Open()

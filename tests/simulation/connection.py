@@ -61,6 +61,11 @@ class SimConnection:
         return self._connected
 
     @property
+    def server_id(self) -> str:
+        """The id of the server's process."""
+        return self._system.server_id(self.server)
+
+    @property
     def is_closed(self) -> bool:
         """Whether it was closed for good."""
         return self._closed

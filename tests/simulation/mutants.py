@@ -161,7 +161,7 @@ def _no_publish_ids() -> None:
 
 
 def _gate_stands_open() -> None:
-    everywhere(core_gate.first_look, lambda *_arguments: core_gate.Open())
+    everywhere(core_gate.first_look, lambda *_arguments, **_named: core_gate.Open())
 
 
 # --- the hub -------------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ class System:
         self.on_stored: Callable[[str, Stored], None] = lambda _region, _message: None
         self.on_muted: Callable[[str, int], None] = lambda _origin, _seq: None
         self.alive = [True] * servers
+        self._starts = [1] * servers
         self.leader = 0
         self.no_leader = False
         self.js_from_s = 0.0  # JetStream answers from then on
@@ -384,6 +385,10 @@ class System:
 
     # --- faults --------------------------------------------------------------------------------
 
+    def server_id(self, server: int) -> str:
+        """What tells a server's process from another one."""
+        return "" if server == NOBODY else f"{self.region}/{server}/{self._starts[server]}"
+
     def kill(self, server: int) -> None:
         """SIGKILL of one server."""
         if not self.alive[server]:
@@ -405,6 +410,7 @@ class System:
             return
         first = not self.up
         self.alive[server] = True
+        self._starts[server] += 1
         if first:
             self.disk_full = False
             self.leader = server

@@ -35,6 +35,14 @@ def test_an_epoch_that_was_begun_is_finished() -> None:
     assert first_look(begun, [Witness(100, "t0")]) == StartEpoch(2, 120)
 
 
+def test_a_server_that_was_restarted_may_have_lost_what_only_a_mirror_got() -> None:
+    seen = [Witness(100, "t0")]
+    assert first_look(HOME, seen, restarted=True) == AskMirrors()
+    assert second_look(HOME, seen, {"eu": Held(101)}, asked=2) == Repair("eu", 100, 101)
+    assert second_look(HOME, seen, {"eu": Held(100)}, asked=2) == Open()
+    assert second_look(HOME, seen, {}, asked=2) == Open(), "cut off, it serves with what was seen"
+
+
 def test_a_tail_that_a_mirror_holds_is_written_back_from_the_furthest() -> None:
     mirrors = {"eu": Held(110), "ap": Held(120)}
     repair = Repair("ap", 100, 120, ("eu",))
