@@ -26,6 +26,7 @@ from relay.errors import BusError, UnavailableError
 _log = logging.getLogger("jetrelay.copies")
 
 _EMPTY = Copy(1, 0)
+MOST_BEFORE = 65_536  # events before a mirror's beginning that are read at the origin one by one
 
 
 @dataclass(slots=True)
@@ -37,9 +38,19 @@ class _Mirror:
     gone: set[int] = field(default_factory=set)  # of those, proved to be missing at the origin too
     held: set[int] = field(default_factory=set)  # of those, seen at the origin
     beginning: Beginning = field(default_factory=Beginning)
+    reached: int | None = None  # the furthest that it was ever seen to hold
+    jumped: list[tuple[int, int]] = field(default_factory=list)  # never held: it began behind them
+    before: set[int] = field(default_factory=set)  # of those, what its origin holds
+    behind: int = 0  # the origin has dropped all up to here
+    asked: int = 0  # up to where it was asked whether it has dropped what neither holds
 
     def look(self, info: StreamInfo, deleted: set[int]) -> None:
         """It stands like this now."""
+        if self.reached is not None and info.messages and info.first > self.reached + 1:
+            # It was empty, and went on later than where it had been.
+            self.jumped.append((self.reached + 1, info.first - 1))
+        self.reached = max(self.reached or 0, info.last)
+        deleted = deleted | self.before
         self.info, self.deleted = info, deleted
         self.gone &= deleted
         self.held &= deleted
@@ -52,11 +63,16 @@ class _Mirror:
 
     @property
     def copy(self) -> Copy:
-        """What it holds, and what its origin may hold besides."""
+        """What it holds, and what its origin may hold besides.
+
+        What neither holds, the origin has dropped, with all before it: the copy begins behind that.
+        """
         assert self.info is not None
-        first = self.info.first
-        missing = sorted(seq for seq in self.deleted - self.gone if seq >= first)
-        return Copy(first, self.info.last, tuple(missing), self.beginning.origin_first)
+        first, origin_first = self.info.first, self.beginning.origin_first
+        if self.behind:
+            first = origin_first = max(first, self.behind + 1)
+        missing = sorted(seq for seq in self.deleted - self.gone if seq > self.behind)
+        return Copy(first, self.info.last, tuple(missing), origin_first)
 
 
 class Standing(NamedTuple):
@@ -76,6 +92,7 @@ class Copies:
         self.origins = tuple(origins)
         self._copies: dict[str, Copy] = {}
         self._mirrors = {origin: _Mirror() for origin in self.mirrored}
+        self._dropped: dict[str, list[tuple[int, int]]] = {}  # not told of yet
         self.found = 0  # sequences ever found missing
         self.on_found: Callable[[str], None] = lambda _origin: None  # other ones are missing now
         self.home_epoch = 0  # of the home stream, at the last look
@@ -191,14 +208,30 @@ class Copies:
         if mirror.info is None:
             return _EMPTY
         try:
+            while mirror.jumped:
+                await self._inquire_jumped(origin, *mirror.jumped[0])
+                mirror.jumped.pop(0)
             for first, last in mirror.unknown:
                 await self._inquire_run(origin, first, last)
+            if mirror.gone and max(mirror.gone) > mirror.asked:
+                await self._inquire_gone(origin)
             if mirror.copy.origin_first is None and mirror.copy.first > 1:
                 await self._inquire_beginning(origin)
         except BusError as error:
             _log.info("%s is not heard about what its mirror lacks: %s", origin, error)
         self._copies[origin] = mirror.copy
         return mirror.copy
+
+    def dropped(self, origin: str) -> list[tuple[int, int]]:
+        """What the origin's limits had dropped before its mirror here could store it, in runs.
+
+        Each is named once, and again where it is given to `not_yet`.
+        """
+        return self._dropped.pop(origin, [])
+
+    def not_yet(self, origin: str, runs: list[tuple[int, int]]) -> None:
+        """What `dropped` named can't be dealt with now."""
+        self._dropped.setdefault(origin, [])[:0] = runs
 
     async def begins(self, origin: str) -> Copy:
         """Ask the origin where it begins now, for who needs what came before this copy's first.
@@ -221,6 +254,35 @@ class Copies:
         page = await self._reader.page(events_stream(origin), 1, batch=1, api=remote_api(origin))
         if page.messages:
             beginning.heard(int(page.messages[0][0][SEQUENCE]), asked)
+
+    async def _inquire_jumped(self, origin: str, first: int, last: int) -> None:
+        """A mirror began behind these: whether the origin holds them, or has dropped them too."""
+        mirror, stream = self._mirrors[origin], events_stream(origin)
+        page = await self._reader.page(stream, first, batch=1, api=remote_api(origin))
+        if not page.messages:
+            raise UnavailableError(f"{origin} shows nothing from {first} on")
+        begins = int(page.messages[0][0][SEQUENCE])
+        if begins > first:
+            dropped = (first, min(begins - 1, last))
+            mirror.behind = max(mirror.behind, dropped[1])
+            self._dropped.setdefault(origin, []).append(dropped)
+        held = range(max(begins, first), last + 1)
+        if len(held) > MOST_BEFORE:
+            self._dropped.setdefault(origin, []).append((held[0], held[-1]))
+        elif held:
+            mirror.before.update(held)
+            mirror.deleted |= mirror.before
+
+    async def _inquire_gone(self, origin: str) -> None:
+        """What neither holds: whether the origin's limits have dropped it, with all before it."""
+        mirror, stream = self._mirrors[origin], events_stream(origin)
+        page = await self._reader.page(stream, 1, batch=1, api=remote_api(origin))
+        begins = int(page.messages[0][0][SEQUENCE]) if page.messages else 1
+        mirror.asked = max(mirror.gone)
+        fresh = [seq for seq in mirror.gone if mirror.behind < seq < begins]
+        if fresh:
+            mirror.behind = max(fresh)
+            self._dropped.setdefault(origin, []).extend(ranges(sorted(fresh)))
 
     async def _inquire_run(self, origin: str, first: int, last: int) -> None:
         """Which of these sequences the origin holds.

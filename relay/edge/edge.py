@@ -251,11 +251,11 @@ class Edge:
         await self.bus.work.listen(alarm_subject("*"), self._hear_alarm)
         await self.bus.work.listen(skipped_subject(self.config.region), self._hear_skipped)
         self.watcher.on_again = self._home_went_back
-        self.copies.on_found = self._tell_skipped
         self.mirrors.on_skipped = self.jumps.skipped
         self.jumps.look = self._look_at_holes
         await self._begin_with_holes()
         await self.feeds.start(self._streams.epochs)
+        self.copies.on_found = self._tell_skipped
         await self.gate.start()
 
     async def _begin_with_holes(self) -> None:

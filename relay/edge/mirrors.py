@@ -77,6 +77,15 @@ class Mirrors:
         feed, handled = self._feeds.feeds[origin], self._feeds.scans.handled[origin]
         if feed.repairing:
             return  # the scan reads it
+        later: list[tuple[int, int]] = []
+        for first, last in self._copies.dropped(origin):
+            if last > feed.position:
+                later.append((first, last))
+            elif first not in handled or last not in handled:
+                handled.add(first, last)
+                self._feeds.scans.on_dropped(origin, first, last)
+                await self.on_skipped(origin, first, last)  # others may be told, who come from here
+        self._copies.not_yet(origin, later)
         missing = self._copies.known(origin).missing
         fresh = [seq for seq in missing if seq not in handled and seq <= feed.position]
         for first, last in ranges(fresh):

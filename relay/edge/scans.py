@@ -114,9 +114,8 @@ class Scans:
                 if generation != self.generation:
                     continue  # read before the connection was lost: the next scan reads it again
                 self.before()
-                if (
-                    feed.doubtful and dropped > feed.position
-                ):  # else it was delivered, or was to nobody
+                # What came live is delivered already; what the copy here lacks did not come.
+                if dropped > feed.position and (feed.doubtful or api != API):
                     self.on_dropped(origin, max(first, feed.position + 1), dropped)
                 events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
                 next_seq = max(page.last + 1, first)

@@ -212,9 +212,10 @@ class Run:
         """Acknowledged events that no stream holds any more, and who was not told of it."""
         world, found = self.world, []
         for place, (room, user, publish_id) in world.truth.acked.items():
-            if world.truth.held(place, room) or self._expired(place.origin, place.seq):
+            if world.truth.held(place, room):
                 continue
-            if world.truth.epoch(place.origin) <= place.epoch:
+            expired = self._expired(place.origin, place.seq)  # whom it was for, is told
+            if not expired and world.truth.epoch(place.origin) <= place.epoch:
                 found.append(
                     f"lost in silence: {place} ({user} {publish_id} in {room}) was acknowledged, "
                     f"no stream holds it, and there is no new epoch"
