@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from relay.bus.events import SEQUENCE, epoch_in
@@ -44,11 +45,13 @@ class _Mirror:
     behind: int = 0  # the origin has dropped all up to here
     asked: int = 0  # up to where it was asked whether it has dropped what neither holds
 
-    def look(self, info: StreamInfo, deleted: set[int]) -> None:
-        """It stands like this now."""
+    def look(self, info: StreamInfo, deleted: set[int], heard: Callable[[int, int], bool]) -> None:
+        """It stands like this now. `heard`: whether any of a stretch came live."""
         if self.reached is not None and info.messages and info.first > self.reached + 1:
-            # It was empty, and went on later than where it had been.
-            self.jumped.append((self.reached + 1, info.first - 1))
+            # It was empty, and went on later than where it had been; or has dropped them since.
+            stretch = (self.reached + 1, info.first - 1)
+            if not heard(*stretch):
+                self.jumped.append(stretch)
         self.reached = max(self.reached or 0, info.last)
         deleted = deleted | self.before
         self.info, self.deleted = info, deleted
@@ -95,6 +98,7 @@ class Copies:
         self._dropped: dict[str, list[tuple[int, int]]] = {}  # not told of yet
         self.found = 0  # sequences ever found missing
         self.on_found: Callable[[str], None] = lambda _origin: None  # other ones are missing now
+        self.heard: Callable[[str, int, int], bool] = lambda _origin, _first, _last: False
         self.home_epoch = 0  # of the home stream, at the last look
 
     @property
@@ -120,7 +124,7 @@ class Copies:
             copy = Copy(info.first, info.last, origin_first=info.first)
         else:
             deleted = await self._reader.deleted(stream) if info.deleted else set()
-            self._mirrors[origin].look(info, deleted)
+            self._mirrors[origin].look(info, deleted, partial(self.heard, origin))
             copy = self._mirrors[origin].copy
         before, self._copies[origin] = self.known(origin), copy
         if copy.missing and copy.missing != before.missing:

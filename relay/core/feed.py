@@ -147,6 +147,12 @@ class Feed:
         self._joining.pop(room, None)
         self._scanned.pop(room, None)
 
+    def heard(self, first: int, last: int) -> bool:
+        """Whether anything in these sequences came, as far as that is remembered."""
+        if first <= self._tails.get(MARK, 0) <= last or first <= self.marked_seq <= last:
+            return True
+        return self._delivered.any_in(first, last)
+
     # --- the live path -------------------------------------------------------------------------
 
     def live(self, event: Event, now_ms: int) -> Sequence[Action]:

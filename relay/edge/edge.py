@@ -255,7 +255,7 @@ class Edge:
         self.jumps.look = self._look_at_holes
         await self._begin_with_holes()
         await self.feeds.start(self._streams.epochs)
-        self.copies.on_found = self._tell_skipped
+        self.copies.on_found, self.copies.heard = self._tell_skipped, self.feeds.heard
         await self.gate.start()
 
     async def _begin_with_holes(self) -> None:

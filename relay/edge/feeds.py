@@ -109,6 +109,11 @@ class Feeds:
         """Whether the live path works for every origin."""
         return all(feed.attached for feed in self.feeds.values())
 
+    def heard(self, origin: str, first: int, last: int) -> bool:
+        """Whether anything in these sequences of an origin came, as far as that is remembered."""
+        feed = self.feeds.get(origin)
+        return feed is not None and feed.heard(first, last)
+
     def silent_s(self, origin: str) -> float:
         """For how long an origin was not heard, or this edge has been listening, in seconds."""
         heard_s = self.heads[origin][1] if origin in self.heads else self._since_s

@@ -36,3 +36,15 @@ def test_gaps_between_sequences_cost_nothing() -> None:
         delivered.add(number * 1_000_000_000)
     assert 0 in delivered
     assert delivered.since == 0
+
+
+@given(st.sets(st.integers(0, 200)), st.integers(0, 220), st.integers(0, 220))
+def test_a_stretch_holds_any_if_one_of_its_sequences_is_there(
+    there: set[int], first: int, last: int
+) -> None:
+    shift = (1 << 15) - 100  # across two blocks
+    found = Delivered()
+    for seq in there:
+        found.add(shift + seq)
+    wanted = any(first <= seq <= last for seq in there)
+    assert found.any_in(shift + first, shift + last) is wanted
