@@ -7,7 +7,7 @@ from relay.bus.copies import Copies
 from relay.bus.reader import API, Reader
 from relay.core.event import Event, RoomKey
 from relay.core.names import DEFAULT_SHARD, event_subject, events_stream
-from relay.errors import BusError
+from relay.errors import BusError, UnavailableError
 from relay.tasks import Tasks
 
 REMEMBERED = 10_000  # answers
@@ -43,7 +43,8 @@ class Following:
         """Whether the event's room has anything in (`after`, `upto`], as its origin counts.
 
         Raises:
-            UnavailableError: no answer in time, or there is no leader.
+            UnavailableError: no answer in time, there is no leader, or the mirror that was read
+                does not hold the stretch any more.
         """
         if upto <= after:
             return False
@@ -59,7 +60,11 @@ class Following:
             if isinstance(answer, BusError):
                 raise answer
             seq = answer
-        return seq is not None and seq <= upto
+        found = seq is not None and seq <= upto
+        # A mirror that is being filled anew shows nothing either.
+        if not found and api == API and not await self._copies.whole(event.origin, after, upto):
+            raise UnavailableError(f"the mirror of {event.origin} changed while it was read")
+        return found
 
     async def _read(self, place: _Place) -> int | BusError | None:
         tenant, room = place.room

@@ -23,6 +23,7 @@ class _Leader:
         self.answers = list(answers)
         self.asked: list[tuple[str, int, str]] = []
         self.behind = False
+        self.emptied = False  # this region's copy is being filled anew
 
     async def next_seq(self, stream: str, seq: int, subject: str) -> int | None:
         self.asked.append((stream, seq, subject))
@@ -46,6 +47,10 @@ class _Copies:
     async def source(self, origin: str, after: int, upto: int) -> str:
         assert (origin, after < upto) == ("us", True)
         return remote_api("us") if self.leader.behind else API
+
+    async def whole(self, origin: str, after: int, upto: int) -> bool:
+        assert (origin, after < upto) == ("us", True)
+        return not self.leader.emptied
 
 
 @pytest.fixture
@@ -97,3 +102,12 @@ async def test_where_the_copy_is_behind_the_origin_is_asked(
     leader.behind, leader.answers = True, [None, 11]
     assert not await following.within(EVENT, 9, 20)
     assert await following.within(EVENT, 9, 20)
+
+
+async def test_a_mirror_that_is_being_filled_anew_does_not_say_that_nothing_follows(
+    leader: _Leader, following: Following
+) -> None:
+    leader.answers, leader.emptied = [None, 9], True
+    with pytest.raises(UnavailableError):
+        await following.within(EVENT, 5, 10)
+    assert await following.within(EVENT, 5, 10), "what it shows is there"
