@@ -70,7 +70,7 @@ CAUSES = {
     4012: "A `v` other than 1 or 10.",
     4014: "A token that grants nothing at all.",
     4020: "More than 1 MiB waits for a client that reads too slowly, or it took nothing of a "
-    "replay for 20 s.",
+    "replay for 20 s (2 s while others wait to read).",
     4021: "The edge is ending.",
     4022: "Another connection resumed this session.",
 }
