@@ -21,7 +21,7 @@ from relay.bus.events import SEQUENCE, epoch_in
 from relay.bus.home import home_of
 from relay.bus.reader import API, Reader, StreamInfo, remote_api
 from relay.core.copy import Beginning, Copy, Seen, ranges
-from relay.core.names import SYSTEM_TENANT, below, events_stream
+from relay.core.names import events_stream, mark_subject, void_subject
 from relay.errors import BusError, UnavailableError
 
 _log = logging.getLogger("jetrelay.copies")
@@ -197,9 +197,16 @@ class Copies:
         Raises:
             UnavailableError: NATS did not answer.
         """
-        written = below("ev", origin, SYSTEM_TENANT)  # by edges, to tell: markers, voids
-        got = await self._reader.last_by_subject(events_stream(origin), written, api=api)
-        return epoch_in(got[0]) if got else 1
+        if api == API and origin == self._region:
+            await self.look(origin)
+            return self.home_epoch
+        # Which of them is newer says nothing: an edge may not have heard of the epoch yet.
+        subjects = (mark_subject(origin), void_subject(origin))
+        stream = events_stream(origin)
+        found = await asyncio.gather(
+            *(self._reader.last_by_subject(stream, subject, api=api) for subject in subjects)
+        )
+        return max((epoch_in(got[0]) for got in found if got), default=1)
 
     # --- what only the origin knows ------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -34,6 +35,7 @@ from relay.tasks import Tasks
 _log = logging.getLogger("jetrelay.gate")
 
 MIRRORS_S = 2.0
+MIRROR_TRIES = 3  # at least: the process may have been stopped for all of that time
 WITNESSES_S = 0.3  # for who knows nobody yet
 NEIGHBOURS_S = 1.0  # for the other edges of the region to be back as well
 ASK_AGAIN_S = 0.1
@@ -217,13 +219,14 @@ class Gatekeeper:
 
         They have just lost their connections as well: who is known is waited for, for a while.
         """
-        loop = asyncio.get_running_loop()
-        deadline_s, known = loop.time() + max(patience_s, WITNESSES_S), self.neighbours()
-        seen: list[Witness] = []
-        while self._home is None or known:
+        known, seen = self.neighbours(), list[Witness]()
+        # So many times, rather than so long: the process may have been stopped meanwhile.
+        for _ in range(math.ceil(max(patience_s, WITNESSES_S) / ASK_AGAIN_S)):
+            if self._home is not None and not known:
+                break
             heard = await self._ask_once()
             seen += [witness for witness in heard if witness.last]
-            if loop.time() >= deadline_s or (known and len(heard) >= known):
+            if known and len(heard) >= known:
                 break
         return seen
 
@@ -245,8 +248,10 @@ class Gatekeeper:
 
     async def _ask_mirrors(self, home_last: int) -> dict[str, Held]:
         async def ask(region: str) -> tuple[str, Held] | None:
-            deadline = asyncio.get_running_loop().time() + MIRRORS_S
-            while asyncio.get_running_loop().time() < deadline:
+            loop = asyncio.get_running_loop()
+            deadline, tries = loop.time() + MIRRORS_S, 0
+            while loop.time() < deadline or tries < MIRROR_TRIES:
+                tries += 1
                 try:
                     return region, await self._held(region, home_last)
                 except BusError:

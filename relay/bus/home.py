@@ -14,14 +14,13 @@ from relay.bus.events import MSG_ID, SEQUENCE, SUBJECT
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader, StreamInfo, remote_api
 from relay.core.gate import Home, NoteFork, Repair, StartEpoch
-from relay.core.names import DEFAULT_SHARD, SYSTEM_TENANT, event_subject, events_stream
+from relay.core.names import events_stream, void_subject
 from relay.errors import BusError
 
 _log = logging.getLogger("jetrelay.gate")
 
 Message = tuple[Headers, bytes]
 
-VOID_ROOM = "void"  # fills the sequences that an epoch starts above
 EPOCH, ABOVE, FORKS = "epoch", "epoch_above", "epoch_forks"
 RESTORED = "epoch_restored"
 FORKS_KEPT = 8
@@ -67,6 +66,7 @@ class HomeStream:
         self._reader = reader
         self._region = region
         self._stream = events_stream(region)
+        self._void = void_subject(region)
         self.repaired = 0  # events written back
         # Called now and then while it works: who writes keeps the duty to.
         self.renew: Callable[[], Awaitable[bool]] = _true
@@ -153,11 +153,6 @@ class HomeStream:
             puts.append(Put(headers[SUBJECT], data, kept, seq))
             self.repaired += 1
         await self._put_all(puts)
-
-    @property
-    def _void(self) -> str:
-        """The subject of what takes a sequence that nothing else may get."""
-        return event_subject(self._region, SYSTEM_TENANT, DEFAULT_SHARD, VOID_ROOM)
 
     async def _fill(self, after: int, upto: int, headers: Headers) -> None:
         for start in range(after + 1, upto + 1, WINDOW):

@@ -7,8 +7,9 @@ anything more.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from relay.bus.connection import Headers
@@ -17,7 +18,7 @@ from relay.bus.events import event_of
 from relay.bus.reader import API, Page
 from relay.bus.sharing import Ask, SharedReader
 from relay.core.event import Event, RoomKey
-from relay.core.names import DEFAULT_SHARD, SYSTEM_TENANT, below, event_subject, events_stream
+from relay.core.names import DEFAULT_SHARD, below, event_subject, events_stream
 from relay.errors import DroppedError, UnavailableError
 
 REPLICA_WAIT_S, REPLICA_WAITS = 0.05, 40  # for a replica to get what the leader has
@@ -56,27 +57,25 @@ class Chunk:
     left: int = 0  # messages that match behind the page, also beyond the range
 
 
-def events_of(page: Page, epoch: int) -> list[Event]:
-    """The events in a page of a whole stream; what is no event of ours is left out.
+async def events_of(page: Page, epoch: int, newest: Callable[[], Awaitable[int]]) -> list[Event]:
+    """The events in a page, with their true epochs; what is no event of ours is left out.
 
     Args:
-        page: in stream order.
-        epoch: that the reader knows the stream in. A later one begins with what an edge wrote to
-            say so (a void, a marker): that a backend's event claims one says nothing.
+        page: in stream order, of whatever rooms.
+        epoch: that the reader knows the stream in: of events that are stamped with none.
+        newest: tells the newest epoch that an edge has written to say that it began. Asked only
+            where an event claims a later one than is known: a backend's may claim any.
     """
-    events = []
-    for headers, data in page.messages:
-        try:
-            event = event_of(headers, data, epoch)
-        except ValueError:
-            continue
-        if event.epoch > epoch:
-            if event.tenant == SYSTEM_TENANT:
-                epoch = event.epoch
-            else:
-                event = replace(event, epoch=epoch)
-        events.append(event)
-    return events
+    events = [event for event in map(_event_in, page.messages) if event is not None]
+    most = max((event.epoch for event in events), default=0)
+    if most > epoch:
+        most = max(epoch, await newest())
+    return [
+        event
+        if 0 < event.epoch <= max(most, epoch)
+        else replace(event, epoch=min(event.epoch, most) or epoch)
+        for event in events
+    ]
 
 
 def _event_in(message: tuple[Headers, bytes]) -> Event | None:
@@ -171,7 +170,8 @@ class StreamRanges:
         )
         for waited in range(REPLICA_WAITS):
             page, fresh = await self._reader.page(ask)
-            events = await self._events_of(page, source)
+            newest = partial(self._holdings.epoch_at, source.origin, source.api)
+            events = await events_of(page, source.epoch, newest)
             if page.messages and page.last >= upto:
                 events = [event for event in events if event.seq <= upto]
                 return Chunk(events, upto + 1, done=True)
@@ -186,21 +186,6 @@ class StreamRanges:
                 return Chunk(events, following, done=False)
             await asyncio.sleep(REPLICA_WAIT_S)
         raise UnavailableError(f"{source.origin}: no replica has what the leader has")
-
-    async def _events_of(self, page: Page, source: Source) -> list[Event]:
-        """The events in a page of whatever rooms: those of a later epoch than is known too, if an
-        edge has begun it.
-        """
-        events = [event for event in map(_event_in, page.messages) if event is not None]
-        newest = max((event.epoch for event in events), default=0)
-        if newest > source.epoch:
-            newest = max(source.epoch, await self._holdings.epoch_at(source.origin, source.api))
-        return [
-            event
-            if 0 < event.epoch <= max(newest, source.epoch)
-            else replace(event, epoch=min(event.epoch, newest) or source.epoch)
-            for event in events
-        ]
 
     async def is_end(
         self, source: Source, seq: int, upto: int, subject: str | None, waited: int = 1

@@ -171,9 +171,9 @@ class Feed:
             if key == MARK:
                 return self._turn_epoch(event, now_ms)
             if event.seq >= self._next:
-                # An epoch begins with what an edge wrote to say so: it stands before this event.
+                # Anybody may claim that; who reads the stream asks what edges wrote to say so.
                 return self._repair_before(event, now_ms, self.position + 1)
-            event = replace(event, epoch=self.epoch)  # the scan met nothing of the kind
+            event = replace(event, epoch=self.epoch)  # the scan has found that it is not so
         if self._silent(event, now_ms):
             return self._repair_before(event, now_ms, self.marked_seq + 1)
         if tail is None:
@@ -323,7 +323,7 @@ class Feed:
         """A page of the scan.
 
         Args:
-            events: all events of the page, of whatever room, in stream order.
+            events: all events of the page, of whatever room, in stream order, with true epochs.
             next_seq: where the next page starts.
             asked_ms: when the page was asked for, by the clock of `live`.
             more: whether the stream held more when the page was read.
@@ -350,11 +350,8 @@ class Feed:
         actions: list[Action] = []
         key = event.key
         if event.epoch > self.epoch:
-            if event.tenant == SYSTEM_TENANT:
-                actions.append(NewEpoch(self.epoch, event.epoch, self.position))
-                self.epoch = event.epoch
-            else:
-                event = replace(event, epoch=self.epoch)  # a backend's claim
+            actions.append(NewEpoch(self.epoch, event.epoch, self.position))
+            self.epoch = event.epoch
         if event.stored_ms > self.marked_ms:
             self.marked_ms, self.marked_seq = event.stored_ms, event.seq
         tail = self._tails.get(key)

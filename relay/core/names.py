@@ -12,6 +12,7 @@ DEFAULT_TENANT = "_"
 DEFAULT_SHARD = "0"
 SYSTEM_TENANT = "-"  # reserved: markers; no token can name it
 MARK_ROOM = "mark"
+VOID_ROOM = "void"
 
 # `\Z`, not `$`: the latter lets a trailing newline through.
 _ROOM = re.compile(r"[A-Za-z0-9_:-]{1,128}\Z")
@@ -101,6 +102,11 @@ def live_subject(region: str, origin: str, tenant: str, shard: str, room: str) -
 def mark_subject(origin: str) -> str:
     """The stored marker of `origin`, once a second."""
     return event_subject(origin, SYSTEM_TENANT, DEFAULT_SHARD, MARK_ROOM)
+
+
+def void_subject(origin: str) -> str:
+    """What takes a sequence of `origin` that nothing else may get; with it an epoch begins."""
+    return event_subject(origin, SYSTEM_TENANT, DEFAULT_SHARD, VOID_ROOM)
 
 
 def mark_live_subject(region: str, origin: str = "*") -> str:

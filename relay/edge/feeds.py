@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 
 from relay.bus.connection import Connection, Headers, settle
 from relay.bus.copies import Copies
@@ -288,7 +289,8 @@ class Feeds:
                 if not page.messages and last < newest:
                     await asyncio.sleep(FOLLOWER_WAIT_S)
                 last = max(last, page.last)
-                read += events_of(page, feed.epoch)
+                newest_epoch = partial(self._copies.epoch_at, feed.origin, api)
+                read += await events_of(page, feed.epoch, newest_epoch)
                 pending = page.pending if page.messages else 0
             again = feed.joined(key, last)
             if again is None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 from relay.bus.copies import Copies
@@ -140,7 +141,8 @@ class Mirrors:
         seq = first
         while seq <= last:
             page = await self._reader.page(events_stream(feed.origin), seq, batch=256, api=api)
-            for event in events_of(page, feed.epoch):
+            newest = partial(self._copies.epoch_at, feed.origin, api)
+            for event in await events_of(page, feed.epoch, newest):
                 if event.seq <= last:
                     yield event
             if page.messages:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from relay.bus.copies import Copies
 from relay.bus.events import SEQUENCE
@@ -105,6 +106,8 @@ class Scans:
                         head = (await self._copies.look(origin)).last
                     page, api = await self._read(origin, first)
                     dropped = await self._dropped(origin, first, page, api)
+                    newest = partial(self._copies.epoch_at, origin, api)
+                    read = await events_of(page, feed.epoch, newest)
                 except BusError as error:
                     _log.info("%s: scan from %d waits: %s", origin, first, error)
                     looked = None
@@ -117,7 +120,7 @@ class Scans:
                 # What came live is delivered already; what the copy here lacks did not come.
                 if dropped > feed.position and (feed.doubtful or api != API):
                     self.on_dropped(origin, max(first, feed.position + 1), dropped)
-                events = [event for event in events_of(page, feed.epoch) if event.seq >= first]
+                events = [event for event in read if event.seq >= first]
                 next_seq = max(page.last + 1, first)
                 more = page.pending > 0 and bool(page.messages)
                 if not more and next_seq <= head:

@@ -252,14 +252,15 @@ def test_an_epoch_that_only_a_backend_claims_is_none() -> None:
     feed = live_feed(stream)
     joined(feed, stream, A)
     joining = feed.joining(B)
-    claimed = [replace(stream.store(room), epoch=999) for room in (A, B)]
+    stored = [stream.store(room) for room in (A, B)]
+    claimed = [replace(event, epoch=999) for event in stored]
     assert feed.live(claimed[0], NOW) == (Scan(1),)
     assert feed.live(claimed[1], NOW) == ()
-    actions = feed.scanned(claimed, 3, NOW, more=False)
+    actions = feed.scanned(stored, 3, NOW, more=False)  # who read them has asked
     assert [each.event.epoch for each in actions if isinstance(each, Dispatch)] == [1, 1]
     assert feed.joined(B, max(joining, 2)) is None
-    later = replace(stream.store(B), epoch=999)
-    feed.live(later, NOW)
+    later = stream.store(B)
+    feed.live(replace(later, epoch=999), NOW)
     (dispatched,) = [
         action.event
         for action in feed.scanned([later], 4, NOW, more=False)

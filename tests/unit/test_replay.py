@@ -190,17 +190,26 @@ async def test_what_limits_drop_while_a_range_is_read_is_an_error_and_no_gap_in_
     assert [event.seq async for part in loose for event in part] == [6, 7, 8, 9, 10]
 
 
-def test_an_epoch_begins_with_what_an_edge_wrote_whatever_a_backend_claims() -> None:
+async def test_an_epoch_begins_with_what_an_edge_wrote_whatever_a_backend_claims() -> None:
     subjects = [("_", "0", "a"), ("-", "0", "void"), ("_", "0", "a"), ("_", "0", "a")]
-    epochs = ["999", "3", "3", None]
+    epochs = ["999", "3", "2", None]
+    asked: list[int] = []
+
+    async def newest() -> int:
+        asked.append(1)
+        return 3
+
     messages = []
     for seq, ((tenant, shard, room), epoch) in enumerate(zip(subjects, epochs, strict=True), 1):
         headers = {
             "Nats-Subject": event_subject("us", tenant, shard, room), "Nats-Sequence": str(seq),
         }  # fmt: skip
         messages.append((headers | ({"Jr-Epoch": epoch} if epoch else {}), b"1"))
-    found = events_of(Page(tuple(messages), 0), 2)
-    assert [event.epoch for event in found] == [2, 3, 3, 3]
+    found = await events_of(Page(tuple(messages), 0), 2, newest)
+    assert [event.epoch for event in found] == [3, 3, 2, 2]
+    found = await events_of(Page(tuple(messages[2:]), 0), 2, newest)
+    assert [event.epoch for event in found] == [2, 2]
+    assert len(asked) == 1, "only where a later one is claimed than is known"
 
 
 async def test_a_stream_that_was_cut_short_or_began_anew_is_not_taken_for_an_empty_one() -> None:
