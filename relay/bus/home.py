@@ -190,6 +190,8 @@ class HomeStream:
         # It begins with a void above all that anybody has passed, by which every reader knows it;
         # and whoever still lacks what stood here is told of it before passing them.
         above = max(start.above, info.last) + 1
+        if start.epoch == home.epoch:
+            above = start.above  # it was begun so, and is finished now
         begun = replace(home, epoch=start.epoch, above=above)
         await self._remember(info, begun, fork)
         await self._fill(info.last, above, {EVENT_EPOCH: str(start.epoch)})
