@@ -45,13 +45,16 @@ class _Mirror:
     behind: int = 0  # the origin has dropped all up to here
     asked: int = 0  # up to where it was asked whether it has dropped what neither holds
 
-    def look(self, info: StreamInfo, deleted: set[int], heard: Callable[[int, int], bool]) -> None:
-        """It stands like this now. `heard`: whether any of a stretch came live."""
+    def look(
+        self, info: StreamInfo, deleted: set[int], heard: Callable[[int, int], int | None]
+    ) -> None:
+        """It stands like this now. `heard`: the first of a stretch that came live, if any did."""
         if self.reached is not None and info.messages and info.first > self.reached + 1:
             # It was empty, and went on later than where it had been; or has dropped them since.
-            stretch = (self.reached + 1, info.first - 1)
-            if not heard(*stretch):
-                self.jumped.append(stretch)
+            first, last = self.reached + 1, info.first - 1
+            came = heard(first, last)
+            if came != first:
+                self.jumped.append((first, last if came is None else came - 1))
         self.reached = max(self.reached or 0, info.last)
         deleted = deleted | self.before
         self.info, self.deleted = info, deleted
@@ -98,7 +101,7 @@ class Copies:
         self._dropped: dict[str, list[tuple[int, int]]] = {}  # not told of yet
         self.found = 0  # sequences ever found missing
         self.on_found: Callable[[str], None] = lambda _origin: None  # other ones are missing now
-        self.heard: Callable[[str, int, int], bool] = lambda _origin, _first, _last: False
+        self.heard: Callable[[str, int, int], int | None] = lambda _origin, _first, _last: None
         self.home_epoch = 0  # of the home stream, at the last look
 
     @property

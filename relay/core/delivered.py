@@ -33,18 +33,19 @@ class Delivered:
                 self._forget()
         block[(seq & _WITHIN) >> 3] |= 1 << (seq & 7)
 
-    def any_in(self, first: int, last: int) -> bool:
-        """Whether any sequence from `first` to `last` is in it."""
-        for number, block in self._blocks.items():
+    def first_in(self, first: int, last: int) -> int | None:
+        """The lowest sequence from `first` to `last` that is in it; None where none is."""
+        for number in sorted(self._blocks):
             low = max(first, number << _BITS)
             high = min(last, (number << _BITS) | _WITHIN)
             if low > high:
                 continue
             start, end = (low & _WITHIN) >> 3, (high & _WITHIN) >> 3
-            bits = int.from_bytes(block[start : end + 1], "little") >> (low & 7)
-            if bits & ((1 << (high - low + 1)) - 1):
-                return True
-        return False
+            bits = int.from_bytes(self._blocks[number][start : end + 1], "little") >> (low & 7)
+            bits &= (1 << (high - low + 1)) - 1
+            if bits:
+                return low + (bits & -bits).bit_length() - 1
+        return None
 
     def _forget(self) -> None:
         lowest = min(self._blocks)

@@ -147,11 +147,10 @@ class Feed:
         self._joining.pop(room, None)
         self._scanned.pop(room, None)
 
-    def heard(self, first: int, last: int) -> bool:
-        """Whether anything in these sequences came, as far as that is remembered."""
-        if first <= self._tails.get(MARK, 0) <= last or first <= self.marked_seq <= last:
-            return True
-        return self._delivered.any_in(first, last)
+    def heard(self, first: int, last: int) -> int | None:
+        """The first of these sequences that came, as far as that is remembered."""
+        came = (self._tails.get(MARK, 0), self.marked_seq, self._delivered.first_in(first, last))
+        return min((seq for seq in came if seq is not None and first <= seq <= last), default=None)
 
     # --- the live path -------------------------------------------------------------------------
 

@@ -349,10 +349,9 @@ class Edge:
             for first, last in runs(sorted({seq for one, seq in found if one == origin})):
                 await self.jumps.skipped(origin, first, last)
 
-    def _dropped(self, origin: str, first: int, last: int) -> None:
+    def _dropped(self, origin: str, epoch: int, first: int, last: int) -> None:
         """A stream's limits dropped events before this edge had read them."""
         _log.error("%s dropped %d to %d before they were read", origin, first, last)
-        epoch = self.hub.epochs()[origin]
         for connection in list(self.gateway.connections):
             ahead = connection.ahead
             if connection.session.grants is None or (ahead and ahead.seqs.get(origin, 0) >= last):

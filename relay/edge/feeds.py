@@ -110,10 +110,10 @@ class Feeds:
         """Whether the live path works for every origin."""
         return all(feed.attached for feed in self.feeds.values())
 
-    def heard(self, origin: str, first: int, last: int) -> bool:
-        """Whether anything in these sequences of an origin came, as far as that is remembered."""
+    def heard(self, origin: str, first: int, last: int) -> int | None:
+        """The first of these sequences of an origin that came, as far as that is remembered."""
         feed = self.feeds.get(origin)
-        return feed is not None and feed.heard(first, last)
+        return None if feed is None else feed.heard(first, last)
 
     def silent_s(self, origin: str) -> float:
         """For how long an origin was not heard, or this edge has been listening, in seconds."""

@@ -84,7 +84,7 @@ class Mirrors:
                 later.append((first, last))
             elif first not in handled or last not in handled:
                 handled.add(first, last)
-                self._feeds.scans.on_dropped(origin, first, last)
+                self._feeds.scans.on_dropped(origin, feed.epoch, first, last)
                 await self.on_skipped(origin, first, last)  # others may be told, who come from here
         self._copies.not_yet(origin, later)
         missing = self._copies.known(origin).missing

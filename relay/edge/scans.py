@@ -24,6 +24,10 @@ FOLLOWER_WAIT_S, FOLLOWER_WAITS = 0.05, 20
 ACROSS = 8  # a page that is read across a link is so much larger: each costs a round trip
 
 
+def _nothing(_origin: str, _epoch: int, _first: int, _last: int) -> None:
+    pass
+
+
 class Scans:
     """One scan at a time for each origin: of this region's copy, or of the origin itself.
 
@@ -57,8 +61,8 @@ class Scans:
         # What was read at the origin, or came before the edge: missing here or not, it is done.
         self.handled: dict[str, Spans] = {}
         self.before: Callable[[], None] = lambda: None  # called before anything is dispatched
-        # Told of an origin's sequences that its stream dropped before they were read.
-        self.on_dropped: Callable[[str, int, int], None] = lambda _origin, _first, _last: None
+        # Told of what a stream dropped before it was read: origin, epoch, first and last sequence.
+        self.on_dropped: Callable[[str, int, int, int], None] = _nothing
 
     def begin(self, origin: str, last: int) -> None:
         """The edge starts at the head of an origin's stream: what came before is none of its."""
@@ -119,7 +123,11 @@ class Scans:
                 self.before()
                 # What came live is delivered already; what the copy here lacks did not come.
                 if dropped > feed.position and (feed.doubtful or api != API):
-                    self.on_dropped(origin, max(first, feed.position + 1), dropped)
+                    # Of which epoch it was, nobody can tell who did not read it.
+                    for epoch in sorted({feed.epoch, *(event.epoch for event in read)}):
+                        if epoch >= feed.epoch:
+                            first_gone = max(first, feed.position + 1)
+                            self.on_dropped(origin, epoch, first_gone, dropped)
                 events = [event for event in read if event.seq >= first]
                 next_seq = max(page.last + 1, first)
                 more = page.pending > 0 and bool(page.messages)
