@@ -19,7 +19,7 @@ OPS = {
     Op.DISPATCH: (_EDGE, "an event; `t` names it"),
     Op.HEARTBEAT: (_CLIENT, "I am here; the last `s` seen"),
     Op.IDENTIFY: (_CLIENT, "begin a session"),
-    Op.PRESENCE_UPDATE: (_CLIENT, "not served yet: ERROR `unavailable`"),
+    Op.PRESENCE_UPDATE: (_CLIENT, "what others see of me"),
     Op.RESUME: (_CLIENT, "go on with a session"),
     Op.RECONNECT: (_EDGE, "reconnect and resume, now"),
     Op.INVALID_SESSION: (_EDGE, "the RESUME can't be done; `d`: whether the same may be retried"),
@@ -28,9 +28,9 @@ OPS = {
     Op.SUBSCRIBE: (_CLIENT, "join rooms"),
     Op.UNSUBSCRIBE: (_CLIENT, "leave rooms"),
     Op.PUBLISH: (_CLIENT, "store an event, or send an ephemeral one"),
-    Op.TYPING: (_CLIENT, "not served yet: ERROR `unavailable`"),
-    Op.WATCH: (_CLIENT, "not served yet: ERROR `unavailable`"),
-    Op.UNWATCH: (_CLIENT, "not served yet: ERROR `unavailable`"),
+    Op.TYPING: (_CLIENT, "I type in a room"),
+    Op.WATCH: (_CLIENT, "tell me of these users"),
+    Op.UNWATCH: (_CLIENT, "tell me no more of these users"),
     Op.HISTORY: (_CLIENT, "read a page of past events"),
     Op.REGIONS: (_EDGE, "the list of HELLO has changed"),
     Op.REFRESH: (_CLIENT, "a fresh token for the same user"),
@@ -43,9 +43,9 @@ EVENTS = {
     EventName.RESUMED: "the missed events were sent; live ones follow",
     EventName.MESSAGE: "a stored event",
     EventName.SIGNAL: "an ephemeral event",
-    EventName.TYPING: "not sent yet",
-    EventName.PRESENCE_BATCH: "not sent yet",
-    EventName.PRESENCE: "not sent yet",
+    EventName.TYPING: "a user types in a room",
+    EventName.PRESENCE_BATCH: "who is in a room, and who came and went in the last window",
+    EventName.PRESENCE: "what a watched user shows now",
     EventName.GAP: "events that this session will not get",
 }
 
@@ -89,13 +89,19 @@ ERRORS = {
         " range, a `since`, `before` or `after` that is no cursor of ours."
     ),
     ErrorCode.NOT_PERMITTED: "The token does not grant it; or, after REFRESH, does no longer.",
-    ErrorCode.RATE_LIMITED: "More than 1,000 publishes a second (2,000 at once): `retry_after`.",
+    ErrorCode.RATE_LIMITED: (
+        "More than 1,000 publishes a second (2,000 at once), or 5 status updates of a user in "
+        "20 s: `retry_after`."
+    ),
     ErrorCode.UNAVAILABLE: (
         "NATS did not answer, or the op is not served. A publish may be stored: retry it with"
         " the same `id`."
     ),
     ErrorCode.TOO_MANY_ROOMS: "The session would have more than 128 rooms.",
-    ErrorCode.TOO_LARGE: "`data` has more than 60,000 bytes of JSON.",
+    ErrorCode.TOO_MANY_USERS: "The session would watch more than 1,000 users.",
+    ErrorCode.TOO_LARGE: (
+        "`data` has more than 60,000 bytes of JSON, or `custom` of a presence more than 256."
+    ),
     ErrorCode.TOKEN_EXPIRING: "The token ends within 60 s: REFRESH, else 4004 at the end.",
 }
 

@@ -78,6 +78,14 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     history_events: int = 1_000
     history_bytes: int = 256 * 1024
     grace_s: float = 10.0  # an abnormal end keeps the user online that long
+    watched_users: int = 1_000  # per session
+    status_updates: int = 5  # of one user, in
+    status_updates_s: float = 20.0
+    presence_page_users: int = 250  # of the first list of who is in a room
+    presence_list_users: int = 1_000  # in a larger room the first page is all that is listed
+    presence_changes: int = 1_000  # in one PRESENCE_BATCH; more come with the next
+    presence_counts_users: int = 10_000  # of a larger room only the count is told
+    presence_linger_s: float = 60.0  # a room's roster is kept that long after the last look
     resume_window_s: int = 86_400  # what the streams keep
     drain_s: float = 30.0
     takeovers_per_minute: int = 3

@@ -9,6 +9,7 @@ from relay.core.names import is_publish_id, is_user, msg_id, room_of
 USER, ID, SESSION, EPOCH, TS = "Jr-User", "Jr-Id", "Jr-Session", "Jr-Epoch", "Jr-Ts"
 MSG_ID = "Nats-Msg-Id"
 SUBJECT = "Nats-Subject"
+TYPING = b""  # the data of an ephemeral event that says no more than that its user types
 SEQUENCE = "Nats-Sequence"
 STAMP = "Nats-Time-Stamp"
 LAST_SEQUENCE = "Nats-Last-Sequence"

@@ -56,6 +56,7 @@ class ErrorCode(StrEnum):
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
     TOO_MANY_ROOMS = "too_many_rooms"
+    TOO_MANY_USERS = "too_many_users"
     TOO_LARGE = "too_large"
     TOKEN_EXPIRING = "token_expiring"  # noqa: S105 (a code, not a secret)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from relay.core.cursor import Cursor
 from relay.core.grants import Grants
+from relay.core.presence import Shown
 from relay.core.wire import Nonce, Payload
 
 
@@ -24,11 +25,15 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A room to join, and from where: a cursor, the last n events, or from now on."""
+    """A room to join, and from where: a cursor, the last n events, or from now on.
+
+    `presence`: with frames of who is there.
+    """
 
     room: str
     since: Cursor | None = None
     last: int = 0
+    presence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +114,26 @@ class ReadHistory:
     nonce: Nonce | None
 
 
-Effect = Send | Close | Enter | Resume | Join | Leave | Store | Emit | ReadHistory
+@dataclass(frozen=True, slots=True)
+class Attend:
+    """What the session shows, where it is, or at whom it looks has changed: see the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appear:
+    """PRESENCE_UPDATE: show this (None: nothing), then `session.appear`; or it was too often."""
+
+    shown: Shown | None
+
+
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """TYPING: tell the room, unless it was told less than 2 s ago."""
+
+    room: str
+
+
+Effect = (
+    Send | Close | Enter | Resume | Join | Leave | Store | Emit | ReadHistory
+    | Attend | Appear | Typing
+)  # fmt: skip

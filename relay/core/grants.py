@@ -42,6 +42,10 @@ class Grants:
         """Whether some grant covers `room` with `act`."""
         return any(act in grant.can and grant.covers(room) for grant in self.rooms)
 
+    def watches(self, user: str) -> bool:
+        """Whether `user` may be watched."""
+        return any(RoomGrant(match, frozenset()).covers(user) for match in self.watch)
+
     @property
     def nothing(self) -> bool:
         """Whether nothing at all is granted."""

@@ -139,6 +139,21 @@ def lease_subject(region: str, edge: str) -> str:
     return f"lease.{region}.{edge}"
 
 
+def presence_subject(region: str, edge: str) -> str:
+    """What changed at an edge in a window of 2 s, through the links."""
+    return f"pres.{region}.{edge}"
+
+
+def presence_ask_subject(region: str, edge: str) -> str:
+    """Where an edge is asked who is in some scopes, through the links."""
+    return f"presask.{region}.{edge}"
+
+
+def presence_answer_subject(region: str, edge: str) -> str:
+    """Where an edge gets the answers to what it asked, through the links."""
+    return f"presans.{region}.{edge}"
+
+
 def slot_subject(region: str, slot: int) -> str:
     """The stored lease of one slot of `s` (in LEASE_STREAM)."""
     return f"slot.{region}.{slot}"
@@ -197,7 +212,7 @@ def room_of(subject: str) -> tuple[str, str, str]:
 
 Kind = Literal[
     "ev", "rec", "sig", "tele", "lease", "slot", "duty", "takeover", "head", "alarm", "witness",
-    "ctl", "live", "siglive",
+    "ctl", "live", "siglive", "pres", "presask", "presans",
 ]  # fmt: skip
 
 

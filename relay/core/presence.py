@@ -1,16 +1,10 @@
 """What is shown of a user: a status, and what the application adds to it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
-
-from relay.core.answers import RefusalError
-from relay.core.codes import ErrorCode
-from relay.core.wire import WireError, stored_data
-
-CUSTOM_BYTES = 256
 
 Scope = tuple[str, str]  # tenant and room; `~`: all users, `~user`: one of them, wherever he is
 EVERYWHERE = "~"  # no room's name begins so
@@ -55,36 +49,6 @@ def most_present(each: Iterable[Shown | None]) -> Shown | None:
 
 def _order(shown: Shown) -> tuple[int, int, bytes]:
     return _RANK[shown.status], shown.at_ms, shown.custom or b""
-
-
-def read_presence(asked: Mapping[str, Any] | None, now_ms: int) -> Shown | None:
-    """What a client wants to be seen of him; None: nothing, he is invisible.
-
-    Args:
-        asked: `{status, custom?}`; keys of other gateways (`activities`, `since`, `afk`) are
-            ignored. None or empty: online.
-        now_ms: Unix ms.
-
-    Raises:
-        RefusalError: there is no such status, or `custom` is no object, or too large.
-    """
-    asked = asked or {}
-    status, custom = asked.get("status", Status.ONLINE), asked.get("custom")
-    if not isinstance(status, str) or status not in set(Status):
-        known = ", ".join(Status)
-        raise RefusalError(ErrorCode.INVALID_DATA, f"status: one of {known}")
-    if custom is not None and not isinstance(custom, dict):
-        raise RefusalError(ErrorCode.INVALID_DATA, "custom: an object")
-    try:
-        data = stored_data(custom) if custom else None
-    except WireError as error:
-        raise RefusalError(ErrorCode.INVALID_DATA, f"custom: {error}") from error
-    if data is not None and len(data) > CUSTOM_BYTES:
-        message = f"custom: {len(data)} bytes of JSON, at most {CUSTOM_BYTES}"
-        raise RefusalError(ErrorCode.TOO_LARGE, message)
-    if status == Status.INVISIBLE:
-        return None
-    return Shown(Status(status), data, now_ms if data is not None else 0)
 
 
 # --- between edges -----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from relay.core.answers import RefusalError, ack, error, nonce_refusal, refused_
 from relay.core.codes import ErrorCode, EventName, Invalid, Op
 from relay.core.cursor import CursorCodec, CursorError
 from relay.core.effects import (
+    Attend,
     Close,
     Effect,
     Emit,
@@ -32,6 +33,8 @@ from relay.core.effects import (
 from relay.core.grants import Act, Grants
 from relay.core.limits import MinuteWindow, TokenBucket
 from relay.core.names import is_room
+from relay.core.presence import ONLINE, Shown
+from relay.core.presence_ops import read_presence, type_in, unwatch, update_presence, watch
 from relay.core.publishing import PublishQueue, read_publish
 from relay.core.session_id import SessionIds
 from relay.core.tokens import TokenError, TokenRules, verify
@@ -113,6 +116,10 @@ class Session:
         self.session_id = ""
         self.grants: Grants | None = None
         self.rooms: dict[str, bool] = {}  # room -> whether its join is acknowledged
+        self.looking: set[str] = set()  # rooms of which it wants to know who is there
+        self.watched: set[str] = set()  # users
+        self.shown: Shown | None = ONLINE  # what others see of it; None: nothing
+        self.shows = False  # whether the client said so itself, on this connection
         self._fresh = fresh
         self._resuming = resuming
         limits = rules.limits
@@ -264,9 +271,10 @@ class Session:
         asked = {wish.room for wish in wishes}
         wishes += [Wish(room) for room in grants.auto_rooms if room not in asked]
         wishes, refused = self._cap(wishes, refused)
+        told = self._show(request.presence, now)
         self._begin(grants)
         self.session_id = self.rules.session_ids.make(grants.tenant, grants.user, self._fresh)
-        return [Enter(grants, self.session_id, tuple(wishes), tuple(refused))]
+        return [*told, Enter(grants, self.session_id, tuple(wishes), tuple(refused))]
 
     def _resume(self, envelope: Envelope, now: Instant) -> list[Effect]:
         if self.phase is not Phase.NEW or self._invalid is not None:
@@ -298,10 +306,22 @@ class Session:
             replay=False,
         )
         wishes, refused = self._cap(wishes, refused)
+        told = self._show(request.presence, now)
         self._resuming = False
         self._begin(grants)
         self.session_id = request.session_id
-        return [Resume(grants, self.session_id, cursor, seq, tuple(wishes), tuple(refused))]
+        resume = Resume(grants, self.session_id, cursor, seq, tuple(wishes), tuple(refused))
+        return [*told, resume]
+
+    def _show(self, asked: dict[str, Any] | None, now: Instant) -> list[Effect]:
+        """What the client wants to be seen of it, from IDENTIFY or RESUME on."""
+        if asked is None:
+            return []
+        try:
+            self.shown, self.shows = read_presence(asked, now.wall_ms), True
+        except RefusalError as refusal:
+            return [error(None, refusal.code, f"presence: {refusal}")]
+        return []
 
     def _verify(self, token: str, now: Instant) -> Grants | None:
         try:
@@ -327,7 +347,11 @@ class Session:
                 refused.append(Refused(wish.room, ErrorCode.TOO_MANY_ROOMS))
         for wish in kept:
             self.rooms.setdefault(wish.room, False)
+            self._look(wish)
         return kept, refused
+
+    def _look(self, wish: Wish) -> None:
+        (self.looking.add if wish.presence else self.looking.discard)(wish.room)
 
     def entered(self, ready: dict[str, Any], s: int, now: Instant) -> list[Effect]:
         """The rooms of IDENTIFY are joined: say READY."""
@@ -343,7 +367,7 @@ class Session:
         self.phase = Phase.LIVE
         for room in self.rooms:
             self.rooms[room] = True
-        return [Send(Payload(Op.DISPATCH, d, s, name)), *self._resume_reading(now)]
+        return [Send(Payload(Op.DISPATCH, d, s, name)), Attend(), *self._resume_reading(now)]
 
     def refuse(
         self,
@@ -363,6 +387,7 @@ class Session:
         self.phase = Phase.NEW
         self.grants = None
         self.rooms.clear()
+        self.looking.clear()
         self._resuming = False
         self._identify_by_s = now.mono_s + IDENTIFY_AGAIN_S
         told = self._refuse_postponed()
@@ -385,6 +410,8 @@ class Session:
         wishes, refused = read_wishes(request.rooms, self._granted, self.rules.wishes)
         # A room that is in already stays as it is, unless it is to be replayed.
         settled = [w for w in wishes if self.rooms.get(w.room) and w.since is None and not w.last]
+        for wish in settled:
+            self._look(wish)
         wishes, refused = self._cap([w for w in wishes if w not in settled], refused)
         rooms = tuple(wish.room for wish in settled)
         if not wishes:
@@ -401,14 +428,13 @@ class Session:
                 self.rooms[room] = True
                 acknowledged.append(room)
         if nonce is None:
-            return []
+            return [Attend()]
         d = {"nonce": nonce, "rooms": acknowledged, "refused": refused_rooms(refused)}
-        return [Send(Payload(Op.ACK, d), with_cursor=True)]
+        return [Send(Payload(Op.ACK, d), with_cursor=True), Attend()]
 
     def not_joined(self, rooms: Iterable[str], nonce: Nonce | None, message: str) -> list[Effect]:
         """The rooms of a SUBSCRIBE could not be joined."""
-        for room in rooms:
-            self.rooms.pop(room, None)
+        self._forget(rooms)
         return [error(nonce, ErrorCode.UNAVAILABLE, message)]
 
     def _unsubscribe(self, envelope: Envelope, _now: Instant) -> list[Effect]:
@@ -416,9 +442,13 @@ class Session:
         if (nonce_error := nonce_refusal(request.nonce)) is not None:
             return [nonce_error]
         left = tuple(room for room in dict.fromkeys(request.rooms) if room in self.rooms)
-        for room in left:
-            del self.rooms[room]
-        return [Leave(left), *ack(request.nonce)]
+        self._forget(left)
+        return [Leave(left), *ack(request.nonce), Attend()]
+
+    def _forget(self, rooms: Iterable[str]) -> None:
+        for room in rooms:
+            self.rooms.pop(room, None)
+            self.looking.discard(room)
 
     # --- publishing ----------------------------------------------------------------------------
 
@@ -495,22 +525,29 @@ class Session:
         self.grants = grants
         self._warned = False
         lost = tuple(room for room in self.rooms if not grants.allows(Act.SUBSCRIBE, room))
-        for room in lost:
-            del self.rooms[room]
+        self._forget(lost)
+        blind = sorted(room for room in self.looking if not grants.allows(Act.PRESENCE, room))
+        self.looking.difference_update(blind)
+        unseen = sorted(user for user in self.watched if not grants.watches(user))
+        self.watched.difference_update(unseen)
         told = [
             error(None, ErrorCode.NOT_PERMITTED, "granted no more: left", room=room)
             for room in lost
         ]
-        return [*([Leave(lost)] if lost else []), *told, *ack(request.nonce)]
+        told += [
+            error(None, ErrorCode.NOT_PERMITTED, "presence is granted no more", room=room)
+            for room in blind
+        ]
+        told += [
+            error(None, ErrorCode.NOT_PERMITTED, f"{user} may be watched no more")
+            for user in unseen
+        ]
+        return [*([Leave(lost)] if lost else []), *told, *ack(request.nonce), Attend()]
 
-    def _not_yet(self, envelope: Envelope, _now: Instant) -> list[Effect]:
-        try:
-            nonce = self.codec.read(envelope.d, Nonced).nonce
-        except WireError:
-            nonce = None
-        if (nonce_error := nonce_refusal(nonce)) is not None:
-            return [nonce_error]
-        return [error(nonce, ErrorCode.UNAVAILABLE, f"op {envelope.op} is not served here")]
+    def appear(self, shown: Shown | None) -> list[Effect]:
+        """A PRESENCE_UPDATE is granted."""
+        self.shown, self.shows = shown, True
+        return [Attend()]
 
     @property
     def _granted(self) -> Grants:
@@ -526,14 +563,14 @@ _Handler = Callable[[Session, Envelope, Instant], list[Effect]]
 _HANDLERS: dict[int, _Handler] = {
     Op.HEARTBEAT: Session._heartbeat,  # noqa: SLF001 (the table of the class's own methods)
     Op.IDENTIFY: Session._identify,  # noqa: SLF001
-    Op.PRESENCE_UPDATE: Session._not_yet,  # noqa: SLF001
+    Op.PRESENCE_UPDATE: update_presence,
     Op.RESUME: Session._resume,  # noqa: SLF001
     Op.SUBSCRIBE: Session._subscribe,  # noqa: SLF001
     Op.UNSUBSCRIBE: Session._unsubscribe,  # noqa: SLF001
     Op.PUBLISH: Session._publish,  # noqa: SLF001
-    Op.TYPING: Session._not_yet,  # noqa: SLF001
-    Op.WATCH: Session._not_yet,  # noqa: SLF001
-    Op.UNWATCH: Session._not_yet,  # noqa: SLF001
+    Op.TYPING: type_in,
+    Op.WATCH: watch,
+    Op.UNWATCH: unwatch,
     Op.HISTORY: Session._history,  # noqa: SLF001
     Op.REFRESH: Session._refresh,  # noqa: SLF001
 }

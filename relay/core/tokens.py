@@ -195,6 +195,7 @@ def mint(
     ttl_s: int,
     tenant: str | None = None,
     audience: str | None = None,
+    watch: Sequence[str] = (),
 ) -> str:
     """Make a token (for HS256 keys: an edge's configuration holds only public keys of EdDSA).
 
@@ -206,6 +207,7 @@ def mint(
         ttl_s: lifetime in s.
         tenant: the `tenant` claim, where edges ask for one.
         audience: the `aud` claim, where edges ask for one.
+        watch: patterns of users who may be watched.
 
     Raises:
         ConfigError: the key is not HS256, or `user` is no user name.
@@ -226,4 +228,6 @@ def mint(
         claims["tenant"] = tenant
     if audience is not None:
         claims["aud"] = audience
+    if watch:
+        claims["users"] = [{"match": match, "can": ["watch"]} for match in watch]
     return jwt.encode(claims, _material(key), algorithm="HS256", headers={"kid": key.kid})

@@ -63,6 +63,7 @@ class Resume(Struct):
     seq: int | None = None
     cursor: str | None = None
     rooms: list[str | RoomRequest] | None = None
+    presence: dict[str, Any] | None = None
 
 
 class Subscribe(Struct):

@@ -62,14 +62,16 @@ def _wish(asked: RoomRequest, grants: Grants, rules: WishRules, *, replay: bool)
     if asked.presence and not grants.allows(Act.PRESENCE, asked.room):
         raise RefusalError(ErrorCode.NOT_PERMITTED)
     if asked.since is None or not replay:
-        return Wish(asked.room)
+        return Wish(asked.room, presence=asked.presence)
     if not grants.allows(Act.HISTORY, asked.room):
         raise RefusalError(ErrorCode.NOT_PERMITTED)
     if isinstance(asked.since, str):
-        return Wish(asked.room, since=read_cursor(asked.since, rules.cursors))
+        return Wish(
+            asked.room, since=read_cursor(asked.since, rules.cursors), presence=asked.presence
+        )
     if not 0 <= asked.since.last <= rules.last_events:
         raise RefusalError(ErrorCode.INVALID_DATA)
-    return Wish(asked.room, last=asked.since.last)
+    return Wish(asked.room, last=asked.since.last, presence=asked.presence)
 
 
 def read_cursor(text: str, cursors: CursorCodec) -> Cursor:

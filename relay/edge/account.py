@@ -70,6 +70,18 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
             "Ephemeral events dropped for slow readers.",
             counters.signals_dropped,
         ),
+        "presence_frames": (
+            "Frames of who is there written to clients.",
+            edge.presence.viewers.frames,
+        ),
+        "presence_dropped": (
+            "Frames of who is there that a slow reader was not sent; it is told all anew.",
+            edge.presence.viewers.dropped,
+        ),
+        "presence_missed": (
+            "Gaps in what other edges said of presence.",
+            edge.presence.rosters.missed,
+        ),
         "takeovers": ("Connections closed for a newer one.", counters.takeovers),
         "errors": ("Failures inside the edge; each is in the log.", counters.errors),
         "poisoned": ("Stored events that could not be sent: a GAP each.", edge.hub.poisoned),
@@ -115,6 +127,15 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
 def levels_of(edge: Edge) -> dict[str, tuple[str, float]]:
     """Name -> (help, value now) of what is held and stands in no telemetry frame."""
     return {
+        "presence_scopes": (
+            "Rooms and users of which a roster is kept.",
+            edge.presence.viewers.scopes,
+        ),
+        "presence_edges": ("Other edges whose presence is known.", edge.presence.rosters.edges),
+        "attendants": (
+            "Sessions that are present, those in their grace time included.",
+            len(edge.presence.attendance),
+        ),
         "ring_bytes": ("Bytes held in rings.", edge.rings.bytes),
         "ring_events": ("Events held in rings.", edge.rings.events),
         "lingering_rooms": ("Rooms kept open without members.", edge.rooms.lingering),

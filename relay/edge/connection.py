@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from relay.core.codes import CLOSES, EventName, Op
 from relay.core.effects import (
+    Appear,
+    Attend,
     Close,
     Effect,
     Emit,
@@ -17,6 +19,7 @@ from relay.core.effects import (
     Resume,
     Send,
     Store,
+    Typing,
 )
 from relay.core.event import RoomKey
 from relay.core.session import Instant, Phase, Session
@@ -153,13 +156,14 @@ class ClientConnection(Seat):
         self.gateway.counters.errors += 1
         self.close(4000)
 
-    def write_signal(self, framed: bytes) -> None:
-        """Write an ephemeral frame, unless the client reads too slowly."""
+    def write_signal(self, framed: bytes) -> bool:
+        """Write an ephemeral frame, unless the client reads too slowly. Whether it was written."""
         if self.socket.buffered() > self.gateway.rules.limits.signal_buffer_bytes:
             self.signals_dropped += 1
             self.gateway.counters.signals_dropped += 1
-            return
+            return False
         self.socket.write(framed)
+        return True
 
     def send(self, payload: Payload) -> None:
         """Encode and write a payload of this connection's own."""
@@ -180,7 +184,7 @@ class ClientConnection(Seat):
             return
         self.session.phase = Phase.ENDED
         reason = CLOSES[code].reason if code in CLOSES else ""
-        self.gateway.left(self)
+        self.gateway.left(self, code)
         self.socket.close(code, reason)
 
     # --- effects -------------------------------------------------------------------------------
@@ -218,6 +222,12 @@ class ClientConnection(Seat):
                 self.gateway.emit(self, effect)
             case ReadHistory():
                 self.gateway.read_history(self, effect)
+            case Attend():
+                self.gateway.presence.attend(self, self.session)
+            case Appear(shown):
+                self.run(self.gateway.presence.appear(self.session, shown))
+            case Typing():
+                self.gateway.type_in(self, effect)
 
     def key(self, room: str) -> RoomKey:
         """A room of this session's tenant."""

@@ -44,6 +44,7 @@ from relay.edge.lifeline import Lifeline
 from relay.edge.mirrors import Mirrors
 from relay.edge.owing import Owing
 from relay.edge.peers import ALIVE_S, READY, Peers
+from relay.edge.presence import Presence
 from relay.edge.replays import Replays
 from relay.edge.rooms import Rooms
 from relay.edge.streams import Streams
@@ -190,6 +191,9 @@ class Edge:
         self.peers = Peers(region, name, config.url, config.regions, clock.now().mono_s)
         self.gate.delivered = lambda: self.hub.seqs.get(region, 0)
         self.gate.neighbours = lambda: self.peers.neighbours
+        self.presence = Presence(
+            bus.work, bus.inbox, (region, name, epoch), limits, self.hub.numbering
+        )
         self.gateway = Gateway(
             rules,
             self.hub,
@@ -197,6 +201,7 @@ class Edge:
             self.publisher,
             self.history,
             self._streams,
+            self.presence,
             self.peers,
             region,
             name,
@@ -257,6 +262,7 @@ class Edge:
         await self.feeds.start(self._streams.epochs)
         self.copies.on_found, self.copies.heard = self._tell_skipped, self.feeds.heard
         await self.gate.start()
+        await self.presence.start()
 
     async def _begin_with_holes(self) -> None:
         """What mirrors here have skipped, an edge before this one may have passed and not recorded:
@@ -282,6 +288,7 @@ class Edge:
         await self._tasks.close()
         for part in (
             self.gateway,
+            self.presence,
             self.replays,
             self.pages,
             self.owing,
@@ -393,6 +400,7 @@ class Edge:
             stopped_s, self._pulse_s = now_s - self._pulse_s, now_s
             _log.error("this edge stood still for %.1f s: all sessions end", stopped_s)
             self.gateway.close_all(4000)
+            self.presence.fence()
 
     def pulse(self) -> float:
         """The loop turns. Returns the seconds since it was here before."""

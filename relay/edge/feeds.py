@@ -7,7 +7,7 @@ from functools import partial
 
 from relay.bus.connection import Connection, Headers, settle
 from relay.bus.copies import Copies
-from relay.bus.events import event_of, signal_of
+from relay.bus.events import TYPING, event_of, signal_of
 from relay.bus.reader import API, Reader
 from relay.bus.replay import Pages, events_of
 from relay.core.event import Event, RoomKey
@@ -23,6 +23,7 @@ from relay.core.names import (
     mark_live_subject,
     signal_live_subject,
 )
+from relay.core.pace import Pace
 from relay.core.rings import Rings
 from relay.edge import clock
 from relay.edge.hub import Hub
@@ -36,6 +37,7 @@ FLUSH_S = 5
 OPEN_DEADLINE_S = 5.0
 REJOIN_S = 0.2
 REACH_DEADLINE_S = 1.0  # for a scan to the head; then who waits reads for himself
+TYPING_S = 1.9  # between two TYPINGs of a user in a room; edges pass on one in 2 s
 SILENT_S = 2.5  # an origin says its head once a second: after longer, a link was cut
 
 
@@ -73,6 +75,7 @@ class Feeds:
         self.marks: dict[str, tuple[int, int]] = {}  # origin -> (marker's stamp, arrival), ms
         self.events_in = 0
         self.undecodable = 0
+        self._typed = Pace(TYPING_S)
         self.before: Callable[[], None] = lambda: None  # called before anything is dispatched
         self.on_epoch: Callable[[str, NewEpoch], None] = lambda _origin, _turned: None
         self.on_overlooked: Callable[[Event], None] = lambda _event: None
@@ -184,7 +187,11 @@ class Feeds:
         self.before()
         try:
             # The SIGNAL stream's republish subject is the one the message came on.
-            self._hub.signal(signal_of(subject, headers, data))
+            event = signal_of(subject, headers, data)
+            if event.data != TYPING:
+                self._hub.signal(event)
+            elif event.user and self._typed.take((event.key, event.user), clock.now().mono_s):
+                self._hub.typing(event)
         except ValueError:
             self.undecodable += 1
 

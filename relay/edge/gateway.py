@@ -6,11 +6,13 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from relay.bus.events import TYPING
 from relay.bus.history import History, HistoryPage
 from relay.bus.publisher import Publication, Publisher
 from relay.core.codes import ErrorCode, Invalid, Op
 from relay.core.cursor import Cursor, Position
-from relay.core.effects import Emit, Enter, Join, ReadHistory, Resume, Store
+from relay.core.effects import Emit, Enter, Join, ReadHistory, Resume, Store, Typing
+from relay.core.pace import Pace
 from relay.core.session import Phase, Rules
 from relay.core.wire import Payload, WireError, message_of
 from relay.edge import clock
@@ -20,6 +22,7 @@ from relay.edge.hub import Hub
 from relay.edge.joining import Joining
 from relay.edge.membership import Membership
 from relay.edge.peers import Peers
+from relay.edge.presence import Presence
 from relay.edge.standstill import Standstill
 from relay.edge.streams import Streams
 from relay.edge.takeovers import Takeover, Takeovers
@@ -29,6 +32,7 @@ from relay.tasks import Tasks
 _log = logging.getLogger("jetrelay.gateway")
 
 SKEW_MS = 1_000  # that the clocks of two edges may differ by
+TYPING_S = 2.0  # between two TYPINGs of a user in a room
 STAY_S = 2.0  # after they were sent away, for clients that are on their way
 
 
@@ -43,6 +47,7 @@ class Gateway:
         publisher: Publisher,
         history: History,
         streams: Streams,
+        presence: Presence,
         peers: Peers,
         region: str,
         edge: str,
@@ -60,6 +65,8 @@ class Gateway:
         self._publisher = publisher
         self._history = history
         self._streams = streams
+        self.presence = presence
+        self._typed = Pace(TYPING_S)
         self._peers = peers
         self._region = region
         self._edge = edge
@@ -127,16 +134,18 @@ class Gateway:
         self._empty.clear()
         connection.opened()
 
-    def left(self, connection: ClientConnection) -> None:
-        """The edge closes this connection: nothing more is delivered to it."""
+    def left(self, connection: ClientConnection, code: int) -> None:
+        """The connection ends: nothing more is delivered to it."""
         connection.membership.release()
+        self.presence.left(connection)
         session_id = connection.session.session_id
         if self._sessions.get(session_id) is connection:
             del self._sessions[session_id]
+            self.presence.ended(session_id, code)
 
     def gone(self, connection: ClientConnection, code: int) -> None:
         """The WebSocket is closed."""
-        self.left(connection)
+        self.left(connection, code)
         self.connections.discard(connection)
         if not self.connections:
             self._empty.set()
@@ -224,6 +233,7 @@ class Gateway:
             self.takeovers.displaced(takeover.session, clock.now().mono_s)
             return
         self.takeovers.heard(takeover)
+        self.presence.moved(takeover.session)
         mine = self._sessions.get(takeover.session)
         if mine is None or mine.resumed_at >= takeover.resumed_at:
             return
@@ -299,6 +309,15 @@ class Gateway:
             await self._publisher.signal(publication)
         except UnavailableError as error:
             _log.debug("ephemeral event dropped: %s", error)
+
+    def type_in(self, connection: ClientConnection, effect: Typing) -> None:
+        """TYPING: once in a while for each user and room; more is nothing new."""
+        grants = connection.session.grants
+        assert grants is not None, "only an identified session types"
+        key = (grants.tenant, effect.room, grants.user)
+        if self._typed.take(key, clock.now().mono_s):
+            emit = Emit(effect.room, "", TYPING)
+            self._tasks.spawn(self._emit(self._publication(connection, emit)), "typing")
 
     # --- history -------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import heapq
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
@@ -20,6 +20,9 @@ from relay.core.numbering import Numbering
 from relay.core.wire import Codec, Payload, WireError
 from relay.edge.clock import wall_ms
 from relay.edge.frames import frame
+
+if TYPE_CHECKING:
+    from relay.core.presence import Scope
 
 _log = logging.getLogger("jetrelay.hub")
 
@@ -35,6 +38,7 @@ class Seat:
         self.ahead: Ahead | None = None
         self.frozen: str | None = None  # its cursor, while rooms that it is in are joined again
         self.seated: set[RoomKey] = set()
+        self.looking: set[Scope] = set()  # at whom it looks, as the viewers know it
 
     def write(self, framed: bytes) -> None:
         """Write a ready frame."""
@@ -44,8 +48,8 @@ class Seat:
         """Writing failed: end the connection, so that the client resumes."""
         raise NotImplementedError
 
-    def write_signal(self, framed: bytes) -> None:
-        """Write a frame that may be dropped when the client reads too slowly."""
+    def write_signal(self, framed: bytes) -> bool:
+        """Write a frame, unless the client reads too slowly. Whether it was written."""
         raise NotImplementedError
 
 
@@ -303,6 +307,22 @@ class Hub:
                     except WireError:
                         self.poisoned += 1
                         return
+                    frames[codec.name] = frame(payload, binary=codec.binary)
+                seat.write_signal(frames[codec.name])
+
+    def typing(self, event: Event) -> None:
+        """Tell the room that a user types."""
+        room = self.rooms.get(event.key)
+        if room is None:
+            return
+        d = {"room": event.room, "user": event.user, "ts": event.ts_ms}
+        s = self.numbering.at(wall_ms())
+        frames: dict[str, bytes] = {}
+        for seats in (*room.shared.values(), room.private):
+            for seat in list(seats):
+                codec = seat.codec
+                if codec.name not in frames:
+                    payload = codec.encode(Payload(Op.DISPATCH, d, s, EventName.TYPING))
                     frames[codec.name] = frame(payload, binary=codec.binary)
                 seat.write_signal(frames[codec.name])
 

@@ -90,7 +90,9 @@ class GatewayProtocol(asyncio.Protocol):
     def eof_received(self) -> None:
         """The client closed its half: nothing more is delivered to it."""
         if self._connection is not None:
-            self.gateway.left(self._connection)
+            received = self._ws.close_rcvd
+            code = received.code if received else CloseCode.ABNORMAL_CLOSURE
+            self.gateway.left(self._connection, code)
         self._ws.receive_eof()
         self._pump()
 

@@ -31,6 +31,11 @@ def cursor(**seqs: int) -> str:
     return CURSORS.encode(Cursor("us", places))
 
 
+def mine(user: str = "ann") -> str:
+    """The id of a session of this user."""
+    return SESSION_IDS.make("_", user, b"r" * 16)
+
+
 class Playbook:
     """A session on a clock of the test's own."""
 

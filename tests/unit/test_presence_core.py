@@ -7,7 +7,7 @@ import pytest
 
 from relay.core.answers import RefusalError
 from relay.core.attendance import Attendance
-from relay.core.presence import ONLINE, Changes, Scope, Shown, Status, most_present, read_presence
+from relay.core.presence import ONLINE, Changes, Scope, Shown, Status, most_present
 from relay.core.presence_messages import (
     Answer,
     Window,
@@ -20,6 +20,7 @@ from relay.core.presence_messages import (
     members_in,
     tables,
 )
+from relay.core.presence_ops import read_presence
 from relay.core.roster import Roster
 from relay.core.rosters import Rosters, Source
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from relay.config import Limits
-from relay.core.effects import Effect, Join, Leave, Send
+from relay.core.effects import Attend, Effect, Join, Leave, Send
 from relay.core.event import Event, RoomKey
 from relay.core.grants import Act, RoomGrant
 from relay.core.join import Ahead
@@ -129,6 +129,8 @@ class _Client(Seat):
                     self.membership.leave(rooms)
                 case Join():
                     self._tasks.spawn(self._join(effect), "join")
+                case Attend():
+                    pass  # its presence has changed
                 case _:
                     raise AssertionError(effect)
 

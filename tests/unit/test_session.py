@@ -7,7 +7,18 @@ from hypothesis import strategies as st
 
 from relay.core import numbering
 from relay.core.codes import Invalid
-from relay.core.effects import Close, Emit, Enter, Join, Leave, ReadHistory, Refused, Send, Store
+from relay.core.effects import (
+    Attend,
+    Close,
+    Emit,
+    Enter,
+    Join,
+    Leave,
+    ReadHistory,
+    Refused,
+    Send,
+    Store,
+)
 from relay.core.grants import Act, RoomGrant
 from relay.core.session import Phase
 from relay.core.wire import JSON, MSGPACK
@@ -18,14 +29,10 @@ from tests.unit.session_playbook import (
     closed,
     cursor,
     error,
+    mine,
     sent,
     token,
 )
-
-
-def mine(user: str = "ann") -> str:
-    return SESSION_IDS.make("_", user, b"r" * 16)
-
 
 # --- time ----------------------------------------------------------------------------------------
 
@@ -97,7 +104,8 @@ def test_identify_joins_the_rooms_asked_for_and_the_automatic_ones() -> None:
 def test_ready_is_said_when_the_rooms_are_joined() -> None:
     book = Playbook()
     book.identify("a")
-    (ready,) = book.session.entered({"v": 10}, 7, book.now)
+    ready, attend = book.session.entered({"v": 10}, 7, book.now)
+    assert attend == Attend()
     assert isinstance(ready, Send)
     assert (ready.payload.t, ready.payload.s, ready.payload.d) == ("READY", 7, {"v": 10})
 
@@ -107,7 +115,7 @@ def test_frames_sent_before_ready_wait_for_it() -> None:
     book.identify()
     assert book.send(22, {"room": "a", "data": 1, "nonce": 1}) == []
     effects = book.session.entered({}, 1, book.now)
-    assert [type(effect) for effect in effects] == [Send, Store]
+    assert [type(effect) for effect in effects] == [Send, Attend, Store]
 
 
 def test_too_many_frames_before_ready_are_a_flood() -> None:
@@ -223,7 +231,7 @@ def test_subscribe_joins_and_acknowledges_with_the_cursor() -> None:
     session = book.live()
     (join,) = book.send(20, {"rooms": [{"room": "a"}, "b", "c d"], "nonce": "n"})
     assert isinstance(join, Join)
-    (ack,) = session.joined([w.room for w in join.rooms], join.refused, join.nonce)
+    ack, _ = session.joined([w.room for w in join.rooms], join.refused, join.nonce)
     assert isinstance(ack, Send)
     assert ack.with_cursor
     assert ack.payload.d == {
@@ -236,7 +244,7 @@ def test_subscribe_joins_and_acknowledges_with_the_cursor() -> None:
 def test_a_room_that_is_in_already_is_acknowledged_at_once() -> None:
     book = Playbook()
     book.live("a")
-    (ack,) = book.send(20, {"rooms": ["a"], "nonce": 1})
+    ack, _ = book.send(20, {"rooms": ["a"], "nonce": 1})
     assert isinstance(ack, Send)
     assert ack.payload.d["rooms"] == ["a"]
     (join,) = book.send(20, {"rooms": ["a", "b"], "nonce": 2})
@@ -249,7 +257,7 @@ def test_a_room_left_while_it_was_joining_is_not_acknowledged() -> None:
     session = book.live()
     book.send(20, {"rooms": ["a"], "nonce": 1})
     book.send(21, {"rooms": ["a"], "nonce": 2})
-    (ack,) = session.joined(["a"], (), 1)
+    ack, _ = session.joined(["a"], (), 1)
     assert isinstance(ack, Send)
     assert ack.payload.d["rooms"] == []
 
@@ -293,7 +301,7 @@ def test_a_past_needs_the_grant_of_history_and_a_cursor_of_ours() -> None:
 def test_unsubscribe_leaves_what_was_joined() -> None:
     book = Playbook()
     book.live("a", "b")
-    leave, ack = book.send(21, {"rooms": ["a", "x"], "nonce": 1})
+    leave, ack, _ = book.send(21, {"rooms": ["a", "x"], "nonce": 1})
     assert leave == Leave(("a",))
     assert sent([ack]) == [(30, {"nonce": 1})]
 
@@ -461,13 +469,6 @@ def test_history_is_checked_and_read() -> None:
     )
 
 
-@pytest.mark.parametrize("op", [3, 23, 24, 25])
-def test_what_is_not_served_yet_says_so(op: int) -> None:
-    book = Playbook()
-    book.live()
-    assert error(book.send(op, {"nonce": 1})) == "unavailable"
-
-
 def test_an_unknown_op_ends_the_connection() -> None:
     assert closed(Playbook().send(99)) == 4001
 
@@ -549,7 +550,7 @@ def test_what_came_while_a_resume_was_done_counts_from_when_it_came() -> None:
     book.send(22, {"room": "a", "data": 1, "nonce": 1})
     came_s = book.at_s
     book.at_s += 15
-    _, store = book.session.resumed({}, 1, book.now)
+    _, _, store = book.session.resumed({}, 1, book.now)
     assert isinstance(store, Store)
     assert store.received_s == came_s
 

@@ -1,0 +1,263 @@
+"""Presence at work: what this edge says of its sessions, and what it hears of all others.
+
+Every 2 s, at the same moments everywhere, an edge says what changed (`pres.<region>.<edge>`); 0.7 s
+later, when all have been heard, it tells its clients. Who lacks something asks for it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import msgspec
+
+from relay.bus.connection import Connection, Headers
+from relay.bus.inbox import Inbox
+from relay.config import Limits
+from relay.core import presence_messages as messages
+from relay.core.answers import error
+from relay.core.attendance import MOVED_S, Attendance
+from relay.core.codes import ErrorCode
+from relay.core.effects import Effect
+from relay.core.limits import TokenBucket
+from relay.core.names import presence_answer_subject, presence_ask_subject, presence_subject
+from relay.core.numbering import Numbering
+from relay.core.presence import EVERYWHERE, Scope, Shown
+from relay.core.rosters import Rosters, Source
+from relay.core.session import Session
+from relay.edge import clock
+from relay.edge.hub import Seat
+from relay.edge.viewers import Viewers
+from relay.errors import BusError
+from relay.tasks import Tasks
+
+_log = logging.getLogger("jetrelay.presence")
+
+WINDOW_S = 2.0
+HEARD_S = 0.7  # after a window ended: by then every edge has been heard
+LEAST_S = 1.5  # between two windows, whatever the wall clock does
+TURN_S = 0.05
+DEAF_S = 4.5  # without its own word, an edge hears nobody
+CLEAN = (1000, 1001, 4009)  # closes after which the user is gone at once
+ASKED_SCOPES = 100_000  # that wait for an answer, of one edge
+
+
+class Presence:
+    """The presence of one edge.
+
+    Args:
+        connection: on which others are heard.
+        inbox: of the same connection: what is said goes out in order.
+        me: region, edge and Unix ms of its start.
+        limits: bounds.
+        numbering: of `s`.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        inbox: Inbox,
+        me: Source,
+        limits: Limits,
+        numbering: Numbering,
+    ) -> None:
+        self._connection = connection
+        self._inbox = inbox
+        self._me = me
+        self._limits = limits
+        self._tasks = Tasks("presence")
+        self.attendance = Attendance()
+        self.rosters = Rosters(me)
+        self.viewers = Viewers(self.rosters, self._mine, numbering, limits)
+        self._number = 0
+        self._saying = asyncio.Lock()  # an answer counts the windows before it
+        self._asked: dict[tuple[str, str], dict[Scope, None]] = {}
+        self._has_asked = asyncio.Event()
+        self._updates: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
+        self._heard_me_s = clock.now().mono_s
+        self._hearing_since_s = self._heard_me_s
+        self.undecodable = 0
+
+    async def start(self) -> None:
+        """Hear others, and begin to speak."""
+        region, edge, _ = self._me
+        await self._connection.listen(presence_subject("*", "*"), self._hear_window)
+        await self._connection.listen(presence_ask_subject(region, edge), self._hear_ask)
+        await self._connection.listen(presence_answer_subject(region, edge), self._hear_answer)
+        self._tasks.spawn(self._windows(), "windows")
+        self._tasks.spawn(self._turns(), "turns")
+        self._tasks.spawn(self._answers(), "answers")
+
+    async def close(self) -> None:
+        """Say no more."""
+        await self._tasks.close()
+
+    # --- what sessions do ----------------------------------------------------------------------
+
+    def attend(self, seat: Seat, session: Session) -> None:
+        """The session has begun, or what it shows, where it is or at whom it looks has changed."""
+        grants, now_s = session.grants, clock.now().mono_s
+        if grants is None:
+            return
+        if not session.shows and self.attendance.knows(session.session_id):
+            session.shown = self.attendance.shown(session.session_id)  # as before its resume
+        rooms = [room for room, joined in session.rooms.items() if joined]
+        self.attendance.enter(session.session_id, grants.tenant, grants.user, session.shown, rooms)
+        wanted = {(grants.tenant, room) for room in session.looking if session.rooms.get(room)}
+        wanted |= {(grants.tenant, EVERYWHERE + user) for user in session.watched}
+        self.viewers.look(seat, wanted, now_s)
+
+    def appear(self, session: Session, shown: Shown | None) -> list[Effect]:
+        """PRESENCE_UPDATE, unless the user changes too often: whichever session he does it in."""
+        grants, now_s = session.grants, clock.now().mono_s
+        if grants is None:
+            return []
+        limits, key = self._limits, (grants.tenant, grants.user)
+        rate = limits.status_updates / limits.status_updates_s
+        bucket = self._updates.setdefault(key, TokenBucket.full(rate, limits.status_updates, now_s))
+        self._updates.move_to_end(key)
+        while len(self._updates) > self._limits.connections:
+            self._updates.popitem(last=False)
+        if (wait_s := bucket.take(now_s)) > 0:
+            most, per_s = limits.status_updates, limits.status_updates_s
+            text = f"more than {most} status updates in {per_s:g} s"
+            return [error(None, ErrorCode.RATE_LIMITED, text, retry_after=wait_s)]
+        return session.appear(shown)
+
+    def left(self, seat: Seat) -> None:
+        """The connection is closing: it looks at nobody."""
+        self.viewers.look(seat, set(), clock.now().mono_s)
+
+    def ended(self, session_id: str, code: int) -> None:
+        """The session has no connection here any more."""
+        grace_s = 0.0 if code in CLEAN else self._limits.grace_s
+        self.attendance.end(session_id, clock.now().mono_s, grace_s)
+
+    def moved(self, session_id: str) -> None:
+        """The session was resumed at another edge."""
+        self.attendance.end(session_id, clock.now().mono_s, MOVED_S)
+
+    def fence(self) -> None:
+        """This edge stood still: others have let its sessions go."""
+        self.attendance.clear()
+
+    def _mine(self, scope: Scope) -> Mapping[str, Shown]:
+        return self.attendance.snapshot([scope]).get(scope, {})
+
+    # --- what it hears -------------------------------------------------------------------------
+
+    def _hear_window(self, subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
+        try:
+            window = messages.decode_window(data)
+        except (msgspec.DecodeError, RecursionError):
+            self.undecodable += 1
+            return
+        if subject != presence_subject(window.region, window.edge):
+            self.undecodable += 1
+            return
+        now_s = clock.now().mono_s
+        source = (window.region, window.edge, window.epoch)
+        if source == self._me:
+            if now_s - self._heard_me_s > DEAF_S:
+                self._hearing_since_s = now_s
+            self._heard_me_s = now_s
+            return
+        if source[:2] == self._me[:2]:
+            return  # a process that this one replaced
+        self.rosters.hear(source, window.number, messages.changes_in(window.changes), now_s)
+        self.viewers.tell_of_users()
+
+    def _hear_answer(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
+        try:
+            said = messages.decode_answer(data)
+        except (msgspec.DecodeError, RecursionError):
+            self.undecodable += 1
+            return
+        source = (said.region, said.edge, said.epoch)
+        self.rosters.answer(source, said.number, messages.members_in(said.scopes), said.total)
+        self.viewers.tell_of_users()
+        self.viewers.tell_newcomers(clock.now().mono_s)
+
+    def _hear_ask(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
+        try:
+            ask = messages.decode_ask(data)
+        except (msgspec.DecodeError, RecursionError):
+            self.undecodable += 1
+            return
+        scopes = self._asked.setdefault((ask.region, ask.edge), {})
+        for tenant, names in ask.scopes.items():
+            for name in names:
+                if len(scopes) < ASKED_SCOPES:
+                    scopes[tenant, name] = None
+        self._has_asked.set()
+
+    # --- what it says --------------------------------------------------------------------------
+
+    async def _windows(self) -> None:
+        last_s = 0.0
+        while True:
+            await asyncio.sleep(WINDOW_S - clock.wall_ms() / 1000 % WINDOW_S)
+            now_s = clock.now().mono_s
+            if now_s - last_s < LEAST_S:
+                continue
+            last_s = now_s
+            with contextlib.suppress(BusError):
+                await self._say(now_s)
+            await asyncio.sleep(HEARD_S)
+            await self._pass_on()
+
+    async def _say(self, now_s: float) -> None:
+        async with self._saying:
+            changes = self.attendance.window(now_s)
+            self.rosters.mine(changes)
+            self.viewers.tell_of_users()
+            region, edge, epoch = self._me
+            for table in [table for table, _ in messages.tables(changes)] or [{}]:
+                self._number += 1
+                window = messages.Window(region, edge, epoch, self._number, table)
+                await self._inbox.send(presence_subject(region, edge), messages.encode(window), "")
+
+    async def _pass_on(self) -> None:
+        now_s = clock.now().mono_s
+        if now_s - self._heard_me_s < DEAF_S:
+            self.rosters.sweep(now_s, self._hearing_since_s)
+            self.viewers.tell_of_users()
+        try:
+            await self.viewers.flush(now_s)
+        except Exception:
+            _log.exception("telling clients who is there failed")
+        self.viewers.sweep(now_s)
+
+    async def _turns(self) -> None:
+        """Ask for what is lacking, and tell who waits for it."""
+        while True:
+            await asyncio.sleep(TURN_S)
+            now_s = clock.now().mono_s
+            region, edge, _ = self._me
+            for (to_region, to_edge, _epoch), scopes in self.rosters.asks(now_s).items():
+                subject = presence_ask_subject(to_region, to_edge)
+                with contextlib.suppress(BusError):
+                    for ask in messages.asks(region, edge, scopes):
+                        await self._inbox.send(subject, messages.encode(ask), "")
+            self.viewers.tell_newcomers(now_s)
+
+    async def _answers(self) -> None:
+        """Answer who asks: a message at a time, so that nobody waits for a long list."""
+        region, edge, epoch = self._me
+        while True:
+            await self._has_asked.wait()
+            self._has_asked.clear()
+            asked, self._asked = self._asked, {}
+            for place, scopes in asked.items():
+                async with self._saying:
+                    found = self.attendance.snapshot(scopes)
+                    whole = {scope: found.get(scope, {}) for scope in scopes}
+                    with contextlib.suppress(BusError):
+                        for table, total in messages.tables(whole):
+                            answer = messages.Answer(
+                                region, edge, epoch, self._number, table, total
+                            )
+                            subject = presence_answer_subject(*place)
+                            await self._inbox.send(subject, messages.encode(answer), "")
+                            await asyncio.sleep(0)

@@ -1,0 +1,269 @@
+"""Who looks at whom at this edge, and the frames that tell them.
+
+A room's viewers share each PRESENCE_BATCH, encoded once per encoding. One who reads too slowly is
+passed over, and is told everything anew when he reads again.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from relay.config import Limits
+from relay.core.codes import EventName, Op
+from relay.core.numbering import Numbering
+from relay.core.presence import EVERYWHERE, Changes, Scope, Shown
+from relay.core.roster import Roster
+from relay.core.rosters import Rosters
+from relay.core.wire import Codec, Payload
+from relay.edge import clock
+from relay.edge.frames import frame
+from relay.edge.hub import Seat
+
+FIRST_S = 1.0  # a first list waits so long for the answers of other edges
+SLICE = 256  # writes between two turns of the loop
+OFFLINE = "offline"
+
+
+@dataclass(slots=True, eq=False)
+class _View:
+    """The viewers of one scope."""
+
+    scope: Scope
+    seats: set[Seat] = field(default_factory=set)
+    fresh: dict[Seat, float] = field(default_factory=dict)  # have got nothing yet; since when
+    stale: set[Seat] = field(default_factory=set)  # are told everything anew
+    partial: set[Seat] = field(default_factory=set)  # were told a part of the room only
+    total: int = 0  # that was told last
+    left_s: float | None = None  # since when nobody looks
+    pages: dict[str, list[bytes]] = field(default_factory=dict)  # the first list, per encoding
+    version: int = -1  # of the roster that the pages show
+
+
+class Viewers:
+    """All views of an edge.
+
+    Args:
+        rosters: who is where, as all edges say.
+        mine: what this edge said of a scope.
+        numbering: of `s`.
+        limits: bounds.
+    """
+
+    def __init__(
+        self,
+        rosters: Rosters,
+        mine: Callable[[Scope], Mapping[str, Shown]],
+        numbering: Numbering,
+        limits: Limits,
+    ) -> None:
+        self._rosters = rosters
+        self._mine = mine
+        self._numbering = numbering
+        self._limits = limits
+        self._views: dict[Scope, _View] = {}
+        self._waiting: dict[Scope, None] = {}  # views with fresh or stale seats
+        self.frames = 0
+        self.dropped = 0
+
+    # --- who looks -----------------------------------------------------------------------------
+
+    def look(self, seat: Seat, wanted: set[Scope], now_s: float) -> None:
+        """From now on the session looks at these scopes, and at no others."""
+        for scope in seat.looking - wanted:
+            view = self._views[scope]
+            self._forget(view, seat)
+            if not view.seats:
+                view.left_s = now_s
+        for scope in sorted(wanted - seat.looking):
+            view = self._view(scope)
+            view.seats.add(seat)
+            view.fresh[seat] = now_s
+            view.left_s = None
+            self._waiting[scope] = None
+        seat.looking = set(wanted)
+        self.tell_newcomers(now_s)
+
+    def _view(self, scope: Scope) -> _View:
+        view = self._views.get(scope)
+        if view is None:
+            view = self._views[scope] = _View(scope)
+            self._rosters.open(scope, self._mine(scope))
+        return view
+
+    def _forget(self, view: _View, seat: Seat) -> None:
+        view.seats.discard(seat)
+        view.fresh.pop(seat, None)
+        view.stale.discard(seat)
+        view.partial.discard(seat)
+
+    def sweep(self, now_s: float) -> None:
+        """Keep no roster at which nobody has looked for a while."""
+        for scope, view in list(self._views.items()):
+            if view.left_s is not None and now_s - view.left_s > self._limits.presence_linger_s:
+                del self._views[scope]
+                self._waiting.pop(scope, None)
+                self._rosters.close(scope)
+
+    @property
+    def scopes(self) -> int:
+        """Rooms and users of which a roster is kept."""
+        return len(self._views)
+
+    # --- the first list ------------------------------------------------------------------------
+
+    def tell_newcomers(self, now_s: float) -> None:
+        """Tell who came, as soon as every edge has said who is there; after a second what is known.
+
+        Who was passed over, and reads again, is told everything anew.
+        """
+        for scope in list(self._waiting):
+            view = self._views[scope]
+            complete = self._rosters.complete(scope, now_s)
+            due = [seat for seat, at in view.fresh.items() if complete or now_s - at >= FIRST_S]
+            for seat in due:
+                del view.fresh[seat]
+            for seat in (*due, *view.stale):
+                self._tell_all(view, seat)
+            if not view.fresh and not view.stale:
+                self._waiting.pop(scope, None)
+
+    def _tell_all(self, view: _View, seat: Seat) -> None:
+        roster = self._rosters.rosters[view.scope]
+        if view.version != roster.version:
+            view.version, view.pages = roster.version, {}
+        pages = view.pages.get(seat.codec.name)
+        if pages is None:
+            pages = view.pages[seat.codec.name] = self._first(view, roster, seat.codec)
+        if self._write(view, seat, b"".join(pages)):
+            view.stale.discard(seat)
+            partial = len(roster.now) > self._limits.presence_list_users
+            (view.partial.add if partial else view.partial.discard)(seat)
+
+    def _first(self, view: _View, roster: Roster, codec: Codec[Any]) -> list[bytes]:
+        name = view.scope[1]
+        if name.startswith(EVERYWHERE):
+            return [self._single(name[1:], roster.now.get(name[1:]), codec)]
+        limits, total = self._limits, len(roster.now)
+        users = list(roster.now.items())
+        if total > limits.presence_list_users:
+            counted = total > limits.presence_counts_users
+            users = [] if counted else users[: limits.presence_page_users]
+        size = limits.presence_page_users
+        pieces = [users[at : at + size] for at in range(0, len(users), size)] or [[]]
+        frames = []
+        for number, piece in enumerate(pieces, 1):
+            extra: dict[str, Any] = {"first": True, "page": number, "pages": len(pieces)}
+            if len(users) < total:
+                extra["partial"] = True
+            frames.append(self._batch(name, dict(piece), total, codec, extra))
+        return frames
+
+    # --- changes -------------------------------------------------------------------------------
+
+    async def flush(self, now_s: float) -> None:
+        """The end of a window: tell every room what changed."""
+        for scope in self._rosters.touched():
+            view, roster = self._views.get(scope), self._rosters.rosters.get(scope)
+            if view is not None and roster is not None:
+                await self._flush(view, roster)
+        self.tell_newcomers(now_s)
+
+    def tell_of_users(self) -> None:
+        """What changed of single users: their watchers are told at once."""
+        for scope in self._rosters.touched():
+            if not scope[1].startswith(EVERYWHERE):
+                self._rosters.touch(scope)  # at the end of the window
+                continue
+            view, user = self._views[scope], scope[1][1:]
+            changes = self._rosters.rosters[scope].take()
+            if user in changes:
+                frames: dict[str, bytes] = {}
+                for seat in self._told(view):
+                    name = seat.codec.name
+                    if name not in frames:
+                        frames[name] = self._single(user, changes[user], seat.codec)
+                    self._write(view, seat, frames[name])
+
+    async def _flush(self, view: _View, roster: Roster) -> None:
+        limits, total = self._limits, len(roster.now)
+        counted = total > limits.presence_counts_users
+        was_counted = view.total > limits.presence_counts_users
+        changes = roster.take(None if counted else limits.presence_changes)
+        if roster.told:
+            self._rosters.touch(view.scope)
+        grew_small = view.partial and total <= limits.presence_list_users
+        if (was_counted and not counted) or grew_small:
+            # What they were told of the room was a part: now there is a whole to be told.
+            view.stale |= view.seats - view.fresh.keys()
+            self._waiting[view.scope] = None
+        same = total == view.total
+        view.total = total
+        if not changes or (counted and same):
+            return
+        extra: dict[str, Any] = {"partial": True} if counted else {}
+        frames: dict[str, bytes] = {}
+        for number, seat in enumerate(self._told(view), 1):
+            name = seat.codec.name
+            if name not in frames:
+                listed = {} if counted else changes
+                frames[name] = self._batch(view.scope[1], listed, total, seat.codec, extra)
+            if view.scope in seat.looking and seat not in view.fresh:
+                self._write(view, seat, frames[name])
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+
+    def _told(self, view: _View) -> list[Seat]:
+        """Who has got a first list and missed nothing since."""
+        return [s for s in view.seats if s not in view.fresh and s not in view.stale]
+
+    # --- frames --------------------------------------------------------------------------------
+
+    def _write(self, view: _View, seat: Seat, framed: bytes) -> bool:
+        try:
+            written = seat.write_signal(framed)
+        except Exception:
+            seat.fail()
+            raise
+        if written:
+            self.frames += 1
+        else:
+            self.dropped += 1
+            view.stale.add(seat)
+            self._waiting[view.scope] = None
+        return written
+
+    def _batch(
+        self,
+        room: str,
+        changes: Changes | Mapping[str, Shown],
+        total: int,
+        codec: Codec[Any],
+        extra: Mapping[str, Any],
+    ) -> bytes:
+        d: dict[str, Any] = {
+            "room": room,
+            "window": clock.wall_ms() // 2_000,
+            "online": {user: str(shown.status) for user, shown in changes.items() if shown},
+            "offline": [user for user, shown in changes.items() if shown is None],
+            "total": total,
+            **extra,
+        }
+        custom = {
+            user: codec.data(shown.custom)
+            for user, shown in changes.items()
+            if shown is not None and shown.custom is not None
+        }
+        if custom:
+            d["custom"] = custom
+        return self._framed(codec, EventName.PRESENCE_BATCH, d)
+
+    def _single(self, user: str, shown: Shown | None, codec: Codec[Any]) -> bytes:
+        d: dict[str, Any] = {"user": user, "status": str(shown.status) if shown else OFFLINE}
+        if shown is not None and shown.custom is not None:
+            d["custom"] = codec.data(shown.custom)
+        return self._framed(codec, EventName.PRESENCE, d)
+
+    def _framed(self, codec: Codec[Any], name: EventName, d: Mapping[str, Any]) -> bytes:
+        s = self._numbering.at(clock.wall_ms())
+        return frame(codec.encode(Payload(Op.DISPATCH, d, s, name)), binary=codec.binary)
