@@ -30,9 +30,15 @@ class ClosedError(Exception):
         self.code = code
 
 
-def token(world: World, user: str, *grants: RoomGrant, ttl_s: int = 3600) -> str:
-    """A token of the world's own key; without grants it grants everything."""
-    return mint(world.token_key(), user, grants or (EVERYTHING,), int(time.time()), ttl_s)
+def token(
+    world: World, user: str, *grants: RoomGrant, ttl_s: int = 3600, watch: Sequence[str] = ()
+) -> str:
+    """A token of the world's own key; without grants it grants everything on all rooms.
+
+    `watch`: patterns of users who may be watched.
+    """
+    granted = grants or (EVERYTHING,)
+    return mint(world.token_key(), user, granted, int(time.time()), ttl_s, watch=watch)
 
 
 def auto(*rooms: str) -> tuple[RoomGrant, ...]:

@@ -1,0 +1,196 @@
+"""Who is here: seen in every region, in windows of 2 s, and without a flicker."""
+
+import asyncio
+import time
+from typing import Any
+
+from relay.core.codes import Op
+from relay.core.grants import Act, RoomGrant
+from tests.raw import Raw, token
+from tests.world import World
+
+SOON_S = 4.0  # from a change to every viewer
+LEEWAY_S = 2.0  # for a busy machine
+
+
+class View:
+    """What one client was told of a room, frame by frame."""
+
+    def __init__(self, raw: Raw, room: str) -> None:
+        self.raw = raw
+        self.room = room
+        self.online: dict[str, str] = {}
+        self.custom: dict[str, Any] = {}
+        self.total = 0
+        self.frames: list[dict[str, Any]] = []
+        self._read = 0
+
+    def catch_up(self) -> None:
+        """Take in what has come."""
+        for payload in self.raw.seen[self._read :]:
+            if payload["t"] == "PRESENCE_BATCH" and payload["d"]["room"] == self.room:
+                self._take(payload["d"])
+        self._read = len(self.raw.seen)
+
+    def _take(self, d: dict[str, Any]) -> None:
+        if d.get("first") and d["page"] == 1:
+            self.online.clear()
+        self.frames.append(d)
+        for user, status in d["online"].items():
+            self.online[user] = status
+            self.custom.pop(user, None)
+        self.custom |= d.get("custom", {})
+        for user in d["offline"]:
+            self.online.pop(user, None)
+            self.custom.pop(user, None)
+        self.total = d["total"]
+
+    async def until(self, online: dict[str, str], within_s: float = SOON_S + LEEWAY_S) -> float:
+        """Read until the view is this; the seconds it took."""
+        began_s = time.monotonic()
+        while True:
+            self.catch_up()
+            if self.online == online:
+                assert self.total == len(online)
+                return time.monotonic() - began_s
+            left_s = within_s - (time.monotonic() - began_s)
+            assert left_s > 0, (self.online, online, self.frames)
+            await self.read_for(min(left_s, 0.2))
+
+    async def read_for(self, seconds: float) -> None:
+        """Let come what comes."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.raw.until(lambda _payload: False, timeout_s=60)
+        except TimeoutError:
+            pass
+        self.catch_up()
+
+
+def looking(room: str) -> dict[str, Any]:
+    return {"room": room, "presence": True}
+
+
+async def test_everybody_is_seen_in_every_region_once_a_window_and_goes_once(world: World) -> None:
+    room = "presence:plain"
+    async with (
+        Raw(world.edges["us-1"].url) as ana,
+        Raw(world.edges["eu-1"].url, "msgpack") as bo,
+        Raw(world.edges["ap-2"].url) as cy,
+    ):
+        await ana.identify(token(world, "ana"), looking(room))
+        mine = View(ana, room)
+        await mine.until({"ana": "online"})
+        await bo.identify(token(world, "bo"), looking(room))
+        await cy.identify(token(world, "cy"), room)  # is there, and looks at nobody
+        theirs = View(bo, room)
+        everybody = {"ana": "online", "bo": "online", "cy": "online"}
+        await asyncio.gather(mine.until(everybody), theirs.until(everybody))
+        assert theirs.frames[0]["first"]
+        assert theirs.frames[0]["pages"] == 1
+        await bo.send(Op.PRESENCE_UPDATE, {"status": "dnd", "custom": {"doc": 7}})
+        await mine.until(everybody | {"bo": "dnd"})
+        assert mine.custom == {"bo": {"doc": 7}}
+        await cy.ws.close(1000)
+        await asyncio.gather(
+            mine.until({"ana": "online", "bo": "dnd"}), theirs.until({"ana": "online", "bo": "dnd"})
+        )
+        windows = [frame["window"] for frame in mine.frames if not frame.get("first")]
+        assert len(windows) == len(set(windows)), "at most one frame in 2 s"
+
+
+async def test_who_resumes_in_another_region_never_flickers(world: World) -> None:
+    room = "presence:moves"
+    async with Raw(world.edges["us-1"].url) as ana:
+        await ana.identify(token(world, "ana"), looking(room))
+        view = View(ana, room)
+        bo = await Raw(world.edges["eu-1"].url).__aenter__()
+        ready = (await bo.identify(token(world, "bo"), room))["d"]
+        both = {"ana": "online", "bo": "online"}
+        await view.until(both)
+        before = len(view.frames)
+        await bo.drop()
+        await view.read_for(3)
+        async with Raw(world.edges["ap-1"].url) as again:
+            await again.resume(
+                token(world, "bo"), ready["session_id"], cursor=ready["cursor"], rooms=[room]
+            )
+            await again.dispatched("RESUMED")
+            await view.read_for(13)  # the grace at the old edge is over
+            assert view.online == both
+            assert [f for f in view.frames[before:] if f["offline"]] == []
+            await again.drop()
+        went_s = await view.until({"ana": "online"}, 10 + SOON_S + LEEWAY_S)
+        assert went_s > 8, "a connection that breaks keeps its user for the grace time"
+
+
+async def test_a_user_with_two_devices_is_there_until_both_have_gone(world: World) -> None:
+    room = "presence:devices"
+    async with Raw(world.edges["us-1"].url) as ana:
+        await ana.identify(token(world, "ana"), looking(room))
+        view = View(ana, room)
+        phone = await Raw(world.edges["eu-1"].url).__aenter__()
+        laptop = await Raw(world.edges["us-2"].url).__aenter__()
+        await phone.identify(token(world, "bo"), room)
+        await laptop.identify(token(world, "bo"), room)
+        await phone.send(Op.PRESENCE_UPDATE, {"status": "idle"})
+        await view.until({"ana": "online", "bo": "online"})
+        await laptop.ws.close(1000)
+        await view.until({"ana": "online", "bo": "idle"})
+        await phone.send(Op.PRESENCE_UPDATE, {"status": "invisible"})
+        await view.until({"ana": "online"})
+        await phone.ws.close(1000)
+        offline = [frame for frame in view.frames if "bo" in frame["offline"]]
+        assert len(offline) == 1
+
+
+async def test_single_users_are_watched_wherever_they_are(world: World) -> None:
+    async with Raw(world.edges["us-1"].url) as ana, Raw(world.edges["ap-1"].url) as bo:
+        await ana.identify(token(world, "ana", watch=["team:*"]))
+        ack = await ana.request(Op.WATCH, users=["team:bo", "team:cy"])
+        assert ack["d"].keys() == {"nonce"}
+        first = [(await ana.dispatched("PRESENCE"))["d"] for _ in range(2)]
+        assert {d["user"]: d["status"] for d in first} == {
+            "team:bo": "offline", "team:cy": "offline",
+        }  # fmt: skip
+        await bo.identify(token(world, "team:bo"))
+        assert (await ana.dispatched("PRESENCE"))["d"] == {"user": "team:bo", "status": "online"}
+        await bo.ws.close(1000)
+        assert (await ana.dispatched("PRESENCE"))["d"] == {"user": "team:bo", "status": "offline"}
+        refused = await ana.request(Op.WATCH, users=["boss"])
+        assert refused["d"]["code"] == "not_permitted"
+        many = await ana.request(Op.WATCH, users=[f"team:{n}" for n in range(1_200)])
+        assert many["d"]["code"] == "too_many_users"
+
+
+async def test_presence_without_the_grant_and_what_is_no_presence(world: World) -> None:
+    grant = RoomGrant("presence:*", frozenset({Act.SUBSCRIBE}))
+    async with Raw(world.edges["us-1"].url) as ana:
+        await ana.identify(token(world, "ana", grant))
+        ack = await ana.request(Op.SUBSCRIBE, rooms=[looking("presence:secret")])
+        assert ack["d"]["refused"] == [{"room": "presence:secret", "code": "not_permitted"}]
+        for d, code in (
+            ({"status": "asleep"}, "invalid_data"),
+            ({"status": "online", "custom": {"x": "y" * 300}}, "too_large"),
+        ):
+            await ana.send(Op.PRESENCE_UPDATE, d)
+            assert (await ana.op(Op.ERROR))["d"]["code"] == code
+        for _ in range(6):
+            await ana.send(Op.PRESENCE_UPDATE, {"status": "idle"})
+        limited = await ana.op(Op.ERROR)
+        assert limited["d"]["code"] == "rate_limited"
+        assert limited["d"]["retry_after"] > 0
+
+
+async def test_typing_is_told_to_the_room_and_not_too_often(world: World) -> None:
+    room = "presence:typing"
+    async with Raw(world.edges["us-1"].url) as ana, Raw(world.edges["eu-2"].url) as bo:
+        await ana.identify(token(world, "ana"), room)
+        await bo.identify(token(world, "bo"), room)
+        for _ in range(5):
+            await bo.send(Op.TYPING, {"room": room})
+        typing = (await ana.dispatched("TYPING"))["d"]
+        assert (typing["room"], typing["user"]) == (room, "bo")
+        await bo.request(Op.PUBLISH, room=room, data="done")
+        await ana.messages(1)
+        assert len([p for p in ana.seen if p["t"] == "TYPING"]) == 1
