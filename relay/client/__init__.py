@@ -23,11 +23,15 @@ from relay.client.events import (
     Gap,
     Lost,
     Message,
+    Presence,
     Reconnecting,
     Resumed,
     RoomRefused,
     Signal,
     StateEvent,
+    Typing,
+    UserPresence,
+    Who,
 )
 from relay.client.settings import State
 from relay.client.stats import Stats
@@ -50,6 +54,7 @@ __all__ = [
     "NotSent",
     "NothingGranted",
     "Page",
+    "Presence",
     "Reconnecting",
     "Refused",
     "Replaced",
@@ -61,6 +66,9 @@ __all__ = [
     "StateEvent",
     "Stats",
     "TimedOut",
+    "Typing",
     "Unknown",
+    "UserPresence",
+    "Who",
     "connect",
 ]

@@ -13,6 +13,7 @@ from relay.client.effects import (
     Resolve,
     Subscribe,
     Unsubscribe,
+    Watch,
 )
 from relay.client.errors import ClientError, Closed, Refused
 from relay.client.feed import Feed
@@ -21,7 +22,8 @@ from relay.client.requests import TIMEOUT_S, Request, Requests
 from relay.client.wire import Frame
 from relay.core.codes import Op
 
-Call = Subscribe | Unsubscribe | ReadHistory | Publish
+Call = Subscribe | Unsubscribe | ReadHistory | Watch | Publish
+WATCHED_AT_ONCE = 100  # users: a frame has 32 KiB at most
 
 
 class Calls:
@@ -48,7 +50,8 @@ class Calls:
         self._outbox = outbox
         self._dedup = dedup
         self._feed = feed
-        self._refreshes = 0
+        self._own_tickets = 0
+        self._watched: set[str] = set()
 
     # --- calls ---------------------------------------------------------------------------------
 
@@ -76,12 +79,16 @@ class Calls:
                 d |= {"before": before} if before is not None else {}
                 d |= {"after": after} if after is not None else {}
                 request = self._request(ticket, Op.HISTORY, d, now)
+            case Watch(ticket, users, on):
+                op = Op.WATCH if on else Op.UNWATCH
+                request = self._request(ticket, op, {"users": list(users)}, now)
+                request.users = users
         return self._requests.add(request, now)
 
     def refresh(self, token: str, now: float) -> list[Effect]:
         """Give the edge a fresh token."""
-        self._refreshes -= 1  # the application's tickets are above zero
-        request = self._request(self._refreshes, Op.REFRESH, {"token": token}, now)
+        self._own_tickets -= 1  # the application's are above zero
+        request = self._request(self._own_tickets, Op.REFRESH, {"token": token}, now)
         return self._requests.add(request, now)
 
     @staticmethod
@@ -110,6 +117,10 @@ class Calls:
                 return [Resolve(ticket, read(frame.d, Page))]
             case Op.UNSUBSCRIBE if request.room is not None:
                 self.rooms.pop(request.room, None)
+            case Op.WATCH:
+                self._watched.update(request.users)
+            case Op.UNWATCH:
+                self._watched.difference_update(request.users)
         return [Resolve(ticket)]
 
     def _subscribed(self, request: Request, body: Subscribed) -> list[Effect]:
@@ -170,7 +181,13 @@ class Calls:
 
     def online(self, now: float) -> list[Effect]:
         """The session is ready: send what waits."""
-        return self._requests.online(now) + self._outbox.online(now)
+        users = sorted(self._watched)
+        effects: list[Effect] = []
+        for start in range(0, len(users), WATCHED_AT_ONCE):  # a new connection knows none of them
+            self._own_tickets -= 1
+            part = tuple(users[start : start + WATCHED_AT_ONCE])
+            effects += self.make(Watch(self._own_tickets, part), now)
+        return effects + self._requests.online(now) + self._outbox.online(now)
 
     def offline(self) -> list[Effect]:
         """The connection is gone: what was sent is to be sent again."""

@@ -5,24 +5,27 @@ import inspect
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from relay.client import effects as do
 from relay.client.answers import Ack, Last, Page
+from relay.client.calls import WATCHED_AT_ONCE
 from relay.client.connection import Connection, End, OpenError, open_connection, probe
 from relay.client.dedup import DEDUP_EVENTS
 from relay.client.errors import ClientError, Closed, Refused, Undecodable
-from relay.client.events import STATE_EVENTS, Event
+from relay.client.events import STATE_EVENTS, Event, Who
 from relay.client.inbox import Inbox
 from relay.client.publishing import RETRY_S
 from relay.client.session import Session
 from relay.client.settings import Settings, State
 from relay.client.stats import Stats
 from relay.client.wire import CODECS, Codec, Frame
+from relay.core.answers import RefusalError
 from relay.core.codes import ErrorCode, EventName, Op
 from relay.core.names import is_publish_id, is_room
+from relay.core.presence_ops import read_presence
 from relay.tasks import Tasks
 
 Token = str | Callable[[], str | Awaitable[str]]
@@ -213,6 +216,61 @@ class Client:
         assert isinstance(answer, Page)
         return answer
 
+    def online(self, room: str) -> Mapping[str, Who]:
+        """Who is in a room that was subscribed with `presence`, as far as is known now.
+
+        Of a room with more users than an edge lists, those that it named.
+        """
+        return self._session.views.online(room)
+
+    def show(self, status: str, custom: dict[str, Any] | None = None) -> None:
+        """Let others see this of us, from now on and over reconnects.
+
+        Args:
+            status: `online`, `idle`, `dnd` or `invisible`.
+            custom: the application's own, at most 256 bytes of JSON.
+
+        Raises:
+            Refused: there is no such status, or `custom` is too large.
+        """
+        try:
+            read_presence({"status": status, "custom": custom}, 0)
+        except RefusalError as error:
+            raise Refused(error.code, str(error)) from error
+        self._feed(do.Show(status, custom))
+
+    def typing(self, room: str) -> None:
+        """Tell a room that the user types (needs the grant `publish`); once in 2 s is enough.
+
+        Raises:
+            Refused: the name is no room.
+        """
+        _check_room(room)
+        self._feed(do.Type(room))
+
+    async def watch(self, *users: str) -> None:
+        """Be told what these users show, wherever they are: at once, and over reconnects.
+
+        Raises:
+            Refused: the token does not grant one of them, or there are too many.
+            TimedOut: no answer within 30 s, reconnects included.
+            Closed: the client was closed.
+        """
+        for start in range(0, len(users), WATCHED_AT_ONCE):
+            part = users[start : start + WATCHED_AT_ONCE]
+            await self._call(do.Watch(self._ticket(), part))
+
+    async def unwatch(self, *users: str) -> None:
+        """Be told of these users no more.
+
+        Raises:
+            TimedOut: no answer within 30 s, reconnects included.
+            Closed: the client was closed.
+        """
+        for start in range(0, len(users), WATCHED_AT_ONCE):
+            part = users[start : start + WATCHED_AT_ONCE]
+            await self._call(do.Watch(self._ticket(), part, on=False))
+
     def drop(self) -> None:
         """Break the connection, as a failing network would; it then resumes. For drills."""
         if self._connection is not None:
@@ -254,7 +312,7 @@ class Client:
         return self._tickets
 
     async def _call(
-        self, call: do.Subscribe | do.Unsubscribe | do.ReadHistory | do.Publish
+        self, call: do.Subscribe | do.Unsubscribe | do.ReadHistory | do.Watch | do.Publish
     ) -> Ack | Page | None:
         answer: asyncio.Future[Ack | Page | None] = self._loop.create_future()
         self._answers[call.ticket] = answer

@@ -1,6 +1,7 @@
 """What goes into the session (inputs) and what it asks of its shell (effects)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from relay.client.answers import Ack, Page
 from relay.client.errors import ClientError
@@ -123,6 +124,30 @@ class ReadHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """The application wants to be told of these users, or (`on` False) no more."""
+
+    ticket: int
+    users: tuple[str, ...]
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """The application says what others are to see."""
+
+    status: str
+    custom: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """The user types."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     """The application publishes; `raw` is the encoded payload, the same for every try."""
 
@@ -140,7 +165,8 @@ class Quit:
 
 Input = (
     Start | TokenGiven | TokenFailed | Opened | OpenFailed | Received | Garbled | Heard | Hung
-    | Stalled | Probed | Tick | Subscribe | Unsubscribe | ReadHistory | Publish | Quit
+    | Stalled | Probed | Tick | Subscribe | Unsubscribe | ReadHistory | Watch | Show | Type
+    | Publish | Quit
 )  # fmt: skip
 
 # --- effects -----------------------------------------------------------------------------------

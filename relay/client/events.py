@@ -34,6 +34,41 @@ class Signal(msgspec.Struct, frozen=True):
     origin: str | None = None
 
 
+class Who(msgspec.Struct, frozen=True):
+    """What a user shows: `online`, `idle`, `dnd` or `offline`, and the application's own state."""
+
+    status: str
+    custom: Any = None
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """Who came to a room or shows something else, and who has gone, since the last such event.
+
+    `total` users are there now. `partial`: the room is too large for all of them to be named.
+    """
+
+    room: str
+    online: dict[str, Who]
+    offline: tuple[str, ...]
+    total: int
+    partial: bool = False
+
+
+class UserPresence(msgspec.Struct, frozen=True):
+    """What a user that is watched shows now."""
+
+    user: str
+    who: Who
+
+
+class Typing(msgspec.Struct, frozen=True):
+    """A user types in a room: to be shown for 3 s. `ts` is Unix ms."""
+
+    room: str
+    user: str
+    ts: int = 0
+
+
 class Gap(msgspec.Struct, frozen=True):
     """Events `first` to `last` of an origin's stream that this session will not get.
 
@@ -104,7 +139,7 @@ class Reconnecting(msgspec.Struct, frozen=True):
 
 
 # About data: always yielded. About the connection: yielded with `states=True`.
-DataEvent = Message | Signal | Gap | Lost | RoomRefused
+DataEvent = Message | Signal | Presence | UserPresence | Typing | Gap | Lost | RoomRefused
 StateEvent = Connected | Resumed | Disconnected | Reconnecting
 Event = DataEvent | StateEvent
 STATE_EVENTS = (Connected, Resumed, Disconnected, Reconnecting)

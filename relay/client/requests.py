@@ -25,6 +25,7 @@ class Request:
     d: dict[str, object]
     give_up_at: float
     room: str | None = None
+    users: tuple[str, ...] = ()
     presence: bool = False
     had: bool = False  # whether the session was in the room when it was asked for
     sent: bool = False  # on this connection

@@ -40,6 +40,7 @@ from relay.client.effects import (
     Received,
     Reject,
     Send,
+    Show,
     Stalled,
     Start,
     Stop,
@@ -47,8 +48,10 @@ from relay.client.effects import (
     Tick,
     TokenFailed,
     TokenGiven,
+    Type,
     Unsubscribe,
     Usable,
+    Watch,
 )
 from relay.client.errors import (
     AuthenticationFailed,
@@ -65,6 +68,7 @@ from relay.client.events import Connected, Disconnected, Lost, Reconnecting, Res
 from relay.client.feed import Feed
 from relay.client.homing import Homing
 from relay.client.liveness import Liveness, Sign
+from relay.client.presence import Appearance, Views
 from relay.client.publishing import Outbox
 from relay.client.reconnect import Route, gateway_url
 from relay.client.settings import Settings, State
@@ -113,6 +117,8 @@ class Session:
         self.route = Route(settings.urls)
         dedup = Dedup(settings.dedup_events)
         self._feed = Feed(self.stats, dedup)
+        self.views = Views()
+        self._appearance = Appearance()
         outbox = Outbox(self.stats, dice, settings.retry_s)
         self._calls = Calls(settings.rooms, outbox, dedup, self._feed, dice)
         self._liveness = Liveness()
@@ -166,6 +172,7 @@ class Session:
             self._homing.deadline,
             self._phase_ends_at,
             self._start_ends_at,
+            self._appearance.due_at,
         )
         return min((at for at in times if at is not None), default=None)
 
@@ -189,8 +196,10 @@ class Session:
                 effects = self._receive(frame, now)
             case Tick():
                 effects = self._tick(now)
-            case Publish() | Subscribe() | Unsubscribe() | ReadHistory():
+            case Publish() | Subscribe() | Unsubscribe() | ReadHistory() | Watch():
                 effects = self._calls.make(event, now)
+            case Show() | Type():
+                effects = self._appear(event, now)
             case Heard():
                 self._liveness.heard()
             case Stalled(on):
@@ -206,7 +215,13 @@ class Session:
 
     def _too_late(self, event: Input) -> list[Effect]:
         match event:
-            case Publish(ticket) | Subscribe(ticket) | Unsubscribe(ticket) | ReadHistory(ticket):
+            case (
+                Publish(ticket)
+                | Subscribe(ticket)
+                | Unsubscribe(ticket)
+                | ReadHistory(ticket)
+                | Watch(ticket)
+            ):
                 return [Reject(ticket, Closed("the client is closed"))]
             case _:
                 return []
@@ -251,6 +266,9 @@ class Session:
             else:
                 return [*effects, *self._abandon(sign.value, now)]
         effects += self._calls.tick(now)
+        if self._phase is _Phase.READY and (shown := self._appearance.due(now)) is not None:
+            self._calls.spoke(now)
+            effects.append(Send(Op.PRESENCE_UPDATE, shown))
         if self._homing.due(now):
             effects += self._probe_home(now)
         if self._start_ends_at is not None and now >= self._start_ends_at:
@@ -263,6 +281,18 @@ class Session:
             else:
                 effects += self._abandon(self._phase.value, now)
         return effects
+
+    def _appear(self, event: Show | Type, now: float) -> list[Effect]:
+        """What needs no answer: said now, or, what is shown, with the next connection."""
+        ready = self._phase is _Phase.READY
+        if ready:
+            self._calls.spoke(now)
+        match event:
+            case Show(status, custom):
+                shown = self._appearance.show(status, custom)
+                return [Send(Op.PRESENCE_UPDATE, shown)] if ready else []
+            case Type(room):
+                return [Send(Op.TYPING, {"room": room})] if ready else []
 
     # --- attempts ------------------------------------------------------------------------------
 
@@ -440,7 +470,8 @@ class Session:
         if frame.t == EventName.RESUMED and self._phase is _Phase.RESUMING:
             self._feed.advance(frame.c)
             return self._resumed(read(frame.d, ResumedBody), now)
-        return [*self._feed.take(frame)]
+        told = self.views.take(frame)
+        return [Emit(told)] if told is not None else [*self._feed.take(frame)]
 
     def _control(self, frame: Frame, now: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -472,6 +503,8 @@ class Session:
             return self._calls.refused(body, now)
         if body.code == ErrorCode.TOKEN_EXPIRING and self._settings.fresh_tokens:
             return [FetchToken()]
+        if body.code == ErrorCode.RATE_LIMITED:
+            self._appearance.refused(now, body.retry_after)
         if body.code == ErrorCode.NOT_PERMITTED and body.room in self.rooms:
             return [*self._drop([RefusedRoom(body.room, body.code)])]
         return []
@@ -492,7 +525,12 @@ class Session:
             "properties": {"library": "jetrelay"},
             "rooms": self._calls.wire_rooms(),
         }
-        return [Send(Op.IDENTIFY, d)]
+        return [Send(Op.IDENTIFY, d | self._shown())]
+
+    def _shown(self) -> dict[str, object]:
+        self._appearance.connected()
+        shown = self._appearance.wire
+        return {} if shown is None else {"presence": shown}
 
     def _resume(self, now: float) -> list[Effect]:
         self._enter(_Phase.RESUMING, now + SILENT_S)
@@ -503,7 +541,7 @@ class Session:
             "cursor": self.cursor,
             "rooms": self._calls.wire_rooms(),
         }
-        return [Send(Op.RESUME, d)]
+        return [Send(Op.RESUME, d | self._shown())]
 
     def _invalidated(self, frame: Frame, now: float) -> list[Effect]:
         if self._phase is _Phase.RESUMING and frame.d is True:
