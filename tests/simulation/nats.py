@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 WALL0_S = 1_800_000_000.0  # Unix time at the start of every run
 ROUTE_S = (0.0002, 0.02)  # until a subscription is known to the other servers of a cluster
-CROSSING = ("tele", "lease", "sig", "takeover", "head", "alarm")  # what the links carry
+CROSSING = (  # what the links carry
+    "tele", "lease", "sig", "takeover", "head", "alarm", "pres", "presask", "presans",
+)  # fmt: skip
 Respond = Callable[[list[Answer]], None]
 
 
