@@ -50,7 +50,8 @@ class Rosters:
         self._me = me
         self._edges: dict[Source, _Edge] = {}
         self._newest: dict[tuple[str, str], int] = {}  # epoch
-        self._touched: dict[Scope, None] = {}
+        self._touched: dict[Scope, None] = {}  # rooms
+        self._touched_users: dict[Scope, None] = {}
         self._watched: dict[str, set[str]] = {}  # tenant -> users whose scope is open
 
     # --- who looks -----------------------------------------------------------------------------
@@ -72,6 +73,7 @@ class Rosters:
         """Keep it no more."""
         self.rosters.pop(scope, None)
         self._touched.pop(scope, None)
+        self._touched_users.pop(scope, None)
         tenant, name = scope
         if name.startswith(EVERYWHERE):
             users = self._watched.get(tenant, set())
@@ -88,13 +90,19 @@ class Rosters:
         )
 
     def touched(self) -> list[Scope]:
-        """The scopes in which something changed since this was asked before."""
+        """The rooms in which something changed since this was asked before."""
         found = list(self._touched)
         self._touched.clear()
         return found
 
+    def touched_users(self) -> list[Scope]:
+        """The single users of whom something changed since this was asked before."""
+        found = list(self._touched_users)
+        self._touched_users.clear()
+        return found
+
     def touch(self, scope: Scope) -> None:
-        """Not all of a scope was passed on: it is in `touched` again."""
+        """Not all of a room was passed on: it is in `touched` again."""
         if scope in self.rosters:
             self._touched[scope] = None
 
@@ -177,7 +185,8 @@ class Rosters:
 
     def _noted(self, scope: Scope, roster: Roster) -> None:
         if roster.told:
-            self._touched[scope] = None
+            single = scope[1].startswith(EVERYWHERE)
+            (self._touched_users if single else self._touched)[scope] = None
 
     # --- time ----------------------------------------------------------------------------------
 

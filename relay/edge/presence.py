@@ -6,7 +6,6 @@ later, when all have been heard, it tells its clients. Who lacks something asks 
 
 import asyncio
 import contextlib
-import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 
@@ -21,7 +20,13 @@ from relay.core.attendance import MOVED_S, Attendance
 from relay.core.codes import ErrorCode
 from relay.core.effects import Effect
 from relay.core.limits import TokenBucket
-from relay.core.names import presence_answer_subject, presence_ask_subject, presence_subject
+from relay.core.names import (
+    is_edge,
+    is_region,
+    presence_answer_subject,
+    presence_ask_subject,
+    presence_subject,
+)
 from relay.core.numbering import Numbering
 from relay.core.presence import EVERYWHERE, Scope, Shown
 from relay.core.rosters import Rosters, Source
@@ -31,8 +36,6 @@ from relay.edge.hub import Seat
 from relay.edge.viewers import Viewers
 from relay.errors import BusError
 from relay.tasks import Tasks
-
-_log = logging.getLogger("jetrelay.presence")
 
 WINDOW_S = 2.0
 HEARD_S = 0.7  # after a window ended: by then every edge has been heard
@@ -185,6 +188,9 @@ class Presence:
         except (msgspec.DecodeError, RecursionError):
             self.undecodable += 1
             return
+        if not (is_region(ask.region) and is_edge(ask.edge)):
+            self.undecodable += 1
+            return
         scopes = self._asked.setdefault((ask.region, ask.edge), {})
         for tenant, names in ask.scopes.items():
             for name in names:
@@ -223,10 +229,7 @@ class Presence:
         if now_s - self._heard_me_s < DEAF_S:
             self.rosters.sweep(now_s, self._hearing_since_s)
             self.viewers.tell_of_users()
-        try:
-            await self.viewers.flush(now_s)
-        except Exception:
-            _log.exception("telling clients who is there failed")
+        await self.viewers.flush(now_s)
         self.viewers.sweep(now_s)
 
     async def _turns(self) -> None:

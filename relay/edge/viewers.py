@@ -5,6 +5,7 @@ passed over, and is told everything anew when he reads again.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from relay.core.wire import Codec, Payload
 from relay.edge import clock
 from relay.edge.frames import frame
 from relay.edge.hub import Seat
+
+_log = logging.getLogger("jetrelay.viewers")
 
 FIRST_S = 1.0  # a first list waits so long for the answers of other edges
 SLICE = 256  # writes between two turns of the loop
@@ -81,8 +84,8 @@ class Viewers:
             view.fresh[seat] = now_s
             view.left_s = None
             self._waiting[scope] = None
+            self._tell_waiting(view, now_s)
         seat.looking = set(wanted)
-        self.tell_newcomers(now_s)
 
     def _view(self, scope: Scope) -> _View:
         view = self._views.get(scope)
@@ -118,15 +121,17 @@ class Viewers:
         Who was passed over, and reads again, is told everything anew.
         """
         for scope in list(self._waiting):
-            view = self._views[scope]
-            complete = self._rosters.complete(scope, now_s)
-            due = [seat for seat, at in view.fresh.items() if complete or now_s - at >= FIRST_S]
-            for seat in due:
-                del view.fresh[seat]
-            for seat in (*due, *view.stale):
-                self._tell_all(view, seat)
-            if not view.fresh and not view.stale:
-                self._waiting.pop(scope, None)
+            self._tell_waiting(self._views[scope], now_s)
+
+    def _tell_waiting(self, view: _View, now_s: float) -> None:
+        complete = self._rosters.complete(view.scope, now_s)
+        due = [seat for seat, at in view.fresh.items() if complete or now_s - at >= FIRST_S]
+        for seat in due:
+            del view.fresh[seat]
+        for seat in (*due, *view.stale):
+            self._tell_all(view, seat)
+        if not view.fresh and not view.stale:
+            self._waiting.pop(view.scope, None)
 
     def _tell_all(self, view: _View, seat: Seat) -> None:
         roster = self._rosters.rosters[view.scope]
@@ -165,16 +170,18 @@ class Viewers:
         """The end of a window: tell every room what changed."""
         for scope in self._rosters.touched():
             view, roster = self._views.get(scope), self._rosters.rosters.get(scope)
-            if view is not None and roster is not None:
+            if view is None or roster is None:
+                continue
+            try:
                 await self._flush(view, roster)
+            except Exception:
+                # What can't be told of one room is no reason to tell nothing of the others.
+                _log.exception("telling who is in a room failed")
         self.tell_newcomers(now_s)
 
     def tell_of_users(self) -> None:
         """What changed of single users: their watchers are told at once."""
-        for scope in self._rosters.touched():
-            if not scope[1].startswith(EVERYWHERE):
-                self._rosters.touch(scope)  # at the end of the window
-                continue
+        for scope in self._rosters.touched_users():
             view, user = self._views[scope], scope[1][1:]
             changes = self._rosters.rosters[scope].take()
             if user in changes:
@@ -223,8 +230,9 @@ class Viewers:
         try:
             written = seat.write_signal(framed)
         except Exception:
+            _log.exception("writing to a client failed")
             seat.fail()
-            raise
+            return False
         if written:
             self.frames += 1
         else:

@@ -265,10 +265,11 @@ def test_single_users_are_scopes_too() -> None:
     rosters.answer(US, 1, {("_", "~ann"): {}})
     rosters.hear(US, 2, {("_", "~"): {"ann": IDLE, "bob": ONLINE}}, 2)
     assert rosters.rosters["_", "~ann"].now == {"ann": IDLE}
+    assert (rosters.touched(), rosters.touched_users()) == ([], [("_", "~ann")])
     rosters.close(("_", "~ann"))
     rosters.hear(US, 3, {("_", "~"): {"ann": None}}, 4)
     assert rosters.rosters == {}
-    assert rosters.touched() == []
+    assert rosters.touched_users() == []
 
 
 # --- messages ----------------------------------------------------------------------------------
