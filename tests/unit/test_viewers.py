@@ -1,0 +1,236 @@
+"""What viewers of a room are told: one frame a window, everybody at first, nothing to who reads
+too slowly until he reads again.
+"""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from relay.config import Limits
+from relay.core.numbering import Numbering
+from relay.core.presence import ONLINE, Scope, Shown, Status
+from relay.core.rosters import Rosters, Source
+from relay.core.wire import JSON, MSGPACK, Codec
+from relay.edge.hub import Seat
+from relay.edge.viewers import Viewers
+
+ROOM: Scope = ("_", "a")
+ME: Source = ("us", "us-1", 1)
+EU: Source = ("eu", "eu-1", 1)
+Frame = dict[str, Any]
+
+
+class _Seat(Seat):
+    """A viewer, and the frames that it was written."""
+
+    def __init__(self, codec: Codec[Any] = JSON) -> None:
+        super().__init__(codec)
+        self.slow = self.broken = self.failed = False
+        self.got: list[Frame] = []
+
+    def write_signal(self, framed: bytes) -> bool:
+        if self.broken:
+            raise OSError("gone")
+        if self.slow:
+            return False
+        while framed:
+            size, head = framed[1], 2
+            if size >= 126:
+                width = 2 if size == 126 else 8
+                size, head = int.from_bytes(framed[2 : 2 + width], "big"), 2 + width
+            payload, framed = framed[head : head + size], framed[head + size :]
+            module = msgspec.msgpack if self.codec.binary else msgspec.json
+            self.got.append(module.decode(payload)["d"])
+        return True
+
+    def fail(self) -> None:
+        self.failed = True
+
+    def take(self) -> list[Frame]:
+        got, self.got = self.got, []
+        return got
+
+
+class _Edge:
+    """Rosters and viewers, with what other edges say."""
+
+    def __init__(self, **limits: int) -> None:
+        self.rosters = Rosters(ME)
+        self.viewers = Viewers(self.rosters, lambda _scope: {}, Numbering(0, 0), Limits(**limits))
+        self.said = 0
+
+    def say(self, **users: Shown | None) -> None:
+        self.said += 1
+        self.rosters.hear(EU, self.said, {ROOM: users}, self.said)
+
+    def crowd(self, count: int) -> None:
+        self.say(**{f"u{number:05}": ONLINE for number in range(count)})
+
+    def look(self, seat: _Seat, *scopes: Scope, now_s: float = 0) -> None:
+        self.viewers.look(seat, set(scopes), now_s)
+
+
+@pytest.fixture
+def edge() -> _Edge:
+    return _Edge()
+
+
+async def test_viewers_share_one_frame_a_window_in_each_encoding(edge: _Edge) -> None:
+    seats = [_Seat(), _Seat(MSGPACK), _Seat()]
+    for seat in seats:
+        edge.look(seat, ROOM)
+        assert [(f["online"], f["total"], f["first"]) for f in seat.take()] == [({}, 0, True)]
+    edge.say(ann=ONLINE, bob=Shown(Status.IDLE, b'{"x":1}', 5))
+    edge.say(ann=None, cat=ONLINE)
+    await edge.viewers.flush(2)
+    for seat in seats:
+        (frame,) = seat.take()
+        assert (frame["online"], frame["offline"]) == ({"bob": "idle", "cat": "online"}, [])
+        assert (frame["custom"], frame["total"]) == ({"bob": {"x": 1}}, 2)
+    await edge.viewers.flush(4)
+    assert all(seat.take() == [] for seat in seats), "nothing changed"
+    edge.look(seats[0])
+    edge.say(bob=None)
+    await edge.viewers.flush(6)
+    assert [len(seat.take()) for seat in seats] == [0, 1, 1]
+
+
+async def test_the_first_list_waits_for_the_answers_a_second_at_most(edge: _Edge) -> None:
+    edge.rosters.hear(EU, 7, {}, 10)
+    first, second = _Seat(), _Seat()
+    edge.look(first, ROOM, now_s=10)
+    assert edge.rosters.asks(10) == {EU: [ROOM]}
+    edge.viewers.tell_newcomers(10.5)
+    await edge.viewers.flush(10.7)
+    assert first.take() == []
+    edge.rosters.answer(EU, 7, {ROOM: {"ann": ONLINE}})
+    edge.viewers.tell_newcomers(10.8)
+    assert [frame["online"] for frame in first.take()] == [{"ann": "online"}]
+    edge.rosters.hear(("ap", "ap-1", 1), 3, {}, 11)
+    edge.look(second, ROOM, now_s=11)
+    edge.viewers.tell_newcomers(11.9)
+    assert second.take() == []
+    edge.viewers.tell_newcomers(12)  # ap does not answer
+    assert [frame["online"] for frame in second.take()] == [{"ann": "online"}]
+
+
+async def test_a_list_comes_in_pages_and_of_a_large_room_only_the_first() -> None:
+    edge = _Edge(presence_page_users=3, presence_list_users=8, presence_counts_users=20)
+    edge.rosters.open(ROOM, {})
+    edge.crowd(7)
+    small = _Seat()
+    edge.look(small, ROOM)
+    pages = small.take()
+    assert [(f["page"], f["pages"], len(f["online"]), f["total"]) for f in pages] == [
+        (1, 3, 3, 7), (2, 3, 3, 7), (3, 3, 1, 7),
+    ]  # fmt: skip
+    assert not any("partial" in frame for frame in pages)
+    await edge.viewers.flush(1)
+    small.take()
+    edge.crowd(12)
+    large = _Seat()
+    edge.look(large, ROOM)
+    (page,) = large.take()
+    assert (len(page["online"]), page["total"], page["partial"]) == (3, 12, True)
+    await edge.viewers.flush(2)
+    assert len(small.take()[0]["online"]) == 5, "changes come as before"
+    large.take()
+    edge.say(**{f"u{number:05}": None for number in range(5)})
+    await edge.viewers.flush(4)
+    (whole, *_) = large.take()
+    assert (whole["first"], whole["total"]) == (True, 7), "now there is a whole to be told"
+
+
+async def test_of_a_huge_room_only_the_count_is_told() -> None:
+    edge = _Edge(presence_page_users=3, presence_list_users=8, presence_counts_users=20)
+    seat, late = _Seat(), _Seat()
+    edge.look(seat, ROOM)
+    seat.take()
+    edge.crowd(30)
+    await edge.viewers.flush(2)
+    (frame,) = seat.take()
+    assert (frame["online"], frame["total"], frame["partial"]) == ({}, 30, True)
+    edge.look(late, ROOM)
+    (first,) = late.take()
+    assert (first["online"], first["total"], first["partial"]) == ({}, 30, True)
+    edge.say(u00000=Shown(Status.IDLE))
+    await edge.viewers.flush(4)
+    assert seat.take() == [], "as many as before"
+    edge.say(**{f"u{number:05}": None for number in range(25)})
+    await edge.viewers.flush(6)
+    for one in (seat, late):
+        pages = [(f["first"], len(f["online"]), f["total"]) for f in one.take()]
+        assert pages == [(True, 3, 5), (True, 2, 5)], "now they are listed"
+
+
+async def test_many_changes_are_told_over_several_windows() -> None:
+    edge = _Edge(presence_changes=4)
+    seat = _Seat()
+    edge.look(seat, ROOM)
+    seat.take()
+    edge.crowd(10)
+    told: list[int] = []
+    for window in range(4):
+        await edge.viewers.flush(2 * window)
+        told += [len(frame["online"]) for frame in seat.take()]
+    assert told == [4, 4, 2]
+
+
+async def test_who_reads_too_slowly_is_passed_over_and_told_everything_when_he_reads(
+    edge: _Edge,
+) -> None:
+    slow, quick = _Seat(), _Seat()
+    for seat in (slow, quick):
+        edge.look(seat, ROOM)
+        seat.take()
+    slow.slow = True
+    edge.say(ann=ONLINE)
+    await edge.viewers.flush(2)
+    edge.say(bob=ONLINE, ann=None)
+    await edge.viewers.flush(4)
+    assert (len(quick.take()), slow.take()) == (2, [])
+    assert edge.viewers.dropped >= 1
+    slow.slow = False
+    edge.viewers.tell_newcomers(5)
+    (frame,) = slow.take()
+    assert (frame["first"], frame["online"]) == (True, {"bob": "online"})
+    edge.say(cat=ONLINE)
+    await edge.viewers.flush(6)
+    assert [frame["online"] for frame in slow.take()] == [{"cat": "online"}]
+
+
+async def test_a_connection_that_breaks_costs_nobody_else_a_frame(edge: _Edge) -> None:
+    broken, other = _Seat(), _Seat()
+    for seat in (broken, other):
+        edge.look(seat, ROOM)
+        seat.take()
+    broken.broken = True
+    edge.say(ann=ONLINE)
+    await edge.viewers.flush(2)
+    assert broken.failed
+    assert len(other.take()) == 1
+
+
+async def test_a_roster_is_kept_for_a_while_after_the_last_look() -> None:
+    edge = _Edge(presence_linger_s=60)
+    seat = _Seat()
+    edge.look(seat, ROOM)
+    edge.look(seat, now_s=100)
+    edge.viewers.sweep(159)
+    assert edge.viewers.scopes == 1
+    edge.look(seat, ROOM, now_s=159)
+    edge.viewers.sweep(300)
+    assert edge.viewers.scopes == 1
+    edge.look(seat, now_s=300)
+    edge.viewers.sweep(361)
+    assert (edge.viewers.scopes, edge.rosters.rosters) == (0, {})
+
+
+def test_watchers_of_a_user_are_told_at_once(edge: _Edge) -> None:
+    seat = _Seat()
+    edge.look(seat, ("_", "~ann"))
+    assert seat.take() == [{"user": "ann", "status": "offline"}]
+    edge.rosters.hear(EU, 1, {("_", "~"): {"ann": ONLINE, "bob": ONLINE}}, 1)
+    edge.viewers.tell_of_users()
+    assert seat.take() == [{"user": "ann", "status": "online"}]
