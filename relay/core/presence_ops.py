@@ -1,6 +1,6 @@
 """What a session does about presence: PRESENCE_UPDATE, TYPING, WATCH and UNWATCH."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -85,14 +85,13 @@ def unwatch(session: "Session", envelope: Envelope, _now: "Instant") -> list[Eff
     return [*ack(request.nonce), Attend()]
 
 
-def _granted(users: Iterable[str], grants: Grants) -> set[str]:
-    wanted: set[str] = set()
+def _granted(users: Sequence[str], grants: Grants) -> set[str]:
+    wanted = set(users)
+    if not all(map(is_user, wanted)):
+        raise RefusalError(ErrorCode.INVALID_DATA, "users: 1 to 128 of A-Z a-z 0-9 _ - : each")
     for user in users:
-        if not is_user(user):
-            raise RefusalError(ErrorCode.INVALID_DATA, "users: 1 to 128 of A-Z a-z 0-9 _ - : each")
         if not grants.watches(user):
             raise RefusalError(ErrorCode.NOT_PERMITTED, f"{user} may not be watched")
-        wanted.add(user)
     return wanted
 
 

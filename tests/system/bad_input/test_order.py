@@ -6,7 +6,7 @@ import time
 import pytest
 
 from relay.core.codes import Op
-from tests.raw import Encoding, Raw, token
+from tests.raw import Raw, token
 from tests.system.bad_input.small import live
 from tests.world import World
 
@@ -104,12 +104,3 @@ async def test_an_opcode_of_4000_digits(world: World) -> None:
     async with live(world) as raw:
         await raw.send_bytes(b'{"op":' + b"9" * 4000 + b"}")
         assert await raw.close_code() == 4001
-
-
-@pytest.mark.parametrize("encoding", ["json", "msgpack"])
-@pytest.mark.parametrize("op", [Op.PRESENCE_UPDATE, Op.TYPING, Op.WATCH, Op.UNWATCH])
-async def test_what_is_not_served_yet_says_so(world: World, op: Op, encoding: Encoding) -> None:
-    async with live(world, encoding=encoding) as raw:
-        answer = await raw.request(op, room="a", users=["b"], status="online")
-        assert (answer["op"], answer["d"]["code"]) == (Op.ERROR, "unavailable")
-        await raw.acked()

@@ -100,11 +100,10 @@ async def test_data_that_grows_too_large_for_a_stream(world: World) -> None:
 @pytest.mark.parametrize("nonce", ["n" * 65, int("9" * 65), int("9" * 4000), "é" * 65])
 async def test_a_nonce_that_is_too_long(world: World, nonce: object) -> None:
     async with live(world) as raw:
-        for op in (Op.PUBLISH, Op.SUBSCRIBE, Op.UNSUBSCRIBE, Op.HISTORY, Op.REFRESH, Op.TYPING):
-            await raw.send(
-                op,
-                {"nonce": nonce, "room": "a", "rooms": ["a"], "limit": 1, "token": "x", "data": 1},
-            )
+        d = {"room": "a", "rooms": ["a"], "limit": 1, "token": "x", "data": 1, "users": ["b"]}
+        rooms, presence = (Op.SUBSCRIBE, Op.UNSUBSCRIBE, Op.HISTORY), (Op.WATCH, Op.UNWATCH)
+        for op in (Op.PUBLISH, *rooms, Op.REFRESH, *presence):
+            await raw.send(op, {"nonce": nonce, **d})
             answer = await raw.receive()
             assert (answer["op"], answer["d"]["code"]) == (Op.ERROR, "invalid_data")
             assert "nonce" not in answer["d"]
