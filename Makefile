@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install up test lint check-types contracts pytest bench soak drill leader campaign mutants simulate simulate-mutants lock clean
+.PHONY: install up test lint check-types contracts pytest bench soak drill leader room campaign mutants simulate simulate-mutants lock clean
 
 install: $(VENV)/.installed
 
@@ -45,7 +45,11 @@ drill: install
 
 # A stream's leader of three is killed 20 times, and a client resumes elsewhere half a second later.
 leader: install
-	$(BIN)/python -m pytest -m drill -s tests/drills
+	$(BIN)/python -m pytest -m drill -s tests/drills/test_leader.py
+
+# A room of 600 in which ten come and ten go each second: frames are counted, and views compared.
+room: install
+	$(BIN)/python -m pytest -m drill -s tests/drills/test_presence_room.py
 
 # Random faults for half an hour, the same ones each time.
 campaign: install
