@@ -260,3 +260,29 @@ async def test_what_a_replica_of_the_origin_does_not_show_yet_stays_to_be_dealt_
     assert await one.jumped("us", 10, 13) == Lacked(skipped=frozenset(range(10, 14)))
     await one.inquire()
     assert told == [(10, 13)], "it is told once"
+
+
+# --- what was dropped before the mirror had it ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("came", "named"),
+    [
+        (None, [(10, 14)]),  # nothing of it was heard
+        (13, [(10, 12)]),  # what came later shows nothing of what was before it
+        (10, []),  # all of it came: it was stored, and dropped, after it had been heard
+    ],
+)
+async def test_what_was_dropped_is_named_up_to_what_was_heard(
+    came: int | None, named: list[tuple[int, int]]
+) -> None:
+    reader = _Reader(region((5, 9)), region((5, 9)))
+    one = copies(reader)
+    one.heard = lambda _origin, _first, _last: came
+    await one.look("us")
+    reader.here.held = set(range(15, 21))
+    reader.origin.held = set(range(15, 21))
+    await one.look("us")
+    await one.inquire("us")
+    assert one.dropped("us") == named
+    assert one.dropped("us") == []
