@@ -89,9 +89,9 @@ class Views:
             if batch.page < batch.pages:
                 self._pages[batch.room] = named
                 return None
-            changes, gone = named, [user for user in view if user not in named]
+            changes, gone = named, {user: None for user in view if user not in named}
         else:
-            changes, gone = online, [user for user in batch.offline if user in view]
+            changes, gone = online, {user: None for user in batch.offline if user in view}
         changed = {user: who for user, who in changes.items() if view.get(user) != who}
         view = {user: who for user, who in view.items() if user not in gone} | changes
         self._rooms[batch.room] = view

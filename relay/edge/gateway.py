@@ -233,9 +233,11 @@ class Gateway:
             self.takeovers.displaced(takeover.session, clock.now().mono_s)
             return
         self.takeovers.heard(takeover)
-        self.presence.moved(takeover.session)
         mine = self._sessions.get(takeover.session)
-        if mine is None or mine.resumed_at >= takeover.resumed_at:
+        if mine is not None and mine.resumed_at >= takeover.resumed_at:
+            return  # said again: it has come back since
+        self.presence.moved(takeover.session)
+        if mine is None:
             return
         if takeover.resumed_at - mine.resumed_at < SKEW_MS:
             # By the clocks of two edges nobody can say which is the newer: a client that is there

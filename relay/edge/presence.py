@@ -30,7 +30,7 @@ from relay.core.names import (
 from relay.core.numbering import Numbering
 from relay.core.presence import EVERYWHERE, Scope, Shown
 from relay.core.rosters import Rosters, Source
-from relay.core.session import Session
+from relay.core.session import Phase, Session
 from relay.edge import clock
 from relay.edge.hub import Seat
 from relay.edge.viewers import Viewers
@@ -101,8 +101,8 @@ class Presence:
     def attend(self, seat: Seat, session: Session) -> None:
         """The session has begun, or what it shows, where it is or at whom it looks has changed."""
         grants, now_s = session.grants, clock.now().mono_s
-        if grants is None:
-            return
+        if grants is None or session.phase is Phase.ENDED:
+            return  # a write just before may have closed it
         if not session.shows and self.attendance.knows(session.session_id):
             session.shown = self.attendance.shown(session.session_id)  # as before its resume
         rooms = [room for room, joined in session.rooms.items() if joined]

@@ -199,10 +199,12 @@ class Viewers:
         changes = roster.take(None if counted else limits.presence_changes)
         if roster.told:
             self._rosters.touch(view.scope)
-        grew_small = view.partial and total <= limits.presence_list_users
-        if (was_counted and not counted) or grew_small:
-            # What they were told of the room was a part: now there is a whole to be told.
+        # Who was told a part of the room is told the whole, once there is one.
+        if was_counted and not counted:
             view.stale |= view.seats - view.fresh.keys()
+        elif total <= limits.presence_list_users:
+            view.stale |= view.partial
+        if view.stale:
             self._waiting[view.scope] = None
         same = total == view.total
         view.total = total
