@@ -100,7 +100,10 @@ class ErrorBody(msgspec.Struct, frozen=True):
     message: str = ""
     nonce: int | str | None = None
     retry_after: float | None = None
-    room: str | None = None  # with not_permitted and no nonce: a refreshed token grants it no more
+    # With not_permitted and no nonce: what a refreshed token grants no more.
+    room: str | None = None
+    presence: str | None = None  # a room, of which who is there is told no more
+    user: str | None = None  # who is watched no more
 
 
 def read(d: object, body: type[T]) -> T:

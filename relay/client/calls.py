@@ -83,6 +83,8 @@ class Calls:
                 op = Op.WATCH if on else Op.UNWATCH
                 request = self._request(ticket, op, {"users": list(users)}, now)
                 request.users = users
+                if not on:
+                    self._watched.difference_update(users)  # no new connection asks for them again
         return self._requests.add(request, now)
 
     def refresh(self, token: str, now: float) -> list[Effect]:
@@ -117,7 +119,7 @@ class Calls:
                 return [Resolve(ticket, read(frame.d, Page))]
             case Op.UNSUBSCRIBE if request.room is not None:
                 self.rooms.pop(request.room, None)
-            case Op.WATCH:
+            case Op.WATCH if request.ticket > 0:  # our own are among them already
                 self._watched.update(request.users)
             case Op.UNWATCH:
                 self._watched.difference_update(request.users)
@@ -141,7 +143,24 @@ class Calls:
         if body.nonce not in self._requests:
             return self._outbox.refuse(body.nonce, body, now)
         failed = self._requests.refuse(body.nonce, body, now)
-        return self._give_up(*failed) if failed is not None else []
+        if failed is None:
+            return []
+        request, error = failed
+        if request.op is Op.WATCH and request.ticket < 0:
+            return self._watch_each(request.users, now)
+        return self._give_up(request, error)
+
+    def _watch_each(self, users: tuple[str, ...], now: float) -> list[Effect]:
+        """Of users who were watched before, one may be watched no more: which, shows one by one."""
+        if len(users) == 1:
+            self._watched.discard(users[0])
+            return []
+        effects: list[Effect] = []
+        for user in users:
+            if user in self._watched:
+                self._own_tickets -= 1
+                effects += self.make(Watch(self._own_tickets, (user,)), now)
+        return effects
 
     def _give_up(self, request: Request, error: ClientError) -> list[Effect]:
         if request.op is Op.SUBSCRIBE and request.room is not None:
@@ -170,6 +189,15 @@ class Calls:
         """Rooms that a later token does not grant."""
         for each in refused:
             self.rooms.pop(each.room, None)
+
+    def blinded(self, room: str) -> None:
+        """A later token does not let us know who is there."""
+        if room in self.rooms:
+            self.rooms[room] = False
+
+    def unwatched(self, user: str) -> None:
+        """A later token does not let us watch him."""
+        self._watched.discard(user)
 
     def spoke(self, now: float) -> None:
         """A frame besides those of calls went out, which counts against the edge's limit."""

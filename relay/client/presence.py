@@ -81,17 +81,23 @@ class Views:
         online = {
             user: Who(status, batch.custom.get(user)) for user, status in batch.online.items()
         }
-        view = self._rooms.get(batch.room, {})
+        view = self._rooms.get(batch.room)
+        if view is None and not batch.first:
+            return None  # of a room that was left
+        view = view or {}
         if batch.first:
-            # Told anew, maybe in pages: who is not named in any of them has gone meanwhile.
+            # Told anew, maybe in pages: who is not named in any of them has gone meanwhile; but
+            # of a room that is too large to be listed nobody can tell.
             named = {} if batch.page == 1 else self._pages.pop(batch.room, {})
             named |= online
             if batch.page < batch.pages:
                 self._pages[batch.room] = named
                 return None
-            changes, gone = named, {user: None for user in view if user not in named}
+            gone = {} if batch.partial else dict.fromkeys(u for u in view if u not in named)
+            changes = named
+            view = view if not batch.partial else {u: who for u, who in view.items() if u in named}
         else:
-            changes, gone = online, {user: None for user in batch.offline if user in view}
+            changes, gone = online, dict.fromkeys(u for u in batch.offline if u in view)
         changed = {user: who for user, who in changes.items() if view.get(user) != who}
         view = {user: who for user, who in view.items() if user not in gone} | changes
         self._rooms[batch.room] = view
@@ -122,6 +128,10 @@ class Appearance:
             return None
         self.due_at = None
         return self.wire
+
+    def unsaid(self, now: float) -> None:
+        """It came while the connection was not ready: it is said as soon as it is."""
+        self.due_at = now
 
     def connected(self) -> None:
         """IDENTIFY or RESUME has said it."""

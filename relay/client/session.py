@@ -172,7 +172,7 @@ class Session:
             self._homing.deadline,
             self._phase_ends_at,
             self._start_ends_at,
-            self._appearance.due_at,
+            self._appearance.due_at if self._phase is _Phase.READY else None,
         )
         return min((at for at in times if at is not None), default=None)
 
@@ -197,6 +197,8 @@ class Session:
             case Tick():
                 effects = self._tick(now)
             case Publish() | Subscribe() | Unsubscribe() | ReadHistory() | Watch():
+                if isinstance(event, Unsubscribe):
+                    self.views.forget(event.room)
                 effects = self._calls.make(event, now)
             case Show() | Type():
                 effects = self._appear(event, now)
@@ -290,7 +292,10 @@ class Session:
         match event:
             case Show(status, custom):
                 shown = self._appearance.show(status, custom)
-                return [Send(Op.PRESENCE_UPDATE, shown)] if ready else []
+                if ready:
+                    return [Send(Op.PRESENCE_UPDATE, shown)]
+                self._appearance.unsaid(now)
+                return []
             case Type(room):
                 return [Send(Op.TYPING, {"room": room})] if ready else []
 
@@ -505,9 +510,18 @@ class Session:
             return [FetchToken()]
         if body.code == ErrorCode.RATE_LIMITED:
             self._appearance.refused(now, body.retry_after)
-        if body.code == ErrorCode.NOT_PERMITTED and body.room in self.rooms:
-            return [*self._drop([RefusedRoom(body.room, body.code)])]
+        if body.code == ErrorCode.NOT_PERMITTED:
+            return self._granted_no_more(body)
         return []
+
+    def _granted_no_more(self, body: ErrorBody) -> list[Effect]:
+        """A fresh token takes something away."""
+        if body.presence is not None:
+            self._calls.blinded(body.presence)
+            self.views.forget(body.presence)
+        if body.user is not None:
+            self._calls.unwatched(body.user)
+        return self._drop([RefusedRoom(body.room, body.code)]) if body.room in self.rooms else []
 
     def _greeted(self, hello: Hello, now: float) -> list[Effect]:
         self._hello = hello
@@ -604,4 +618,6 @@ class Session:
 
     def _drop(self, refused: list[RefusedRoom]) -> list[Effect]:
         self._calls.dropped(refused)
+        for each in refused:
+            self.views.forget(each.room)
         return [Emit(RoomRefused(each.room, each.code)) for each in refused]

@@ -29,15 +29,16 @@ def error(
     message: str,
     *,
     retry_after: float | None = None,
-    room: str | None = None,
+    **lost: str,
 ) -> Send:
-    """An ERROR. `retry_after` is in seconds."""
+    """An ERROR. `retry_after` is in seconds; `lost`: `room`, `presence` or `user`, what a fresh
+    token takes away.
+    """
     d: dict[str, Any] = {} if nonce is None else {"nonce": nonce}
     d |= {"code": code, "message": message}
     if retry_after is not None:
         d["retry_after"] = max(round(retry_after, 3), 0.001)  # 0 would say: now
-    if room is not None:
-        d["room"] = room
+    d |= lost
     return Send(Payload(Op.ERROR, d))
 
 

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-import msgspec
-
 Scope = tuple[str, str]  # tenant and room; `~`: all users, `~user`: one of them, wherever he is
 EVERYWHERE = "~"  # no room's name begins so
 
@@ -47,6 +45,11 @@ def most_present(each: Iterable[Shown | None]) -> Shown | None:
     return best
 
 
+def visible(shown: Shown | None) -> tuple[Status, bytes | None] | None:
+    """What others see of it: when it was set is for edges alone."""
+    return None if shown is None else (shown.status, shown.custom)
+
+
 def _order(shown: Shown) -> tuple[int, int, bytes]:
     return _RANK[shown.status], shown.at_ms, shown.custom or b""
 
@@ -74,8 +77,3 @@ def shown_of(said: Said) -> Shown | None:
         return _PLAIN.get(said, ONLINE)
     status, at_ms, custom = said
     return Shown(_PLAIN.get(status, ONLINE).status, custom, at_ms)
-
-
-def custom_of(shown: Shown) -> msgspec.Raw | None:
-    """Its custom state as JSON to stand in a payload."""
-    return None if shown.custom is None else msgspec.Raw(shown.custom)

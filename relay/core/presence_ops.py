@@ -55,7 +55,7 @@ def type_in(session: "Session", envelope: Envelope, _now: "Instant") -> list[Eff
     if not is_room(room):
         return [error(None, ErrorCode.INVALID_ROOM, "invalid room")]
     if session.grants is None or not session.grants.allows(Act.PUBLISH, room):
-        return [error(None, ErrorCode.NOT_PERMITTED, "not permitted", room=room)]
+        return [error(None, ErrorCode.NOT_PERMITTED, f"typing in {room} is not permitted")]
     return [Typing(room)]
 
 

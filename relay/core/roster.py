@@ -2,9 +2,14 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from itertools import islice
 
-from relay.core.presence import Changes, Shown, most_present
+from relay.core.presence import Changes, Shown, most_present, visible
+
+
+class _Unsure(Enum):
+    UNSURE = 0  # not everybody was told the same of this user
 
 
 @dataclass(slots=True, eq=False)
@@ -16,8 +21,9 @@ class Roster:
     """
 
     now: dict[str, Shown] = field(default_factory=dict)
-    told: Changes = field(default_factory=dict)
+    told: dict[str, Shown | _Unsure | None] = field(default_factory=dict)
     version: int = 0
+    _listed: int = 0  # the version at the last `listed`
     _parts: dict[Hashable, dict[str, Shown]] = field(default_factory=dict)
 
     def apply(self, source: Hashable, changes: Mapping[str, Shown | None]) -> None:
@@ -53,12 +59,23 @@ class Roster:
         else:
             self.now[user] = now
 
+    def listed(self) -> None:
+        """Somebody was told `now`. Who was told before has something else of those in `told`: what
+        holds of them in the end is passed on to all, even if that is what it was.
+        """
+        if self._listed == self.version:
+            return
+        self._listed = self.version
+        for user, before in self.told.items():
+            if before is not _Unsure.UNSURE and visible(before) != visible(self.now.get(user)):
+                self.told[user] = _Unsure.UNSURE
+
     def take(self, most: int | None = None) -> Changes:
         """What is to be passed on: the net change of up to `most` users who changed first."""
         users = list(self.told if most is None else islice(self.told, most))
         changes: Changes = {}
         for user in users:
             before, now = self.told.pop(user), self.now.get(user)
-            if before != now:
+            if before is _Unsure.UNSURE or visible(before) != visible(now):
                 changes[user] = now
         return changes

@@ -102,9 +102,10 @@ class Rosters:
         return found
 
     def touch(self, scope: Scope) -> None:
-        """Not all of a room was passed on: it is in `touched` again."""
+        """Not all of it was passed on: it is in `touched`, or `touched_users`, again."""
         if scope in self.rosters:
-            self._touched[scope] = None
+            single = scope[1].startswith(EVERYWHERE)
+            (self._touched_users if single else self._touched)[scope] = None
 
     # --- what edges say ------------------------------------------------------------------------
 
@@ -185,8 +186,7 @@ class Rosters:
 
     def _noted(self, scope: Scope, roster: Roster) -> None:
         if roster.told:
-            single = scope[1].startswith(EVERYWHERE)
-            (self._touched_users if single else self._touched)[scope] = None
+            self.touch(scope)
 
     # --- time ----------------------------------------------------------------------------------
 

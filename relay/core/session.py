@@ -535,12 +535,10 @@ class Session:
             for room in lost
         ]
         told += [
-            error(None, ErrorCode.NOT_PERMITTED, "presence is granted no more", room=room)
-            for room in blind
+            error(None, ErrorCode.NOT_PERMITTED, "granted no more", presence=room) for room in blind
         ]
         told += [
-            error(None, ErrorCode.NOT_PERMITTED, f"{user} may be watched no more")
-            for user in unseen
+            error(None, ErrorCode.NOT_PERMITTED, "granted no more", user=user) for user in unseen
         ]
         return [*([Leave(lost)] if lost else []), *told, *ack(request.nonce), Attend()]
 

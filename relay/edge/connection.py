@@ -223,7 +223,7 @@ class ClientConnection(Seat):
             case ReadHistory():
                 self.gateway.read_history(self, effect)
             case Attend():
-                self.gateway.presence.attend(self, self.session)
+                self.gateway.attend(self)
             case Appear(shown):
                 self.run(self.gateway.presence.appear(self.session, shown))
             case Typing():

@@ -400,7 +400,7 @@ class Edge:
             stopped_s, self._pulse_s = now_s - self._pulse_s, now_s
             _log.error("this edge stood still for %.1f s: all sessions end", stopped_s)
             self.gateway.close_all(4000)
-            self.presence.fence()
+            self.presence.fence(stopped_s)
 
     def pulse(self) -> float:
         """The loop turns. Returns the seconds since it was here before."""

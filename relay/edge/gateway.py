@@ -143,6 +143,11 @@ class Gateway:
             del self._sessions[session_id]
             self.presence.ended(session_id, code)
 
+    def attend(self, connection: ClientConnection) -> None:
+        """Who is there, or at whom it looks, has changed; unless it has left already."""
+        if self._sessions.get(connection.session.session_id) is connection:
+            self.presence.attend(connection, connection.session)
+
     def gone(self, connection: ClientConnection, code: int) -> None:
         """The WebSocket is closed."""
         self.left(connection, code)
@@ -222,6 +227,7 @@ class Gateway:
         self.announcements.append(takeover)
         older = self._sessions.get(session_id)
         self._sessions[session_id] = connection
+        self.presence.back(connection.session)
         if older is not None and older is not connection:
             self._displace(older, takeover)
 

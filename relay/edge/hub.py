@@ -6,7 +6,7 @@ cursor. Those that replay, or have more than the edge, get their own.
 
 import heapq
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -293,37 +293,30 @@ class Hub:
 
     def signal(self, event: Event) -> None:
         """Deliver an ephemeral event to the room."""
-        room = self.rooms.get(event.key)
-        if room is None:
-            return
         s = self.numbering.at(wall_ms())
-        for seats in (*room.shared.values(), room.private):
-            frames: dict[str, bytes] = {}
-            for seat in list(seats):
-                codec = seat.codec
-                if codec.name not in frames:
-                    try:
-                        payload = codec.signal(event, s)
-                    except WireError:
-                        self.poisoned += 1
-                        return
-                    frames[codec.name] = frame(payload, binary=codec.binary)
-                seat.write_signal(frames[codec.name])
+        self._tell(event.key, lambda codec: codec.signal(event, s))
 
     def typing(self, event: Event) -> None:
         """Tell the room that a user types."""
-        room = self.rooms.get(event.key)
+        d = {"room": event.room, "user": event.user, "ts": event.ts_ms}
+        payload = Payload(Op.DISPATCH, d, self.numbering.at(wall_ms()), EventName.TYPING)
+        self._tell(event.key, lambda codec: codec.encode(payload))
+
+    def _tell(self, key: RoomKey, payload_in: Callable[[Codec[Any]], bytes]) -> None:
+        """Write to a room what may be dropped, encoded once per encoding."""
+        room = self.rooms.get(key)
         if room is None:
             return
-        d = {"room": event.room, "user": event.user, "ts": event.ts_ms}
-        s = self.numbering.at(wall_ms())
         frames: dict[str, bytes] = {}
         for seats in (*room.shared.values(), room.private):
             for seat in list(seats):
                 codec = seat.codec
                 if codec.name not in frames:
-                    payload = codec.encode(Payload(Op.DISPATCH, d, s, EventName.TYPING))
-                    frames[codec.name] = frame(payload, binary=codec.binary)
+                    try:
+                        frames[codec.name] = frame(payload_in(codec), binary=codec.binary)
+                    except WireError:
+                        self.poisoned += 1
+                        return
                 seat.write_signal(frames[codec.name])
 
 

@@ -7,7 +7,7 @@ later, when all have been heard, it tells its clients. Who lacks something asks 
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -29,8 +29,8 @@ from relay.core.names import (
 )
 from relay.core.numbering import Numbering
 from relay.core.presence import EVERYWHERE, Scope, Shown
-from relay.core.rosters import Rosters, Source
-from relay.core.session import Phase, Session
+from relay.core.rosters import GONE_S, Rosters, Source
+from relay.core.session import Session
 from relay.edge import clock
 from relay.edge.hub import Seat
 from relay.edge.viewers import Viewers
@@ -101,15 +101,23 @@ class Presence:
     def attend(self, seat: Seat, session: Session) -> None:
         """The session has begun, or what it shows, where it is or at whom it looks has changed."""
         grants, now_s = session.grants, clock.now().mono_s
-        if grants is None or session.phase is Phase.ENDED:
-            return  # a write just before may have closed it
-        if not session.shows and self.attendance.knows(session.session_id):
-            session.shown = self.attendance.shown(session.session_id)  # as before its resume
-        rooms = [room for room, joined in session.rooms.items() if joined]
-        self.attendance.enter(session.session_id, grants.tenant, grants.user, session.shown, rooms)
+        if grants is None:
+            return
+        self._enter(session, [room for room, joined in session.rooms.items() if joined])
         wanted = {(grants.tenant, room) for room in session.looking if session.rooms.get(room)}
         wanted |= {(grants.tenant, EVERYWHERE + user) for user in session.watched}
         self.viewers.look(seat, wanted, now_s)
+
+    def back(self, session: Session) -> None:
+        """A session is being resumed here: it is seen at once, however long its replay takes."""
+        self._enter(session, session.rooms)
+
+    def _enter(self, session: Session, rooms: Iterable[str]) -> None:
+        grants, session_id = session.grants, session.session_id
+        assert grants is not None, "only a session that was granted something begins"
+        if not session.shows and self.attendance.knows(session_id):
+            session.shown = self.attendance.shown(session_id)  # as before its resume
+        self.attendance.enter(session_id, grants.tenant, grants.user, session.shown, rooms)
 
     def appear(self, session: Session, shown: Shown | None) -> list[Effect]:
         """PRESENCE_UPDATE, unless the user changes too often: whichever session he does it in."""
@@ -141,9 +149,10 @@ class Presence:
         """The session was resumed at another edge."""
         self.attendance.end(session_id, clock.now().mono_s, MOVED_S)
 
-    def fence(self) -> None:
-        """This edge stood still: others have let its sessions go."""
-        self.attendance.clear()
+    def fence(self, stopped_s: float) -> None:
+        """This edge stood still; for so long that others have let its sessions go, it does too."""
+        if stopped_s >= GONE_S:
+            self.attendance.clear()
 
     def _mine(self, scope: Scope) -> Mapping[str, Shown]:
         return self.attendance.snapshot([scope]).get(scope, {})
@@ -178,9 +187,10 @@ class Presence:
             self.undecodable += 1
             return
         source = (said.region, said.edge, said.epoch)
-        self.rosters.answer(source, said.number, messages.members_in(said.scopes), said.total)
+        members = messages.members_in(said.scopes)
+        self.rosters.answer(source, said.number, members, said.total)
         self.viewers.tell_of_users()
-        self.viewers.tell_newcomers(clock.now().mono_s)
+        self.viewers.tell_newcomers(clock.now().mono_s, members)
 
     def _hear_ask(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
         try:
@@ -228,7 +238,7 @@ class Presence:
         now_s = clock.now().mono_s
         if now_s - self._heard_me_s < DEAF_S:
             self.rosters.sweep(now_s, self._hearing_since_s)
-            self.viewers.tell_of_users()
+        self.viewers.tell_of_users(window_ended=True)
         await self.viewers.flush(now_s)
         self.viewers.sweep(now_s)
 

@@ -6,7 +6,7 @@ passed over, and is told everything anew when he reads again.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,8 +38,9 @@ class _View:
     stale: set[Seat] = field(default_factory=set)  # are told everything anew
     partial: set[Seat] = field(default_factory=set)  # were told a part of the room only
     total: int = 0  # that was told last
+    recount: bool = False  # somebody was told another one since
     left_s: float | None = None  # since when nobody looks
-    pages: dict[str, list[bytes]] = field(default_factory=dict)  # the first list, per encoding
+    pages: dict[str, bytes] = field(default_factory=dict)  # the first list, per encoding
     version: int = -1  # of the roster that the pages show
 
 
@@ -65,7 +66,8 @@ class Viewers:
         self._numbering = numbering
         self._limits = limits
         self._views: dict[Scope, _View] = {}
-        self._waiting: dict[Scope, None] = {}  # views with fresh or stale seats
+        self._waiting: dict[Scope, None] = {}  # views with fresh seats
+        self._behind: dict[Scope, None] = {}  # views with stale seats
         self.frames = 0
         self.dropped = 0
 
@@ -76,7 +78,9 @@ class Viewers:
         for scope in seat.looking - wanted:
             view = self._views[scope]
             self._forget(view, seat)
-            if not view.seats:
+            if not view.seats and scope[1].startswith(EVERYWHERE):
+                self._drop(scope)
+            elif not view.seats:
                 view.left_s = now_s
         for scope in sorted(wanted - seat.looking):
             view = self._view(scope)
@@ -101,12 +105,18 @@ class Viewers:
         view.partial.discard(seat)
 
     def sweep(self, now_s: float) -> None:
-        """Keep no roster at which nobody has looked for a while."""
-        for scope, view in list(self._views.items()):
-            if view.left_s is not None and now_s - view.left_s > self._limits.presence_linger_s:
-                del self._views[scope]
-                self._waiting.pop(scope, None)
-                self._rosters.close(scope)
+        """Keep no roster at which nobody has looked for a while, and not too many of them."""
+        left = sorted((v.left_s, scope) for scope, v in self._views.items() if v.left_s is not None)
+        surplus = len(left) - self._limits.lingering_rooms
+        for number, (left_s, scope) in enumerate(left):
+            if number < surplus or now_s - left_s > self._limits.presence_linger_s:
+                self._drop(scope)
+
+    def _drop(self, scope: Scope) -> None:
+        del self._views[scope]
+        self._waiting.pop(scope, None)
+        self._behind.pop(scope, None)
+        self._rosters.close(scope)
 
     @property
     def scopes(self) -> int:
@@ -115,23 +125,35 @@ class Viewers:
 
     # --- the first list ------------------------------------------------------------------------
 
-    def tell_newcomers(self, now_s: float) -> None:
+    def tell_newcomers(self, now_s: float, answered: Iterable[Scope] | None = None) -> None:
         """Tell who came, as soon as every edge has said who is there; after a second what is known.
 
-        Who was passed over, and reads again, is told everything anew.
+        Args:
+            now_s: now.
+            answered: the scopes that an answer was about; None: all.
         """
-        for scope in list(self._waiting):
-            self._tell_waiting(self._views[scope], now_s)
+        for scope in list(self._waiting if answered is None else answered):
+            if scope in self._waiting:
+                self._tell_waiting(self._views[scope], now_s)
 
     def _tell_waiting(self, view: _View, now_s: float) -> None:
         complete = self._rosters.complete(view.scope, now_s)
         due = [seat for seat, at in view.fresh.items() if complete or now_s - at >= FIRST_S]
         for seat in due:
             del view.fresh[seat]
-        for seat in (*due, *view.stale):
             self._tell_all(view, seat)
-        if not view.fresh and not view.stale:
+        if not view.fresh:
             self._waiting.pop(view.scope, None)
+
+    def _tell_anew(self) -> None:
+        """Tell everything to who was passed over, or had a part only."""
+        for scope in list(self._behind):
+            if (view := self._views.get(scope)) is None:
+                continue
+            for seat in list(view.stale):
+                self._tell_all(view, seat)
+            if not view.stale:
+                self._behind.pop(scope, None)
 
     def _tell_all(self, view: _View, seat: Seat) -> None:
         roster = self._rosters.rosters[view.scope]
@@ -139,9 +161,11 @@ class Viewers:
             view.version, view.pages = roster.version, {}
         pages = view.pages.get(seat.codec.name)
         if pages is None:
-            pages = view.pages[seat.codec.name] = self._first(view, roster, seat.codec)
-        if self._write(view, seat, b"".join(pages)):
+            pages = view.pages[seat.codec.name] = b"".join(self._first(view, roster, seat.codec))
+        if self._write(view, seat, pages):
             view.stale.discard(seat)
+            roster.listed()
+            view.recount |= len(roster.now) != view.total
             partial = len(roster.now) > self._limits.presence_list_users
             (view.partial.add if partial else view.partial.discard)(seat)
 
@@ -177,13 +201,22 @@ class Viewers:
             except Exception:
                 # What can't be told of one room is no reason to tell nothing of the others.
                 _log.exception("telling who is in a room failed")
+        self._tell_anew()
         self.tell_newcomers(now_s)
 
-    def tell_of_users(self) -> None:
-        """What changed of single users: their watchers are told at once."""
+    def tell_of_users(self, *, window_ended: bool = False) -> None:
+        """What changed of single users: their watchers are told at once; that one has gone, at the
+        end of the window only, when all edges have said who has come.
+        """
         for scope in self._rosters.touched_users():
-            view, user = self._views[scope], scope[1][1:]
-            changes = self._rosters.rosters[scope].take()
+            view, user = self._views.get(scope), scope[1][1:]
+            if view is None:
+                continue  # a write failed meanwhile, and its last viewer has left
+            roster = self._rosters.rosters[scope]
+            if user not in roster.now and not window_ended:
+                self._rosters.touch(scope)
+                continue
+            changes = roster.take()
             if user in changes:
                 frames: dict[str, bytes] = {}
                 for seat in self._told(view):
@@ -205,9 +238,9 @@ class Viewers:
         elif total <= limits.presence_list_users:
             view.stale |= view.partial
         if view.stale:
-            self._waiting[view.scope] = None
-        same = total == view.total
-        view.total = total
+            self._behind[view.scope] = None
+        same = total == view.total and not view.recount
+        view.total, view.recount = total, False
         if not changes or (counted and same):
             return
         extra: dict[str, Any] = {"partial": True} if counted else {}
@@ -240,7 +273,7 @@ class Viewers:
         else:
             self.dropped += 1
             view.stale.add(seat)
-            self._waiting[view.scope] = None
+            self._behind[view.scope] = None
         return written
 
     def _batch(

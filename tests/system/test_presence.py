@@ -62,6 +62,30 @@ async def test_who_resumes_in_another_region_never_flickers(world: World) -> Non
         assert went_s > 8, "a connection that breaks keeps its user for the grace time"
 
 
+async def test_who_moves_and_comes_back_is_not_let_go_by_what_is_said_of_the_move(
+    world: World,
+) -> None:
+    room = "presence:there-and-back"
+    async with Raw(world.edges["us-1"].url) as ana:
+        await ana.identify(token(world, "ana"), looking(room))
+        view = View(ana, room)
+        bo = await Raw(world.edges["eu-1"].url).__aenter__()
+        ready = (await bo.identify(token(world, "bo"), room))["d"]
+        both = {"ana": "online", "bo": "online"}
+        await view.until(both)
+        before, cursor = len(view.frames), ready["cursor"]
+        for edge in ("ap-1", "eu-1"):  # ap-1 says for a minute, every 5 s, that it has the session
+            await bo.drop()
+            bo = await Raw(world.edges[edge].url).__aenter__()
+            await bo.resume(token(world, "bo"), ready["session_id"], cursor=cursor, rooms=[room])
+            cursor = (await bo.dispatched("RESUMED"))["d"]["cursor"]
+        await view.read_for(14)
+        assert view.online == both
+        assert [frame for frame in view.frames[before:] if frame["offline"]] == []
+        await bo.ws.close(1000)
+        await view.until({"ana": "online"})
+
+
 async def test_a_user_with_two_devices_is_there_until_both_have_gone(world: World) -> None:
     room = "presence:devices"
     async with Raw(world.edges["us-1"].url) as ana:

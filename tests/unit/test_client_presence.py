@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from relay.client.effects import Emit, Hung, Send, Show, Type, Watch
+from relay.client.effects import Emit, Hung, Send, Show, Start, Type, Unsubscribe, Watch
 from relay.client.events import Presence, Typing, UserPresence, Who
 from relay.client.presence import Appearance, Views
 from relay.client.wire import Frame
@@ -107,3 +107,79 @@ def test_typing_is_for_those_who_are_there() -> None:
     assert book.do(Type("a")) == []
     book.connected("a")
     assert book.do(Type("a")) == [Send(Op.TYPING, {"room": "a"})]
+
+
+def test_what_is_shown_while_it_identifies_or_resumes_is_said_once_it_is_ready() -> None:
+    book = Playbook()
+    book.do(Show("idle"))
+    book.do(Start())
+    book.hello()
+    assert book.do(Show("dnd")) == []
+    book.ready("a")
+    said = [e.d for e in book.wait(0.0) if isinstance(e, Send) and e.op is Op.PRESENCE_UPDATE]
+    assert said == [{"status": "dnd"}]
+    assert book.session.deadline != book.now, "it is not said for ever"
+
+
+def lost_and_back(book: Playbook) -> list[list[str]]:
+    """The connection breaks and comes back; the users who are watched then, per WATCH."""
+    book.do(Hung(None, ""))
+    book.until_open()
+    book.hello()
+    book.resumed("c1")
+    return watches(book)
+
+
+def watches(book: Playbook) -> list[list[str]]:
+    sent = [e.d for e in book.effects if isinstance(e, Send) and e.op is Op.WATCH]
+    return [d["users"] for d in sent if isinstance(d, dict)]
+
+
+def test_an_unwatch_that_was_not_answered_is_not_undone_by_the_next_connection() -> None:
+    book = Playbook().connected("a")
+    book.do(Watch(7, ("bo", "cy")))
+    book.hears(Op.ACK, {"nonce": 7})
+    book.do(Watch(8, ("bo",), on=False))
+    assert lost_and_back(book) == [["cy"]]
+
+
+def test_one_who_may_be_watched_no_more_costs_no_other() -> None:
+    book = Playbook().connected("a")
+    book.do(Watch(7, ("bo", "cy", "di")))
+    book.hears(Op.ACK, {"nonce": 7})
+    book.hears(Op.ERROR, {"code": "not_permitted", "message": "", "user": "di"})
+    assert lost_and_back(book) == [["bo", "cy"]]
+    refused = {"code": "not_permitted", "message": ""}
+    book.hears(Op.ERROR, {"nonce": -1, **refused})
+    assert watches(book) == [["bo"], ["cy"]]
+    book.hears(Op.ERROR, {"nonce": -2, **refused})
+    book.hears(Op.ACK, {"nonce": -3})
+    assert lost_and_back(book) == [["cy"]]
+
+
+def test_a_room_of_which_presence_alone_is_lost_is_kept() -> None:
+    book = Playbook().connected("a")
+    told = book.hears(Op.ERROR, {"code": "not_permitted", "message": "", "presence": "a"})
+    assert (told, book.session.rooms) == ([], ("a",))
+    told = book.hears(Op.ERROR, {"code": "not_permitted", "message": "", "room": "a"})
+    assert [type(effect) for effect in told] == [Emit]
+    assert book.session.rooms == ()
+
+
+def test_of_a_room_that_was_left_nothing_is_kept() -> None:
+    book = Playbook().connected("a")
+    d = {"room": "a", "online": {"bo": "online"}, "offline": [], "total": 1}
+    book.hears(Op.DISPATCH, d | {"first": True}, t="PRESENCE_BATCH", s=3)
+    assert book.session.views.online("a") == {"bo": ON}
+    book.do(Unsubscribe(9, "a"))
+    assert book.session.views.online("a") == {}
+    book.hears(Op.DISPATCH, d, t="PRESENCE_BATCH", s=4)  # was on its way
+    assert book.session.views.online("a") == {}
+
+
+def test_of_a_room_too_large_to_be_listed_nobody_is_said_to_have_gone() -> None:
+    views = Views()
+    views.take(batch(online={"ana": "online", "bo": "online"}, offline=[], first=True))
+    told = views.take(batch(online={"bo": "idle"}, offline=[], first=True, partial=True))
+    assert told == Presence("a", {"bo": IDLE}, (), 2, partial=True)
+    assert views.online("a") == {"bo": IDLE}

@@ -192,7 +192,7 @@ async def test_who_reads_too_slowly_is_passed_over_and_told_everything_when_he_r
     assert (len(quick.take()), slow.take()) == (2, [])
     assert edge.viewers.dropped >= 1
     slow.slow = False
-    edge.viewers.tell_newcomers(5)
+    await edge.viewers.flush(5)
     (frame,) = slow.take()
     assert (frame["first"], frame["online"]) == (True, {"bob": "online"})
     edge.say(cat=ONLINE)
@@ -234,3 +234,101 @@ def test_watchers_of_a_user_are_told_at_once(edge: _Edge) -> None:
     edge.rosters.hear(EU, 1, {("_", "~"): {"ann": ONLINE, "bob": ONLINE}}, 1)
     edge.viewers.tell_of_users()
     assert seat.take() == [{"user": "ann", "status": "online"}]
+
+
+async def test_who_comes_between_a_change_and_its_undoing_is_told_how_it_ended(edge: _Edge) -> None:
+    first, later = _Seat(), _Seat()
+    edge.look(first, ROOM)
+    edge.say(ann=ONLINE)
+    await edge.viewers.flush(2)
+    first.take()
+    edge.say(ann=None, bob=ONLINE)
+    edge.look(later, ROOM)
+    assert [frame["online"] for frame in later.take()] == [{"bob": "online"}]
+    edge.say(ann=ONLINE, bob=None)
+    await edge.viewers.flush(4)
+    (frame,) = later.take()
+    assert (frame["online"], frame["offline"], frame["total"]) == ({"ann": "online"}, ["bob"], 1)
+    assert len(first.take()) == 1
+    edge.say(ann=None)
+    edge.say(ann=ONLINE)
+    await edge.viewers.flush(6)
+    assert later.take() == first.take() == [], "who left and came back within a window is not told"
+
+
+async def test_a_newcomer_of_a_counted_room_is_told_when_the_number_is_what_it_was() -> None:
+    edge = _Edge(presence_list_users=2, presence_counts_users=3)
+    first, later = _Seat(), _Seat()
+    edge.look(first, ROOM)
+    edge.crowd(5)
+    await edge.viewers.flush(2)
+    edge.say(u00000=None)
+    edge.look(later, ROOM)
+    assert [frame["total"] for frame in later.take()] == [4]
+    edge.say(u00000=ONLINE)
+    await edge.viewers.flush(4)
+    assert [frame["total"] for frame in later.take()] == [5]
+
+
+async def test_a_room_that_shrinks_below_the_list_is_told_to_those_only_who_had_a_part() -> None:
+    edge = _Edge(presence_list_users=3, presence_page_users=2)
+    whole, part = _Seat(), _Seat()
+    edge.look(whole, ROOM)
+    edge.crowd(4)
+    await edge.viewers.flush(2)
+    edge.look(part, ROOM)
+    whole.take()
+    assert part.take()[0]["partial"]
+    edge.say(u00000=None)
+    await edge.viewers.flush(4)
+    assert [frame.get("first") for frame in whole.take()] == [None]
+    assert [frame.get("first") for frame in part.take()] == [True, True], "in two pages"
+
+
+async def test_the_same_state_said_again_is_no_change(edge: _Edge) -> None:
+    seat = _Seat()
+    edge.look(seat, ROOM)
+    edge.say(ann=Shown(Status.ONLINE, b"{}", 1))
+    await edge.viewers.flush(2)
+    seat.take()
+    edge.say(ann=Shown(Status.ONLINE, b"{}", 2))
+    await edge.viewers.flush(4)
+    assert seat.take() == []
+
+
+async def test_a_watched_user_who_moves_within_a_window_is_not_told_to_be_gone(edge: _Edge) -> None:
+    seat, user = _Seat(), ("_", "~ann")
+    edge.rosters.hear(EU, 1, {}, 1)
+    edge.look(seat, user)
+    edge.rosters.answer(EU, 1, {user: {"ann": ONLINE}})
+    edge.viewers.tell_newcomers(2)
+    edge.viewers.tell_of_users(window_ended=True)
+    seat.take()
+    there, ap = ("_", "~"), ("ap", "ap-1", 1)
+    edge.rosters.hear(EU, 2, {there: {"ann": None}}, 3)
+    edge.viewers.tell_of_users()
+    assert seat.take() == []
+    edge.rosters.hear(ap, 1, {there: {"ann": ONLINE}}, 3)
+    edge.viewers.tell_of_users(window_ended=True)
+    assert seat.take() == []
+    edge.rosters.hear(ap, 2, {there: {"ann": None}}, 5)
+    edge.viewers.tell_of_users()
+    assert seat.take() == []
+    edge.viewers.tell_of_users(window_ended=True)
+    assert [frame["status"] for frame in seat.take()] == ["offline"]
+
+
+def test_of_a_user_at_whom_nobody_looks_no_more_nothing_is_kept(edge: _Edge) -> None:
+    seat = _Seat()
+    edge.look(seat, ("_", "~ann"))
+    edge.look(seat)
+    assert (edge.viewers.scopes, edge.rosters.rosters) == (0, {})
+
+
+def test_no_more_rooms_are_kept_than_the_limit_says() -> None:
+    edge, seat = _Edge(lingering_rooms=2), _Seat()
+    for number in range(4):
+        edge.look(seat, ("_", f"r{number}"), now_s=number)
+    edge.look(seat, now_s=5)
+    edge.viewers.sweep(6)
+    assert set(edge.rosters.rosters) == {("_", "r2"), ("_", "r3")}
