@@ -182,7 +182,9 @@ class Gatekeeper:
             try:
                 info = await self._reader.info(self._stream)
                 # Else somebody stores, or has repaired it: look again.
-                if home_of(info) == home and not isinstance(decision, AskMirrors):
+                if await self._home_stream.begun(info) == home and not isinstance(
+                    decision, AskMirrors
+                ):
                     await self._home_stream.carry_out(decision, info)
                     if isinstance(decision, StartEpoch):
                         await self._vouch()
@@ -205,12 +207,12 @@ class Gatekeeper:
         if mine is not None:
             witnesses.append(mine)
         doubts = tuple(self._doubts)
-        home = home_of(await self._reader.info(self._stream))
+        home = await self._home_stream.begun(await self._reader.info(self._stream))
         decision = first_look(home, witnesses, doubts, restarted=restarted)
         if not isinstance(decision, AskMirrors):
             return home, decision
         mirrors = await self._ask_mirrors(0 if home.empty else home.last)
-        home = home_of(await self._reader.info(self._stream))
+        home = await self._home_stream.begun(await self._reader.info(self._stream))
         asked = len(self._others)
         return home, second_look(home, witnesses, mirrors, asked=asked, doubts=doubts)
 

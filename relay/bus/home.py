@@ -10,7 +10,7 @@ from relay.bus.ack import read_ack
 from relay.bus.compare import Comparison
 from relay.bus.connection import Headers
 from relay.bus.events import EPOCH as EVENT_EPOCH
-from relay.bus.events import MSG_ID, SEQUENCE, SUBJECT
+from relay.bus.events import MSG_ID, SEQUENCE, SUBJECT, epoch_in
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader, StreamInfo, remote_api
 from relay.core.gate import Home, NoteFork, Repair, StartEpoch
@@ -67,9 +67,34 @@ class HomeStream:
         self._region = region
         self._stream = events_stream(region)
         self._void = void_subject(region)
+        self._said: tuple[str, int, int] | None = None  # the newest epoch that the stream says
         self.repaired = 0  # events written back
         # Called now and then while it works: who writes keeps the duty to.
         self.renew: Callable[[], Awaitable[bool]] = _true
+
+    async def begun(self, info: StreamInfo) -> Home:
+        """The home stream in its information. An epoch that was to begin, and of which the stream
+        does not say so under the sequence kept for that, begins above all that it holds.
+
+        Another edge may have stored there, while the one that began it wrote this down.
+
+        Raises:
+            BusError: the stream does not show what it holds there.
+        """
+        home = home_of(info)
+        epoch = (home.created, home.epoch, home.above)
+        if home.above == 0 or home.last < home.above or epoch == self._said:
+            return home
+        page = await self._reader.page(self._stream, home.above, batch=1)
+        if not page.messages:
+            if home.empty:
+                return home
+            raise BusError(f"the home stream does not show what it holds from {home.above} on")
+        headers, _ = page.messages[0]
+        if int(headers[SEQUENCE]) == home.above and epoch_in(headers) != home.epoch:
+            return replace(home, above=home.last + 1)
+        self._said = epoch
+        return home
 
     async def carry_out(self, decision: Repair | StartEpoch | NoteFork, info: StreamInfo) -> None:
         """Do what was decided on the stream as it stands.
