@@ -72,7 +72,7 @@ class Rings:
         self._rooms.pop(key, None)
 
     def reset(self, origin: str, base: int) -> None:
-        """The origin started a new epoch: what was held may not be what its stream holds."""
+        """What is held of an origin up to `base` is not what its stream holds, or not all of it."""
         for key in [key for key, rings in self._rooms.items() if origin in rings]:
             self.open(key, origin, max(base, self._rooms[key][origin].base))
 

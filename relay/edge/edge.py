@@ -359,6 +359,8 @@ class Edge:
     def _dropped(self, origin: str, epoch: int, first: int, last: int) -> None:
         """A stream's limits dropped events before this edge had read them."""
         _log.error("%s dropped %d to %d before they were read", origin, first, last)
+        # A copy may hold them yet: who comes back from before them is not served from memory.
+        self.rings.reset(origin, max(last, self.feeds.feeds[origin].position))
         for connection in list(self.gateway.connections):
             ahead = connection.ahead
             if connection.session.grants is None or (ahead and ahead.seqs.get(origin, 0) >= last):

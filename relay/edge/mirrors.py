@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable  # noqa: TC003 (an attribute names them)
 from functools import partial
 from typing import NamedTuple
 
 from relay.bus.copies import Copies
+from relay.bus.events import SEQUENCE
 from relay.bus.reader import API, Reader, remote_api
 from relay.bus.replay import events_of
 from relay.core.copy import ranges
@@ -118,13 +119,13 @@ class Mirrors:
         if feed.repairing or last > feed.position:
             self._feeds.carry_out(feed, feed.advance())
             return None
-        here = [event async for event in self._events(feed, first, last, API)]
-        missing = self._copies.known(origin).missing
-        skipped = ranges(seq for seq in missing if first <= seq <= last and seq not in handled)
+        here, held = await self._read(feed, first, last, API)
+        lacking = [n for n in range(first, last + 1) if n not in held and n not in handled]
         there: dict[int, Event] = {}
-        for start, end in skipped:
-            events = self._events(feed, start, end, remote_api(origin))
-            there |= {event.seq: event async for event in events}
+        for start, end in ranges(lacking) if origin in self.pairs else ():
+            events, shown = await self._read(feed, start, end, remote_api(origin))
+            there |= {event.seq: event for event in events}
+            held |= shown
         unheard: set[int] = set()
         for event in sorted((*here, *there.values()), key=lambda event: event.seq):
             actions = feed.late(event) if event.seq in there else feed.unheard(event)
@@ -132,25 +133,35 @@ class Mirrors:
                 unheard.add(event.seq)
             self._feeds.carry_out(feed, actions)
             self._feeds.found(event)
-        for start, end in skipped:
+        for start, end in ranges(lacking):
             handled.add(start, end)
+        # What is held nowhere, limits have dropped; here a mirror may have been filled anew since.
+        dropped = (n for n in lacking if n not in held and feed.heard(n, n) is None)
+        for start, end in ranges(dropped):
+            self._feeds.scans.on_dropped(origin, feed.epoch, start, end)
         self.unheard += len(unheard)
         return Lacked(frozenset(unheard - there.keys()), frozenset(unheard & there.keys()))
 
-    async def _events(self, feed: Feed, first: int, last: int, api: str) -> AsyncIterator[Event]:
+    async def _read(
+        self, feed: Feed, first: int, last: int, api: str
+    ) -> tuple[list[Event], set[int]]:
+        """The events from `first` to `last`, and all sequences that are held there."""
+        events: list[Event] = []
+        held: set[int] = set()
         seq = first
         while seq <= last:
             page = await self._reader.page(events_stream(feed.origin), seq, batch=256, api=api)
             newest = partial(self._copies.epoch_at, feed.origin, api)
-            for event in await events_of(page, feed.epoch, newest):
-                if event.seq <= last:
-                    yield event
+            read = await events_of(page, feed.epoch, newest)
+            events += [event for event in read if event.seq <= last]
+            held.update(int(headers[SEQUENCE]) for headers, _ in page.messages)
             if page.messages:
                 seq = page.last + 1
             elif await self._end_before(feed.origin, seq, last, api):
-                return
+                break
             else:
                 raise UnavailableError(f"{feed.origin}: {seq} to {last} are not shown yet")
+        return events, held
 
     async def _end_before(self, origin: str, seq: int, last: int, api: str) -> bool:
         """Whether nothing is stored from `seq` to `last`, where a replica showed nothing at all.

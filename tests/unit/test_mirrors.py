@@ -199,9 +199,13 @@ class _Feed:
 
     late = unheard
 
+    def heard(self, _first: int, _last: int) -> int | None:
+        return None
+
 
 class _Feeds:
     def __init__(self) -> None:
+        self.dropped: list[tuple[int, int]] = []
         self.feeds = {"us": _Feed()}
         self.scans = self
         self.handled = {"us": Spans()}
@@ -213,6 +217,9 @@ class _Feeds:
 
     def found(self, event: Event) -> None:
         pass
+
+    def on_dropped(self, _origin: str, _epoch: int, first: int, last: int) -> None:
+        self.dropped.append((first, last))
 
 
 def mirrors(reader: _Reader) -> tuple[Mirrors, _Feeds]:
@@ -286,3 +293,18 @@ async def test_what_was_dropped_is_named_up_to_what_was_heard(
     await one.inquire("us")
     assert one.dropped("us") == named
     assert one.dropped("us") == []
+
+
+@pytest.mark.parametrize("here", [region((1, 9), (14, 30)), region((13, 30))])
+async def test_what_is_held_nowhere_when_it_is_to_be_read_is_declared(here: _Region) -> None:
+    reader = _Reader(region((1, 9), (14, 30)), region((1, 30)))
+    one, feeds = mirrors(reader)
+    await one._copies.look("us")
+    await one._copies.inquire("us")
+    reader.here, reader.origin.held = here, set(range(13, 31))  # filled anew, or not
+    lacked = await one.jumped("us", 10, 13)
+    assert lacked is not None
+    assert lacked.unheard | lacked.skipped == {13}
+    assert (feeds.missed, feeds.dropped) == ([13], [(10, 12)])
+    assert await one.jumped("us", 10, 12) == Lacked()
+    assert feeds.dropped == [(10, 12)], "it is declared once"
