@@ -43,9 +43,8 @@ class Holes:
         self._fresh: list[Hole] = []  # read, and not returned yet
         self._made: dict[str, str] = {}  # region -> `created` of its record's copy here
         self._polls = 0
-        self.fallen: dict[
-            str, int
-        ] = {}  # region -> where its record ends, that went further before
+        # Region -> where its record ends, of one that went further before.
+        self.fallen: dict[str, int] = {}
 
     def of(self, region: str) -> tuple[Hole, ...]:
         """The holes of one region, by number."""
