@@ -175,15 +175,25 @@ class Scans:
         else:
             upto = max(self._copies.known(origin).last, self.beyond.get(origin, 0))
             api = await self._copies.source(origin, first - 1, upto)
+        page = await self._page(origin, first, api)
+        holed = page.messages and page.last - first + 1 > len(page.messages)
+        if api == API and holed and origin in self._copies.mirrored:
+            # It may have skipped them since it was looked at.
+            await self._copies.look(origin)
+            api = await self._copies.source(origin, first - 1, page.last)
+            if api != API:
+                page = await self._page(origin, first, api)
+        return page, api
+
+    async def _page(self, origin: str, first: int, api: str) -> Page:
         larger = 1 if api == API else ACROSS
-        page = await self._reader.page(
+        return await self._reader.page(
             events_stream(origin),
             first,
             batch=self._pages.events * larger,
             max_bytes=self._pages.bytes * larger,
             api=api,
         )
-        return page, api
 
     async def _dropped(self, origin: str, first: int, page: Page, api: str) -> int:
         """Up to where the stream has dropped what was to be read from `first` on; else 0.

@@ -45,15 +45,17 @@ class _Region:
 
 
 @dataclass
-class _Reader:
+class Reader:
     """Reads a mirror here and its origin `us`, which may not answer."""
 
     here: _Region
     origin: _Region
     answers: bool = True
     across: list[int] = field(default_factory=list)  # sequences asked of the origin
+    looks: int = 0
 
     async def info(self, _stream: str) -> StreamInfo:
+        self.looks += 1
         return self.here.info
 
     async def deleted(self, _stream: str) -> set[int]:
@@ -63,7 +65,9 @@ class _Reader:
     async def next_seq(self, _stream: str, seq: int, _subject: str) -> int | None:
         return min((each for each in self.here.held if each >= seq), default=None)
 
-    async def page(self, _stream: str, seq: int, *, batch: int, api: str = API) -> Page:
+    async def page(
+        self, _stream: str, seq: int, *, batch: int, max_bytes: int = 0, api: str = API
+    ) -> Page:
         await asyncio.sleep(0)
         if api == API:
             return self.here.page(seq, batch)
@@ -78,12 +82,12 @@ def region(*runs: tuple[int, int]) -> _Region:
     return _Region({seq for first, last in runs for seq in range(first, last + 1)})
 
 
-def copies(reader: _Reader) -> Copies:
+def copies(reader: Reader) -> Copies:
     return Copies(cast("Any", reader), "eu", ("us", "eu"))
 
 
 async def test_a_look_asks_this_region_alone_and_takes_what_it_lacks_to_be_at_the_origin() -> None:
-    reader = _Reader(region((5, 9), (12, 20), (25, 30)), region((5, 30)), answers=False)
+    reader = Reader(region((5, 9), (12, 20), (25, 30)), region((5, 30)), answers=False)
     one = copies(reader)
     copy = await one.look("us")
     assert reader.across == []
@@ -95,7 +99,7 @@ async def test_a_look_asks_this_region_alone_and_takes_what_it_lacks_to_be_at_th
 
 
 async def test_an_origin_that_does_not_answer_is_asked_once_in_a_turn() -> None:
-    reader = _Reader(region((5, 9), (12, 20), (25, 30)), region((5, 30)), answers=False)
+    reader = Reader(region((5, 9), (12, 20), (25, 30)), region((5, 30)), answers=False)
     one = copies(reader)
     await one.look("us")
     copy = await one.inquire("us")
@@ -104,7 +108,7 @@ async def test_an_origin_that_does_not_answer_is_asked_once_in_a_turn() -> None:
 
 
 async def test_what_the_origin_holds_is_missing_and_what_it_does_not_is_not() -> None:
-    reader = _Reader(region((5, 9), (12, 20), (25, 30)), region((5, 20), (25, 40)))
+    reader = Reader(region((5, 9), (12, 20), (25, 30)), region((5, 20), (25, 40)))
     one = copies(reader)
     await one.look("us")
     copy = await one.inquire("us")
@@ -117,7 +121,7 @@ async def test_what_the_origin_holds_is_missing_and_what_it_does_not_is_not() ->
 
 
 async def test_a_replica_of_the_origin_that_is_behind_proves_nothing() -> None:
-    reader = _Reader(region((1, 9), (12, 30)), region((1, 30)))
+    reader = Reader(region((1, 9), (12, 30)), region((1, 30)))
     one = copies(reader)
     await one.look("us")
     for behind, missing in ((9, (10, 11)), (10, (10, 11)), (None, (10, 11))):
@@ -133,7 +137,7 @@ async def test_a_replica_of_the_origin_that_is_behind_proves_nothing() -> None:
 async def streams() -> Any:
     made: list[Streams] = []
 
-    def make(reader: _Reader, silent_s: float = 0.0) -> Streams:
+    def make(reader: Reader, silent_s: float = 0.0) -> Streams:
         one = Copies(cast("Any", reader), "eu", ("us",))
         made.append(Streams(cast("Any", reader), one, "eu", lambda _origin: silent_s))
         return made[-1]
@@ -151,7 +155,7 @@ async def _verdict(streams: Streams, seq: int) -> Accept | Refuse:
 async def test_a_resume_asks_the_origin_only_for_what_is_older_than_all_that_is_here(
     streams: Any,
 ) -> None:
-    reader = _Reader(region((10, 30)), region((6, 40)))
+    reader = Reader(region((10, 30)), region((6, 40)))
     one = streams(reader)
     assert isinstance(await _verdict(one, 9), Accept)
     assert reader.across == []
@@ -163,7 +167,7 @@ async def test_a_resume_asks_the_origin_only_for_what_is_older_than_all_that_is_
 
 
 async def test_what_the_origin_dropped_meanwhile_is_refused_and_not_skipped(streams: Any) -> None:
-    reader = _Reader(region((10, 30)), region((6, 40)))
+    reader = Reader(region((10, 30)), region((6, 40)))
     one = streams(reader)
     assert isinstance(await _verdict(one, 5), Accept)
     reader.origin.held -= set(range(6, 9))
@@ -174,14 +178,14 @@ async def test_what_the_origin_dropped_meanwhile_is_refused_and_not_skipped(stre
 
 async def test_an_origin_that_is_silent_may_be_back_soon_and_then_is_not(streams: Any) -> None:
     for silent_s, reason in ((2.0, Invalid.UNAVAILABLE), (600.0, Invalid.EXPIRED)):
-        reader = _Reader(region((10, 30)), region((6, 40)), answers=False)
+        reader = Reader(region((10, 30)), region((6, 40)), answers=False)
         refused = await _verdict(streams(reader, silent_s), 5)
         assert isinstance(refused, Refuse)
         assert (refused.reason, refused.retry) == (reason, reason is Invalid.UNAVAILABLE)
 
 
 async def test_a_herd_asks_the_origin_once(streams: Any) -> None:
-    reader = _Reader(region((10, 30)), region((6, 40)))
+    reader = Reader(region((10, 30)), region((6, 40)))
     one = streams(reader)
     verdicts = await asyncio.gather(*(_verdict(one, 6) for _ in range(100)))
     assert all(isinstance(verdict, Accept) for verdict in verdicts)
@@ -222,13 +226,13 @@ class _Feeds:
         self.dropped.append((first, last))
 
 
-def mirrors(reader: _Reader) -> tuple[Mirrors, _Feeds]:
+def mirrors(reader: Reader) -> tuple[Mirrors, _Feeds]:
     feeds = _Feeds()
     return Mirrors(cast("Any", feeds), copies(reader), cast("Any", reader)), feeds
 
 
 async def test_a_stretch_is_not_dealt_with_before_a_replica_here_shows_all_of_it() -> None:
-    reader = _Reader(region((1, 30)), region((1, 30)))
+    reader = Reader(region((1, 30)), region((1, 30)))
     one, feeds = mirrors(reader)
     reader.here.behind = 11
     with pytest.raises(UnavailableError, match="not shown"):
@@ -240,7 +244,7 @@ async def test_a_stretch_is_not_dealt_with_before_a_replica_here_shows_all_of_it
 
 
 async def test_a_copy_that_is_being_filled_anew_has_nothing_to_say_yet() -> None:
-    reader = _Reader(region((1, 9)), region((1, 30)))
+    reader = Reader(region((1, 9)), region((1, 30)))
     one, feeds = mirrors(reader)
     with pytest.raises(UnavailableError):
         await one.jumped("us", 10, 13)
@@ -248,7 +252,7 @@ async def test_a_copy_that_is_being_filled_anew_has_nothing_to_say_yet() -> None
 
 
 async def test_what_a_replica_of_the_origin_does_not_show_yet_stays_to_be_dealt_with() -> None:
-    reader = _Reader(region((1, 9), (14, 30)), region((1, 30)))
+    reader = Reader(region((1, 9), (14, 30)), region((1, 30)))
     one, feeds = mirrors(reader)
     told: list[tuple[int, int]] = []
 
@@ -283,7 +287,7 @@ async def test_what_a_replica_of_the_origin_does_not_show_yet_stays_to_be_dealt_
 async def test_what_was_dropped_is_named_up_to_what_was_heard(
     came: int | None, named: list[tuple[int, int]]
 ) -> None:
-    reader = _Reader(region((5, 9)), region((5, 9)))
+    reader = Reader(region((5, 9)), region((5, 9)))
     one = copies(reader)
     one.heard = lambda _origin, _first, _last: came
     await one.look("us")
@@ -297,7 +301,7 @@ async def test_what_was_dropped_is_named_up_to_what_was_heard(
 
 @pytest.mark.parametrize("here", [region((1, 9), (14, 30)), region((13, 30))])
 async def test_what_is_held_nowhere_when_it_is_to_be_read_is_declared(here: _Region) -> None:
-    reader = _Reader(region((1, 9), (14, 30)), region((1, 30)))
+    reader = Reader(region((1, 9), (14, 30)), region((1, 30)))
     one, feeds = mirrors(reader)
     await one._copies.look("us")
     await one._copies.inquire("us")
