@@ -62,7 +62,7 @@ mutants: install
 # Rewrites requirements.lock from pyproject.toml: every package, every hash, no index address.
 lock: install
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra local --extra audit --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements.lock
 
 # A seeded simulation of the edge; 100,000 seeds take an hour or two on two cores.

@@ -27,7 +27,7 @@ from regions.topology import Topology
 from relay.config import NatsConfig
 from relay.core.copy import ranges
 from relay.core.hole import Hole
-from relay.core.names import events_stream, hole_subject, records_stream
+from relay.core.names import events_stream, hole_subject, log_stream, records_stream
 from relay.errors import RelayError, UnavailableError
 
 REGION_DEADLINE_S = 20.0
@@ -151,10 +151,10 @@ async def _where_to_begin(region: str, stream: str, regions: "Regions") -> dict[
     """With which sequence a home stream begins that is made anew, and has mirrors.
 
     Events: where the oldest mirror begins. The edges write back what mirrors hold, under the same
-    sequences; else that would begin with as many voids as there ever were events before. Records:
-    above all that mirrors hold. Nobody writes them back, and their numbers only grow.
+    sequences; else that would begin with as many voids as there ever were events before. Records
+    and log: above all that mirrors hold. Nobody writes them back, and their numbers only grow.
     """
-    if stream not in {events_stream(region), records_stream(region)}:
+    if stream not in {events_stream(region), records_stream(region), log_stream(region)}:
         return {}
     states: list[Mapping[str, Any]] = []
     for other in regions.others(region):
@@ -163,7 +163,7 @@ async def _where_to_begin(region: str, stream: str, regions: "Regions") -> dict[
             states.append(info["state"])
     if not states:
         return {}
-    if stream == records_stream(region):
+    if stream != events_stream(region):
         return {"first_seq": max(int(state["last_seq"]) for state in states) + 1}
     first = min(int(state["first_seq"]) for state in states)
     return {"first_seq": first} if first > 1 else {}
@@ -266,8 +266,8 @@ async def find_holed(topology: Topology, regions: "Regions", admin: JetStream) -
         here = Extent(mirror["state"], await _deleted(admin, mirror))
         there = Extent(home["state"], await _deleted(source, home))
         limits = limits_of(home["config"])
-        # Records are no events: a copy that is ahead of an origin that lost its end just goes.
-        stale = stream == records_stream(origin) and here.last > there.last
+        # Nobody writes these back: a copy that is ahead of an origin that lost its end goes.
+        stale = stream != events_stream(origin) and here.last > there.last
         if stale or must_rebuild(here, there, limits, datetime.now(UTC).timestamp()):
             holed.append(Change(admin.region, stream, "rebuild"))
     return holed

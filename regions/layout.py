@@ -174,6 +174,8 @@ class Layout:
             token_tenant=topology.tokens.tenant,
             limits=topology.limits,
             origins=None if topology.origins is None else list(topology.origins),
+            geoip=topology.clients.geoip,
+            trusted_proxies=list(topology.clients.trusted_proxies),
         )
 
     def regions(self, running: Mapping[str, Identity]) -> list[WorldRegion]:

@@ -23,7 +23,11 @@ _UNLIMITED = "    jetstream: enabled"
 _LIMITED = "    jetstream: { max_file: 1KB }"
 
 # The kinds of stream that are mirrored: each is a home stream and a mirror in every other region.
-MIRRORED: tuple[Callable[[str], str], ...] = (names.events_stream, names.records_stream)
+MIRRORED: tuple[Callable[[str], str], ...] = (
+    names.events_stream,
+    names.records_stream,
+    names.log_stream,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,9 @@ def unlimited_config(text: str) -> str:
 
 
 def _jetstream(topology: Topology, region: Region, store: str) -> str:
-    streams = len(topology.regions) * len(MIRRORED) * topology.streams.max_bytes
+    settings = topology.streams
+    each = 2 * settings.max_bytes + settings.log_max_bytes  # events, records and log
+    kept = len(topology.regions) * each + settings.telemetry_max_bytes
     return "\n".join(
         (
             "jetstream {",
@@ -124,7 +130,7 @@ def _jetstream(topology: Topology, region: Region, store: str) -> str:
             f"  store_dir: {_quote(store)}",
             f"  sync_interval: {_quote(topology.streams.sync)}",
             "  max_mem: 256MB",
-            f"  max_file: {streams + STREAM_SLACK_BYTES}",
+            f"  max_file: {kept + STREAM_SLACK_BYTES}",
             "  limits { default_max_consumers: 5000 }",
             "}",
         )
@@ -202,6 +208,8 @@ def _offers(home: str, other: str) -> list[_Share]:
         _Share("stream", names.below("lease", home)),
         _Share("stream", names.below("sig", home)),
         _Share("stream", names.below("pres", home)),
+        _Share("stream", names.below("users", home)),
+        _Share("stream", names.below("usersask", other)),
         _Share("stream", names.below("presask", other)),
         _Share("stream", names.below("presans", other)),
         _Share("stream", names.takeover_subject(home)),

@@ -50,6 +50,7 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
                     "$JS.API.STREAM.NAMES",
                     "$JS.API.STREAM.LIST",
                     "$JS.API.CONSUMER.INFO.*.*",
+                    *_log_reads(region, others),
                 ),
                 subscribe=(
                     names.below("tele"),
@@ -70,11 +71,17 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
             )
 
 
+def _log_reads(region: str, others: tuple[str, ...]) -> tuple[str, ...]:
+    logs = (names.log_stream(origin) for origin in (region, *others))
+    return tuple(f"$JS.API.DIRECT.GET.{stream}" for stream in (*logs, names.TELEMETRY_STREAM))
+
+
 def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
     home = names.events_stream(region)
     readable = [
         *(names.events_stream(origin) for origin in (region, *others)),
         *(names.records_stream(origin) for origin in (region, *others)),
+        *(names.log_stream(origin) for origin in (region, *others)),
         names.LEASE_STREAM,
     ]
     return Permissions(
@@ -84,6 +91,9 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
             names.below("rec", region),
             names.below("tele", region),
             names.below("pres", region),
+            names.below("log", region),
+            names.below("users", region),
+            *(names.below("usersask", each) for each in (region, *others)),
             *(names.below("presask", each) for each in (region, *others)),
             *(names.below("presans", each) for each in (region, *others)),
             names.below("lease", region),
@@ -97,6 +107,7 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
             own,  # answers to other edges
             *(f"$JS.API.DIRECT.GET.{stream}" for stream in readable),
             *(f"$JS.API.STREAM.INFO.{stream}" for stream in readable),
+            f"$JS.API.DIRECT.GET.{names.TELEMETRY_STREAM}",
             *(
                 f"$JS.API.STREAM.MSG.GET.{names.events_stream(origin)}"  # what the leader has
                 for origin in (region, *others)
@@ -109,6 +120,9 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
             names.below("live", region),
             names.below("siglive"),
             names.below("pres"),
+            names.below("tele"),
+            names.below("users"),
+            names.below("usersask", region),
             names.below("presask", region),
             names.below("presans", region),
             names.below("lease"),

@@ -20,6 +20,7 @@ MIRROR_ACK_PENDING = 20_000  # 1,000 would hold a mirror 150 ms away to 6,000 ev
 LEASE_BYTES = 16 * 1024**2
 SIGNAL_BYTES = 64 * 1024**2
 SIGNAL_AGE_S = 60
+TELEMETRY_AGE_S = 86_400
 _SECOND = 1_000_000_000
 
 Step = Literal["home", "mirror"]
@@ -236,6 +237,34 @@ def _home(topology: Topology, region: Region) -> list[StreamConfig]:
             allow_direct=True,
         ),
         StreamConfig(
+            name=names.log_stream(home),
+            subjects=[names.below("log", home)],
+            storage="file",
+            num_replicas=replicas,
+            retention="limits",
+            discard="old",
+            compression="s2",
+            max_age=settings.log_max_age_s * _SECOND,
+            max_bytes=settings.log_max_bytes,
+            max_msg_size=MAX_EVENT_BYTES,
+            duplicate_window=settings.duplicate_window_s * _SECOND,
+            allow_direct=True,
+        ),
+        StreamConfig(
+            name=names.TELEMETRY_STREAM,
+            subjects=[names.below("tele")],
+            storage="file",
+            num_replicas=replicas,
+            retention="limits",
+            discard="old",
+            compression="s2",
+            max_age=TELEMETRY_AGE_S * _SECOND,
+            max_bytes=settings.telemetry_max_bytes,
+            max_msg_size=MAX_EVENT_BYTES,
+            allow_direct=True,
+            no_ack=True,  # each region holds one, as with signals
+        ),
+        StreamConfig(
             name=names.LEASE_STREAM,
             subjects=[names.below("slot", home), names.below("duty", home)],
             storage="file",
@@ -266,6 +295,7 @@ def _mirrors(topology: Topology, region: Region, origin: str) -> list[StreamConf
     configs: list[StreamConfig] = []
     for stream_of in MIRRORED:
         stream = stream_of(origin)
+        is_log = stream_of is names.log_stream
         live = (
             Republish(names.below("ev", origin), names.below("live", home, origin))
             if stream_of is names.events_stream
@@ -278,8 +308,8 @@ def _mirrors(topology: Topology, region: Region, origin: str) -> list[StreamConf
                 num_replicas=len(region.servers),
                 discard="old",
                 compression="s2",
-                max_age=settings.max_age_s * _SECOND,
-                max_bytes=settings.max_bytes,
+                max_age=(settings.log_max_age_s if is_log else settings.max_age_s) * _SECOND,
+                max_bytes=settings.log_max_bytes if is_log else settings.max_bytes,
                 allow_direct=True,
                 mirror_direct=False,
                 mirror=Mirror(

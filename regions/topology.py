@@ -3,6 +3,8 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from ipaddress import ip_network
+from pathlib import Path
 from typing import Literal
 
 from regions.errors import TopologyError
@@ -74,6 +76,9 @@ class StreamSettings:
 
     max_age_s: int = 86_400
     max_bytes: int = 1024**3  # of one region's events, in each region
+    log_max_age_s: int = 30 * 86_400  # of the log of who was here, and how many
+    log_max_bytes: int = 2 * 1024**3  # of one region's, in each region
+    telemetry_max_bytes: int = 1024**3  # of all edges' frames of a day, in each region
     duplicate_window_s: int = 120
     sync: str = "always"  # or a duration: how long an acknowledged event may be only in memory
 
@@ -85,6 +90,14 @@ class Tokens:
     audience: str | None = None
     tenant: bool = False
     keys: tuple[TokenKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """How edges know where clients are."""
+
+    geoip: str | None = None  # absolute path of a GeoIP2 or GeoLite2 database
+    trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +125,7 @@ class Topology:
     links: tuple[Link, ...] = ()
     streams: StreamSettings = StreamSettings()
     tokens: Tokens = Tokens()
+    clients: Clients = Clients()
     limits: Limits = _LIMITS
     faults: FaultSettings = FaultSettings()
     watch: Watch = Watch()
@@ -198,8 +212,20 @@ def _first_problem(topology: Topology) -> str | None:
         or _links_problem(topology)
         or _streams_problem(topology.streams)
         or _tokens_problem(topology.tokens)
+        or _clients_problem(topology.clients)
         or _faults_problem(topology)
     )
+
+
+def _clients_problem(clients: Clients) -> str | None:
+    for network in clients.trusted_proxies:
+        try:
+            ip_network(network)
+        except ValueError:
+            return f"clients.trusted_proxies: {network!r} is no network"
+    if clients.geoip is not None and not Path(clients.geoip).is_file():
+        return f"clients.geoip: no file {clients.geoip}"
+    return None
 
 
 def _region_problem(region: Region) -> str | None:

@@ -12,6 +12,7 @@ import msgspec
 from regions.errors import TopologyError
 from regions.objectives import Objectives
 from regions.topology import (
+    Clients,
     Edge,
     FaultSettings,
     Link,
@@ -68,6 +69,9 @@ class _Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"so
 class _Streams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_age_s: int = StreamSettings().max_age_s
     max_bytes: int = StreamSettings().max_bytes
+    log_max_age_s: int = StreamSettings().log_max_age_s
+    log_max_bytes: int = StreamSettings().log_max_bytes
+    telemetry_max_bytes: int = StreamSettings().telemetry_max_bytes
     duplicate_window_s: int = StreamSettings().duplicate_window_s
     sync: str = StreamSettings().sync
 
@@ -76,6 +80,11 @@ class _Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audience: str | None = None
     tenant: bool = False
     keys: list[TokenKey] = []
+
+
+class _Clients(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    geoip: str | None = None
+    trusted_proxies: list[str] = []
 
 
 class _Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,6 +120,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     links: list[dict[str, Any]] = []
     streams: dict[str, Any] = {}
     tokens: dict[str, Any] = {}
+    clients: dict[str, Any] = {}
     limits: dict[str, Any] = {}
     faults: dict[str, Any] = {}
     supervisor: dict[str, Any] = {}
@@ -169,6 +179,7 @@ def parse_topology(text: str, where: str) -> Topology:
     ]
     streams = _convert(file.streams, _Streams, where, "streams")
     tokens = _convert(file.tokens, _Tokens, where, "tokens")
+    clients = _convert(file.clients, _Clients, where, "clients")
     faults = _convert(file.faults, _Faults, where, "faults")
     supervisor = _convert(file.supervisor, _Supervisor, where, "supervisor")
     objectives = _convert(file.objectives, _Objectives, where, "objectives")
@@ -177,13 +188,12 @@ def parse_topology(text: str, where: str) -> Topology:
     return Topology(
         regions=regions,
         links=tuple(Link(link.source, link.to, tuple(link.via)) for link in links),
-        streams=StreamSettings(
-            max_age_s=streams.max_age_s,
-            max_bytes=streams.max_bytes,
-            duplicate_window_s=streams.duplicate_window_s,
-            sync=streams.sync,
-        ),
+        streams=StreamSettings(**msgspec.structs.asdict(streams)),
         tokens=Tokens(tokens.audience, tokens.tenant, tuple(tokens.keys)),
+        clients=Clients(
+            None if clients.geoip is None else str(Path(where).parent.absolute() / clients.geoip),
+            tuple(clients.trusted_proxies),
+        ),
         limits=_convert(limits, Limits, where, "limits"),
         faults=FaultSettings(faults.links, faults.wan, faults.disk_mb),
         watch=Watch(supervisor.hung_s, supervisor.restart_hung_s),

@@ -111,6 +111,8 @@ class EdgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token_tenant: bool = False  # whether tokens must carry `tenant`; else all are the tenant `_`
     limits: Limits = Limits()
     origins: list[str] | None = None  # allowed Origin headers; None: any
+    geoip: str | None = None  # path of a GeoIP2 or GeoLite2 database; None: countries are unknown
+    trusted_proxies: list[str] = []  # networks whose X-Forwarded-For is believed
 
 
 def load_config(path: Path) -> EdgeConfig:

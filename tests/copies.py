@@ -14,7 +14,7 @@ from relay.core import names
 from relay.errors import BusError
 from tests.world import World
 
-STREAMS = (names.events_stream, names.records_stream)
+STREAMS = (names.events_stream, names.records_stream, names.log_stream)
 _VARYING = {"Nats-Num-Pending", "Nats-Last-Sequence"}  # of the answer, not of the message
 
 Stored = dict[int, tuple[dict[str, str], bytes]]  # sequence -> headers and payload

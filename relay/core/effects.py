@@ -52,6 +52,7 @@ class Enter:
     session_id: str
     rooms: tuple[Wish, ...]
     refused: tuple[Refused, ...]
+    device: str = ""  # what the client says it runs on
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,14 @@ def records_stream(origin: str) -> str:
     return f"REC_{origin}"
 
 
+def log_stream(origin: str) -> str:
+    """The log of who was at `origin`'s edges, and how many, mirrored like the events."""
+    return f"LOG_{origin}"
+
+
 LEASE_STREAM = "LEASE"  # one region's edge leases; local, last value per subject
 SIGNAL_STREAM = "SIGNAL"  # ephemeral events of all regions; local, in memory, republished
+TELEMETRY_STREAM = "TELE"  # the frames of all edges, as heard here for a day; local
 
 
 def mirror_consumer(stream: str, region: str) -> str:
@@ -132,6 +138,27 @@ def signal_live_subject(tenant: str, shard: str, room: str, region: str = "*") -
 def telemetry_subject(region: str, edge: str) -> str:
     """An edge's 1 Hz telemetry frame, through the links."""
     return f"tele.{region}.{edge}"
+
+
+LogKind = Literal["att", "minute"]
+
+
+def log_subject(region: str, kind: LogKind, edge: str) -> str:
+    """Where an edge stores comings and goings (`att`), or its region's minutes.
+
+    `edge` may be the wildcard `*`.
+    """
+    return f"log.{region}.{kind}.{edge}"
+
+
+def users_subject(region: str, edge: str) -> str:
+    """Which users came to an edge and which went, every second, through the links."""
+    return f"users.{region}.{edge}"
+
+
+def users_ask_subject(region: str, edge: str) -> str:
+    """Where an edge is asked for all of its users, through the links."""
+    return f"usersask.{region}.{edge}"
 
 
 def lease_subject(region: str, edge: str) -> str:
@@ -212,7 +239,7 @@ def room_of(subject: str) -> tuple[str, str, str]:
 
 Kind = Literal[
     "ev", "rec", "sig", "tele", "lease", "slot", "duty", "takeover", "head", "alarm", "witness",
-    "ctl", "live", "siglive", "pres", "presask", "presans",
+    "ctl", "live", "siglive", "pres", "presask", "presans", "log", "users", "usersask",
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from relay.core import numbering
 from relay.core.answers import RefusalError, ack, error, nonce_refusal, refused_rooms
 from relay.core.codes import ErrorCode, EventName, Invalid, Op
 from relay.core.cursor import CursorCodec, CursorError
+from relay.core.device import device_of
 from relay.core.effects import (
     Attend,
     Close,
@@ -274,7 +275,8 @@ class Session:
         told = self._show(request.presence, now)
         self._begin(grants)
         self.session_id = self.rules.session_ids.make(grants.tenant, grants.user, self._fresh)
-        return [*told, Enter(grants, self.session_id, tuple(wishes), tuple(refused))]
+        device = device_of(request.properties)
+        return [*told, Enter(grants, self.session_id, tuple(wishes), tuple(refused), device)]
 
     def _resume(self, envelope: Envelope, now: Instant) -> list[Effect]:
         if self.phase is not Phase.NEW or self._invalid is not None:

@@ -5,6 +5,15 @@ freshness. Consoles fold these frames; `/metrics` serves the same counters.
 import msgspec
 
 
+class Census(msgspec.Struct, frozen=True):
+    """Different users over all edges, counted by one edge of each region."""
+
+    users: int  # of all regions
+    regions: dict[str, int]  # of each
+    exact: bool  # of this second, to the unit
+    error: float = 0.0  # standard error where only sketches can be held, as a share of the count
+
+
 class EdgeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """What one edge says of itself.
 
@@ -34,7 +43,16 @@ class EdgeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     resumes_refused: int = 0  # INVALID_SESSION, total
     replayed: int = 0  # events sent by replay, total
     holes: int = 0  # found in the live feed and repaired, total
-    closes: dict[str, int] = msgspec.field(default_factory=dict)  # close code -> total
+    closes: dict[str, int] = msgspec.field(default_factory=dict)  # close code -> connections, total
+    users: int = 0  # different users with a session here, now
+    changes: int = 0  # comings and goings of sessions, total
+    opened: dict[str, int] = msgspec.field(default_factory=dict)  # how -> sessions, total
+    closed: dict[str, int] = msgspec.field(default_factory=dict)  # close code -> sessions, total
+    # label -> sessions open now, opened in all, closed in all
+    countries: dict[str, tuple[int, int, int]] = msgspec.field(default_factory=dict)
+    transports: dict[str, tuple[int, int, int]] = msgspec.field(default_factory=dict)
+    visits: int = 0  # of plain pages, now
+    census: Census | None = None  # of the edge that counts for its region
     send_buffer_bytes: int = 0  # over all connections, now
     loop_lag_ms: float = 0.0  # the worst of the last second
     rss_bytes: int = 0

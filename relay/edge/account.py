@@ -2,6 +2,7 @@
 
 from relay import __version__
 from relay.core.alarm import Wrong
+from relay.core.headcount import Tally
 from relay.core.pair import MirrorState
 from relay.core.telemetry import EdgeFrame
 from relay.edge import clock
@@ -12,7 +13,7 @@ from relay.edge.machine import cpu_s, rss_bytes
 
 def frame_of(edge: Edge) -> EdgeFrame:
     """The telemetry frame of now."""
-    gateway, hub, feeds = edge.gateway, edge.hub, edge.feeds
+    gateway, hub, feeds, headcount = edge.gateway, edge.hub, edge.feeds, edge.headcount
     counters, now_ms = gateway.counters, clock.wall_ms()
     return EdgeFrame(
         region=edge.config.region,
@@ -25,7 +26,7 @@ def frame_of(edge: Edge) -> EdgeFrame:
         state=edge.state,
         nats_connected=edge.bus.connected,
         connections=len(gateway.connections),
-        sessions=gateway.sessions,
+        sessions=len(headcount),
         rooms=edge.rooms.held,
         events_in=feeds.events_in,
         events_out=hub.events_out + edge.joining.replayed,
@@ -38,6 +39,13 @@ def frame_of(edge: Edge) -> EdgeFrame:
         replayed=edge.joining.replayed,
         holes=sum(feed.holes for feed in feeds.feeds.values()),
         closes={str(code): count for code, count in counters.closes.items()},
+        users=headcount.users,
+        changes=headcount.changes,
+        opened=dict(headcount.opened),
+        closed={str(code): count for code, count in headcount.closed.items()},
+        countries=_tallies(headcount.countries),
+        transports=_tallies(headcount.transports),
+        census=edge.census.result(),
         send_buffer_bytes=sum(c.socket.buffered() for c in gateway.connections),
         loop_lag_ms=round(edge.loop_lag_ms, 1),
         rss_bytes=rss_bytes(),
@@ -51,6 +59,10 @@ def frame_of(edge: Edge) -> EdgeFrame:
         watching=edge.watcher.watching,
         alarms=[str(alarm) for alarm in edge.alarms.standing(clock.now().mono_s)],
     )
+
+
+def _tallies(tallies: dict[str, Tally]) -> dict[str, tuple[int, int, int]]:
+    return {label: (tally.now, tally.opened, tally.closed) for label, tally in tallies.items()}
 
 
 def _mirror_states(edge: Edge) -> dict[str, str]:
@@ -82,6 +94,10 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
             "Gaps in what other edges said of presence.",
             edge.presence.rosters.missed,
         ),
+        "log_batches": ("Batches of comings and goings stored.", edge.logbook.batches),
+        "log_late": ("READYs said before they were in the log.", edge.logbook.late),
+        "log_lost": ("Comings and goings that did not get into the log.", edge.logbook.lost),
+        "minutes_written": ("Minutes of the region stored by this edge.", edge.minutes.written),
         "takeovers": ("Connections closed for a newer one.", counters.takeovers),
         "errors": ("Failures inside the edge; each is in the log.", counters.errors),
         "poisoned": ("Stored events that could not be sent: a GAP each.", edge.hub.poisoned),
@@ -127,6 +143,7 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
 def levels_of(edge: Edge) -> dict[str, tuple[str, float]]:
     """Name -> (help, value now) of what is held and stands in no telemetry frame."""
     return {
+        "log_waiting": ("Comings and goings that are not stored yet.", edge.logbook.waiting),
         "presence_scopes": (
             "Rooms and users of which a roster is kept.",
             edge.presence.viewers.scopes,

@@ -22,6 +22,7 @@ from relay.core.effects import (
     Typing,
 )
 from relay.core.event import RoomKey
+from relay.core.headcount import UNKNOWN
 from relay.core.session import Instant, Phase, Session
 from relay.core.wire import Codec, Payload
 from relay.edge import clock
@@ -57,12 +58,20 @@ class ClientConnection(Seat):
     """A session with its socket, in one gateway."""
 
     def __init__(
-        self, gateway: "Gateway", socket: Socket, codec: Codec[Any], *, resuming: bool
+        self,
+        gateway: "Gateway",
+        socket: Socket,
+        codec: Codec[Any],
+        *,
+        resuming: bool,
+        country: str = UNKNOWN,
     ) -> None:
         super().__init__(codec)
         self.gateway = gateway
         self.socket = socket
         self.open = True
+        self.transport = "websocket"
+        self.country = country
         self.membership = gateway.membership(self)
         self.resumed_at = 0
         self.signals_dropped = 0

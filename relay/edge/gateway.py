@@ -12,6 +12,8 @@ from relay.bus.publisher import Publication, Publisher
 from relay.core.codes import ErrorCode, Invalid, Op
 from relay.core.cursor import Cursor, Position
 from relay.core.effects import Emit, Enter, Join, ReadHistory, Resume, Store, Typing
+from relay.core.grants import Grants
+from relay.core.headcount import How, Who
 from relay.core.pace import Pace
 from relay.core.session import Phase, Rules
 from relay.core.wire import Payload, WireError, message_of
@@ -20,6 +22,7 @@ from relay.edge.connection import ClientConnection
 from relay.edge.counters import Counters
 from relay.edge.hub import Hub
 from relay.edge.joining import Joining
+from relay.edge.logbook import Logbook
 from relay.edge.membership import Membership
 from relay.edge.peers import Peers
 from relay.edge.presence import Presence
@@ -48,6 +51,7 @@ class Gateway:
         history: History,
         streams: Streams,
         presence: Presence,
+        logbook: Logbook,
         peers: Peers,
         region: str,
         edge: str,
@@ -66,6 +70,7 @@ class Gateway:
         self._history = history
         self._streams = streams
         self.presence = presence
+        self._logbook = logbook
         self._typed = Pace(TYPING_S)
         self._peers = peers
         self._region = region
@@ -80,11 +85,6 @@ class Gateway:
     async def close(self) -> None:
         """End what runs for connections."""
         await self._tasks.close()
-
-    @property
-    def sessions(self) -> int:
-        """How many sessions are identified."""
-        return len(self._sessions)
 
     # --- what every client is told -------------------------------------------------------------
 
@@ -141,6 +141,7 @@ class Gateway:
         session_id = connection.session.session_id
         if self._sessions.get(session_id) is connection:
             del self._sessions[session_id]
+            self._logbook.went(session_id, code)
             self.presence.ended(session_id, code)
 
     def attend(self, connection: ClientConnection) -> None:
@@ -203,7 +204,11 @@ class Gateway:
         match effect:
             case Enter():
                 self._sessions[effect.session_id] = connection
-                await connection.membership.enter(effect, self._ready())
+                who = _who(connection, effect.grants, effect.device)
+                self._logbook.came(effect.session_id, who, How.IDENTIFY)
+                await self._logbook.stored()
+                if connection.alive:
+                    await connection.membership.enter(effect, self._ready())
             case Join():
                 await connection.membership.subscribe(effect)
             case Resume():
@@ -226,7 +231,12 @@ class Gateway:
         self.takeovers.resumed(takeover, connection.now().mono_s)
         self.announcements.append(takeover)
         older = self._sessions.get(session_id)
+        if older is not None:
+            self._logbook.went(session_id, 4022)
         self._sessions[session_id] = connection
+        grants = connection.session.grants
+        assert grants is not None, "only who was granted something resumes"
+        self._logbook.came(session_id, _who(connection, grants, ""), How.RESUME)
         self.presence.back(connection.session)
         if older is not None and older is not connection:
             self._displace(older, takeover)
@@ -373,6 +383,11 @@ class Gateway:
             "after": self.hub.cursor_at(page.after),
             "more": page.more,
         }
+
+
+def _who(connection: ClientConnection, grants: Grants, device: str) -> Who:
+    transport, country = connection.transport, connection.country
+    return Who(grants.tenant, grants.user, transport, country, device)
 
 
 def _at_most(before: Cursor | None, here: dict[str, Position]) -> dict[str, Position]:

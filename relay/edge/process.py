@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 from functools import partial
+from pathlib import Path
 
 from relay.bus.bus import Bus
 from relay.config import EdgeConfig
@@ -13,6 +14,7 @@ from relay.edge import http, metrics
 from relay.edge.account import frame_of, levels_of, totals_of
 from relay.edge.admission import Door
 from relay.edge.edge import Edge, rules_of
+from relay.edge.geography import Geography
 from relay.edge.rhythm import Rhythm
 from relay.edge.websocket import GatewayProtocol
 from relay.errors import BusError
@@ -21,6 +23,7 @@ from relay.tasks import Tasks
 _log = logging.getLogger("jetrelay.edge")
 
 FLUSH_S = 0.1  # for the last close frames
+REFRESH_S = 10.0  # between two looks at the database of countries
 
 
 # Containers made, net, before the youngest are searched for cycles. By default (700) a herd that
@@ -46,6 +49,9 @@ class EdgeProcess:
         """
         self._config = config
         self._rules = rules_of(config)
+        self._geography = Geography(
+            None if config.geoip is None else Path(config.geoip), config.trusted_proxies
+        )
         self._tasks = Tasks("process")
         self._main: asyncio.Task[None] | None = None
         self._ended = False
@@ -111,7 +117,8 @@ class EdgeProcess:
             partial(totals_of, edge),
             partial(levels_of, edge),
         )
-        protocol = GatewayProtocol.bind(edge.gateway, door)
+        protocol = GatewayProtocol.bind(edge.gateway, door, self._geography)
+        self._tasks.spawn(self._refresh_geography(), "geography")
         servers = (
             (http.listener(http.public_app(edge.not_ready), protocol), public),
             (http.listener(http.admin_app(edge.not_ready, registry), None), admin),
@@ -127,6 +134,11 @@ class EdgeProcess:
             await asyncio.sleep(FLUSH_S)
             for server, _ in servers:
                 server.should_exit = True
+
+    async def _refresh_geography(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            self._geography.refresh()
 
     # --- signals -------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """What an edge does every so often: pulse, lease, telemetry, markers, records, announcements."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ _log = logging.getLogger("jetrelay.rhythm")
 
 PULSE_S = 0.25
 ANNOUNCE_S = 0.5
+LEAST_S = 0.25  # between two frames, whatever the wall clock does
+MINUTES_S = 5.0
 INQUIRE_S = 0.25  # after the look that raised a question
 REPEAT_S = 5.0  # takeovers are announced again
 ANNOUNCED_AT_ONCE = 256
@@ -45,7 +48,9 @@ class Rhythm:
         self._every(PULSE_S, self._pulse)
         self._every(BEAT_S, self._beat)
         self._every(BEAT_S, self._edge.renew_slot)
-        self._every(1.0, self._second)
+        self._tasks.spawn(self._seconds(), "seconds")
+        self._every(1.0, self._edge.census.turn)
+        self._every(MINUTES_S, self._minutes)
         self._every(1.0, self._mark)
         self._every(1.0, self._edge.mirrors.watch)
         self._every(INQUIRE_S, self._edge.mirrors.inquire)
@@ -60,21 +65,23 @@ class Rhythm:
         await self._tasks.close()
 
     def _every(self, seconds: float, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        name = act.__name__.strip("_")
-
         async def repeat() -> None:
             while True:
-                try:
-                    self._edge.check_fence()  # who was stopped meanwhile says nothing stale
-                    await act()
-                except BusError as error:
-                    _log.info("%s: %s", name, error)
-                except Exception:
-                    self._edge.gateway.counters.errors += 1
-                    _log.exception("%s failed", name)
+                await self._act(act)
                 await asyncio.sleep(seconds)
 
-        self._tasks.spawn(repeat(), name)
+        self._tasks.spawn(repeat(), act.__name__.strip("_"))
+
+    async def _act(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        name = act.__name__.strip("_")
+        try:
+            self._edge.check_fence()  # who was stopped meanwhile says nothing stale
+            await act()
+        except BusError as error:
+            _log.info("%s: %s", name, error)
+        except Exception:
+            self._edge.gateway.counters.errors += 1
+            _log.exception("%s failed", name)
 
     async def _pulse(self) -> None:
         self._edge.gateway.standstill.turn(clock.now().mono_s)
@@ -86,8 +93,20 @@ class Rhythm:
         await self._inbox.send(subject_of(beat), msgspec.json.encode(beat), "")
         edge.peers.forget_dead(clock.now().mono_s)
 
+    async def _seconds(self) -> None:
+        """At the full second, at all edges: the sum over them is of one moment."""
+        while True:
+            wall_s = clock.wall_ms() / 1000
+            await asyncio.sleep(LEAST_S + (-wall_s - LEAST_S) % 1.0)
+            await self._act(self._second)
+
+    async def _minutes(self) -> None:
+        await self._edge.minutes.turn(on_duty=self._edge.census.counting)
+
     async def _second(self) -> None:
         edge = self._edge
+        with contextlib.suppress(BusError):
+            await edge.census.say()
         edge.loop_lag_ms, self._lag_worst_s = self._lag_worst_s * 1000, 0.0
         edge.frames += 1
         edge.gateway.tell_regions()

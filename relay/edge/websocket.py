@@ -12,6 +12,7 @@ from websockets.server import ServerProtocol
 
 from relay.edge.admission import Door, Refusal, Ticket
 from relay.edge.connection import ClientConnection
+from relay.edge.geography import Geography
 
 if TYPE_CHECKING:
     from relay.edge.gateway import Gateway
@@ -30,6 +31,7 @@ class GatewayProtocol(asyncio.Protocol):
 
     gateway: "Gateway"
     door: Door
+    geography: Geography
 
     def __init__(self, config: Any, server_state: Any, app_state: Any) -> None:
         del config, app_state
@@ -50,9 +52,10 @@ class GatewayProtocol(asyncio.Protocol):
         self._closing: asyncio.TimerHandle | None = None
 
     @classmethod
-    def bind(cls, gateway: "Gateway", door: Door) -> type["GatewayProtocol"]:
+    def bind(cls, gateway: "Gateway", door: Door, geography: Geography) -> type["GatewayProtocol"]:
         """The class for one gateway."""
-        return type("BoundGatewayProtocol", (cls,), {"gateway": gateway, "door": door})
+        bound = {"gateway": gateway, "door": door, "geography": geography}
+        return type("BoundGatewayProtocol", (cls,), bound)
 
     # --- transport -----------------------------------------------------------------------------
 
@@ -199,14 +202,20 @@ class GatewayProtocol(asyncio.Protocol):
             self.gateway.counters.refused["handshake"] += 1
             return
         self._flush()
-        self._open(answer)
+        self._open(answer, self._country(request))
 
-    def _open(self, ticket: Ticket) -> None:
+    def _country(self, request: Request) -> str:
+        assert self._transport is not None, "a request came over it"
+        peer = self._transport.get_extra_info("peername")
+        forwarded = request.headers.get_all("X-Forwarded-For")
+        return self.geography.country(self.geography.address(peer[0] if peer else "", forwarded))
+
+    def _open(self, ticket: Ticket, country: str) -> None:
         if ticket.codec is None:
             self.close(4012, "invalid version")
             return
         self._connection = ClientConnection(
-            self.gateway, self, ticket.codec, resuming=ticket.resuming
+            self.gateway, self, ticket.codec, resuming=ticket.resuming, country=country
         )
         self.gateway.opened(self._connection)
 

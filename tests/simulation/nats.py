@@ -27,7 +27,9 @@ WALL0_S = 1_800_000_000.0  # Unix time at the start of every run
 ROUTE_S = (0.0002, 0.02)  # until a subscription is known to the other servers of a cluster
 CROSSING = (  # what the links carry
     "tele", "lease", "sig", "takeover", "head", "alarm", "pres", "presask", "presans",
+    "users", "usersask",
 )  # fmt: skip
+_STREAM_OF = {"ev": names.events_stream, "log": names.log_stream}
 Respond = Callable[[list[Answer]], None]
 
 
@@ -318,7 +320,7 @@ class System:
         kind, region = subject.split(".", 2)[:2]
         if kind in ("slot", "duty"):
             return self.streams.get(names.LEASE_STREAM)
-        of = names.events_stream if kind == "ev" else names.records_stream
+        of = _STREAM_OF.get(kind, names.records_stream)
         return self.streams.get(of(region)) if region == self.region else None
 
     def _publish(self, subject: str, headers: Headers, data: bytes, reply: str) -> None:

@@ -108,12 +108,14 @@ class World:
         system = self.systems[region]
         created = stamp(system.now_s + 1e-6 * self.number())
         events, records = names.events_stream(region), names.records_stream(region)
+        log = names.log_stream(region)
         system.streams |= {
             events: Stream(
                 events, (f"ev.{region}.>",), (f"ev.{region}.", f"live.{region}.{region}."),
                 created, {"epoch": "1"},
             ),
             records: Stream(records, (f"rec.{region}.>",), None, created),
+            log: Stream(log, (f"log.{region}.>",), None, created),
             names.LEASE_STREAM: Stream(
                 names.LEASE_STREAM, (f"slot.{region}.>", f"duty.{region}.>"), None, created,
                 last_per_subject=True,

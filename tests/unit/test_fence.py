@@ -13,6 +13,7 @@ from relay.bus.leases import TTL_S, Leases
 from relay.config import Limits
 from relay.core.numbering import Numbering
 from relay.edge.admission import Door
+from relay.edge.geography import Geography
 from relay.edge.rhythm import Rhythm
 from relay.edge.websocket import GatewayProtocol
 from relay.errors import UnavailableError
@@ -99,7 +100,7 @@ async def test_no_ping_is_answered_before_the_fence() -> None:
         gone=lambda _connection, _code: None,
     )
     door = Door(Limits(), None, connections=lambda: 0, admitting=lambda: True)
-    kind = GatewayProtocol.bind(cast("Any", gateway), door)
+    kind = GatewayProtocol.bind(cast("Any", gateway), door, Geography())
     protocol = kind(None, SimpleNamespace(connections=set()), None)
     protocol.connection_made(transport)
     client = ClientProtocol(parse_uri("ws://edge/gateway?v=10&encoding=json"))

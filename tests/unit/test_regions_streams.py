@@ -29,16 +29,22 @@ def test_a_region_has_its_streams_a_consumer_for_each_mirror_elsewhere_and_its_m
     assert names == [
         ("home", "EV_us"),
         ("home", "REC_us"),
+        ("home", "LOG_us"),
+        ("home", "TELE"),
         ("home", "LEASE"),
         ("home", "SIGNAL"),
         ("home", "EV_us/MIR_EV_us_to_eu"),
         ("home", "EV_us/MIR_EV_us_to_ap"),
         ("home", "REC_us/MIR_REC_us_to_eu"),
         ("home", "REC_us/MIR_REC_us_to_ap"),
+        ("home", "LOG_us/MIR_LOG_us_to_eu"),
+        ("home", "LOG_us/MIR_LOG_us_to_ap"),
         ("mirror", "EV_eu"),
         ("mirror", "REC_eu"),
+        ("mirror", "LOG_eu"),
         ("mirror", "EV_ap"),
         ("mirror", "REC_ap"),
+        ("mirror", "LOG_ap"),
     ]
 
 

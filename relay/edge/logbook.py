@@ -1,0 +1,214 @@
+"""The edge's part of the log of who was here: written in batches, each until it is stored.
+
+Who is told that he is in, is in the log: READY waits for it, a second at most.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from relay.bus.ack import read_ack
+from relay.bus.inbox import Inbox
+from relay.core.headcount import Headcount, How, Who
+from relay.core.log import (
+    Batch,
+    Came,
+    Entry,
+    Snapshot,
+    V,
+    Went,
+    encode_entry,
+    pack_keys,
+    session_key,
+)
+from relay.core.names import log_subject
+from relay.edge import clock
+from relay.errors import BusError
+from relay.tasks import Tasks
+
+_log = logging.getLogger("jetrelay.logbook")
+
+BATCH_RECORDS = 400  # some 40 kB
+GATHER_S = 0.01  # what happens within it is stored together
+BEAT_S = 1.0  # a batch at least, so that an edge that dies is known to have lived until then
+RETRY_S = 0.25
+ACK_S = 2.0
+WAIT_S = 1.0  # READY waits no longer
+WAITING = 100_000  # records; more are lost, and counted
+SNAPSHOT_S = 60.0
+PART_KEYS = 3_000  # packed in a few milliseconds
+MSG_ID = "Nats-Msg-Id"
+
+
+@dataclass(slots=True)
+class _Noted:
+    at_s: float
+    key: bytes
+    who: Who | None  # None: went
+    how: str
+    code: int
+    changes: int
+    sessions: int
+
+
+class Logbook:
+    """Writes the log of one edge.
+
+    Args:
+        inbox: to publish on.
+        headcount: of this edge.
+        region: this edge's.
+        edge: its name.
+        epoch: Unix ms of its start.
+    """
+
+    def __init__(
+        self, inbox: Inbox, headcount: Headcount, region: str, edge: str, epoch: int
+    ) -> None:
+        self._inbox = inbox
+        self._headcount = headcount
+        self._region, self._edge, self._epoch = region, edge, epoch
+        self._subject = log_subject(region, "att", edge)
+        self._tasks = Tasks("logbook")
+        self._waiting: deque[_Noted] = deque()
+        self._due = asyncio.Event()
+        self._stored = asyncio.Condition()
+        self._number = 0
+        self._in_hand = 0  # records of the batch that is being stored, until it is
+        self._noted = 0  # records, in all
+        self._snapshot_s = clock.now().mono_s
+        self.late = 0  # READYs that did not wait until they were in the log
+        self.lost = 0  # records that did not get into it
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._tasks.spawn(self._write(), "write")
+
+    async def close(self) -> None:
+        """Say that this edge ends, where NATS takes it within a second."""
+        await self._tasks.close()
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while self._waiting:
+                    await self._batch()
+                await self._batch(final=True)
+        except (TimeoutError, BusError):
+            _log.info("the log lacks this edge's end")
+
+    @property
+    def batches(self) -> int:
+        """How many batches were stored."""
+        return self._number
+
+    @property
+    def waiting(self) -> int:
+        """How many records are not stored yet."""
+        return len(self._waiting)
+
+    # --- what is noted -------------------------------------------------------------------------
+
+    def came(self, session_id: str, who: Who, how: How) -> None:
+        """A session came."""
+        self._headcount.came(session_id, who, how)
+        self._note(session_id, who, how, 0)
+
+    def went(self, session_id: str, code: int) -> None:
+        """A session went."""
+        self._headcount.went(session_id, code)
+        self._note(session_id, None, "", code)
+
+    def _note(self, session_id: str, who: Who | None, how: str, code: int) -> None:
+        count = self._headcount
+        if len(self._waiting) >= WAITING:
+            self.lost += 1
+            return
+        key, now_s = session_key(session_id), clock.now().mono_s
+        self._waiting.append(_Noted(now_s, key, who, how, code, count.changes, len(count)))
+        self._noted += 1
+        self._due.set()
+
+    async def stored(self) -> None:
+        """Wait until all that is noted is stored; a second at most."""
+        noted = self._noted
+        try:
+            async with asyncio.timeout(WAIT_S), self._stored:
+                await self._stored.wait_for(lambda: self._noted - len(self._waiting) >= noted)
+        except TimeoutError:
+            self.late += 1
+
+    # --- what is written -----------------------------------------------------------------------
+
+    async def _write(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(BEAT_S):
+                    await self._due.wait()
+                await asyncio.sleep(GATHER_S)
+            except TimeoutError:
+                pass
+            try:
+                await self._batch()
+                await self._snapshot()
+            except BusError as error:
+                _log.debug("the log waits: %s", error)
+                await asyncio.sleep(RETRY_S)
+
+    async def _batch(self, *, final: bool = False) -> None:
+        """Store what waits, up to a batch.
+
+        Raises:
+            BusError: it is not known to be stored; the same batch is stored again.
+        """
+        self._due.clear()
+        self._in_hand = self._in_hand or min(len(self._waiting), BATCH_RECORDS)
+        taken = [self._waiting[at] for at in range(self._in_hand)]
+        if taken:
+            upto = (taken[-1].changes, taken[-1].sessions)
+        else:
+            upto = (self._headcount.changes, len(self._headcount))
+        now_s, number = clock.now().mono_s, self._number + 1
+        batch = Batch(
+            V, self._region, self._edge, self._epoch, number, *upto, self.lost, final,
+            [_record(noted, now_s) for noted in taken],
+        )  # fmt: skip
+        await self._store(batch, f"{self._edge}.{self._epoch}.{number}.{len(taken)}")
+        self._number, self._in_hand = number, 0
+        for _ in taken:
+            self._waiting.popleft()
+        if self._waiting:
+            self._due.set()
+        async with self._stored:
+            self._stored.notify_all()
+
+    async def _snapshot(self) -> None:
+        now_s = clock.now().mono_s
+        if now_s - self._snapshot_s < SNAPSHOT_S or self._waiting:
+            return
+        self._snapshot_s = now_s
+        changes = self._headcount.changes
+        keys = sorted(session_key(each) for each in self._headcount.sessions)
+        cut = [keys[at : at + PART_KEYS] for at in range(0, len(keys), PART_KEYS)] or [[]]
+        for number, part in enumerate(cut):
+            snapshot = Snapshot(
+                V, self._region, self._edge, self._epoch, changes, number, len(cut), pack_keys(part)
+            )
+            await self._store(snapshot, f"{self._edge}.{self._epoch}.s{changes}.{number}")
+
+    async def _store(self, entry: Entry, msg_id: str) -> None:
+        answer = await self._inbox.request(
+            self._subject, encode_entry(entry), ACK_S, {MSG_ID: msg_id}
+        )
+        ack = read_ack(*answer)
+        if ack.error is not None:
+            raise BusError(f"the log is refused: {ack.error.description}")
+
+
+def _record(noted: _Noted, now_s: float) -> Came | Went:
+    ago_ms = max(0, round((now_s - noted.at_s) * 1000))
+    if noted.who is None:
+        return Went(ago_ms, noted.key, noted.code)
+    who = noted.who
+    return Came(
+        ago_ms, noted.key, noted.how, who.tenant, who.user, who.transport, who.country, who.device
+    )
