@@ -21,6 +21,8 @@ COMMANDS = {
     "edge": ("cli.edge", "Run one edge."),
     "streams": ("cli.streams", "Show or apply the streams, mirrors and consumers of a world."),
     "console": ("cli.console", "Watch a world."),
+    "stats": ("cli.stats", "Count who is connected, now and before; export the series."),
+    "audit": ("cli.audit", "Rebuild who was here from the log, and judge the live figures."),
     "ctl": ("cli.ctl", "Stop, hold and restart processes of the local world; break things."),
     "token": ("cli.token", "Make a client token for the local world."),
     "publish": ("cli.publish", "Publish an event to a room."),

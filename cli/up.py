@@ -140,7 +140,7 @@ async def outcome(work: Coroutine[object, object, object]) -> RelayError | None:
 async def console(supervisor: Supervisor) -> None:
     """Show the console until the operator quits."""
     from console.app import watch
-    from console.live import Door
+    from regions.doors import Door
 
     world = supervisor.world()
     doors = [Door(one.name, world.nats_config(one.name, "console")) for one in world.regions]

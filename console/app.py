@@ -13,7 +13,7 @@ from textual.widgets import Footer
 
 from console.clock import Clock
 from console.feed import Feed, FeedEvent, apply
-from console.live import Door, LiveFeed
+from console.live import LiveFeed
 from console.model import Fleet, FleetView, expect, observe
 from console.views.edges import EdgeTable
 from console.views.help import HelpScreen
@@ -21,6 +21,7 @@ from console.views.lag import LagMatrix, natural_width
 from console.views.notice import Notice
 from console.views.regions import CARD_WIDTH, RegionCards, RegionLines
 from console.views.topbar import TopBar
+from regions.doors import Door
 from relay.tasks import Tasks
 
 REPAINT_S = 0.5

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +10,7 @@ from nats.errors import Error as NatsError
 
 from console.feed import FeedEvent, FrameHeard, FrameRefused, LinkChanged
 from console.model import LinkState
+from regions.doors import Door
 from relay.config import NatsConfig
 from relay.core.names import telemetry_subject
 from relay.core.telemetry import decode_frame
@@ -25,14 +25,6 @@ CONNECT_S = 3.0
 PING_S = 5  # two unanswered ones end the connection
 RETRY_S = 1.0  # after every server was tried in vain
 QUEUE_EVENTS = 10_000  # then frames are dropped, and counted as refused
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """One way into the fleet: a region and how to reach its NATS."""
-
-    region: str
-    nats: NatsConfig
 
 
 class LiveFeed:

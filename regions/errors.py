@@ -27,5 +27,9 @@ class CrowdError(RelayError):
     """The crowd of clients did not do what was asked; the text says which and what."""
 
 
+class AuditError(RelayError):
+    """An audit can't be made; the text says of what time, and why."""
+
+
 class DrillError(RelayError):
     """A drill can't run here, or could not go on; the text says why."""

@@ -3,7 +3,8 @@
 import math
 from html import escape
 
-from regions.drills.svg import (
+from regions.drills.verdict import Verdict
+from regions.pages.svg import (
     BOTTOM,
     HEIGHT,
     LEFT,
@@ -20,7 +21,6 @@ from regions.drills.svg import (
     svg,
     time_axis,
 )
-from regions.drills.verdict import Verdict
 
 SERIES = 6  # colours that can be told apart; further lines are grey
 _BARS = 40

@@ -1,14 +1,13 @@
 """The report of a drill as one self-contained HTML page: no script, nothing from elsewhere."""
 
-from collections.abc import Iterable, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 
 from regions.drills import charts
 from regions.drills.verdict import Verdict
 from regions.errors import LedgerError
 from regions.ledger.findings import RULES, Spread
+from regions.pages.html import document, mark, section, table
 
 FILE = "index.html"
 _WORDS = {
@@ -36,28 +35,21 @@ def write_page(directory: Path, verdict: Verdict) -> Path:
 
 def page(verdict: Verdict) -> str:
     """The whole page."""
-    style = (files("regions.drills") / "page.css").read_text(encoding="utf-8")
     title = f"{verdict.drill}: {_WORDS[verdict.verdict].lower()}"
     body = [_head(verdict)]
     if verdict.clients:
         body += [_tiles(verdict), _objectives(verdict)]
-        body.append(_section("What happened when", charts.timeline(verdict), _stages(verdict)))
-        body.append(_section("Each fault", _faults(verdict)))
-        body.append(_section("Latency", charts.latency(verdict), _latency(verdict)))
-        body.append(_section("Gap of each client", charts.gaps(verdict), _gaps(verdict)))
-        body.append(_section("Lag between regions", charts.lags(verdict), _lags(verdict)))
-        body.append(_section("Acknowledged publishes a second", charts.throughput(verdict)))
+        body.append(section("What happened when", charts.timeline(verdict), _stages(verdict)))
+        body.append(section("Each fault", _faults(verdict)))
+        body.append(section("Latency", charts.latency(verdict), _latency(verdict)))
+        body.append(section("Gap of each client", charts.gaps(verdict), _gaps(verdict)))
+        body.append(section("Lag between regions", charts.lags(verdict), _lags(verdict)))
+        body.append(section("Acknowledged publishes a second", charts.throughput(verdict)))
         body.append(_promises(verdict))
     else:
-        body.append(_section("What happened", _stages(verdict, is_open=True)))
-    body.append(_section("On what it ran", _machine(verdict)))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)}</title><style>{style}</style></head>\n"
-        f"<body><main>{''.join(body)}</main></body></html>\n"
-    )
+        body.append(section("What happened", _stages(verdict, is_open=True)))
+    body.append(section("On what it ran", _machine(verdict)))
+    return document(title, body)
 
 
 def _head(verdict: Verdict) -> str:
@@ -98,7 +90,7 @@ def _tiles(verdict: Verdict) -> str:
 def _objectives(verdict: Verdict) -> str:
     rows = [
         (
-            _mark(result.met),
+            mark(result.met),
             escape(result.text),
             escape(result.why or result.said),
             result.bound,
@@ -106,12 +98,12 @@ def _objectives(verdict: Verdict) -> str:
         )
         for result in verdict.objectives
     ]
-    return _section("Objectives", _table(("", "", "measured", "limit", "key"), rows))
+    return section("Objectives", table(("", "", "measured", "limit", "key"), rows))
 
 
 def _promises(verdict: Verdict) -> str:
     rows = [
-        (_mark(not verdict.violations.get(rule)), f"<code>{rule}</code>",
+        (mark(not verdict.violations.get(rule)), f"<code>{rule}</code>",
          f"{verdict.violations.get(rule, 0):,}", escape(text))
         for rule, text in RULES.items()
     ]  # fmt: skip
@@ -125,8 +117,8 @@ def _promises(verdict: Verdict) -> str:
     more += f"Declared: {escape(declared) or 'nothing'}; {verdict.declared_events:,} events"
     more += f", of which {verdict.declared_delivered:,} came all the same. "
     more += f"Publishes without an answer: {verdict.unknown:,}.</p>"
-    table = _table(("", "what must be zero", "", ""), rows)
-    return _section("Promises", table, more, f"<ul>{examples}</ul>" if examples else "")
+    broken = table(("", "what must be zero", "", ""), rows)
+    return section("Promises", broken, more, f"<ul>{examples}</ul>" if examples else "")
 
 
 def _stages(verdict: Verdict, *, is_open: bool = False) -> str:
@@ -136,13 +128,13 @@ def _stages(verdict: Verdict, *, is_open: bool = False) -> str:
         for stage in verdict.stages
     ]  # fmt: skip
     opened = " open" if is_open else ""
-    table = _table(("at", "stage", "", "took"), rows)
-    return f"<details{opened}><summary>All stages</summary>{table}</details>"
+    stages = table(("at", "stage", "", "took"), rows)
+    return f"<details{opened}><summary>All stages</summary>{stages}</details>"
 
 
 def _latency(verdict: Verdict) -> str:
     rows = [(name, *_spread(spread)) for name, spread in verdict.latency_ms.items()]
-    return _table(("from publish to delivery", "p50", "p99", "longest", "deliveries"), rows)
+    return table(("from publish to delivery", "p50", "p99", "longest", "deliveries"), rows)
 
 
 def _gaps(verdict: Verdict) -> str:
@@ -158,7 +150,7 @@ def _gaps(verdict: Verdict) -> str:
             f"<p>{verdict.stranded:,} events had been acknowledged by the lost region and were in "
             "no mirror yet. They came when it was back.</p>"
         )
-    return _table(("", "p50", "p99", "longest", "clients"), rows) + more
+    return table(("", "p50", "p99", "longest", "clients"), rows) + more
 
 
 def _lags(verdict: Verdict) -> str:
@@ -173,7 +165,7 @@ def _lags(verdict: Verdict) -> str:
         for pair in verdict.lags
     ]
     heads = ("", "at the first fault", "events", "at the worst", "events")
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _faults(verdict: Verdict) -> str:
@@ -200,7 +192,7 @@ def _faults(verdict: Verdict) -> str:
         "connection. Current: since healing, until the last client had every event that was "
         "acknowledged before.</p>"
     )
-    return _table(heads, rows) + note
+    return table(heads, rows) + note
 
 
 def _machine(verdict: Verdict) -> str:
@@ -220,23 +212,7 @@ def _machine(verdict: Verdict) -> str:
         ]  # fmt: skip
     if verdict.history:
         rows.append(("history", f"<code>{escape(verdict.history)}</code>"))
-    return _table((), rows)
-
-
-def _section(title: str, *parts: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Cells are HTML already."""
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    top = f"<thead><tr>{head}</tr></thead>" if heads else ""
-    return f'<div class="wide"><table>{top}<tbody>{body}</tbody></table></div>'
-
-
-def _mark(good: bool) -> str:
-    return '<b class="good">✓</b>' if good else '<b class="bad">✗</b>'
+    return table((), rows)
 
 
 def _ms(value: float) -> str:

@@ -99,6 +99,25 @@ class Reader:
             request["next_by_subj"] = subject
         return await self._batch(f"{API}.DIRECT.GET.{stream}", request)
 
+    async def newest(
+        self, stream: str, subject: str, *, up_to: str | None = None, batch: int = 1000
+    ) -> Page:
+        """The newest message of each subject that matches, in stream order (ADR-31, `multi_last`).
+
+        Args:
+            stream: its name.
+            subject: with wildcards.
+            up_to: an RFC 3339 time: the newest of those that were stored before.
+            batch: messages at most.
+
+        Raises:
+            UnavailableError: no answer in time, or nobody there to answer.
+        """
+        request: dict[str, Any] = {"multi_last": [subject], "batch": batch}
+        if up_to is not None:
+            request["up_to_time"] = up_to
+        return await self._batch(f"{API}.DIRECT.GET.{stream}", request)
+
     async def last_by_subject(
         self, stream: str, subject: str, *, api: str = API, timeout_s: float | None = None
     ) -> tuple[Headers, bytes] | None:

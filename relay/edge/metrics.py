@@ -17,6 +17,8 @@ Extra = dict[str, tuple[str, float]]
 _GAUGES = {
     "connections": "Open WebSockets.",
     "sessions": "Identified sessions.",
+    "users": "Different users with a session.",
+    "visits": "Visits of plain pages.",
     "rooms": "Rooms with local members.",
     "publishes_waiting": "Publishes in flight.",
     "send_buffer_bytes": "Bytes waiting in send buffers.",
@@ -80,6 +82,7 @@ class _EdgeCollector(Collector):
         for code, count in sorted(frame.closes.items()):
             closes.add_metric([*labels, code], count)
         yield closes
+        yield from self._headcount(frame, labels)
         refused = CounterMetricFamily(
             "jetrelay_handshakes_refused",
             "Handshakes refused.",
@@ -101,6 +104,38 @@ class _EdgeCollector(Collector):
         for origin, seq in sorted(frame.positions.items()):
             position.add_metric([*labels, origin], seq)
         yield position
+
+    def _headcount(self, frame: EdgeFrame, labels: list[str]) -> Iterator[Metric]:
+        for name, text, label, totals in (
+            ("sessions_opened", "Sessions that came, by how.", "how", frame.opened),
+            ("sessions_closed", "Sessions that went, by close code.", "code", frame.closed),
+        ):
+            counter = CounterMetricFamily(
+                f"jetrelay_{name}", text, labels=["region", "edge", label]
+            )
+            for value, total in sorted(totals.items()):
+                counter.add_metric([*labels, value], total)
+            yield counter
+        for label, tallies in (("country", frame.countries), ("transport", frame.transports)):
+            gauge = GaugeMetricFamily(
+                f"jetrelay_sessions_by_{label}",
+                f"Identified sessions, by {label}.",
+                labels=["region", "edge", label],
+            )
+            for value, (now, _, _) in sorted(tallies.items()):
+                gauge.add_metric([*labels, value], now)
+            yield gauge
+        if frame.census is not None:
+            users = GaugeMetricFamily(
+                "jetrelay_all_users",
+                "Different users over all edges, as counted in this region; scope is a region or"
+                " total.",
+                labels=["region", "edge", "scope"],
+            )
+            for scope, count in sorted(frame.census.regions.items()):
+                users.add_metric([*labels, scope], count)
+            users.add_metric([*labels, "total"], frame.census.users)
+            yield users
 
 
 def registry(

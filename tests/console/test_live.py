@@ -13,10 +13,11 @@ from console.app import ConsoleApp
 from console.clock import Clock
 from console.errors import NoLinkError
 from console.feed import FrameHeard, FrameRefused, LinkChanged
-from console.live import Door, LiveFeed
+from console.live import LiveFeed
 from console.model import LinkState
 from console.once import look
 from console.report import to_json, to_text
+from regions.doors import Door
 from relay.core.names import telemetry_subject
 from relay.core.telemetry import encode_frame
 from relay.tasks import Tasks

@@ -111,8 +111,7 @@ def test_each_pair_is_dialled_from_one_side_and_a_link_turns_it_round() -> None:
         ),
         (
             US + "[streams]\nzzz = 3",
-            "streams.zzz: unknown key; known are max_age_s, max_bytes, log_max_age_s, "
-            "log_max_bytes, telemetry_max_bytes, duplicate_window_s, sync",
+            "streams.zzz: unknown key; known are max_age_s, max_bytes, log_max_age_s",
         ),
         (US + 'lat = "3"', "w.toml: regions.us.lat: Expected `float`, got `str`"),
         (US + "lat = 91", "w.toml: regions.us.lat: 91.0 is not in -90 to 90"),

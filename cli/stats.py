@@ -1,0 +1,345 @@
+"""`jetrelay stats`: how many are connected, now and before."""
+
+import asyncio
+import csv
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+import msgspec
+
+from cli.columns import aligned
+from cli.doors import Fleet, door_options, find_fleet
+from cli.lines import run_until_signal
+from cli.moments import Duration, Moment, iso, shown
+from cli.text import clean
+from regions.stats.influx import AT_ONCE, check_url, lines_of, send
+from regions.stats.now import Figures, Now, count
+from regions.stats.reading import Past, open_past
+from regions.stats.series import FIGURES, TOTAL, Row, Series, Spread
+from relay.errors import RelayError
+
+LABELS_SHOWN = 12
+MOST_ROWS = 100_000  # of one answer
+
+
+class StatsError(RelayError):
+    """What was asked for is not there, or would be too much."""
+
+
+@click.group(invoke_without_command=True)
+@door_options
+@click.option("--at", type=Moment(), help="The counts of that time: 2026-11-28T12:00Z, or 15m ago.")
+@click.option("--since", type=Moment(), help="The series since then.")
+@click.option("--until", type=Moment(), help="The series until then; now without.")
+@click.option(
+    "--step", type=Duration(), help="Of the series: 1s, 1m, 1h, 1d; chosen by the time without."
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV on stdout.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    state: Path,
+    region: str | None,
+    url: str | None,
+    creds: Path | None,
+    at: int | None,
+    since: int | None,
+    until: int | None,
+    step: int | None,
+    *,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """How many connections, sessions, different users and visits there are, over all regions.
+
+    Without --since: one moment, summed over the edges that were heard in the 3 s before; edges
+    that were not stand apart. With --since: maximum, 95th percentile and mean of the seconds of
+    each step. Any region's NATS will do; an isolated one tells what it knows.
+
+    Exit codes: 0 printed, 1 there is nothing of that time, 2 no NATS answers or wrong use.
+    """
+    if at is not None and since is not None:
+        raise click.UsageError("--at and --since exclude each other")
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    if since is None and (until is not None or (step is not None and not ctx.invoked_subcommand)):
+        raise click.UsageError("--until and --step go with --since")
+    fleet = find_fleet(state, region, url, creds)
+    ctx.obj = (fleet, since, until, step)
+    if ctx.invoked_subcommand is not None:
+        if at is not None or as_json or as_csv:
+            raise click.UsageError("export takes --since, --until and --step alone")
+        return
+    form = "json" if as_json else "csv" if as_csv else "text"
+    if since is None:
+        sys.exit(asyncio.run(_print_moment(fleet, at, form)))
+    sys.exit(run_until_signal(_print_series(fleet, since, until, step, form)))
+
+
+# --- one moment --------------------------------------------------------------------------------
+
+
+async def _print_moment(fleet: Fleet, at_ms: int | None, form: str) -> int:
+    async with open_past(fleet.doors) as past:
+        heard = await past.newest_frames(at_ms)
+        now = count(heard, int(time.time() * 1000) if at_ms is None else at_ms, past.region)
+    if at_ms is not None and not now.edges:
+        click.echo(f"jetrelay: no edge was heard at {shown(at_ms)}", err=True)
+        return 1
+    if form == "json":
+        click.echo(json.dumps({"at": iso(now.at_ms), **msgspec.to_builtins(now)}))
+    elif form == "csv":
+        click.echo(_moment_csv(now), nl=False)
+    else:
+        for line in _moment_text(now):
+            click.echo(line)
+    return 0
+
+
+def _moment_text(now: Now) -> list[str]:
+    scopes = [*now.regions.items(), (TOTAL, now.total)]
+    rows = [["", *FIGURES, "edges"]]
+    rows += [[clean(name), *_cells(figures)] for name, figures in scopes]
+    lines = [f"{shown(now.at_ms)}, seen from {clean(now.seen_from)}", "", *aligned(rows), ""]
+    lines += [
+        f"silent     {clean(one.region)} {clean(one.edge)}, last heard {one.age_ms / 1000:.0f} s "
+        f"ago with {one.sessions:,} sessions: in none of the sums"
+        for one in now.silent
+    ]
+    lines.append(f"users      {_how_counted(now)}")
+    for title, labels in (
+        ("transports", now.transports),
+        ("countries", now.countries),
+        ("opened", now.opened),
+        ("closed", now.closed),
+    ):
+        if labels:
+            each = [f"{clean(name)} {value:,}" for name, value in labels.items()][:LABELS_SHOWN]
+            more = f" and {len(labels) - LABELS_SHOWN} more" if len(labels) > LABELS_SHOWN else ""
+            lines.append(f"{title:10} {' · '.join(each)}{more}")
+    return lines
+
+
+def _how_counted(now: Now) -> str:
+    if now.users.counted_by is None:
+        return "different ones are not counted: no edge has the duty"
+    if now.users.error:
+        return f"estimated by {clean(now.users.counted_by)}, standard error {now.users.error:.1%}"
+    word = "exact" if now.users.exact else "being counted anew"
+    return f"different ones: {word}, counted by {clean(now.users.counted_by)}"
+
+
+def _cells(figures: Figures) -> list[str]:
+    values = [figures.connections, figures.sessions, figures.users, figures.visits, figures.edges]
+    return ["—" if value is None else f"{value:,}" for value in values]
+
+
+def _moment_csv(now: Now) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["time", "scope", *FIGURES, "edges"])
+    for name, figures in (*now.regions.items(), (TOTAL, now.total)):
+        values = [figures.connections, figures.sessions, figures.users, figures.visits]
+        writer.writerow([iso(now.at_ms), name, *values, figures.edges])
+    return out.getvalue()
+
+
+# --- the series --------------------------------------------------------------------------------
+
+
+async def _print_series(
+    fleet: Fleet, since_ms: int, until_ms: int | None, step_s: int | None, form: str
+) -> int:
+    printers: dict[str, type[_Printer]] = {
+        "json": _SeriesJson, "csv": _SeriesCsv, "text": _SeriesText,
+    }  # fmt: skip
+    printer = printers[form]()
+    found = False
+    async with open_past(fleet.doors) as past:
+        async for row in rows(past, since_ms, until_ms, step_s):
+            found = found or row.sessions is not None
+            printer.row(row)
+    printer.end()
+    if not found:
+        click.echo(f"jetrelay: nothing was counted since {shown(since_ms)}", err=True)
+    return 0 if found else 1
+
+
+async def rows(
+    past: Past, since_ms: int, until_ms: int | None, step_s: int | None
+) -> AsyncIterator[Row]:
+    """The series in a time; rows of one time together, times in order.
+
+    Raises:
+        StatsError: the times are the wrong way round, the step fits no minute, or it is too much.
+        BusError: NATS did not answer.
+    """
+    until_ms = int(time.time() * 1000) if until_ms is None else until_ms
+    if until_ms <= since_ms:
+        raise StatsError("--until must be later than --since")
+    step_s = step_s or _step_for((until_ms - since_ms) // 1000)
+    regions = await _regions(past)
+    if (until_ms - since_ms) // 1000 // step_s * (len(regions) + 1) > MOST_ROWS:
+        raise StatsError(f"that is more than {MOST_ROWS:,} rows: take a larger --step")
+    try:
+        series = Series(step_s, regions)
+    except ValueError as error:
+        raise StatsError(f"--step: {error}") from error
+    first_s = since_ms // 1000 // step_s * step_s
+    last_s = -(-until_ms // 1000)
+    async for minute, of in past.together(regions, first_s // 60, -(-last_s // 60)):
+        for row in series.add(minute, of):
+            if first_s <= row.at_s < last_s:
+                yield row
+    for row in series.end():
+        if first_s <= row.at_s < last_s:
+            yield row
+
+
+async def _regions(past: Past) -> list[str]:
+    """All regions that an edge has spoken of."""
+    frames = [heard.frame for heard in await past.newest_frames()]
+    return sorted({name for frame in frames for name in (frame.region, *frame.lag_ms)})
+
+
+def _step_for(span_s: int) -> int:
+    """About a hundred rows: seconds for some minutes, minutes for some hours, then hours."""
+    return next((step for step in (1, 60, 3600) if span_s <= 180 * step), 86_400)
+
+
+class _Printer(Protocol):
+    def row(self, row: Row) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class _SeriesText:
+    """A line a time, the columns as wide as the first ones need."""
+
+    def __init__(self) -> None:
+        names = [f"{name} max/p95/mean" for name in FIGURES]
+        self._widths = [max(len(name), 22) for name in names]
+        cells = [name.ljust(width) for name, width in zip(names, self._widths, strict=True)]
+        self._head = f"{'time (UTC)':19}  {'scope':8}  {'  '.join(cells)}  opened  closed  edges"
+        self._told = False
+
+    def row(self, row: Row) -> None:
+        """Print the total; regions are in JSON and CSV."""
+        if row.scope != TOTAL:
+            return
+        if not self._told:
+            click.echo(self._head)
+            self._told = True
+        cells = [
+            _spread_cell(getattr(row, name)).ljust(width)
+            for name, width in zip(FIGURES, self._widths, strict=True)
+        ]
+        counts = ["—" if n is None else f"{n:,}" for n in (row.opened, row.closed)]
+        when = shown(row.at_s * 1000).removesuffix(" UTC")
+        click.echo(
+            f"{when}  {row.scope:8}  {'  '.join(cells)}  {counts[0]:6}  {counts[1]:6}  {row.edges}"
+        )
+
+    def end(self) -> None:
+        """Nothing is left to print."""
+
+
+def _spread_cell(spread: Spread | None) -> str:
+    if spread is None:
+        return "—"
+    return f"{spread.max:,} / {spread.p95:,} / {spread.mean:,.1f}"
+
+
+class _SeriesCsv:
+    """A row a time and scope."""
+
+    def __init__(self) -> None:
+        self._out = csv.writer(sys.stdout, lineterminator="\n")
+        spreads = [f"{name}_{kind}" for name in FIGURES for kind in ("max", "p95", "mean")]
+        self._out.writerow(["time", "step_s", "scope", *spreads, "opened", "closed", "edges"])
+
+    def row(self, row: Row) -> None:
+        """Print it."""
+        values: list[Any] = []
+        for name in FIGURES:
+            one: Spread | None = getattr(row, name)
+            values += ["", "", ""] if one is None else [one.max, one.p95, round(one.mean, 3)]
+        counts = ["" if n is None else n for n in (row.opened, row.closed)]
+        at = iso(row.at_s * 1000)
+        self._out.writerow([at, row.step_s, row.scope, *values, *counts, row.edges])
+
+    def end(self) -> None:
+        """Nothing is left to print."""
+
+
+class _SeriesJson:
+    """One array, an object a row."""
+
+    def __init__(self) -> None:
+        self._first = True
+
+    def row(self, row: Row) -> None:
+        """Print it."""
+        text = json.dumps({"time": iso(row.at_s * 1000), **msgspec.to_builtins(row)})
+        click.echo(("[" if self._first else ",") + text)
+        self._first = False
+
+    def end(self) -> None:
+        """Close the array."""
+        click.echo("[]" if self._first else "]")
+
+
+# --- export ------------------------------------------------------------------------------------
+
+
+@command.command()
+@click.option(
+    "--influx",
+    "receiver",
+    metavar="URL|-",
+    required=True,
+    help="Where lines are written, or - for stdout. A token comes from $INFLUX_TOKEN.",
+)
+@click.pass_obj
+def export(obj: tuple[Fleet, int | None, int | None, int | None], receiver: str) -> None:
+    """Write the series in InfluxDB line protocol: the last hour, or what --since names.
+
+    Say --since, --until and --step before `export`. What was written before is written again
+    under the same times, so an export may be repeated. Exit codes: 0 written, 1 there is nothing
+    of that time, 2 it was not taken.
+    """
+    fleet, since_ms, until_ms, step_s = obj
+    url = receiver if receiver == "-" else check_url(receiver)
+    since_ms = int(time.time() * 1000) - 3_600_000 if since_ms is None else since_ms
+    sys.exit(run_until_signal(_export(fleet, since_ms, until_ms, step_s or 60, url)))
+
+
+async def _export(fleet: Fleet, since_ms: int, until_ms: int | None, step_s: int, url: str) -> int:
+    token, lines, written = os.environ.get("INFLUX_TOKEN"), list[str](), 0
+
+    async def flush() -> None:
+        nonlocal written
+        if url == "-":
+            for line in lines:
+                click.echo(line)
+        elif lines:
+            await send(url, lines, token)
+        written += len(lines)
+        lines.clear()
+
+    async with open_past(fleet.doors) as past:
+        async for row in rows(past, since_ms, until_ms, step_s):
+            lines += lines_of(row)
+            if len(lines) >= AT_ONCE:
+                await flush()
+    await flush()
+    click.echo(f"{written} points written", err=True)
+    return 0 if written else 1

@@ -1,0 +1,1 @@
+"""The audit: who was here, rebuilt from the log alone."""

@@ -1,0 +1,108 @@
+"""What an audit is made of: the logs of all regions in a time, and minutes to compare with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from regions.audit.rebuild import Life, Rebuild, Rule, Stretch, join_moves
+from regions.errors import AuditError
+from regions.stats.reading import Past
+from regions.stats.series import TOTAL, Series
+from relay.core.minute import MINUTE_MS, Minute
+
+LEAD_MS = 65_000  # a snapshot of each edge is in it
+FURTHER = (10, 60, 6 * 60, 24 * 60, 7 * 24 * 60, 31 * 24 * 60)  # minutes
+
+
+@dataclass(slots=True)
+class Material:
+    """Everything that was read. Times in Unix ms."""
+
+    since_ms: int
+    until_ms: int
+    regions: list[str]
+    stretches: list[Stretch]
+    lives: list[Life]
+    unreadable: int = 0
+    frames: list[tuple[str, str, int, int, int, int]] = field(default_factory=list)
+    # region, edge, epoch, second (Unix), sessions, changes: as the live series has them
+    live: list[tuple[int, int]] = field(default_factory=list)  # second, sessions in all
+
+
+async def gather(past: Past, regions: Sequence[str], since_ms: int, until_ms: int) -> Material:
+    """Read the logs, from as far before as whose sessions were open at the begin is known.
+
+    Args:
+        past: the streams of one region.
+        regions: whose logs.
+        since_ms: the begin.
+        until_ms: the end; it must be over.
+
+    Raises:
+        AuditError: the log does not reach back so far, or holds nothing of that time.
+        BusError: NATS did not answer.
+    """
+    begins = {region: await past.log_begins_ms(region) for region in regions}
+    known = [at_ms for at_ms in begins.values() if at_ms is not None]
+    if not known or min(known) >= until_ms:
+        raise AuditError("the log holds nothing of that time")
+    for lead_ms in (LEAD_MS, *(minutes * MINUTE_MS for minutes in FURTHER)):
+        material = await _read(past, regions, since_ms, until_ms, lead_ms)
+        unknown = [one for one in material.stretches if one.began is Rule.BEFORE]
+        if not unknown or since_ms - lead_ms < min(known):
+            break
+    await _compare_with(past, material)
+    return material
+
+
+async def _read(
+    past: Past, regions: Sequence[str], since_ms: int, until_ms: int, lead_ms: int
+) -> Material:
+    material = Material(since_ms, until_ms, list(regions), [], [])
+    for region in regions:
+        rebuild = Rebuild(region)
+        async for stored_ms, entry in past.log(region, since_ms - lead_ms, until_ms):
+            if entry is None:
+                rebuild.unreadable += 1
+            else:
+                rebuild.add(stored_ms, entry)
+        material.stretches += rebuild.end(until_ms)
+        material.lives += rebuild.lives.values()
+        material.unreadable += rebuild.unreadable
+    join_moves(material.stretches)
+    material.stretches = [
+        one
+        for one in material.stretches
+        if one.start_ms < until_ms and (one.end_ms is None or one.end_ms >= since_ms)
+    ]
+    material.lives.sort(key=lambda life: life.key)
+    return material
+
+
+async def _compare_with(past: Past, material: Material) -> None:
+    """The live series of whole minutes that are stored."""
+    first, end = -(-material.since_ms // MINUTE_MS), material.until_ms // MINUTE_MS
+    series = Series(1, material.regions)
+    async for minute, of in past.stored(material.regions, first - 1, end):
+        rows = list(series.add(minute, of))
+        material.live += [
+            (row.at_s, row.sessions.max)
+            for row in rows
+            if row.scope == TOTAL and row.sessions is not None and row.at_s >= first * 60
+        ]
+        if minute >= first:
+            for region, one in of.items():
+                material.frames += _frames(region, one)
+    material.live += [
+        (row.at_s, row.sessions.max)
+        for row in series.end()
+        if row.scope == TOTAL and row.sessions is not None and row.at_s >= first * 60
+    ]
+
+
+def _frames(region: str, minute: Minute) -> list[tuple[str, str, int, int, int, int]]:
+    return [
+        (region, life.edge, life.epoch, minute.minute * 60 + second, sessions, changes)
+        for life in minute.edges
+        for second, (sessions, changes) in enumerate(zip(life.sessions, life.changes, strict=True))
+        if sessions is not None and changes is not None
+    ]

@@ -1,0 +1,237 @@
+"""The record of an audit: figures, and a verdict. The same range gives the same bytes."""
+
+from dataclasses import dataclass
+
+import msgspec
+import polars as pl
+
+from regions.audit import tables
+from regions.audit.material import Material
+from regions.audit.rebuild import BEAT_MS, SILENT_MS, Rule
+from regions.audit.tables import Concurrency, Difference
+
+NEAR_MS = 10_000  # behind a fault the live figures may be off
+BOUND_SHARE, BOUND_LEAST = 0.001, 2
+
+
+class Peak(msgspec.Struct, frozen=True):
+    """Sessions at once."""
+
+    peak: int
+    peak_at_ms: int | None
+    mean: float
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Figures of a region or a country."""
+
+    concurrency: Peak
+    users: int
+    sessions: int
+    reconnects: int
+
+
+class Lengths(msgspec.Struct, frozen=True):
+    """Lengths of sessions that ended, in seconds."""
+
+    count: int
+    mean: float
+    p50: float
+    p95: float
+    max: float
+
+
+class Repaired(msgspec.Struct, frozen=True):
+    """What the log lacked and a rule put in."""
+
+    by_rule: dict[str, int]
+    without_end: int  # after it: sessions that have no end at an edge that is gone
+    error_ms: int  # an end is so much later at most
+    error_ms_mean: float
+
+
+class Log(msgspec.Struct, frozen=True):
+    """What is known to lack, or to be wrong."""
+
+    missing_batches: int
+    repeated_batches: int
+    lost_records: int
+    unreadable: int
+    counted_not_logged: int  # comings and goings that an edge counted live and did not log
+
+
+class Off(msgspec.Struct, frozen=True):
+    """How far live figures were off."""
+
+    seconds: int
+    largest: int
+    largest_at_s: int | None
+    mean: float
+
+
+class Live(msgspec.Struct, frozen=True):
+    """The live series against the log."""
+
+    edges: Off  # each edge's own figure, at the same coming or going
+    sum: Off  # over all edges, as it was said
+    sum_calm: Off  # without the 10 s behind a fault
+    bound: int
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """The whole record. Times in Unix ms."""
+
+    v: int
+    since_ms: int
+    until_ms: int
+    regions: list[str]
+    edges: int
+    edge_lives: int
+    verdict: str  # PASS | FAIL
+    why: list[str]
+    concurrency: Peak
+    users: int
+    sessions: int
+    open_at_end: int
+    reconnects: int
+    lengths: Lengths
+    opened: dict[str, int]
+    closed: dict[str, int]  # close code -> sessions that went in that time; 0: none was logged
+    by_region: dict[str, Group]
+    by_country: dict[str, Group]
+    by_device: dict[str, int]
+    repaired: Repaired
+    log: Log
+    live: Live
+    rules: dict[str, str]
+
+
+RULES = {
+    Rule.EDGE_DIED: "the edge's log ends: its sessions end with its last sign of life, "
+    f"{BEAT_MS} ms before its end at most",
+    Rule.STOOD_STILL: f"the edge was silent for more than {SILENT_MS} ms and closed all when it "
+    "went on: its sessions end when the silence began",
+    Rule.MOVED: "it was resumed at another edge: there it had ended at that moment at the latest",
+    Rule.LOST_CLOSE: "a snapshot has it no more: it ends with the snapshot before, 60 s before its "
+    "end at most",
+    Rule.LOST_OPEN: "it was there and its opening was not: it begins with the snapshot before",
+    Rule.BEFORE: "it was open when the log begins",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An audit with its table of stretches."""
+
+    audit: Audit
+    table: pl.DataFrame
+
+
+def report(material: Material, bound: int | None = None) -> Made:
+    """The record of what was read.
+
+    Args:
+        material: the logs of a time, put back together.
+        bound: sessions that the live sum may be off; 0.1 % of the most, and two at least, without.
+    """
+    since_ms, until_ms = material.since_ms, material.until_ms
+    table = tables.sessions_table(material)
+    inside = pl.col("start_ms") >= since_ms
+    ended = table.filter(pl.col("end_ms").is_not_null() & (pl.col("end_ms") >= since_ms))
+    per_edge, lacking = tables.edge_difference(material)
+    in_all, calm, most = tables.sum_difference(material, NEAR_MS)
+    bound = max(BOUND_LEAST, round(BOUND_SHARE * most)) if bound is None else bound
+    alive = {life.key for life in material.lives if life.end_ms is None}
+    open_now = [one for one in material.stretches if one.end_ms is None]
+    without_end = sum((one.region, one.edge, one.epoch) not in alive for one in open_now)
+    log = Log(
+        missing_batches=sum(life.missing_batches for life in material.lives),
+        repeated_batches=sum(life.repeated_batches for life in material.lives),
+        lost_records=sum(life.lost_records for life in material.lives),
+        unreadable=material.unreadable,
+        counted_not_logged=lacking,
+    )
+    why = _why(per_edge, calm, bound, without_end, log)
+    errors = ended["end_error_ms"]
+    audit = Audit(
+        v=1,
+        since_ms=since_ms,
+        until_ms=until_ms,
+        regions=material.regions,
+        edges=len({life.key[:2] for life in material.lives}),
+        edge_lives=len(material.lives),
+        verdict="FAIL" if why else "PASS",
+        why=why,
+        concurrency=_peak(tables.concurrency(table, since_ms, until_ms)),
+        users=tables.distinct_users(table),
+        sessions=table["session"].n_unique(),
+        open_at_end=len(open_now),
+        reconnects=len(table.filter(inside & (pl.col("how") == "resume"))),
+        lengths=_lengths(tables.lengths_s(table)),
+        opened=tables.counted(table.filter(inside), "how"),
+        closed=tables.counted(ended, "code"),
+        by_region=_groups(table, "region", since_ms, until_ms),
+        by_country=_groups(table, "country", since_ms, until_ms),
+        by_device=tables.counted(table.filter(pl.col("how") == "identify"), "device"),
+        repaired=Repaired(
+            tables.repaired(table),
+            without_end,
+            int(errors.max() or 0),  # type: ignore[arg-type]
+            round(float(errors.mean() or 0.0), 3),  # type: ignore[arg-type]
+        ),
+        log=log,
+        live=Live(_off(per_edge), _off(in_all), _off(calm), bound),
+        rules={str(rule): text for rule, text in RULES.items()},
+    )
+    return Made(audit, table)
+
+
+def _why(
+    per_edge: Difference, calm: Difference, bound: int, without_end: int, log: Log
+) -> list[str]:
+    """What keeps it from passing."""
+    why = []
+    if without_end:
+        why.append(f"{without_end} sessions have no end")
+    if per_edge.largest:
+        why.append(f"an edge's own figure was off by {per_edge.largest}, and should be by 0")
+    if calm.largest > bound:
+        why.append(f"the live sum was off by {calm.largest}, {bound} at most")
+    for name, text in (
+        ("missing_batches", "batches of the log are missing"),
+        ("lost_records", "comings and goings did not get into the log"),
+        ("unreadable", "entries of the log can't be read"),
+    ):
+        if count := getattr(log, name):
+            why.append(f"{count} {text}")
+    return why
+
+
+def _peak(found: Concurrency) -> Peak:
+    return Peak(found.peak, found.peak_at_ms, round(found.mean, 3))
+
+
+def _off(found: Difference) -> Off:
+    return Off(found.seconds, found.largest, found.largest_at_s, round(found.mean, 4))
+
+
+def _groups(table: pl.DataFrame, column: str, since_ms: int, until_ms: int) -> dict[str, Group]:
+    groups: dict[str, Group] = {}
+    for label in tables.labels(table, column):
+        part = table.filter(pl.col(column) == label)
+        fresh = part.filter((pl.col("how") == "resume") & (pl.col("start_ms") >= since_ms))
+        groups[label] = Group(
+            _peak(tables.concurrency(part, since_ms, until_ms)),
+            tables.distinct_users(part),
+            part["session"].n_unique(),
+            len(fresh),
+        )
+    return groups
+
+
+def _lengths(seconds: pl.Series) -> Lengths:
+    if seconds.is_empty():
+        return Lengths(0, 0.0, 0.0, 0.0, 0.0)
+    nearest = [seconds.quantile(share, "nearest") for share in (0.5, 0.95, 1.0)]
+    p50, p95, most = (round(value or 0.0, 3) for value in nearest)
+    return Lengths(len(seconds), round(float(seconds.mean()), 3), p50, p95, most)  # type: ignore[arg-type]

@@ -1,0 +1,146 @@
+"""One moment: the newest frame of every edge, summed. Who is silent stands apart."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from relay.core.minute import FRESH_MS, Heard
+from relay.core.telemetry import EdgeFrame
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """Counts of one moment."""
+
+    connections: int = 0
+    sessions: int = 0
+    users: int | None = 0  # different ones; None: nobody counts them
+    visits: int = 0
+    edges: int = 0
+
+
+class EdgeFigures(msgspec.Struct, frozen=True):
+    """One edge, as its newest frame says."""
+
+    region: str
+    edge: str
+    state: str
+    age_ms: int
+    connections: int
+    sessions: int
+    users: int
+    visits: int
+
+
+class Users(msgspec.Struct, frozen=True):
+    """How different users were counted."""
+
+    counted_by: str | None  # an edge; None: nobody does
+    exact: bool
+    error: float  # standard error, as a share of the count
+
+
+class Now(msgspec.Struct, frozen=True):
+    """What was counted at a moment, as known in one region."""
+
+    at_ms: int
+    seen_from: str
+    total: Figures
+    regions: dict[str, Figures]
+    edges: list[EdgeFigures]
+    silent: list[EdgeFigures]  # in none of the sums: as they were when last heard
+    users: Users
+    countries: dict[str, int]
+    transports: dict[str, int]
+    opened: dict[str, int]  # how -> sessions since the edges' start
+    closed: dict[str, int]  # close code -> sessions
+
+
+def count(heard: Iterable[Heard], at_ms: int, seen_from: str) -> Now:
+    """The sums at a moment.
+
+    Args:
+        heard: the newest frame of each edge, and when it was stored (Unix ms).
+        at_ms: the moment, by the same clock.
+        seen_from: the region whose stream it is.
+    """
+    newest: dict[tuple[str, str], Heard] = {}
+    for each in heard:
+        key = (each.frame.region, each.frame.edge)
+        if key not in newest or _rank(each) > _rank(newest[key]):
+            newest[key] = each
+    alive = [each for each in newest.values() if at_ms - each.at_ms <= FRESH_MS]
+    silent = [each for each in newest.values() if at_ms - each.at_ms > FRESH_MS]
+    names = sorted({region for region, _ in newest})
+    census = _census(alive, seen_from)
+    users = census.census if census is not None else None
+    return Now(
+        at_ms=at_ms,
+        seen_from=seen_from,
+        total=_sum(alive, users.users if users is not None else None),
+        regions={
+            name: _sum(
+                [each for each in alive if each.frame.region == name],
+                users.regions.get(name, 0) if users is not None else None,
+            )
+            for name in names
+        },
+        edges=[_edge(each, at_ms) for each in sorted(alive, key=_name)],
+        silent=[_edge(each, at_ms) for each in sorted(silent, key=_name)],
+        users=Users(
+            census.edge if census is not None else None,
+            users.exact if users is not None else False,
+            users.error if users is not None else 0.0,
+        ),
+        countries=_labels({k: t[0] for k, t in each.frame.countries.items()} for each in alive),
+        transports=_labels({k: t[0] for k, t in each.frame.transports.items()} for each in alive),
+        opened=_labels(each.frame.opened for each in alive),
+        closed=_labels(each.frame.closed for each in alive),
+    )
+
+
+def _rank(heard: Heard) -> tuple[int, int]:
+    return heard.frame.epoch, heard.frame.frame
+
+
+def _name(heard: Heard) -> tuple[str, str]:
+    return heard.frame.region, heard.frame.edge
+
+
+def _census(alive: Iterable[Heard], seen_from: str) -> EdgeFrame | None:
+    """The frame with the count of users: of the region that is asked, else of any."""
+    counted = [each.frame for each in alive if each.frame.census is not None]
+    return min(counted, key=lambda frame: (frame.region != seen_from, frame.edge), default=None)
+
+
+def _sum(alive: list[Heard], users: int | None) -> Figures:
+    frames = [each.frame for each in alive]
+    return Figures(
+        connections=sum(frame.connections for frame in frames),
+        sessions=sum(frame.sessions for frame in frames),
+        users=users,
+        visits=sum(frame.visits for frame in frames),
+        edges=len(frames),
+    )
+
+
+def _edge(heard: Heard, at_ms: int) -> EdgeFigures:
+    frame = heard.frame
+    return EdgeFigures(
+        frame.region,
+        frame.edge,
+        frame.state,
+        max(0, at_ms - heard.at_ms),
+        frame.connections,
+        frame.sessions,
+        frame.users,
+        frame.visits,
+    )
+
+
+def _labels(each: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    summed: dict[str, int] = {}
+    for counts in each:
+        for label, value in counts.items():
+            summed[label] = summed.get(label, 0) + value
+    kept = [(label, value) for label, value in summed.items() if value]
+    return dict(sorted(kept, key=lambda pair: (-pair[1], pair[0])))

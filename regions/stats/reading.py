@@ -1,0 +1,238 @@
+"""Frames and minutes as the streams of one region hold them: its own copy of every region's."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import msgspec
+from nats.errors import Error as NatsError
+
+from regions.doors import Door
+from regions.permissions import inbox_of
+from relay.bus.connection import open_connection
+from relay.bus.events import STAMP, stamp_ms
+from relay.bus.inbox import Inbox
+from relay.bus.reader import Reader
+from relay.core.log import Entry, decode_entry
+from relay.core.minute import FRESH_MS, MINUTE_MS, Heard, Minute, decode_minute, minute_of
+from relay.core.names import (
+    TELEMETRY_STREAM,
+    log_stream,
+    log_subject,
+    telemetry_subject,
+)
+from relay.core.telemetry import decode_frame
+from relay.errors import BusError, UnavailableError
+
+READS = 4
+TIMEOUT_S = 5.0
+PAGE = 1000
+CONNECT_S = 3.0
+FRESH_MINUTES = 5  # which may not be stored yet, or not have come over
+
+
+class Past:
+    """What the streams in one region hold. `open_past` makes it.
+
+    Args:
+        region: in which it is read.
+        reader: there.
+    """
+
+    def __init__(self, region: str, reader: Reader) -> None:
+        self.region = region
+        self._reader = reader
+
+    async def newest_frames(self, before_ms: int | None = None) -> list[Heard]:
+        """The newest frame of each edge, or the newest that was stored before a time (Unix ms).
+
+        Raises:
+            BusError: NATS did not answer.
+        """
+        up_to = None if before_ms is None else rfc3339(before_ms)
+        page = await self._reader.newest(TELEMETRY_STREAM, telemetry_subject("*", "*"), up_to=up_to)
+        return [heard for heard in map(_heard, page.messages) if heard is not None]
+
+    async def frames(self, since_ms: int, until_ms: int) -> AsyncIterator[Heard]:
+        """All frames that were stored in a time.
+
+        Raises:
+            BusError: NATS did not answer.
+        """
+        page = await self._reader.since(TELEMETRY_STREAM, rfc3339(since_ms), batch=PAGE)
+        while page.messages:
+            for message in page.messages:
+                heard = _heard(message)
+                if heard is not None and heard.at_ms >= until_ms:
+                    return
+                if heard is not None:
+                    yield heard
+            if page.pending == 0:
+                return
+            page = await self._reader.page(TELEMETRY_STREAM, page.last + 1, batch=PAGE)
+
+    async def log(
+        self, origin: str, since_ms: int, until_ms: int
+    ) -> AsyncIterator[tuple[int, Entry | None]]:
+        """A region's log of a time: when each entry was stored (Unix ms), and what it says.
+
+        Yields None for an entry that can't be read.
+
+        Raises:
+            BusError: NATS did not answer.
+        """
+        stream, subject = log_stream(origin), log_subject(origin, "att", "*")
+        page = await self._reader.since(stream, rfc3339(since_ms), batch=PAGE, subject=subject)
+        while page.messages:
+            for headers, data in page.messages:
+                at_ms = stamp_ms(headers.get(STAMP, ""))
+                if at_ms >= until_ms:
+                    return
+                try:
+                    yield at_ms, decode_entry(data)
+                except msgspec.DecodeError:
+                    yield at_ms, None
+            if page.pending == 0:
+                return
+            page = await self._reader.page(stream, page.last + 1, batch=PAGE, subject=subject)
+
+    async def log_begins_ms(self, origin: str) -> int | None:
+        """When the oldest entry of a region's log was stored; None where it holds nothing.
+
+        Raises:
+            BusError: NATS did not answer.
+        """
+        page = await self._reader.page(log_stream(origin), 1, batch=1)
+        return stamp_ms(page.messages[0][0].get(STAMP, "")) if page.messages else None
+
+    async def minutes(self, origin: str, since: int, until: int) -> AsyncIterator[Minute]:
+        """A region's minutes in a time, each once, in order.
+
+        Args:
+            origin: whose.
+            since: Unix time in minutes.
+            until: the first that is not wanted any more.
+
+        Raises:
+            BusError: NATS did not answer.
+        """
+        stream, subject = log_stream(origin), log_subject(origin, "minute", "*")
+        page = await self._reader.since(
+            stream, rfc3339(since * MINUTE_MS), batch=PAGE, subject=subject
+        )
+        last = since - 1
+        while page.messages:
+            for _, data in page.messages:
+                try:
+                    minute = decode_minute(data)
+                except msgspec.DecodeError:
+                    continue
+                if minute.minute >= until:
+                    return
+                if minute.minute > last and minute.region == origin:
+                    last = minute.minute
+                    yield minute
+            if page.pending == 0:
+                return
+            page = await self._reader.page(stream, page.last + 1, batch=PAGE, subject=subject)
+
+    async def together(
+        self, origins: Sequence[str], since: int, until: int
+    ) -> AsyncIterator[tuple[int, dict[str, Minute]]]:
+        """The minutes of several regions, those of one time together; times in order.
+
+        Minutes that nobody has stored yet are made of the frames that were heard here.
+
+        Raises:
+            BusError: NATS did not answer.
+        """
+        newest = max((heard.at_ms for heard in await self.newest_frames()), default=0) // MINUTE_MS
+        stored: dict[int, dict[str, Minute]] = {}
+        async for number, minutes in self.stored(origins, since, until):
+            if number < newest - FRESH_MINUTES:
+                yield number, minutes
+            else:
+                stored[number] = minutes
+        for number in range(max(since, newest - FRESH_MINUTES), min(until, newest + 1)):
+            known = stored.get(number, {})
+            lacking = [origin for origin in origins if origin not in known]
+            made = await self._made(lacking, number) if lacking else {}
+            if known or made:
+                yield number, known | made
+
+    async def stored(
+        self, origins: Sequence[str], since: int, until: int
+    ) -> AsyncIterator[tuple[int, dict[str, Minute]]]:
+        """As `together`, but only what is stored.
+
+        Raises:
+            BusError: NATS did not answer.
+        """
+        sources = {origin: self.minutes(origin, since, until) for origin in origins}
+        waiting: dict[str, Minute] = {}
+        while True:
+            for origin in [each for each in sources if each not in waiting]:
+                following = await anext(sources[origin], None)
+                if following is None:
+                    del sources[origin]
+                else:
+                    waiting[origin] = following
+            if not waiting:
+                return
+            first = min(minute.minute for minute in waiting.values())
+            yield first, {o: m for o, m in waiting.items() if m.minute == first}
+            waiting = {o: m for o, m in waiting.items() if m.minute != first}
+
+    async def _made(self, origins: Sequence[str], number: int) -> dict[str, Minute]:
+        begin_ms = number * MINUTE_MS
+        heard = [each async for each in self.frames(begin_ms - FRESH_MS, begin_ms + MINUTE_MS)]
+        made = {origin: minute_of(origin, number, heard) for origin in origins}
+        return {origin: minute for origin, minute in made.items() if minute.edges}
+
+
+@asynccontextmanager
+async def open_past(doors: Sequence[Door]) -> AsyncIterator[Past]:
+    """The streams of the first region that answers.
+
+    Raises:
+        UnavailableError: none does.
+    """
+    why = "no region is known"
+    for door in doors:
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                connection = await open_connection(
+                    door.nats, "jetrelay stats", inbox_of(door.nats, "console")
+                )
+        except (OSError, NatsError, TimeoutError) as error:
+            why = f"{door.region}: {str(error) or type(error).__name__}"
+            continue
+        try:
+            replies = Inbox(connection)
+            await replies.start()
+            reader = Reader(replies, READS, TIMEOUT_S)
+            past = Past(door.region, reader)
+            try:
+                await past.newest_frames()
+            except BusError as error:
+                why = f"{door.region}: {error}"
+                continue
+            yield past
+        finally:
+            await connection.close()
+        return
+    raise UnavailableError(f"no region answers: {why}")
+
+
+def rfc3339(unix_ms: int) -> str:
+    """A time as NATS reads it."""
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _heard(message: tuple[dict[str, str], bytes]) -> Heard | None:
+    headers, data = message
+    try:
+        return Heard(stamp_ms(headers.get(STAMP, "")), decode_frame(data))
+    except msgspec.DecodeError:
+        return None
