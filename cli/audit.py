@@ -28,7 +28,7 @@ SETTLE_MS = 10_000  # what is younger may not be in the log yet, or not have com
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write audit.json, index.html, sessions.csv and sessions.parquet there.",
+    help="Write audit.json, index.html, sessions.csv, sessions.parquet and visits.csv there.",
 )
 @click.option(
     "--bound",
@@ -105,6 +105,7 @@ def _audit(
             out.mkdir(parents=True, exist_ok=True)
             (out / "audit.json").write_bytes(record)
             (out / "index.html").write_text(page(made), encoding="utf-8")
+            made.visits.write_csv(out / "visits.csv")
             made.table.write_csv(out / "sessions.csv")
             made.table.write_parquet(out / "sessions.parquet", compression="zstd")
         except OSError as error:
@@ -136,6 +137,13 @@ def _audit(
     )  # fmt: skip
     for text in aligned(rows):
         click.echo(f"  {text}")
+    visits = audit.visits
+    if visits.concurrency.peak:
+        ends = ", ".join(f"{how} {count:,}" for how, count in visits.ended.items()) or "none"
+        click.echo(
+            f"  visits: peak {visits.concurrency.peak:,}, mean {visits.concurrency.mean:,.1f}; "
+            f"{visits.opened:,} opened; ended: {ends}; {visits.open_at_end:,} open"
+        )
     lengths, repaired, live = audit.lengths, audit.repaired, audit.live
     click.echo(
         f"  lengths: median {lengths.p50:,.1f} s, p95 {lengths.p95:,.1f} s, longest "

@@ -166,7 +166,8 @@ async def _print_series(
     async with open_past(fleet.doors) as past:
         async for row in rows(past, since_ms, until_ms, step_s):
             found = found or row.sessions is not None
-            printer.row(row)
+            if found:  # what is before the first that was counted is no gap
+                printer.row(row)
     printer.end()
     if not found:
         click.echo(f"jetrelay: nothing was counted since {shown(since_ms)}", err=True)

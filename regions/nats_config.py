@@ -210,6 +210,8 @@ def _offers(home: str, other: str) -> list[_Share]:
         _Share("stream", names.below("pres", home)),
         _Share("stream", names.below("users", home)),
         _Share("stream", names.below("usersask", other)),
+        _Share("stream", names.below("visit", other)),
+        _Share("stream", names.below("visitans", other)),
         _Share("stream", names.below("presask", other)),
         _Share("stream", names.below("presans", other)),
         _Share("stream", names.takeover_subject(home)),

@@ -86,6 +86,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     presence_changes: int = 1_000  # in one PRESENCE_BATCH; more come with the next
     presence_counts_users: int = 10_000  # of a larger room only the count is told
     presence_linger_s: float = 60.0  # a room's roster is kept that long after the last look
+    visits: int = 100_000  # open at once, of plain pages
+    visits_per_s: float = 500.0  # opened
+    visit_beat_s: float = 30.0  # in which a page says that it is still open
+    visit_timeout_s: float = 90.0  # without a word, a visit is over
     resume_window_s: int = 86_400  # what the streams keep
     drain_s: float = 30.0
     takeovers_per_minute: int = 3

@@ -49,12 +49,18 @@ def auto(*rooms: str) -> tuple[RoomGrant, ...]:
 class Raw:
     """One WebSocket to an edge: `async with Raw(url) as raw`. HELLO is read at once."""
 
-    def __init__(self, url: str, encoding: Encoding = "json", query: str = "v=10") -> None:
-        """Connect to `url` with this query; `encoding` is added to it."""
+    def __init__(
+        self, url: str, encoding: Encoding = "json", query: str = "v=10", forwarded: str = ""
+    ) -> None:
+        """Connect to `url` with this query; `encoding` is added to it.
+
+        `forwarded`: for whom, as a proxy says it.
+        """
         self.encoding = encoding
         self.hello: Payload = {}
         self.seen: list[Payload] = []  # every payload, in the order of arrival
         self._url = f"{url}?{query}&encoding={encoding}"
+        self._headers = {"X-Forwarded-For": forwarded} if forwarded else {}
         self._next_nonce = 0
 
     async def __aenter__(self) -> "Raw":
@@ -66,6 +72,7 @@ class Raw:
             ping_interval=None,
             close_timeout=2,
             proxy=None,
+            additional_headers=self._headers,
         )
         self.hello = await self.receive()
         assert self.hello["op"] == Op.HELLO
@@ -98,9 +105,9 @@ class Raw:
             lambda p: p["op"] in (Op.ACK, Op.ERROR) and p["d"].get("nonce") == nonce
         )
 
-    async def identify(self, token: str, *rooms: object) -> Payload:
+    async def identify(self, token: str, *rooms: object, **d: object) -> Payload:
         """IDENTIFY; returns READY."""
-        await self.send(Op.IDENTIFY, {"token": token, "rooms": list(rooms)})
+        await self.send(Op.IDENTIFY, {"token": token, "rooms": list(rooms), **d})
         return await self.dispatched("READY")
 
     async def resume(self, token: str, session_id: str, **d: object) -> None:

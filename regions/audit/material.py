@@ -3,11 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from regions.audit.rebuild import Life, Rebuild, Rule, Stretch, join_moves
+from regions.audit.visits import Visit, VisitRebuild
 from regions.errors import AuditError
 from regions.stats.reading import Past
 from regions.stats.series import TOTAL, Series
+from relay.core.log import decode_entry
 from relay.core.minute import MINUTE_MS, Minute
+from relay.core.visits import decode_visits
 
 LEAD_MS = 65_000  # a snapshot of each edge is in it
 FURTHER = (10, 60, 6 * 60, 24 * 60, 7 * 24 * 60, 31 * 24 * 60)  # minutes
@@ -23,6 +28,8 @@ class Material:
     stretches: list[Stretch]
     lives: list[Life]
     unreadable: int = 0
+    visits: list[Visit] = field(default_factory=list)
+    missing_visit_batches: int = 0
     frames: list[tuple[str, str, int, int, int, int]] = field(default_factory=list)
     # region, edge, epoch, second (Unix), sessions, changes: as the live series has them
     live: list[tuple[int, int]] = field(default_factory=list)  # second, sessions in all
@@ -50,6 +57,7 @@ async def gather(past: Past, regions: Sequence[str], since_ms: int, until_ms: in
         unknown = [one for one in material.stretches if one.began is Rule.BEFORE]
         if not unknown or since_ms - lead_ms < min(known):
             break
+    await _read_visits(past, material)
     await _compare_with(past, material)
     return material
 
@@ -60,11 +68,11 @@ async def _read(
     material = Material(since_ms, until_ms, list(regions), [], [])
     for region in regions:
         rebuild = Rebuild(region)
-        async for stored_ms, entry in past.log(region, since_ms - lead_ms, until_ms):
-            if entry is None:
+        async for stored_ms, data in past.log(region, "att", since_ms - lead_ms, until_ms):
+            try:
+                rebuild.add(stored_ms, decode_entry(data))
+            except msgspec.DecodeError:
                 rebuild.unreadable += 1
-            else:
-                rebuild.add(stored_ms, entry)
         material.stretches += rebuild.end(until_ms)
         material.lives += rebuild.lives.values()
         material.unreadable += rebuild.unreadable
@@ -76,6 +84,21 @@ async def _read(
     ]
     material.lives.sort(key=lambda life: life.key)
     return material
+
+
+async def _read_visits(past: Past, material: Material) -> None:
+    for region in material.regions:
+        rebuild = VisitRebuild(region)
+        entries = past.log(region, "visit", material.since_ms - LEAD_MS, material.until_ms)
+        async for stored_ms, data in entries:
+            try:
+                rebuild.add(stored_ms, decode_visits(data))
+            except msgspec.DecodeError:
+                material.unreadable += 1
+        material.missing_visit_batches += rebuild.missing_batches
+        material.visits += [
+            one for one in rebuild.end() if one.end_ms is None or one.end_ms >= material.since_ms
+        ]
 
 
 async def _compare_with(past: Past, material: Material) -> None:

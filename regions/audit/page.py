@@ -39,6 +39,7 @@ def page(made: Made) -> str:
         section("By country", _groups(audit.by_country, "country")),
         section("How long sessions were", _lengths(made)),
         section("How they came and went", _counts(audit)),
+        section("Visits of plain pages", _visits(audit)),
         section("What the log lacked, and what was put in", _repaired(audit)),
         section("The live figures against the log", _live(audit)),
     ]
@@ -164,6 +165,21 @@ def _counts(audit: Audit) -> str:
         for device, count in list(audit.by_device.items())[:20]
     ]
     return table(("", "", "sessions"), rows)
+
+
+def _visits(audit: Audit) -> str:
+    visits = audit.visits
+    if not visits.concurrency.peak:
+        return "<p>None.</p>"
+    rows = [
+        ("at once, at most", f"{visits.concurrency.peak:,}"),
+        ("at once, mean", f"{visits.concurrency.mean:,.1f}"),
+        ("opened", f"{visits.opened:,}"),
+        *((escape(how.replace("_", " ")), f"{count:,}") for how, count in visits.ended.items()),
+        ("open at the end", f"{visits.open_at_end:,}"),
+        *((f"opened in {escape(name)}", f"{count:,}") for name, count in visits.by_region.items()),
+    ]
+    return table((), rows)
 
 
 def _repaired(audit: Audit) -> str:

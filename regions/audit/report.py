@@ -78,6 +78,17 @@ class Live(msgspec.Struct, frozen=True):
     bound: int
 
 
+class Visits(msgspec.Struct, frozen=True):
+    """Visits of plain pages."""
+
+    concurrency: Peak
+    opened: int
+    ended: dict[str, int]  # closed | timed_out
+    open_at_end: int
+    by_region: dict[str, int]  # opened in that time
+    by_country: dict[str, int]
+
+
 class Audit(msgspec.Struct, frozen=True):
     """The whole record. Times in Unix ms."""
 
@@ -100,6 +111,7 @@ class Audit(msgspec.Struct, frozen=True):
     by_region: dict[str, Group]
     by_country: dict[str, Group]
     by_device: dict[str, int]
+    visits: Visits
     repaired: Repaired
     log: Log
     live: Live
@@ -125,6 +137,7 @@ class Made:
 
     audit: Audit
     table: pl.DataFrame
+    visits: pl.DataFrame
 
 
 def report(material: Material, bound: int | None = None) -> Made:
@@ -136,6 +149,7 @@ def report(material: Material, bound: int | None = None) -> Made:
     """
     since_ms, until_ms = material.since_ms, material.until_ms
     table = tables.sessions_table(material)
+    visits = tables.visits_table(material)
     inside = pl.col("start_ms") >= since_ms
     ended = table.filter(pl.col("end_ms").is_not_null() & (pl.col("end_ms") >= since_ms))
     per_edge, lacking = tables.edge_difference(material)
@@ -145,7 +159,8 @@ def report(material: Material, bound: int | None = None) -> Made:
     open_now = [one for one in material.stretches if one.end_ms is None]
     without_end = sum((one.region, one.edge, one.epoch) not in alive for one in open_now)
     log = Log(
-        missing_batches=sum(life.missing_batches for life in material.lives),
+        missing_batches=sum(life.missing_batches for life in material.lives)
+        + material.missing_visit_batches,
         repeated_batches=sum(life.repeated_batches for life in material.lives),
         lost_records=sum(life.lost_records for life in material.lives),
         unreadable=material.unreadable,
@@ -173,6 +188,7 @@ def report(material: Material, bound: int | None = None) -> Made:
         by_region=_groups(table, "region", since_ms, until_ms),
         by_country=_groups(table, "country", since_ms, until_ms),
         by_device=tables.counted(table.filter(pl.col("how") == "identify"), "device"),
+        visits=_visits(visits, since_ms, until_ms),
         repaired=Repaired(
             tables.repaired(table),
             without_end,
@@ -183,7 +199,7 @@ def report(material: Material, bound: int | None = None) -> Made:
         live=Live(_off(per_edge), _off(in_all), _off(calm), bound),
         rules={str(rule): text for rule, text in RULES.items()},
     )
-    return Made(audit, table)
+    return Made(audit, table, visits)
 
 
 def _why(
@@ -205,6 +221,18 @@ def _why(
         if count := getattr(log, name):
             why.append(f"{count} {text}")
     return why
+
+
+def _visits(visits: pl.DataFrame, since_ms: int, until_ms: int) -> Visits:
+    fresh = visits.filter(pl.col("start_known") & (pl.col("start_ms") >= since_ms))
+    return Visits(
+        _peak(tables.concurrency(visits, since_ms, until_ms)),
+        len(fresh),
+        tables.counted(visits.filter(pl.col("end_ms").is_not_null()), "ended"),
+        len(visits.filter(pl.col("end_ms").is_null())),
+        tables.counted(fresh, "region"),
+        tables.counted(fresh, "country"),
+    )
 
 
 def _peak(found: Concurrency) -> Peak:

@@ -51,6 +51,23 @@ def sessions_table(material: Material) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_COLUMNS, orient="row")
 
 
+def visits_table(material: Material) -> pl.DataFrame:
+    """One row a visit of a plain page, in the order of time."""
+    rows = [
+        (
+            one.key.hex(), one.region, one.edge, one.country,
+            material.since_ms if one.start_ms is None else one.start_ms,
+            one.start_ms is not None, one.end_ms, one.ended,
+        )
+        for one in material.visits
+    ]  # fmt: skip
+    schema = {
+        "visit": pl.String, "region": pl.String, "edge": pl.String, "country": pl.String,
+        "start_ms": pl.Int64, "start_known": pl.Boolean, "end_ms": pl.Int64, "ended": pl.String,
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
 def changes_in_time(table: pl.DataFrame, since_ms: int, until_ms: int) -> pl.DataFrame:
     """When the number of sessions changed within a time, and what it was from then on."""
     inside = table.select(

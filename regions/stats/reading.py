@@ -14,10 +14,10 @@ from relay.bus.connection import open_connection
 from relay.bus.events import STAMP, stamp_ms
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
-from relay.core.log import Entry, decode_entry
 from relay.core.minute import FRESH_MS, MINUTE_MS, Heard, Minute, decode_minute, minute_of
 from relay.core.names import (
     TELEMETRY_STREAM,
+    LogKind,
     log_stream,
     log_subject,
     telemetry_subject,
@@ -73,26 +73,21 @@ class Past:
             page = await self._reader.page(TELEMETRY_STREAM, page.last + 1, batch=PAGE)
 
     async def log(
-        self, origin: str, since_ms: int, until_ms: int
-    ) -> AsyncIterator[tuple[int, Entry | None]]:
-        """A region's log of a time: when each entry was stored (Unix ms), and what it says.
-
-        Yields None for an entry that can't be read.
+        self, origin: str, kind: LogKind, since_ms: int, until_ms: int
+    ) -> AsyncIterator[tuple[int, bytes]]:
+        """A kind of entry of a region's log in a time: when each was stored (Unix ms), and it.
 
         Raises:
             BusError: NATS did not answer.
         """
-        stream, subject = log_stream(origin), log_subject(origin, "att", "*")
+        stream, subject = log_stream(origin), log_subject(origin, kind, "*")
         page = await self._reader.since(stream, rfc3339(since_ms), batch=PAGE, subject=subject)
         while page.messages:
             for headers, data in page.messages:
                 at_ms = stamp_ms(headers.get(STAMP, ""))
                 if at_ms >= until_ms:
                     return
-                try:
-                    yield at_ms, decode_entry(data)
-                except msgspec.DecodeError:
-                    yield at_ms, None
+                yield at_ms, data
             if page.pending == 0:
                 return
             page = await self._reader.page(stream, page.last + 1, batch=PAGE, subject=subject)

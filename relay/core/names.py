@@ -140,11 +140,12 @@ def telemetry_subject(region: str, edge: str) -> str:
     return f"tele.{region}.{edge}"
 
 
-LogKind = Literal["att", "minute"]
+LogKind = Literal["att", "minute", "visit", "visitmark"]
 
 
 def log_subject(region: str, kind: LogKind, edge: str) -> str:
-    """Where an edge stores comings and goings (`att`), or its region's minutes.
+    """Where an edge stores comings and goings (`att`), its region's minutes, its visits, or where
+    the newest checkpoint of them is.
 
     `edge` may be the wildcard `*`.
     """
@@ -159,6 +160,16 @@ def users_subject(region: str, edge: str) -> str:
 def users_ask_subject(region: str, edge: str) -> str:
     """Where an edge is asked for all of its users, through the links."""
     return f"usersask.{region}.{edge}"
+
+
+def visit_subject(region: str, edge: str) -> str:
+    """Where an edge is told what others heard of its visits, through the links."""
+    return f"visit.{region}.{edge}"
+
+
+def visit_answer_subject(region: str, edge: str) -> str:
+    """Where it answers them, through the links."""
+    return f"visitans.{region}.{edge}"
 
 
 def lease_subject(region: str, edge: str) -> str:
@@ -240,6 +251,7 @@ def room_of(subject: str) -> tuple[str, str, str]:
 Kind = Literal[
     "ev", "rec", "sig", "tele", "lease", "slot", "duty", "takeover", "head", "alarm", "witness",
     "ctl", "live", "siglive", "pres", "presask", "presans", "log", "users", "usersask",
+    "visit", "visitans",
 ]  # fmt: skip
 
 

@@ -52,6 +52,8 @@ class EdgeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     countries: dict[str, tuple[int, int, int]] = msgspec.field(default_factory=dict)
     transports: dict[str, tuple[int, int, int]] = msgspec.field(default_factory=dict)
     visits: int = 0  # of plain pages, now
+    visits_opened: int = 0  # total
+    visits_ended: dict[str, int] = msgspec.field(default_factory=dict)  # how -> total
     census: Census | None = None  # of the edge that counts for its region
     send_buffer_bytes: int = 0  # over all connections, now
     loop_lag_ms: float = 0.0  # the worst of the last second

@@ -13,7 +13,7 @@ from relay.edge.machine import cpu_s, rss_bytes
 
 def frame_of(edge: Edge) -> EdgeFrame:
     """The telemetry frame of now."""
-    gateway, hub, feeds, headcount = edge.gateway, edge.hub, edge.feeds, edge.headcount
+    gateway, hub, feeds, headcount = edge.gateway, edge.hub, edge.feeds, edge.counting.headcount
     counters, now_ms = gateway.counters, clock.wall_ms()
     return EdgeFrame(
         region=edge.config.region,
@@ -45,7 +45,10 @@ def frame_of(edge: Edge) -> EdgeFrame:
         closed={str(code): count for code, count in headcount.closed.items()},
         countries=_tallies(headcount.countries),
         transports=_tallies(headcount.transports),
-        census=edge.census.result(),
+        visits=len(edge.counting.visits.table),
+        visits_opened=edge.counting.visits.table.opened,
+        visits_ended={str(how): total for how, total in edge.counting.visits.table.ended.items()},
+        census=edge.counting.census.result(),
         send_buffer_bytes=sum(c.socket.buffered() for c in gateway.connections),
         loop_lag_ms=round(edge.loop_lag_ms, 1),
         rss_bytes=rss_bytes(),
@@ -94,10 +97,20 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
             "Gaps in what other edges said of presence.",
             edge.presence.rosters.missed,
         ),
-        "log_batches": ("Batches of comings and goings stored.", edge.logbook.batches),
-        "log_late": ("READYs said before they were in the log.", edge.logbook.late),
-        "log_lost": ("Comings and goings that did not get into the log.", edge.logbook.lost),
-        "minutes_written": ("Minutes of the region stored by this edge.", edge.minutes.written),
+        "visits_passed_on": (
+            "Beats and closes of visits that belong to other edges, told to them.",
+            edge.counting.visits.passed_on,
+        ),
+        "log_batches": ("Batches of comings and goings stored.", edge.counting.logbook.batches),
+        "log_late": ("READYs said before they were in the log.", edge.counting.logbook.late),
+        "log_lost": (
+            "Comings and goings that did not get into the log.",
+            edge.counting.logbook.lost,
+        ),
+        "minutes_written": (
+            "Minutes of the region stored by this edge.",
+            edge.counting.minutes.written,
+        ),
         "takeovers": ("Connections closed for a newer one.", counters.takeovers),
         "errors": ("Failures inside the edge; each is in the log.", counters.errors),
         "poisoned": ("Stored events that could not be sent: a GAP each.", edge.hub.poisoned),
@@ -143,7 +156,14 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
 def levels_of(edge: Edge) -> dict[str, tuple[str, float]]:
     """Name -> (help, value now) of what is held and stands in no telemetry frame."""
     return {
-        "log_waiting": ("Comings and goings that are not stored yet.", edge.logbook.waiting),
+        "visits_waiting": (
+            "Beats and closes that other edges are not told of yet.",
+            edge.counting.visits.waiting,
+        ),
+        "log_waiting": (
+            "Comings and goings that are not stored yet.",
+            edge.counting.logbook.waiting,
+        ),
         "presence_scopes": (
             "Rooms and users of which a roster is kept.",
             edge.presence.viewers.scopes,

@@ -24,7 +24,6 @@ from relay.core.cursor import CursorCodec
 from relay.core.event import Event
 from relay.core.feed import NewEpoch
 from relay.core.gate import Doubt
-from relay.core.headcount import Headcount
 from relay.core.hold import Hold
 from relay.core.hole import decode_stretch
 from relay.core.names import alarm_subject, skipped_subject, takeover_subject
@@ -35,7 +34,7 @@ from relay.core.session_id import SessionIds
 from relay.core.tokens import token_rules
 from relay.edge import clock
 from relay.edge.alarms import Alarms
-from relay.edge.census import CensusTaker
+from relay.edge.counting import Counting
 from relay.edge.feeds import Feeds
 from relay.edge.gateway import Gateway
 from relay.edge.holes import HoleLog
@@ -43,8 +42,6 @@ from relay.edge.hub import Hub, gap
 from relay.edge.joining import Joining
 from relay.edge.jumps import Jumps
 from relay.edge.lifeline import Lifeline
-from relay.edge.logbook import Logbook
-from relay.edge.minutes import Minutes
 from relay.edge.mirrors import Mirrors
 from relay.edge.owing import Owing
 from relay.edge.peers import ALIVE_S, READY, Peers
@@ -198,10 +195,7 @@ class Edge:
         self.presence = Presence(
             bus.work, bus.inbox, (region, name, epoch), limits, self.hub.numbering
         )
-        self.headcount = Headcount()
-        self.logbook = Logbook(bus.inbox, self.headcount, region, name, epoch)
-        self.census = CensusTaker(bus.work, bus.inbox, leases, self.headcount, region, name, epoch)
-        self.minutes = Minutes(bus.inbox, bus.reader, region, name)
+        self.counting = Counting(config, bus, leases, epoch)
         self.gateway = Gateway(
             rules,
             self.hub,
@@ -210,7 +204,7 @@ class Edge:
             self.history,
             self._streams,
             self.presence,
-            self.logbook,
+            self.counting.logbook,
             self.peers,
             region,
             name,
@@ -272,8 +266,7 @@ class Edge:
         self.copies.on_found, self.copies.heard = self._tell_skipped, self.feeds.heard
         await self.gate.start()
         await self.presence.start()
-        await self.census.start()
-        self.logbook.start()
+        await self.counting.start()
 
     async def _begin_with_holes(self) -> None:
         """What mirrors here have skipped, an edge before this one may have passed and not recorded:
@@ -299,8 +292,7 @@ class Edge:
         await self._tasks.close()
         for part in (
             self.gateway,
-            self.logbook,
-            self.census,
+            self.counting,
             self.presence,
             self.replays,
             self.pages,
@@ -416,6 +408,7 @@ class Edge:
             _log.error("this edge stood still for %.1f s: all sessions end", stopped_s)
             self.gateway.close_all(4000)
             self.presence.fence(stopped_s)
+            self.counting.pardon()
 
     def pulse(self) -> float:
         """The loop turns. Returns the seconds since it was here before."""

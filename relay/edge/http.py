@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -46,10 +46,11 @@ async def _upgrade_required(_request: Request) -> Response:
     return JSONResponse(error, 426, headers={"Upgrade": "websocket"})
 
 
-def public_app(not_ready: Readiness) -> Starlette:
-    """What clients and load balancers reach."""
+def public_app(not_ready: Readiness, more: Iterable[Route] = ()) -> Starlette:
+    """What clients and load balancers reach; `more`: routes besides health and the gateway."""
     routes = [
         *_health_routes(not_ready),
+        *more,
         Route("/gateway", _upgrade_required),
         Route("/", _upgrade_required),
     ]

@@ -32,6 +32,7 @@ _COUNTERS = {
     "publishes": "Publishes acknowledged.",
     "publishes_failed": "Publishes answered unavailable.",
     "resumes": "Sessions resumed.",
+    "visits_opened": "Visits of plain pages that opened.",
     "resumes_refused": "INVALID_SESSION sent.",
     "replayed": "Events sent by replay.",
     "holes": "Holes found in the live feed and repaired.",
@@ -109,6 +110,7 @@ class _EdgeCollector(Collector):
         for name, text, label, totals in (
             ("sessions_opened", "Sessions that came, by how.", "how", frame.opened),
             ("sessions_closed", "Sessions that went, by close code.", "code", frame.closed),
+            ("visits_ended", "Visits that ended, by how.", "how", frame.visits_ended),
         ):
             counter = CounterMetricFamily(
                 f"jetrelay_{name}", text, labels=["region", "edge", label]

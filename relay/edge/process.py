@@ -16,6 +16,7 @@ from relay.edge.admission import Door
 from relay.edge.edge import Edge, rules_of
 from relay.edge.geography import Geography
 from relay.edge.rhythm import Rhythm
+from relay.edge.visit_routes import VisitRoutes
 from relay.edge.websocket import GatewayProtocol
 from relay.errors import BusError
 from relay.tasks import Tasks
@@ -118,9 +119,12 @@ class EdgeProcess:
             partial(levels_of, edge),
         )
         protocol = GatewayProtocol.bind(edge.gateway, door, self._geography)
+        visits = VisitRoutes(
+            edge.counting.visits, self._geography, config.origins, config.limits, edge.not_ready
+        )
         self._tasks.spawn(self._refresh_geography(), "geography")
         servers = (
-            (http.listener(http.public_app(edge.not_ready), protocol), public),
+            (http.listener(http.public_app(edge.not_ready, visits.routes), protocol), public),
             (http.listener(http.admin_app(edge.not_ready, registry), None), admin),
         )
         for server, bound in servers:

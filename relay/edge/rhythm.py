@@ -49,7 +49,7 @@ class Rhythm:
         self._every(BEAT_S, self._beat)
         self._every(BEAT_S, self._edge.renew_slot)
         self._tasks.spawn(self._seconds(), "seconds")
-        self._every(1.0, self._edge.census.turn)
+        self._every(1.0, self._edge.counting.census.turn)
         self._every(MINUTES_S, self._minutes)
         self._every(1.0, self._mark)
         self._every(1.0, self._edge.mirrors.watch)
@@ -101,12 +101,12 @@ class Rhythm:
             await self._act(self._second)
 
     async def _minutes(self) -> None:
-        await self._edge.minutes.turn(on_duty=self._edge.census.counting)
+        await self._edge.counting.minutes.turn(on_duty=self._edge.counting.census.counting)
 
     async def _second(self) -> None:
         edge = self._edge
         with contextlib.suppress(BusError):
-            await edge.census.say()
+            await edge.counting.census.say()
         edge.loop_lag_ms, self._lag_worst_s = self._lag_worst_s * 1000, 0.0
         edge.frames += 1
         edge.gateway.tell_regions()

@@ -27,7 +27,7 @@ WALL0_S = 1_800_000_000.0  # Unix time at the start of every run
 ROUTE_S = (0.0002, 0.02)  # until a subscription is known to the other servers of a cluster
 CROSSING = (  # what the links carry
     "tele", "lease", "sig", "takeover", "head", "alarm", "pres", "presask", "presans",
-    "users", "usersask",
+    "users", "usersask", "visit", "visitans",
 )  # fmt: skip
 _STREAM_OF = {"ev": names.events_stream, "log": names.log_stream}
 Respond = Callable[[list[Answer]], None]

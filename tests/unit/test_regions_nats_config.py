@@ -88,6 +88,8 @@ def test_the_whole_of_what_another_region_may_do_here() -> None:
             ("stream", "pres.us.>"),
             ("stream", "users.us.>"),
             ("stream", "usersask.eu.>"),
+            ("stream", "visit.eu.>"),
+            ("stream", "visitans.eu.>"),
             ("stream", "presask.eu.>"),
             ("stream", "presans.eu.>"),
             ("stream", "takeover.us"),

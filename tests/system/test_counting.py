@@ -1,0 +1,292 @@
+"""How many are here: counted live, kept as a series, and rebuilt from the log."""
+
+import asyncio
+import json
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from aiohttp import web
+
+from relay.core.codes import Op
+from tests.countries import write_countries
+from tests.raw import Raw, token
+from tests.world import World
+
+TOPOLOGY = """
+[clients]
+geoip = "countries.mmdb"
+trusted_proxies = ["127.0.0.0/8"]
+[[regions]]
+name = "us"
+edges = 2
+[[regions]]
+name = "eu"
+edges = 1
+[[regions]]
+name = "ap"
+edges = 1
+"""
+SETTLED_S = 2.5  # a frame after the last change, and the count of users a second later
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Three regions whose edges know the countries of documentation prefixes."""
+    directory = tmp_path_factory.mktemp("counted")
+    write_countries(directory / "countries.mmdb")
+    world = World(directory / "state", TOPOLOGY)
+    world.launch()
+    try:
+        yield world
+        assert world.end() == 0
+        assert world.leftovers() == []
+    finally:
+        world.clean()
+
+
+async def run(world: World, *arguments: str, code: int = 0) -> str:
+    """What a command prints; its exit code is checked."""
+    done = await asyncio.to_thread(world.run, *arguments)
+    assert done.returncode == code, (arguments, done.stdout, done.stderr)
+    return done.stdout
+
+
+async def stats(world: World, *arguments: str) -> Any:
+    """`jetrelay stats --json`."""
+    return json.loads(await run(world, "stats", "--json", *arguments))
+
+
+@asynccontextmanager
+async def sessions(
+    world: World, *each: tuple[str, str, str]
+) -> AsyncIterator[list[tuple[Raw, Any]]]:
+    """(edge, user, address) each; with READY.d."""
+    async with AsyncExitStack() as stack:
+        made = []
+        for edge, user, address in each:
+            raw = await stack.enter_async_context(Raw(world.edges[edge].url, forwarded=address))
+            ready = await raw.identify(
+                token(world, user), "room", properties={"os": "linux", "browser": "firefox"}
+            )
+            made.append((raw, ready["d"]))
+        yield made
+
+
+EVERYBODY = (
+    ("us-1", "ana", "192.0.2.1"),
+    ("us-2", "bo", "198.51.100.2"),
+    ("eu-1", "ana", "2001:db8::1"),
+    ("eu-1", "cy", "203.0.113.3"),
+    ("ap-1", "di", ""),
+)
+
+
+async def test_every_region_counts_all_and_users_once(counted: World) -> None:
+    async with sessions(counted, *EVERYBODY) as made:
+        await asyncio.sleep(SETTLED_S)
+        before_ms = int(time.time() * 1000)
+        for region in ("us", "eu", "ap"):
+            now = await stats(counted, "--region", region)
+            assert now["seen_from"] == region
+            assert now["total"] == {
+                "connections": 5, "sessions": 5, "users": 4, "visits": 0, "edges": 4
+            }  # fmt: skip
+            by_region = {
+                name: (one["sessions"], one["users"]) for name, one in now["regions"].items()
+            }
+            assert by_region == {"us": (2, 2), "eu": (2, 2), "ap": (1, 1)}
+            assert now["countries"] == {"DE": 1, "FR": 1, "SG": 1, "US": 1, "ZZ": 1}
+            assert now["transports"] == {"websocket": 5}
+            assert (now["users"]["exact"], now["users"]["error"]) == (True, 0.0)
+            assert now["silent"] == []
+        await made[0][0].ws.close(1000)
+        await made[1][0].drop()
+        await asyncio.sleep(SETTLED_S)
+        now = await stats(counted)
+        assert (now["total"]["sessions"], now["total"]["users"]) == (3, 3)
+        assert now["closed"]["1000"] >= 1
+        assert now["closed"]["1006"] >= 1
+        then = datetime.fromtimestamp(before_ms / 1000, UTC).isoformat()
+        past = await stats(counted, "--at", then)
+        assert (past["total"]["sessions"], past["total"]["users"]) == (5, 4)
+        text = await run(counted, "stats")
+        assert "different ones: exact" in text
+
+
+async def test_an_edge_that_is_silent_stands_apart(counted: World) -> None:
+    async with sessions(counted, *EVERYBODY):
+        await asyncio.sleep(SETTLED_S)
+        await counted.ctl("pause", "us-1")
+        try:
+            await asyncio.sleep(4)
+            now = await stats(counted)
+            assert now["total"]["sessions"] == 4
+            assert [(one["edge"], one["sessions"]) for one in now["silent"]] == [("us-1", 1)]
+            assert now["silent"][0]["age_ms"] > 3_000
+            assert "us us-1, last heard" in await run(counted, "stats")
+        finally:
+            await counted.ctl("continue", "us-1")
+        async with asyncio.timeout(15):
+            while (now := await stats(counted))["total"]["edges"] < 4:
+                await asyncio.sleep(0.5)
+        assert now["total"]["sessions"] == 4, "it closed its session when it went on"
+
+
+async def test_metrics_have_the_figures_with_bounded_labels(counted: World) -> None:
+    async with sessions(counted, *EVERYBODY):
+        admin = counted.found().edge("eu-1").admin
+
+        def read() -> str:
+            with urllib.request.urlopen(f"{admin}/metrics", timeout=10) as answer:
+                assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+                text: bytes = answer.read()
+                return text.decode()
+
+        text = await asyncio.to_thread(read)
+        at = 'region="eu",edge="eu-1"'
+        assert f"jetrelay_users{{{at}}} 2.0" in text
+        assert f'jetrelay_sessions_by_country{{{at},country="SG"}} 1.0' in text
+        assert f'jetrelay_sessions_by_transport{{{at},transport="websocket"}} 2.0' in text
+        assert f'jetrelay_sessions_opened_total{{{at},how="identify"}}' in text
+        assert text.endswith("# EOF\n")
+
+
+async def test_the_log_rebuilds_who_was_here_whoever_is_asked(
+    counted: World, tmp_path: Path
+) -> None:
+    since_ms = int(time.time() * 1000)
+    async with sessions(counted, *EVERYBODY) as made:
+        (ana, ready), (bo, _), *_ = made
+        await ana.drop()
+        async with Raw(counted.edges["ap-1"].url, forwarded="192.0.2.1") as again:
+            await again.resume(
+                token(counted, "ana"), ready["session_id"], cursor=ready["cursor"], rooms=["room"]
+            )
+            await again.dispatched("RESUMED")
+            await counted.ctl("kill", "us-2")
+            assert await bo.close_code() is None
+            await asyncio.sleep(1)
+            await again.ws.close(1000)
+            # Its minutes are stored some seconds after they are over.
+            await asyncio.sleep(60 - time.time() % 60 + 10)
+    await asyncio.sleep(1)
+    until_ms = int(time.time() * 1000)
+    await asyncio.sleep(3)
+    since, until = (
+        datetime.fromtimestamp(ms / 1000, UTC).isoformat() for ms in (since_ms, until_ms)
+    )
+    span = ("--since", since, "--until", until)
+    for region in ("us", "eu"):
+        out = tmp_path / region
+        told = await run(counted, "audit", "--region", region, *span, "--out", str(out))
+        assert told.startswith("PASS")
+    names = ("audit.json", "index.html", "sessions.csv", "sessions.parquet", "visits.csv")
+    for name in names:
+        assert (tmp_path / "us" / name).read_bytes() == (tmp_path / "eu" / name).read_bytes()
+    audit = json.loads((tmp_path / "us" / "audit.json").read_text())
+    assert (audit["sessions"], audit["users"], audit["reconnects"]) == (5, 4, 1)
+    assert audit["concurrency"]["peak"] == 5
+    assert audit["repaired"]["by_rule"] == {"edge_died": 1}
+    assert (audit["repaired"]["without_end"], audit["open_at_end"]) == (0, 0)
+    assert audit["live"]["edges"]["largest"] == 0
+    assert audit["live"]["sum"]["seconds"] > 0
+    assert audit["by_country"]["US"]["sessions"] == 1
+    table = pl.read_parquet(tmp_path / "us" / "sessions.parquet")
+    assert len(table) == 6
+    person = json.loads(await run(counted, "audit", *span, "user", "--json", "ana"))
+    assert person["sessions"] == 2
+    assert person["devices"] == ["linux firefox"]
+    assert {one["edge"] for one in person["times"]} == {"us-1", "eu-1", "ap-1"}
+    assert sum(one["how"] == "resume" for one in person["times"]) == 1
+    await run(counted, "audit", *span, "user", "nobody", code=1)
+
+
+async def test_the_series_is_read_back_and_written_to_a_receiver(counted: World) -> None:
+    bodies: list[tuple[str, str, str]] = []
+    answers = [503, 204]  # what it can't take now is sent again
+
+    async def take(request: web.Request) -> web.Response:
+        status = answers.pop(0) if len(answers) > 1 else answers[0]
+        if status == 204:
+            auth = request.headers.get("Authorization", "")
+            bodies.append((request.query_string, auth, await request.text()))
+        return web.Response(status=status)
+
+    app = web.Application()
+    app.router.add_post("/api/v2/write", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        async with sessions(counted, *EVERYBODY):
+            await asyncio.sleep(SETTLED_S)
+            rows = await stats(counted, "--since", "20s", "--step", "1s")
+            newest = [row for row in rows if row["scope"] == "total" and row["sessions"]][-1]
+            assert newest["sessions"]["max"] == 5
+            url = f"http://127.0.0.1:{port}/api/v2/write?org=o&bucket=b"
+            await run(counted, "stats", "--since", "20m", "export", "--influx", url)
+        ((query, _, body),) = bodies
+        assert query == "org=o&bucket=b&precision=s"
+        lines = body.splitlines()
+        assert all(line.startswith("jetrelay,scope=") for line in lines)
+        assert {line.split(" ")[0] for line in lines} == {
+            f"jetrelay,scope={scope}" for scope in ("total", "us", "eu", "ap")
+        }
+        answers[:] = [400]
+        said = await asyncio.to_thread(
+            counted.run, "stats", "export", "--influx", f"http://127.0.0.1:{port}/api/v2/write"
+        )
+        assert said.returncode == 2
+        assert "refuses the series: 400" in said.stderr
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("stats", "--at", "yesterday"), "neither like 2026-11-28T12:00Z nor like 15m"),
+        (("stats", "--since", "5m", "--at", "5m"), "exclude each other"),
+        (("stats", "--until", "5m"), "--until and --step go with --since"),
+        (("stats", "--since", "5m", "--step", "7s"), "does not fit into minutes"),
+        (("stats", "--since", "30d", "--step", "1s"), "take a larger --step"),
+        (("stats", "--since", "5m", "--until", "10m"), "--until must be later"),
+        (("stats", "export", "--influx", "host:8086"), "is no http:// or https:// address"),
+        (("audit",), "--since says from when on"),
+        (("audit", "--since", "5m", "--until", "2200-01-01T00:00Z"), "what is to come"),
+        (("audit", "--since", "60d", "--until", "59d"), "the log holds nothing of that time"),
+        (("audit", "--since", "5m", "user", "a.b"), "a user is 1 to 128 of"),
+    ],
+)
+async def test_what_can_not_be_answered_is_named(
+    counted: World, arguments: tuple[str, ...], said: str
+) -> None:
+    done = await asyncio.to_thread(counted.run, *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_device_that_is_no_plain_text_reaches_no_terminal(counted: World) -> None:
+    async with Raw(counted.edges["us-1"].url) as raw:
+        await raw.send(
+            Op.IDENTIFY,
+            {
+                "token": token(counted, "mallory"),
+                "properties": {"os": "\x1b]52;c;x\x07", "browser": 3},
+            },
+        )
+        await raw.dispatched("READY")
+        await asyncio.sleep(11)
+        said = await run(counted, "audit", "--since", "20s", "user", "mallory")
+        assert "\x1b" not in said
+        assert "]52;c;x" in said

@@ -1,0 +1,249 @@
+"""The audit's rules: what the log lacks is put in, and by how much that may be off."""
+
+import pytest
+
+from regions.audit.material import Material
+from regions.audit.person import person
+from regions.audit.rebuild import Rebuild, Rule, Stretch, join_moves
+from regions.audit.report import report
+from regions.audit.visits import VisitRebuild
+from relay.core.log import Batch, Came, Snapshot, Went, pack_keys
+from relay.core.visits import VisitBatch, VisitCheckpoint, VisitEnded, VisitOpened
+
+A, B, C = b"aaaaaaaa", b"bbbbbbbb", b"cccccccc"
+
+
+class Edge:
+    """An edge that logs."""
+
+    def __init__(self, name: str = "us-1", epoch: int = 1) -> None:
+        self.region, self.name, self.epoch = name[:2], name, epoch
+        self.number = self.changes = self.sessions = 0
+
+    def came(self, key: bytes, user: str = "ana", how: str = "identify", ago_ms: int = 0) -> Came:
+        """A session comes."""
+        return Came(ago_ms, key, how, "_", user, "websocket", "DE", "phone")
+
+    def batch(self, *records: Came | Went, final: bool = False, lost: int = 0) -> Batch:
+        """The next batch."""
+        self.number += 1
+        self.changes += len(records)
+        self.sessions += sum(1 if isinstance(one, Came) else -1 for one in records)
+        return Batch(
+            1, self.region, self.name, self.epoch, self.number, self.changes, self.sessions,
+            lost, final, list(records),
+        )  # fmt: skip
+
+    def snapshot(self, *keys: bytes) -> Snapshot:
+        """The open ones."""
+        return Snapshot(1, self.region, self.name, self.epoch, self.changes, 0, 1, pack_keys(keys))
+
+
+def rebuilt(*entries: tuple[int, Batch | Snapshot], upto_ms: int) -> list[Stretch]:
+    """The stretches of entries with the ms at which they were stored."""
+    rebuild = Rebuild("us")
+    for at_ms, entry in entries:
+        rebuild.add(at_ms, entry)
+    found = rebuild.end(upto_ms)
+    join_moves(found)
+    return found
+
+
+def told(stretches: list[Stretch]) -> list[tuple[bytes, int, int | None, str, int]]:
+    """(key, start, end, rule of the end, its error) each."""
+    return [(s.key, s.start_ms, s.end_ms, str(s.ended), s.error_ms) for s in stretches]
+
+
+def test_comings_and_goings_are_put_at_their_own_time() -> None:
+    edge = Edge()
+    found = rebuilt(
+        (1_000, edge.batch(edge.came(A, ago_ms=10))),
+        (2_000, edge.batch(Went(300, A, 1000), edge.came(B, "bo", ago_ms=200))),
+        upto_ms=3_000,
+    )
+    assert told(found) == [(A, 990, 1_700, "logged", 0), (B, 1_800, None, "open", 0)]
+    assert (found[0].user, found[0].code, found[0].country) == ("ana", 1000, "DE")
+
+
+def test_an_edge_whose_log_ends_took_its_sessions_with_it() -> None:
+    edge = Edge()
+    found = rebuilt((1_000, edge.batch(edge.came(A))), (2_000, edge.batch()), upto_ms=2_000 + 6_001)
+    assert told(found) == [(A, 1_000, 2_000, "edge_died", 1_000)]
+    edge, again = Edge(), Edge(epoch=2)
+    found = rebuilt(
+        (1_000, edge.batch(edge.came(A))), (2_000, again.batch(again.came(B))), upto_ms=2_500
+    )
+    assert told(found) == [(A, 1_000, 1_000, "edge_died", 1_000), (B, 2_000, None, "open", 0)]
+
+
+def test_who_resumes_elsewhere_had_gone_by_then() -> None:
+    us, eu = Edge("us-1"), Edge("us-2")
+    found = rebuilt(
+        (1_000, us.batch(us.came(A))),
+        (2_000, us.batch()),
+        (2_400, eu.batch(eu.came(A, how="resume"))),
+        (9_000, eu.batch(Went(0, A, 1000))),
+        upto_ms=9_500,
+    )
+    assert told(found) == [(A, 1_000, 2_000, "edge_died", 400), (A, 2_400, 9_000, "logged", 0)]
+    # An old connection that is closed a little later has an overlap, which is no second session.
+    us, eu = Edge("us-1"), Edge("us-2")
+    found = rebuilt(
+        (1_000, us.batch(us.came(A))),
+        (2_000, eu.batch(eu.came(A, how="resume"))),
+        (2_100, us.batch(Went(0, A, 4022))),
+        upto_ms=2_500,
+    )
+    assert told(found) == [(A, 1_000, 2_000, "logged", 0), (A, 2_000, None, "open", 0)]
+
+
+def test_an_edge_that_stood_still_ended_its_sessions_when_the_silence_began() -> None:
+    edge = Edge()
+    found = rebuilt(
+        (1_000, edge.batch(edge.came(A), edge.came(B, "bo"))),
+        (2_000, edge.batch()),
+        (62_000, edge.batch(Went(5, A, 4000), Went(5, B, 4000))),
+        upto_ms=63_000,
+    )
+    assert told(found) == [
+        (A, 1_000, 2_000, "stood_still", 59_995),
+        (B, 1_000, 2_000, "stood_still", 59_995),
+    ]
+
+
+def test_an_edge_that_only_could_not_store_kept_its_sessions() -> None:
+    edge = Edge()
+    found = rebuilt(
+        (1_000, edge.batch(edge.came(A), edge.came(B, "bo"))),
+        (2_000, edge.batch()),
+        (10_000, edge.batch(Went(4_000, A, 1000))),
+        upto_ms=11_000,
+    )
+    assert told(found) == [(A, 1_000, 6_000, "logged", 0), (B, 1_000, None, "open", 0)]
+
+
+def test_a_snapshot_finds_closes_and_openings_that_were_lost() -> None:
+    edge = Edge()
+    first = edge.batch(edge.came(A), edge.came(B, "bo"))
+    edge.batch(Went(0, A, 1006), edge.came(C, "cy"))  # did not get into the log
+    lost = edge.batch()
+    found = rebuilt(
+        (1_000, first),
+        (20_000, lost),
+        (60_000, edge.snapshot(B, C)),
+        upto_ms=61_000,
+    )
+    assert told(found) == [
+        (A, 1_000, 1_000, "lost_close", 59_000),
+        (B, 1_000, None, "open", 0),
+        (C, 1_000, None, "open", 0),
+    ]
+    assert found[2].began is Rule.LOST_OPEN
+
+
+def test_what_was_open_before_the_log_was_read_is_known_from_the_snapshot() -> None:
+    edge = Edge()
+    edge.batch(edge.came(A), edge.came(B, "bo"))
+    found = rebuilt((5_000, edge.batch(Went(0, A, 1000))), (6_000, edge.snapshot(B)), upto_ms=7_000)
+    assert told(found) == [(A, 5_000, 5_000, "logged", 0), (B, 5_000, None, "open", 0)]
+    assert {one.began for one in found} == {Rule.BEFORE}
+
+
+def test_a_batch_that_stands_twice_counts_once_and_one_that_lacks_is_counted() -> None:
+    edge, rebuild = Edge(), Rebuild("us")
+    first = edge.batch(edge.came(A))
+    rebuild.add(1_000, first)
+    rebuild.add(1_500, first)
+    edge.batch(edge.came(B, "bo"))
+    rebuild.add(2_000, edge.batch(edge.came(C, "cy"), lost=3))
+    (life,) = rebuild.lives.values()
+    assert (life.repeated_batches, life.missing_batches, life.lost_records) == (1, 1, 3)
+    assert life.counts == {0: 0, 1: 1, 2: 2, 3: 3}
+
+
+def test_a_session_is_counted_once_in_a_record_that_says_what_was_put_in() -> None:
+    edge, other, rebuild = Edge("us-1"), Edge("us-2"), Rebuild("us")
+    for at_ms, entry in (
+        (1_000, edge.batch(edge.came(A), edge.came(B, "bo"))),
+        (11_000, edge.batch(Went(0, B, 1000))),
+        (12_000, edge.batch()),
+        (13_000, other.batch(other.came(A, how="resume"))),
+        (21_000, other.batch(Went(0, A, 1001))),
+        (21_500, other.batch(final=True)),
+    ):
+        rebuild.add(at_ms, entry)
+    stretches = rebuild.end(31_000)
+    join_moves(stretches)
+    material = Material(1_000, 31_000, ["us"], stretches, list(rebuild.lives.values()))
+    audit = report(material).audit
+    assert (audit.verdict, audit.why) == ("PASS", [])
+    assert (audit.sessions, audit.users, audit.reconnects, audit.open_at_end) == (2, 2, 1, 0)
+    assert (audit.concurrency.peak, audit.concurrency.peak_at_ms) == (2, 1_000)
+    assert audit.concurrency.mean == round((11 + 10 + 8) / 30, 3)
+    assert audit.repaired.by_rule == {"edge_died": 1}
+    assert audit.repaired.error_ms == 1_000
+    assert (audit.lengths.count, audit.lengths.max) == (2, 20.0)
+    assert audit.closed == {"0": 1, "1000": 1, "1001": 1}
+    found = person(stretches, "_", "ana", 1_000, 31_000)
+    assert (found.online_s, found.sessions, found.reconnects) == (19.0, 1, 1)
+    assert (found.devices, found.first_ms, found.last_ms) == (["phone"], 1_000, 21_000)
+
+
+def test_live_figures_are_compared_at_the_same_coming_or_going() -> None:
+    edge, rebuild = Edge("us-1"), Rebuild("us")
+    rebuild.add(60_500, edge.batch(edge.came(A), edge.came(B, "bo")))
+    for second in range(61, 119):
+        rebuild.add(second * 1_000 + 500, edge.batch())
+    stretches, lives = rebuild.end(120_000), list(rebuild.lives.values())
+    live = [(second, 2) for second in range(61, 119)]
+    frames = [("us", "us-1", 1, second, 2, 2) for second in range(61, 119)]
+    material = Material(0, 120_000, ["us"], stretches, lives, frames=frames, live=live)
+    audit = report(material).audit
+    assert (audit.verdict, audit.live.edges.largest, audit.live.sum.largest) == ("PASS", 0, 0)
+    assert audit.live.sum.seconds == 58
+    material.live[30] = (91, 9)
+    material.frames[40] = ("us", "us-1", 1, 101, 5, 2)
+    audit = report(material).audit
+    assert audit.verdict == "FAIL"
+    assert (audit.live.edges.largest, audit.live.edges.largest_at_s) == (3, 101)
+    assert (audit.live.sum_calm.largest, audit.live.sum_calm.largest_at_s) == (7, 91)
+    assert len(audit.why) == 2
+
+
+# --- visits ------------------------------------------------------------------------------------
+
+
+def visit_batch(epoch: int, number: int, *records: VisitOpened | VisitEnded) -> VisitBatch:
+    """A batch of one edge's visits."""
+    return VisitBatch(1, "us", "us-1", epoch, number, 0, list(records))
+
+
+def test_visits_go_on_through_a_crash_of_their_edge() -> None:
+    rebuild = VisitRebuild("us")
+    rebuild.add(1_000, visit_batch(1, 1, VisitOpened(10, A, "DE"), VisitOpened(0, B, "FR")))
+    rebuild.add(1_100, visit_batch(1, 1, VisitOpened(10, A, "DE"), VisitOpened(0, B, "FR")))
+    rebuild.add(9_000, visit_batch(2, 1, VisitEnded(500, A, "closed")))
+    rebuild.add(99_000, visit_batch(2, 2, VisitEnded(90_000, B, "timed_out")))
+    found = [(one.key, one.start_ms, one.end_ms, one.ended) for one in rebuild.end()]
+    assert found == [(A, 990, 8_500, "closed"), (B, 1_000, 9_000, "timed_out")]
+
+
+def test_a_checkpoint_says_which_visits_were_open_before() -> None:
+    rebuild = VisitRebuild("us")
+    rebuild.add(1_000, VisitCheckpoint(1, "us", "us-1", 1, 7, 0, 2, [A]))
+    assert rebuild.end() == []
+    rebuild.add(1_001, VisitCheckpoint(1, "us", "us-1", 1, 7, 1, 2, [B]))
+    rebuild.add(2_000, visit_batch(1, 8, VisitEnded(0, A, "closed"), VisitOpened(0, C, "DE")))
+    rebuild.add(3_000, visit_batch(1, 11))
+    found = [(one.key, one.start_ms, one.end_ms) for one in rebuild.end()]
+    assert found == [(A, None, 2_000), (B, None, None), (C, 2_000, None)]
+    assert rebuild.missing_batches == 2
+
+
+@pytest.mark.parametrize("keys", [b"", b"xx"])
+def test_a_snapshot_that_can_not_be_read_changes_nothing(keys: bytes) -> None:
+    edge, rebuild = Edge(), Rebuild("us")
+    rebuild.add(1_000, edge.batch(edge.came(A)))
+    rebuild.add(2_000, Snapshot(1, "us", "us-1", 1, 1, 0, 1, keys))
+    assert rebuild.unreadable == 1
+    assert [one.key for one in rebuild.end(3_000)] == [A]
