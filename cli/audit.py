@@ -4,10 +4,13 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from cli.columns import aligned
 from cli.doors import Fleet, door_options, find_fleet
@@ -18,13 +21,22 @@ from regions.errors import AuditError
 from regions.stats.reading import open_past
 from relay.core.names import DEFAULT_TENANT, is_tenant, is_user
 
-SETTLE_MS = 10_000  # what is younger may not be in the log yet, or not have come over
+SETTLE_MS = 15_000  # what is younger may not be in the log yet, or not have come over
+
+
+def span_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name a fleet and a time."""
+    for option in (
+        click.option("--until", type=Moment(), help="Until then; 15 s ago without."),
+        click.option("--since", type=Moment(), help="From then on: 2026-11-28T12:00Z, or 2h ago."),
+        door_options,
+    ):
+        function = option(function)
+    return function
 
 
 @click.group(invoke_without_command=True)
-@door_options
-@click.option("--since", type=Moment(), help="From then on: 2026-11-28T12:00Z, or 2h ago.")
-@click.option("--until", type=Moment(), help="Until then; 10 s ago without.")
+@span_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -58,18 +70,24 @@ def command(
 
     Exit codes: 0 PASS, 1 FAIL, 2 it can't be made: no NATS answers, or nothing is there.
     """
+    if ctx.invoked_subcommand is not None:
+        if any(
+            ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params
+        ):
+            raise click.UsageError(f"options go behind `{ctx.invoked_subcommand}`")
+        return
+    span = _span(since, until)
+    fleet = find_fleet(state, region, url, creds)
+    sys.exit(_audit(fleet, *span, out, bound, as_json=as_json))
+
+
+def _span(since: int | None, until: int | None) -> tuple[int, int]:
     if since is None:
         raise click.UsageError("--since says from when on: 2026-11-28T12:00Z, or 2h")
     until = int(time.time() * 1000) - SETTLE_MS if until is None else until
     if until <= since:
-        raise click.UsageError("--until must be later than --since, and 10 s ago at least")
-    fleet = find_fleet(state, region, url, creds)
-    ctx.obj = (fleet, since, until)
-    if ctx.invoked_subcommand is not None:
-        if out is not None or bound is not None:
-            raise click.UsageError("--out and --bound go with the whole audit")
-        return
-    sys.exit(_audit(fleet, since, until, out, bound, as_json=as_json))
+        raise click.UsageError("--until must be later than --since, and 15 s ago at least")
+    return since, until
 
 
 async def _gather(fleet: Fleet, since_ms: int, until_ms: int) -> Material:
@@ -165,20 +183,31 @@ def _audit(
 
 @command.command()
 @click.argument("user")
+@span_options
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
-@click.pass_obj
-def user(obj: tuple[Fleet, int, int], user: str, tenant: str, *, as_json: bool) -> None:
+def user(
+    state: Path,
+    region: str | None,
+    url: str | None,
+    creds: Path | None,
+    since: int | None,
+    until: int | None,
+    user: str,
+    tenant: str,
+    *,
+    as_json: bool,
+) -> None:
     """One user's times online: when, how long, where, over which devices.
 
-    Say --since and --until before `user`. Exit codes: 0 printed, 1 he was not online in that time,
-    2 it can't be made.
+    Exit codes: 0 printed, 1 he was not online in that time, 2 it can't be made.
     """
     from regions.audit.person import person
 
     if not is_user(user) or not is_tenant(tenant):
         raise click.UsageError("a user is 1 to 128 of A-Z a-z 0-9 _ - :")
-    fleet, since_ms, until_ms = obj
+    since_ms, until_ms = _span(since, until)
+    fleet = find_fleet(state, region, url, creds)
     material = asyncio.run(_gather(fleet, since_ms, until_ms))
     found = person(material.stretches, tenant, user, since_ms, until_ms)
     if as_json:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from cli.columns import aligned
 from cli.doors import Fleet, door_options, find_fleet
@@ -66,18 +67,19 @@ def command(
 
     Exit codes: 0 printed, 1 there is nothing of that time, 2 no NATS answers or wrong use.
     """
+    if ctx.invoked_subcommand is not None:
+        if any(
+            ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params
+        ):
+            raise click.UsageError(f"options go behind `{ctx.invoked_subcommand}`")
+        return
     if at is not None and since is not None:
         raise click.UsageError("--at and --since exclude each other")
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
-    if since is None and (until is not None or (step is not None and not ctx.invoked_subcommand)):
+    if since is None and (until is not None or step is not None):
         raise click.UsageError("--until and --step go with --since")
     fleet = find_fleet(state, region, url, creds)
-    ctx.obj = (fleet, since, until, step)
-    if ctx.invoked_subcommand is not None:
-        if at is not None or as_json or as_csv:
-            raise click.UsageError("export takes --since, --until and --step alone")
-        return
     form = "json" if as_json else "csv" if as_csv else "text"
     if since is None:
         sys.exit(asyncio.run(_print_moment(fleet, at, form)))
@@ -302,6 +304,10 @@ class _SeriesJson:
 
 
 @command.command()
+@door_options
+@click.option("--since", type=Moment(), help="From then on; an hour without.")
+@click.option("--until", type=Moment(), help="Until then; now without.")
+@click.option("--step", type=Duration(), default=60, help="Of the series; 1m without.")
 @click.option(
     "--influx",
     "receiver",
@@ -309,18 +315,25 @@ class _SeriesJson:
     required=True,
     help="Where lines are written, or - for stdout. A token comes from $INFLUX_TOKEN.",
 )
-@click.pass_obj
-def export(obj: tuple[Fleet, int | None, int | None, int | None], receiver: str) -> None:
+def export(
+    state: Path,
+    region: str | None,
+    url: str | None,
+    creds: Path | None,
+    since: int | None,
+    until: int | None,
+    step: int,
+    receiver: str,
+) -> None:
     """Write the series in InfluxDB line protocol: the last hour, or what --since names.
 
-    Say --since, --until and --step before `export`. What was written before is written again
-    under the same times, so an export may be repeated. Exit codes: 0 written, 1 there is nothing
-    of that time, 2 it was not taken.
+    What was written before is written again under the same times, so an export may be repeated.
+    Exit codes: 0 written, 1 there is nothing of that time, 2 it was not taken.
     """
-    fleet, since_ms, until_ms, step_s = obj
-    url = receiver if receiver == "-" else check_url(receiver)
-    since_ms = int(time.time() * 1000) - 3_600_000 if since_ms is None else since_ms
-    sys.exit(run_until_signal(_export(fleet, since_ms, until_ms, step_s or 60, url)))
+    target = receiver if receiver == "-" else check_url(receiver)
+    fleet = find_fleet(state, region, url, creds)
+    since = int(time.time() * 1000) - 3_600_000 if since is None else since
+    sys.exit(run_until_signal(_export(fleet, since, until, step, target)))
 
 
 async def _export(fleet: Fleet, since_ms: int, until_ms: int | None, step_s: int, url: str) -> int:

@@ -9,7 +9,7 @@ from regions.audit.rebuild import Life, Rebuild, Rule, Stretch, join_moves
 from regions.audit.visits import Visit, VisitRebuild
 from regions.errors import AuditError
 from regions.stats.reading import Past
-from regions.stats.series import TOTAL, Series
+from regions.stats.series import TOTAL, Row, Series
 from relay.core.log import decode_entry
 from relay.core.minute import MINUTE_MS, Minute
 from relay.core.visits import decode_visits
@@ -102,24 +102,27 @@ async def _read_visits(past: Past, material: Material) -> None:
 
 
 async def _compare_with(past: Past, material: Material) -> None:
-    """The live series of whole minutes that are stored."""
-    first, end = -(-material.since_ms // MINUTE_MS), material.until_ms // MINUTE_MS
-    series = Series(1, material.regions)
-    async for minute, of in past.stored(material.regions, first - 1, end):
-        rows = list(series.add(minute, of))
-        material.live += [
-            (row.at_s, row.sessions.max)
-            for row in rows
-            if row.scope == TOTAL and row.sessions is not None and row.at_s >= first * 60
-        ]
-        if minute >= first:
-            for region, one in of.items():
-                material.frames += _frames(region, one)
-    material.live += [
+    """The live series, up to the last minute that is over: the next is stored only later."""
+    first_s, end_s = compared(material)
+    series, rows = Series(1, material.regions), list[Row]()
+    stored = past.stored(material.regions, first_s // 60 - 1, end_s // 60)
+    async for minute, of in stored:
+        rows += series.add(minute, of)
+        for region, one in of.items():
+            material.frames += [
+                frame for frame in _frames(region, one) if first_s <= frame[3] < end_s
+            ]
+    rows += series.end()
+    material.live = [
         (row.at_s, row.sessions.max)
-        for row in series.end()
-        if row.scope == TOTAL and row.sessions is not None and row.at_s >= first * 60
+        for row in rows
+        if row.scope == TOTAL and row.sessions is not None and first_s <= row.at_s < end_s
     ]
+
+
+def compared(material: Material) -> tuple[int, int]:
+    """The seconds (Unix) that are compared: the first, and the one behind the last."""
+    return -(-material.since_ms // 1000), material.until_ms // MINUTE_MS * 60
 
 
 def _frames(region: str, minute: Minute) -> list[tuple[str, str, int, int, int, int]]:

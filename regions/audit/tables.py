@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from regions.audit.material import Material
+from regions.audit.material import Material, compared
 from regions.audit.rebuild import Rule
 
 _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -240,8 +240,7 @@ def _truth(material: Material) -> pl.DataFrame:
     for region, edge, epoch, second, _, changes in material.frames:
         framed.setdefault((region, edge, epoch), {})[second] = changes
     total: dict[int, int] = {}
-    first = -(-material.since_ms // 60_000) * 60
-    last = material.until_ms // 60_000 * 60
+    first, last = compared(material)
     for life in material.lives:
         frames, at, count = framed.get(life.key, {}), 0, 0
         end_ms = life.end_ms if life.end_ms is not None else material.until_ms

@@ -144,7 +144,7 @@ class VisitRoutes:
         error: dict[str, str | float] = {"code": code, "message": text}
         headers = self._headers(request)
         if retry_after_s:
-            error["retry_after"] = round(retry_after_s, 3)
+            error["retry_after"] = max(round(retry_after_s, 3), 0.1)
             headers["Retry-After"] = str(math.ceil(retry_after_s))
         return JSONResponse({"error": error}, status, headers=headers)
 

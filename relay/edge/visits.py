@@ -82,6 +82,7 @@ class _Owner:
     number: int = 0
     sent: VisitOps | None = None
     sent_s: float = -1e9
+    asked_s: float | None = None  # since when it owes an answer
 
 
 class Visits:
@@ -307,6 +308,8 @@ class Visits:
         elif key not in owner.closes:
             owner.beats[key] = now_s
         self._passing.set()
+        if owner.asked_s is not None and now_s - owner.asked_s > WAIT_S:
+            return Outcome.HELD  # it does not answer: nobody waits for that
         told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         owner.waiting.setdefault(key, []).append(told)
         try:
@@ -335,10 +338,11 @@ class Visits:
                 beats = list(owner.beats)[:PASSED_AT_ONCE]
                 closes = list(owner.closes)[:PASSED_AT_ONCE]
                 if not beats and not closes:
-                    owner.sent = None
+                    owner.sent = owner.asked_s = None
                     continue
                 owner.number += 1
                 owner.sent, owner.sent_s = VisitOps(*self._me, owner.number, beats, closes), now_s
+                owner.asked_s = owner.asked_s or now_s
                 with contextlib.suppress(BusError):
                     await self._inbox.send(visit_subject(*place), encode_ops(owner.sent), "")
 
@@ -363,7 +367,7 @@ class Visits:
         owner = self._owners.get((answer.region, answer.edge))
         if owner is None or owner.sent is None or owner.sent.number != answer.number:
             return
-        sent, owner.sent = owner.sent, None
+        sent, owner.sent, owner.asked_s = owner.sent, None, None
         over = set(answer.over)
         for key in sent.beats:
             owner.beats.pop(key, None)

@@ -1,0 +1,284 @@
+"""Visits of plain pages: over edges of two regions, through a crash, to the unit."""
+
+import asyncio
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.countries import write_countries
+from tests.world import World
+
+TOPOLOGY = """
+origins = ["https://docs.example.org"]
+[clients]
+geoip = "countries.mmdb"
+trusted_proxies = ["127.0.0.0/8"]
+[limits]
+visit_beat_s = 2.0
+visit_timeout_s = 8.0
+visits = 1500
+[[regions]]
+name = "us"
+edges = 2
+[[regions]]
+name = "eu"
+edges = 1
+"""
+PAGE = {"Origin": "https://docs.example.org"}
+TIMEOUT_S = 8.0
+
+
+@pytest.fixture(scope="module")
+def visited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Two regions whose visits are over after eight seconds without a word."""
+    directory = tmp_path_factory.mktemp("visited")
+    write_countries(directory / "countries.mmdb")
+    world = World(directory / "state", TOPOLOGY)
+    world.launch()
+    try:
+        yield world
+        assert world.end() == 0
+        assert world.leftovers() == []
+    finally:
+        world.clean()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that holds many connections."""
+    connector = aiohttp.TCPConnector(limit=300)
+    timeout = aiohttp.ClientTimeout(total=15)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        yield session
+
+
+def address(world: World, edge: str, act: str) -> str:
+    """Where an edge is told of visits."""
+    return f"{world.found().edge(edge).http}/v1/visits/{act}"
+
+
+async def post(
+    http: aiohttp.ClientSession, url: str, body: object = None, **headers: str
+) -> tuple[int, Any]:
+    """Status and JSON of an answer; 0 where there was none."""
+    data = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
+    try:
+        async with http.post(url, data=data, headers=PAGE | headers) as answer:
+            text = await answer.read()
+            return answer.status, json.loads(text) if text else None
+    except aiohttp.ClientError:
+        return 0, None
+
+
+async def opened(http: aiohttp.ClientSession, world: World, edge: str, **headers: str) -> str:
+    """The id of a new visit."""
+    status, told = await post(http, address(world, edge, "open"), **headers)
+    assert (status, told["beat_s"], told["timeout_s"]) == (201, 2.0, TIMEOUT_S)
+    return str(told["visit"])
+
+
+async def run(world: World, *arguments: str) -> Any:
+    """The JSON that a command prints."""
+    done = await asyncio.to_thread(world.run, *arguments)
+    assert done.returncode in (0, 1), done.stderr
+    return json.loads(done.stdout)
+
+
+async def counts(world: World) -> dict[str, int]:
+    """Region -> visits now."""
+    now = await run(world, "stats", "--json")
+    return {name: figures["visits"] for name, figures in now["regions"].items()}
+
+
+async def test_a_visit_is_beaten_and_closed_at_any_edge(
+    visited: World, http: aiohttp.ClientSession
+) -> None:
+    visit = await opened(http, visited, "us-1", **{"X-Forwarded-For": "198.51.100.7"})
+    assert visit.startswith("us.us-1.")
+    for edge in ("us-1", "us-2", "eu-1"):
+        assert (await post(http, address(visited, edge, "beat"), {"visit": visit}))[0] == 204
+    await asyncio.sleep(1.2)
+    assert (await counts(visited))["us"] == 1
+    # As `navigator.sendBeacon` sends a string.
+    closing = address(visited, "eu-1", "close")
+    body = json.dumps({"visit": visit}).encode()
+    assert (await post(http, closing, body, **{"Content-Type": "text/plain"}))[0] == 204
+    await asyncio.sleep(1.2)
+    assert (await counts(visited))["us"] == 0
+    assert (await post(http, closing, {"visit": visit}))[0] == 204, "it is closed: as was asked"
+    for edge in ("us-1", "eu-1"):
+        status, told = await post(http, address(visited, edge, "beat"), {"visit": visit})
+        assert (status, told["error"]["code"]) == (410, "over")
+    await asyncio.sleep(1.2)
+    assert (await counts(visited))["us"] == 0, "an id that was used up opens nothing"
+
+
+async def test_a_visit_that_is_not_heard_of_is_over(
+    visited: World, http: aiohttp.ClientSession
+) -> None:
+    silent, beating = [await opened(http, visited, "eu-1") for _ in range(2)]
+    for _ in range(6):
+        await asyncio.sleep(1.6)
+        assert (await post(http, address(visited, "us-2", "beat"), {"visit": beating}))[0] == 204
+    await asyncio.sleep(1.2)
+    assert (await counts(visited))["eu"] == 1
+    assert (await post(http, address(visited, "eu-1", "beat"), {"visit": silent}))[0] == 410
+    await post(http, address(visited, "eu-1", "close"), {"visit": beating})
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 400, "invalid_visit"),
+        (b"{}", 400, "invalid_visit"),
+        (b"no json", 400, "invalid_data"),
+        (b'{"visit": 7}', 400, "invalid_data"),
+        (b"[" * 1000, 400, "invalid_data"),
+        (b'"' + b"x" * 1100, 413, "too_large"),
+        (b'{"visit": "us.us-1.AAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAA"}', 400, "invalid_visit"),
+        (b'{"visit": "us.>.AAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAA"}', 400, "invalid_visit"),
+    ],
+)
+@pytest.mark.parametrize("act", ["beat", "close"])
+async def test_what_is_no_visit_is_refused_by_name(
+    visited: World, http: aiohttp.ClientSession, act: str, body: bytes, status: int, code: str
+) -> None:
+    got, told = await post(http, address(visited, "us-1", act), body)
+    assert (got, told["error"]["code"]) == (status, code)
+
+
+async def test_an_id_is_good_for_the_edge_that_it_names_alone(
+    visited: World, http: aiohttp.ClientSession
+) -> None:
+    visit = await opened(http, visited, "us-1")
+    _, _, key, mac = visit.split(".")
+    for forged in (
+        f"us.us-2.{key}.{mac}",
+        f"eu.us-1.{key}.{mac}",
+        visit[:-1] + ("A" if visit[-1] != "A" else "B"),
+        visit + "=",
+        visit.upper(),
+    ):
+        got, told = await post(http, address(visited, "us-1", "beat"), {"visit": forged})
+        assert (got, told["error"]["code"]) == (400, "invalid_visit"), forged
+    await post(http, address(visited, "us-1", "close"), {"visit": visit})
+
+
+async def test_pages_of_other_origins_may_not_and_preflights_say_so(
+    visited: World, http: aiohttp.ClientSession
+) -> None:
+    url = address(visited, "us-1", "open")
+    got, told = await post(http, url, Origin="https://evil.example.org")
+    assert (got, told["error"]["code"]) == (403, "not_permitted")
+    async with http.options(url, headers=PAGE) as answer:
+        assert answer.status == 204
+        assert answer.headers["Access-Control-Allow-Origin"] == PAGE["Origin"]
+        assert answer.headers["Access-Control-Allow-Methods"] == "POST"
+    async with http.options(url, headers={"Origin": "https://evil.example.org"}) as answer:
+        assert answer.status == 403
+    async with http.get(url) as answer:
+        assert answer.status == 405
+
+
+async def test_a_thousand_visits_are_counted_to_the_unit_through_a_crash(
+    visited: World, http: aiohttp.ClientSession
+) -> None:
+    dice = random.Random(7)
+    began_ms = int(time.time() * 1000)
+    edges = ["us-1", "us-2", "eu-1"]
+    truth: Counter[str] = Counter()  # opened, closed, and lost closes, by owner
+    alive: dict[str, None] = {}
+    killed = asyncio.Event()
+
+    async def visit(number: int) -> None:
+        await asyncio.sleep(number * 0.012)
+        while True:
+            edge = dice.choice(edges)
+            status, told = await post(
+                http, address(visited, edge, "open"), **{"X-Forwarded-For": "192.0.2.1"}
+            )
+            if status == 201:
+                break
+            await asyncio.sleep(0.2)  # the edge was killed, or does not serve yet
+        mine = told["visit"]
+        truth["opened"] += 1
+        alive[mine] = None
+        heard_s = time.monotonic()
+        for _ in range(dice.randrange(1, 5)):
+            await asyncio.sleep(dice.uniform(1.0, 2.0))
+            status = 0
+            while status not in (202, 204):  # at any edge that answers, until one has it
+                url = address(visited, dice.choice(edges), "beat")
+                status, _ = await post(http, url, {"visit": mine})
+                late_s = time.monotonic() - heard_s
+                assert status != 410, f"{mine} was heard of {late_s:.1f} s before"
+            heard_s = time.monotonic()
+        if dice.random() < 0.3:
+            truth["lost"] += 1
+        else:
+            while True:
+                status, _ = await post(
+                    http, address(visited, dice.choice(edges), "close"), {"visit": mine}
+                )
+                if status in (202, 204):
+                    break
+            truth["closed"] += 1
+        del alive[mine]
+
+    async def kill() -> None:
+        await asyncio.sleep(6)
+        await visited.ctl("kill", "us-1")
+        killed.set()
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(1_000):
+            group.create_task(visit(number))
+        group.create_task(kill())
+    assert killed.is_set()
+    assert truth["opened"] == 1_000
+    await asyncio.sleep(TIMEOUT_S + 3)
+    assert await counts(visited) == {"us": 0, "eu": 0}
+    until_ms = int(time.time() * 1000)
+    await asyncio.sleep(2)
+    since, until = (
+        datetime.fromtimestamp(ms / 1000, UTC).isoformat() for ms in (began_ms, until_ms)
+    )
+    audit = await run(visited, "audit", "--since", since, "--until", until, "--json")
+    found = audit["visits"]
+    assert found["opened"] == 1_000
+    assert found["open_at_end"] == 0
+    assert found["ended"] == {"closed": truth["closed"], "timed_out": truth["lost"]}
+    assert found["by_country"] == {"US": 1_000}
+    assert audit["log"]["missing_batches"] == 0
+
+
+async def test_no_more_can_be_open_than_the_limit(
+    visited: World, http: aiohttp.ClientSession
+) -> None:
+    url = address(visited, "us-2", "open")
+    made: list[str] = []
+    statuses: Counter[int] = Counter()
+
+    async def one() -> None:
+        status, told = await post(http, url)
+        statuses[status] += 1
+        if status == 201:
+            made.append(told["visit"])
+        else:
+            assert told["error"]["retry_after"] > 0
+            assert told["error"]["code"] in ("unavailable", "rate_limited")
+
+    for _ in range(4):
+        await asyncio.gather(*(one() for _ in range(500)))
+        await asyncio.sleep(0.3)
+    assert len(made) <= 1_500
+    assert statuses[201] == len(made)
+    assert statuses.keys() <= {201, 429, 503}
+    assert statuses[429] + statuses[503] > 0
