@@ -148,7 +148,8 @@ class Session:
             due.append(self._invalid[0] if self._invalid else self._identify_by_s)
         if self.grants is not None:
             expires_s = now.mono_s + self.grants.expires_s - now.wall_ms / 1000
-            due.append(expires_s if self._warned else expires_s - EXPIRY_WARNING_S)
+            warned = self._warned or self.phase is Phase.ENTERING  # nothing is said before READY
+            due.append(expires_s if warned else expires_s - EXPIRY_WARNING_S)
         return min(due)
 
     def tick(self, now: Instant) -> list[Effect]:
@@ -173,6 +174,8 @@ class Session:
         left_s = self.grants.expires_s - now.wall_ms / 1000
         if left_s <= 0:
             return self._close(4004)
+        if self.phase is Phase.ENTERING:
+            return []
         if left_s <= EXPIRY_WARNING_S and not self._warned:
             self._warned = True
             message = f"the token expires in {math.ceil(left_s)} s: send REFRESH"

@@ -77,6 +77,17 @@ def test_an_expiring_token_is_announced_once_and_then_ends_the_session() -> None
     assert closed(book.wait(50)) == 4004
 
 
+def test_nothing_is_said_of_an_expiring_token_before_ready() -> None:
+    book = Playbook()
+    book.send(2, {"token": token(ttl_s=20)})
+    assert book.wait(1) == []
+    book.session.entered({}, 1, book.now)
+    assert error(book.wait(0)) == "token_expiring"
+    book = Playbook()
+    book.send(2, {"token": token(ttl_s=20)})
+    assert closed(book.wait(21)) == 4004
+
+
 def test_the_deadline_is_when_something_is_due() -> None:
     book = Playbook()
     assert book.session.deadline_s(book.now) == book.at_s + 10

@@ -1,0 +1,3 @@
+"""Ten thousands of users come and go over three regions while edges die: presence and counts
+against the generator's own ledger.
+"""

@@ -1,0 +1,346 @@
+"""`python -m tests.churn`: how true views and counts stay while users come and go and edges die."""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection  # noqa: TC003 (as elsewhere: no cycles)
+from pathlib import Path
+from typing import Any
+
+from tests.bench.machine import describe
+from tests.churn.crowd import ROOM_USERS, Entry, Plan, process, room_of
+from tests.churn.judge import Disagreement, delays, disagreements, late, offs
+from tests.churn.viewer import Viewer
+from tests.raw import token
+from tests.world import World
+
+TOPOLOGY = """
+[faults]
+links = "relay"
+[[regions]]
+name = "us"
+edges = 1
+[[regions]]
+name = "eu"
+edges = 1
+[[regions]]
+name = "ap"
+edges = 1
+"""
+EDGES = ("us-1", "eu-1", "ap-1")
+VIEWERS_EACH, ROOMS_EACH = 3, 4
+HELD_S = 60.0  # that an edge stands still, and a region is cut off
+NEAR_S = 10.0  # behind a fault the live count may be off
+SETTLE_S = 240.0
+MOVES_S = 16.0  # until a viewer takes its edge for dead
+
+
+class Crowds:
+    """The processes of users."""
+
+    def __init__(self, plans: Sequence[Plan]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._ends: list[Connection] = []
+        self._processes = []
+        for plan in plans:
+            mine, theirs = context.Pipe()
+            child = context.Process(target=process, args=(plan, theirs), daemon=True)
+            child.start()
+            self._ends.append(mine)
+            self._processes.append(child)
+
+    def tell(self, *order: object) -> None:
+        """Give all of them an order."""
+        for end in self._ends:
+            end.send(order)
+
+    async def ask(self, *order: object) -> list[Any]:
+        """Give all of them an order that has an answer."""
+        self.tell(*order)
+        return [await asyncio.to_thread(end.recv) for end in self._ends]
+
+    async def settled(self) -> int:
+        """Wait until everybody is where he is to be; how many are in."""
+        deadline = time.monotonic() + SETTLE_S
+        while True:
+            answers = await self.ask("status")
+            if all(settled for _, settled in answers):
+                return sum(here for here, _ in answers)
+            assert time.monotonic() < deadline, f"not settled: {answers}"
+            await asyncio.sleep(0.5)
+
+    def close(self) -> None:
+        """End them."""
+        for child in self._processes:
+            child.kill()
+            child.join()
+
+
+def say(text: str) -> None:
+    """A line of what happens, with the time."""
+    print(f"{datetime.now(UTC):%H:%M:%S}  {text}", file=sys.stderr, flush=True)
+
+
+async def run(arguments: argparse.Namespace, world: World) -> dict[str, Any]:
+    """The whole run; what was found."""
+    urls = {edge: world.edges[edge].url for edge in EDGES}
+    population = arguments.users + arguments.users // 10
+    plans = [
+        Plan(world.token_key(), urls, population, arguments.users, arguments.rate, part, 2)
+        for part in range(2)
+    ]
+    crowds = Crowds(plans)
+    rooms = [room_of(user) for user in range(0, population, ROOM_USERS)]
+    step = max(1, len(rooms) // (len(EDGES) * VIEWERS_EACH * ROOMS_EACH))
+    looked_at = iter(rooms[::step])
+    viewers: list[tuple[str, Viewer]] = []
+    for number in range(len(EDGES) * VIEWERS_EACH):
+        edge = EDGES[number % len(EDGES)]
+        order = [edge, *(other for other in EDGES if other != edge)]
+        mine = [next(looked_at) for _ in range(ROOMS_EACH)]
+        seat = Viewer([urls[one] for one in order], token(world, f"viewer{number}"), mine)
+        viewers.append((edge, seat))
+    try:
+        return await _run(arguments, world, crowds, viewers)
+    finally:
+        crowds.close()
+
+
+async def _run(
+    arguments: argparse.Namespace,
+    world: World,
+    crowds: Crowds,
+    viewers: list[tuple[str, Viewer]],
+) -> dict[str, Any]:
+    loop = asyncio.get_running_loop()
+    began_ms = int(time.time() * 1000)
+    here = await crowds.settled()
+    say(f"{here} users are in")
+    looking = [loop.create_task(viewer.look()) for _, viewer in viewers]
+    await asyncio.sleep(10)
+    rests = [await rest(world, here)]
+    judged_s = time.time()
+    crowds.tell("churn", True)
+    say(f"{arguments.rate:g} come and {arguments.rate:g} go in a second, for {arguments.seconds} s")
+    start, faults = time.monotonic(), dict[str, tuple[float, float]]()
+
+    async def until(share: float) -> None:
+        await asyncio.sleep(max(0.0, start + share * arguments.seconds - time.monotonic()))
+
+    await until(0.2)
+    faults["kill"] = (time.time(), time.time())
+    await world.ctl("kill", "us-1")
+    say("us-1 was killed")
+    await until(0.4)
+    hung_s = time.time()
+    await world.ctl("pause", "eu-1")
+    crowds.tell("leave", "eu-1", HELD_S + 2)
+    say("eu-1 stands still")
+    await asyncio.sleep(HELD_S)
+    await world.ctl("continue", "eu-1")
+    faults["hang"] = (hung_s, time.time())
+    say("eu-1 goes on")
+    await until(0.7)
+    cut_s = time.time()
+    say("ap is cut off")
+    done = await asyncio.to_thread(
+        world.run, "ctl", "fault", "isolate", "ap", "--for", f"{HELD_S:g}s", timeout_s=HELD_S + 30
+    )
+    assert done.returncode == 0, done.stderr
+    faults["isolate"] = (cut_s, time.time())
+    say("ap is back")
+    await until(1.0)
+    crowds.tell("churn", False)
+    here = await crowds.settled()
+    still_s = time.time()
+    say(f"{here} users are in; nobody comes or goes")
+    await asyncio.sleep(20)
+    rests.append(await rest(world, here))
+    await asyncio.sleep(max(0.0, still_s + 60 - time.time()))
+    ended_s = time.time()
+    for task in looking:
+        task.cancel()
+    answers = await crowds.ask("end")
+    ledger = sorted(entry for each, _ in answers for entry in each)
+    troubles: Counter[str] = Counter()
+    for _, each in answers:
+        troubles.update(each)
+    await asyncio.sleep(60 - time.time() % 60 + 25)
+    until_ms = int(time.time() // 60 * 60_000)
+    audit = await audited(world, began_ms, until_ms, arguments.out)
+    series = await live_of(world, int(judged_s * 1000), int(still_s * 1000))
+    return verdict(ledger, viewers, faults, judged_s, ended_s, series, rests, audit, troubles)
+
+
+async def rest(world: World, truth: int) -> tuple[int, int, int]:
+    """At rest: the ledger's count, and the least and most that a region says."""
+    said = []
+    for region in ("us", "eu", "ap"):
+        done = await asyncio.to_thread(world.run, "stats", "--json", "--region", region)
+        assert done.returncode == 0, done.stderr
+        said.append(json.loads(done.stdout)["total"]["sessions"])
+    # Viewers are sessions, too.
+    viewers = len(EDGES) * VIEWERS_EACH
+    return truth, min(said) - viewers, max(said) - viewers
+
+
+async def live_of(world: World, since_ms: int, until_ms: int) -> list[tuple[int, int]]:
+    """The live sums of a time, second by second."""
+    since, until = (
+        datetime.fromtimestamp(ms / 1000, UTC).isoformat() for ms in (since_ms, until_ms)
+    )
+    done = await asyncio.to_thread(
+        world.run, "stats", "--json", "--since", since, "--until", until, "--step", "1s"
+    )
+    assert done.returncode == 0, done.stderr
+    viewers = len(EDGES) * VIEWERS_EACH
+    return [
+        (row["at_s"], row["sessions"]["max"] - viewers)
+        for row in json.loads(done.stdout)
+        if row["scope"] == "total" and row["sessions"]
+    ]
+
+
+async def audited(world: World, since_ms: int, until_ms: int, out: Path) -> dict[str, Any]:
+    """The audit's record."""
+    since, until = (
+        datetime.fromtimestamp(ms / 1000, UTC).isoformat() for ms in (since_ms, until_ms)
+    )
+    arguments = ("audit", "--since", since, "--until", until, "--out", str(out), "--json")
+    done = await asyncio.to_thread(world.run, *arguments, timeout_s=300)
+    assert done.returncode in (0, 1), done.stderr
+    record: dict[str, Any] = json.loads(done.stdout)
+    return record
+
+
+def verdict(
+    ledger: list[Entry],
+    viewers: list[tuple[str, Viewer]],
+    faults: dict[str, tuple[float, float]],
+    judged_s: float,
+    ended_s: float,
+    series: list[tuple[int, int]],
+    rests: list[tuple[int, int, int]],
+    audit: dict[str, Any],
+    troubles: Counter[str],
+) -> dict[str, Any]:
+    """Everything that was found, as values for JSON."""
+    found: list[Disagreement] = []
+    over: list[Disagreement] = []
+    struck = {"us-1": "kill", "eu-1": "hang"}
+    for edge, viewer in viewers:
+        spans = [(*faults["isolate"], faults["isolate"][1] + 10)]
+        if edge in struck:
+            begin_s = faults[struck[edge]][0]
+            spans.append((begin_s, begin_s + MOVES_S, begin_s + MOVES_S + 4))
+        for room in viewer.rooms:
+            truth = [entry for entry in ledger if room_of(entry.user) == room]
+            mine = disagreements(truth, viewer.seen[room], judged_s, ended_s)
+            found += mine
+            over += late(mine, spans)
+    edges = [edge for begin_end in faults.values() for edge in begin_end]
+    all_off = offs(ledger, series)
+    calm = [o for o in all_off if not any(at - 1 <= o.at_s <= at + NEAR_S for at in edges)]
+    most = max((one.truth for one in all_off), default=0)
+    bound = max(2, round(most * 0.001))
+    opened = Counter(entry.why for entry in ledger)
+    sessions = audit["sessions"] - len(viewers)
+    return {
+        "machine": describe(Path.cwd()),
+        "ledger": dict(opened),
+        "troubles": dict(troubles.most_common(12)),
+        "views": {
+            "frames": sum(viewer.frames for _, viewer in viewers),
+            "disagreements": {why or "none": one._asdict() for why, one in delays(found).items()},
+            "late": len(over),
+            "latest": [
+                one._asdict() for one in sorted(over, key=lambda o: o.begin_s - o.end_s)[:5]
+            ],
+            "wrong_at_the_end": sum(one.end_s == ended_s for one in found),
+        },
+        "at_rest": [{"truth": t, "least": low, "most": high} for t, low, high in rests],
+        "live": {
+            "seconds": len(all_off),
+            "bound": bound,
+            "largest_calm": max((abs(o.live - o.truth) for o in calm), default=0),
+            "mean_calm": sum(abs(o.live - o.truth) for o in calm) / max(1, len(calm)),
+            "over_bound_calm": sum(abs(o.live - o.truth) > bound for o in calm),
+            "largest": max((abs(o.live - o.truth) for o in all_off), default=0),
+            "worst": [o._asdict() for o in sorted(calm, key=lambda o: -abs(o.live - o.truth))[:5]],
+        },
+        "audit": {
+            "verdict": audit["verdict"],
+            "why": audit["why"],
+            "sessions": sessions,
+            "opened_by_ledger": opened["open"],
+            "users": audit["users"] - len(viewers),
+            "users_by_ledger": len({entry.user for entry in ledger}),
+            "repaired": audit["repaired"],
+            "log": audit["log"],
+            "live": audit["live"],
+        },
+    }
+
+
+def judge(result: dict[str, Any]) -> list[str]:
+    """What is not as promised."""
+    views, live, audit = result["views"], result["live"], result["audit"]
+    wrong = []
+    if views["late"]:
+        wrong.append(f"{views['late']} disagreements of views lasted longer than they may")
+    if views["wrong_at_the_end"]:
+        wrong.append(f"{views['wrong_at_the_end']} users are shown wrong a minute after the end")
+    wrong += [
+        f"at rest {one['truth']} are in, and {one['least']} to {one['most']} are said"
+        for one in result["at_rest"]
+        if not one["least"] == one["most"] == one["truth"]
+    ]
+    if live["over_bound_calm"]:
+        wrong.append(f"the live sum was off by {live['largest_calm']}, {live['bound']} at most")
+    if audit["verdict"] != "PASS":
+        wrong.append(f"the audit: {'; '.join(audit['why'])}")
+    if audit["sessions"] != audit["opened_by_ledger"]:
+        wrong.append(
+            f"the audit has {audit['sessions']} sessions, the ledger {audit['opened_by_ledger']}"
+        )
+    if audit["users"] != audit["users_by_ledger"]:
+        wrong.append(f"the audit has {audit['users']} users, the ledger {audit['users_by_ledger']}")
+    return wrong
+
+
+def main() -> int:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.churn", description=__doc__)
+    parser.add_argument("--users", type=int, default=20_000, help="in at once (default 20000)")
+    parser.add_argument("--rate", type=float, default=200.0, help="that come, and go, in a second")
+    parser.add_argument("--seconds", type=int, default=600, help="that they do (default 600)")
+    parser.add_argument("--out", type=Path, default=Path(".jetrelay-drill/churn"))
+    arguments = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with tempfile.TemporaryDirectory() as directory:
+        world = World(Path(directory) / "state", TOPOLOGY)
+        world.launch()
+        try:
+            result = asyncio.run(run(arguments, world))
+        finally:
+            world.end()
+            world.clean()
+    print(json.dumps(result, indent=1))
+    wrong = judge(result)
+    for line in wrong:
+        print(f"MISSED  {line}", file=sys.stderr)
+    print("passed" if not wrong else f"{len(wrong)} missed", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""What views and counts were, against the ledger. Values in, values out."""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from tests.churn.crowd import Entry
+
+WITHIN_S = {"": 4.0, "open": 4.0, "resume": 4.0, "close": 4.0, "cut": 14.0, "lost": 14.0}
+
+
+class Seen(NamedTuple):
+    """What a view said of a user from then on. Unix seconds."""
+
+    at_s: float
+    user: int
+    online: bool
+
+
+class Disagreement(NamedTuple):
+    """A view and the truth differed from then till then; `why`: what the truth changed by."""
+
+    begin_s: float
+    end_s: float
+    user: int
+    why: str
+
+
+def disagreements(
+    truth: Sequence[Entry], seen: Sequence[Seen], begin_s: float, end_s: float
+) -> list[Disagreement]:
+    """Where one view of a room differed from its users' ledger.
+
+    Args:
+        truth: of the room's users, in order.
+        seen: of the view, in order.
+        begin_s: from when the view is judged.
+        end_s: until when.
+    """
+    found: list[Disagreement] = []
+    by_user: dict[int, list[tuple[float, int, str]]] = defaultdict(list)
+    for entry in truth:
+        by_user[entry.user].append((entry.at_s, 1 if entry.step > 0 else 0, entry.why))
+    for one in seen:
+        by_user[one.user].append((one.at_s, 3 if one.online else 2, ""))
+    for user, changes in by_user.items():
+        here = shown = False
+        why, since_s = "", 0.0
+        for at_s, what, reason in sorted(changes):
+            differed = here != shown
+            if what >= 2:
+                shown = what == 3
+            else:
+                here, why = what == 1, reason
+            if not differed and here != shown:
+                since_s = at_s
+            elif differed and here == shown:
+                found.append(Disagreement(since_s, at_s, user, why))
+        if here != shown:
+            found.append(Disagreement(since_s, end_s, user, why))
+    return [one for one in found if one.end_s > begin_s]
+
+
+class Delays(NamedTuple):
+    """How long views differed, by what the truth changed by."""
+
+    times: int
+    p50_s: float
+    p99_s: float
+    max_s: float
+
+
+def delays(found: Iterable[Disagreement]) -> Mapping[str, Delays]:
+    """By reason."""
+    by: dict[str, list[float]] = defaultdict(list)
+    for one in found:
+        by[one.why].append(one.end_s - one.begin_s)
+    return {
+        why: Delays(len(s), _nearest(s, 0.5), _nearest(s, 0.99), max(s)) for why, s in by.items()
+    }
+
+
+def _nearest(values: Sequence[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def late(
+    found: Iterable[Disagreement], spans: Sequence[tuple[float, float, float]]
+) -> list[Disagreement]:
+    """Those that lasted longer than they may.
+
+    Args:
+        found: disagreements.
+        spans: of a fault: begin, end, and by when all that began in it must be over.
+    """
+    over: list[Disagreement] = []
+    for one in found:
+        until_s = one.begin_s + WITHIN_S[one.why]
+        for begin_s, end_s, by_s in spans:
+            if one.begin_s < end_s and one.end_s > begin_s:
+                until_s = max(until_s, by_s)
+        if one.end_s > until_s:
+            over.append(one)
+    return over
+
+
+class Off(NamedTuple):
+    """How far the live sum was from the ledger in a second."""
+
+    at_s: int
+    live: int
+    truth: int
+
+
+def offs(
+    ledger: Sequence[Entry], live: Iterable[tuple[int, int]], slack_s: float = 0.02
+) -> list[Off]:
+    """Second by second.
+
+    Args:
+        ledger: of all users, in order.
+        live: Unix second and the sum of all edges that were heard.
+        slack_s: after the full second, when edges say their figures.
+    """
+    times = [entry.at_s for entry in ledger]
+    counts, count = [0], 0
+    for entry in ledger:
+        count += entry.step
+        counts.append(count)
+    return [Off(at, sum_, counts[bisect_right(times, at + slack_s)]) for at, sum_ in live]
