@@ -122,7 +122,6 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
             names.below("live", region),
             names.below("siglive"),
             names.below("pres"),
-            names.below("tele"),
             names.below("users"),
             names.below("usersask", region),
             names.below("visit", region),

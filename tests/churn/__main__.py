@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import cycle
 from multiprocessing.connection import Connection  # noqa: TC003 (as elsewhere: no cycles)
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ async def run(arguments: argparse.Namespace, world: World) -> dict[str, Any]:
     crowds = Crowds(plans)
     rooms = [room_of(user) for user in range(0, population, ROOM_USERS)]
     step = max(1, len(rooms) // (len(EDGES) * VIEWERS_EACH * ROOMS_EACH))
-    looked_at = iter(rooms[::step])
+    looked_at = cycle(rooms[::step])
     viewers: list[tuple[str, Viewer]] = []
     for number in range(len(EDGES) * VIEWERS_EACH):
         edge = EDGES[number % len(EDGES)]
