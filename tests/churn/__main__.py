@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection  # noqa: TC003 (as elsewhere: 
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from tests.bench.machine import describe
 from tests.churn.crowd import ROOM_USERS, Entry, Plan, process, room_of
 from tests.churn.judge import Disagreement, delays, disagreements, late, offs
@@ -41,7 +43,7 @@ VIEWERS_EACH, ROOMS_EACH = 3, 4
 HELD_S = 60.0  # that an edge stands still, and a region is cut off
 NEAR_S = 10.0  # behind a fault the live count may be off
 SETTLE_S = 240.0
-MOVES_S = 16.0  # until a viewer takes its edge for dead
+MOVES_S = 12.0  # until a viewer takes its edge for dead
 
 
 class Crowds:
@@ -102,13 +104,15 @@ async def run(arguments: argparse.Namespace, world: World) -> dict[str, Any]:
     rooms = [room_of(user) for user in range(0, population, ROOM_USERS)]
     step = max(1, len(rooms) // (len(EDGES) * VIEWERS_EACH * ROOMS_EACH))
     looked_at = cycle(rooms[::step])
-    viewers: list[tuple[str, Viewer]] = []
+    viewers: list[Viewer] = []
     for number in range(len(EDGES) * VIEWERS_EACH):
         edge = EDGES[number % len(EDGES)]
         order = [edge, *(other for other in EDGES if other != edge)]
         mine = [next(looked_at) for _ in range(ROOMS_EACH)]
-        seat = Viewer([urls[one] for one in order], token(world, f"viewer{number}"), mine)
-        viewers.append((edge, seat))
+        seat = Viewer(
+            -1 - number, [urls[one] for one in order], token(world, f"viewer{number}"), mine
+        )
+        viewers.append(seat)
     try:
         return await _run(arguments, world, crowds, viewers)
     finally:
@@ -119,13 +123,13 @@ async def _run(
     arguments: argparse.Namespace,
     world: World,
     crowds: Crowds,
-    viewers: list[tuple[str, Viewer]],
+    viewers: list[Viewer],
 ) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     began_ms = int(time.time() * 1000)
     here = await crowds.settled()
     say(f"{here} users are in")
-    looking = [loop.create_task(viewer.look()) for _, viewer in viewers]
+    looking = [loop.create_task(viewer.look()) for viewer in viewers]
     await asyncio.sleep(10)
     rests = [await rest(world, here)]
     judged_s = time.time()
@@ -170,15 +174,24 @@ async def _run(
     for task in looking:
         task.cancel()
     answers = await crowds.ask("end")
-    ledger = sorted(entry for each, _ in answers for entry in each)
+    ledger = [entry for answer in answers for entry in answer[0]]
+    ledger = sorted([*ledger, *(entry for viewer in viewers for entry in viewer.ledger)])
     troubles: Counter[str] = Counter()
-    for _, each in answers:
-        troubles.update(each)
+    for answer in answers:
+        troubles.update(answer[1])
+    identified = sum(answer[2] for answer in answers)
+    opened = {key for answer in answers for key in answer[3]}
+    opened |= {entry.session for viewer in viewers for entry in viewer.ledger}
     await asyncio.sleep(60 - time.time() % 60 + 25)
     until_ms = int(time.time() // 60 * 60_000)
     audit = await audited(world, began_ms, until_ms, arguments.out)
     series = await live_of(world, int(judged_s * 1000), int(still_s * 1000))
-    return verdict(ledger, viewers, faults, judged_s, ended_s, series, rests, audit, troubles)
+    urls = {world.edges[edge].url: edge for edge in EDGES}
+    result = verdict(ledger, viewers, urls, faults, judged_s, ended_s, series, rests)
+    result["troubles"] = dict(troubles.most_common(12))
+    table = pl.read_parquet(arguments.out / "sessions.parquet")
+    result["audit"] = against(audit, table, ledger, opened, identified + len(viewers))
+    return result
 
 
 async def rest(world: World, truth: int) -> tuple[int, int, int]:
@@ -188,9 +201,7 @@ async def rest(world: World, truth: int) -> tuple[int, int, int]:
         done = await asyncio.to_thread(world.run, "stats", "--json", "--region", region)
         assert done.returncode == 0, done.stderr
         said.append(json.loads(done.stdout)["total"]["sessions"])
-    # Viewers are sessions, too.
-    viewers = len(EDGES) * VIEWERS_EACH
-    return truth, min(said) - viewers, max(said) - viewers
+    return truth + len(EDGES) * VIEWERS_EACH, min(said), max(said)
 
 
 async def live_of(world: World, since_ms: int, until_ms: int) -> list[tuple[int, int]]:
@@ -202,9 +213,8 @@ async def live_of(world: World, since_ms: int, until_ms: int) -> list[tuple[int,
         world.run, "stats", "--json", "--since", since, "--until", until, "--step", "1s"
     )
     assert done.returncode == 0, done.stderr
-    viewers = len(EDGES) * VIEWERS_EACH
     return [
-        (row["at_s"], row["sessions"]["max"] - viewers)
+        (row["at_s"], row["sessions"]["max"])
         for row in json.loads(done.stdout)
         if row["scope"] == "total" and row["sessions"]
     ]
@@ -224,24 +234,24 @@ async def audited(world: World, since_ms: int, until_ms: int, out: Path) -> dict
 
 def verdict(
     ledger: list[Entry],
-    viewers: list[tuple[str, Viewer]],
+    viewers: list[Viewer],
+    urls: dict[str, str],
     faults: dict[str, tuple[float, float]],
     judged_s: float,
     ended_s: float,
     series: list[tuple[int, int]],
     rests: list[tuple[int, int, int]],
-    audit: dict[str, Any],
-    troubles: Counter[str],
 ) -> dict[str, Any]:
-    """Everything that was found, as values for JSON."""
+    """What was found of views and counts, as values for JSON."""
     found: list[Disagreement] = []
     over: list[Disagreement] = []
-    struck = {"us-1": "kill", "eu-1": "hang"}
-    for edge, viewer in viewers:
+    for viewer in viewers:
         spans = [(*faults["isolate"], faults["isolate"][1] + 10)]
-        if edge in struck:
-            begin_s = faults[struck[edge]][0]
-            spans.append((begin_s, begin_s + MOVES_S, begin_s + MOVES_S + 4))
+        for edge, fault in (("us-1", "kill"), ("eu-1", "hang")):
+            begin_s = faults[fault][0]
+            before = [url for at_s, url in viewer.at if at_s < begin_s]
+            if before and urls[before[-1]] == edge:
+                spans.append((begin_s, begin_s + MOVES_S, begin_s + MOVES_S + 4))
         for room in viewer.rooms:
             truth = [entry for entry in ledger if room_of(entry.user) == room]
             mine = disagreements(truth, viewer.seen[room], judged_s, ended_s)
@@ -252,14 +262,11 @@ def verdict(
     calm = [o for o in all_off if not any(at - 1 <= o.at_s <= at + NEAR_S for at in edges)]
     most = max((one.truth for one in all_off), default=0)
     bound = max(2, round(most * 0.001))
-    opened = Counter(entry.why for entry in ledger)
-    sessions = audit["sessions"] - len(viewers)
     return {
         "machine": describe(Path.cwd()),
-        "ledger": dict(opened),
-        "troubles": dict(troubles.most_common(12)),
+        "ledger": dict(Counter(entry.why for entry in ledger)),
         "views": {
-            "frames": sum(viewer.frames for _, viewer in viewers),
+            "frames": sum(viewer.frames for viewer in viewers),
             "disagreements": {why or "none": one._asdict() for why, one in delays(found).items()},
             "late": len(over),
             "latest": [
@@ -277,17 +284,54 @@ def verdict(
             "largest": max((abs(o.live - o.truth) for o in all_off), default=0),
             "worst": [o._asdict() for o in sorted(calm, key=lambda o: -abs(o.live - o.truth))[:5]],
         },
-        "audit": {
-            "verdict": audit["verdict"],
-            "why": audit["why"],
-            "sessions": sessions,
-            "opened_by_ledger": opened["open"],
-            "users": audit["users"] - len(viewers),
-            "users_by_ledger": len({entry.user for entry in ledger}),
-            "repaired": audit["repaired"],
-            "log": audit["log"],
-            "live": audit["live"],
+    }
+
+
+def against(
+    audit: dict[str, Any],
+    table: pl.DataFrame,
+    ledger: list[Entry],
+    opened: set[str],
+    identified: int,
+) -> dict[str, Any]:
+    """The audit against the ledger, session by session.
+
+    Args:
+        audit: its record.
+        table: its stretches.
+        ledger: of all who came and went.
+        opened: keys of the sessions of which READY came.
+        identified: IDENTIFYs that were sent: more sessions there can't be.
+    """
+    known = set(table["session"].to_list())
+    ends = dict(table.sort("start_ms").select("session", "end_ms").iter_rows())
+    gone = {entry.session: entry for entry in ledger}  # the last word of each
+    late_ms = sorted(
+        abs(end_ms - entry.at_s * 1000)
+        for session, entry in gone.items()
+        if entry.why == "close" and (end_ms := ends.get(session)) is not None
+    )
+    return {
+        "verdict": audit["verdict"],
+        "why": audit["why"],
+        "sessions": audit["sessions"],
+        "not_in_the_audit": len(opened - known),
+        "not_in_the_ledger": len(known - opened),
+        "identified_without_ready": identified - len(opened),
+        "open_and_gone": sum(
+            ends.get(session) is None for session, entry in gone.items() if entry.step < 0
+        ),
+        "users": audit["users"],
+        "users_by_ledger": len({entry.user for entry in ledger}),
+        "end_of_a_close_off_ms": {
+            "p50": late_ms[len(late_ms) // 2],
+            "p99": late_ms[int(len(late_ms) * 0.99)],
+            "max": late_ms[-1],
         },
+        "reconnects": audit["reconnects"],
+        "repaired": audit["repaired"],
+        "log": audit["log"],
+        "live": audit["live"],
     }
 
 
@@ -308,10 +352,12 @@ def judge(result: dict[str, Any]) -> list[str]:
         wrong.append(f"the live sum was off by {live['largest_calm']}, {live['bound']} at most")
     if audit["verdict"] != "PASS":
         wrong.append(f"the audit: {'; '.join(audit['why'])}")
-    if audit["sessions"] != audit["opened_by_ledger"]:
-        wrong.append(
-            f"the audit has {audit['sessions']} sessions, the ledger {audit['opened_by_ledger']}"
-        )
+    if audit["not_in_the_audit"]:
+        wrong.append(f"the audit lacks {audit['not_in_the_audit']} sessions of the ledger")
+    if audit["not_in_the_ledger"] > audit["identified_without_ready"]:
+        wrong.append(f"the audit has {audit['not_in_the_ledger']} sessions that nobody opened")
+    if audit["open_and_gone"]:
+        wrong.append(f"{audit['open_and_gone']} sessions that are gone are open in the audit")
     if audit["users"] != audit["users_by_ledger"]:
         wrong.append(f"the audit has {audit['users']} users, the ledger {audit['users_by_ledger']}")
     return wrong

@@ -15,6 +15,7 @@ import uvloop
 from relay.config import TokenKey
 from relay.core.codes import Op
 from relay.core.grants import Act, RoomGrant
+from relay.core.log import session_key
 from relay.core.tokens import mint
 from tests.bench.gateway import Frame, Gateway
 
@@ -29,9 +30,10 @@ class Entry(NamedTuple):
     """A line of the ledger: a user came (+1) or went (-1), and why. Unix seconds."""
 
     at_s: float
-    user: int
+    user: int  # below zero: one who looks
     step: int
     why: str  # open | resume | close | cut | lost
+    session: str  # its key in the log
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class _Line(Gateway):
     def greet(self) -> None:
         member = self._member
         if not member.session_id:
+            self._crowd.identified += 1
             super().greet()
             return
         d = {"token": member.token, "session_id": member.session_id, "cursor": member.cursor}
@@ -83,6 +86,8 @@ class _Line(Gateway):
         resumed = bool(member.session_id)
         member.cursor = welcome.cursor
         member.session_id = welcome.session_id or member.session_id
+        if not resumed:
+            self._crowd.opened.append(session_key(member.session_id).hex())
         if not self.left:
             self._crowd.came(member, self, resumed=resumed)
 
@@ -130,6 +135,8 @@ class Crowd:
         self.plan = plan
         self.ledger: list[Entry] = []
         self.troubles: Counter[str] = Counter()
+        self.identified = 0  # IDENTIFYs sent
+        self.opened: list[str] = []  # sessions of which READY came
         self._dice = random.Random(plan.seed * 100 + plan.part)
         edges = sorted(plan.urls)
         grants = [RoomGrant("churn:*", frozenset({Act.SUBSCRIBE, Act.PRESENCE}))]
@@ -157,12 +164,16 @@ class Crowd:
         """READY or RESUMED."""
         if member.line is line and not member.here:
             member.here = True
-            self.ledger.append(Entry(time.time(), member.user, 1, "resume" if resumed else "open"))
+            self._note(member, 1, "resume" if resumed else "open")
 
     def _went(self, member: _Member, why: str) -> None:
         if member.here:
             member.here = False
-            self.ledger.append(Entry(time.time(), member.user, -1, why))
+            self._note(member, -1, why)
+
+    def _note(self, member: _Member, step: int, why: str) -> None:
+        key = session_key(member.session_id).hex()
+        self.ledger.append(Entry(time.time(), member.user, step, why, key))
 
     def lost_by(self, member: _Member, line: _Line) -> None:
         """The connection ended, and nobody here ended it."""
@@ -225,9 +236,12 @@ class Crowd:
     def _hear(self, member: _Member, line: _Line, frame: Frame) -> None:
         if frame.op == Op.INVALID_SESSION:
             self.troubles[f"INVALID_SESSION {bytes(frame.d).decode()}"] += 1
-            if bytes(frame.d) != b"true":
-                member.session_id = ""
-            line.greet()
+            if bytes(frame.d) == b"true":
+                line.greet()
+            else:
+                member.session_id = ""  # begins anew, on another connection
+                self._spawn(line.leave(clean=False))
+                self.lost_by(member, line)
         elif frame.c is not None:
             member.cursor = frame.c
 
@@ -235,8 +249,8 @@ class Crowd:
         clean = self._dice.random() >= LOST_CLOSES
         member.wanted = False
         line, member.line = member.line, None
-        member.session_id = ""
         self._went(member, "close" if clean else "cut")
+        member.session_id = ""
         if line is not None:
             await line.leave(clean=clean)
 
@@ -323,7 +337,7 @@ async def _serve(plan: Plan, orders: Connection) -> None:
                 orders.send((crowd.here, crowd.settled))
             case "end":
                 crowd.ended = True
-                orders.send((crowd.ledger, dict(crowd.troubles)))
+                orders.send((crowd.ledger, dict(crowd.troubles), crowd.identified, crowd.opened))
     await running
 
 
