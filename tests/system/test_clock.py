@@ -1,0 +1,164 @@
+"""An edge whose clock jumps by five minutes: nobody goes, and the log keeps time."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from relay.core.tokens import mint
+from tests.raw import EVERYTHING, Raw
+from tests.views import View, looking
+from tests.world import World
+
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+TOPOLOGY = """
+[limits]
+visit_timeout_s = 20.0
+[[regions]]
+name = "us"
+edges = 2
+[[regions]]
+name = "eu"
+edges = 1
+"""
+JUMP_S = 300
+HOLDS_S = 8.0  # longer than a lease
+
+pytestmark = pytest.mark.skipif(
+    not FAKETIME.exists(), reason="an edge's clock can't be set: Debian's libfaketime is not there"
+)
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Two regions; the test runs one edge of them by itself."""
+    world = World(tmp_path_factory.mktemp("timed") / "state", TOPOLOGY)
+    world.launch()
+    try:
+        yield world
+        assert world.end() == 0
+        assert world.leftovers() == []
+    finally:
+        world.clean()
+
+
+@asynccontextmanager
+async def unsteady(world: World, directory: Path, edge: str) -> AsyncIterator[Path]:
+    """`edge` with a clock that is ahead by what stands in a file."""
+    await world.ctl("hold", edge)
+    clock = directory / "clock"
+    clock.write_text("+0\n")
+    environment = os.environ | {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    config = world.state_dir / "edges" / f"{edge}.json"
+    command = [sys.executable, "-m", "cli", "edge", "--config", str(config)]
+    with (directory / "edge.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        await ready(world.found().edge(edge).http)
+        yield clock
+    finally:
+        process.send_signal(signal.SIGINT)
+        await asyncio.to_thread(process.wait, 20)
+        await world.ctl("start", edge)
+        await ready(world.found().edge(edge).http)
+
+
+def earlier(world: World, user: str) -> str:
+    """A token that was issued ten minutes ago: also by a clock that is five minutes behind."""
+    return mint(world.token_key(), user, (EVERYTHING,), int(time.time()) - 600, 3600)
+
+
+async def ready(http: str) -> None:
+    """Wait until an edge takes clients."""
+    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(f"{http}/readyz") as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.1)
+
+
+async def stats(world: World) -> Any:
+    """`jetrelay stats --json`."""
+    done = await asyncio.to_thread(world.run, "stats", "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("jump_s", [JUMP_S, -JUMP_S])
+async def test_nothing_moves_when_an_edge_has_another_time(
+    timed: World, tmp_path: Path, jump_s: int
+) -> None:
+    room = f"clock:{abs(jump_s)}{'ahead' if jump_s > 0 else 'behind'}"
+    began_ms = int(time.time() * 1000)
+    async with (
+        unsteady(timed, tmp_path, "us-2") as clock,
+        Raw(timed.edges["eu-1"].url) as ana,
+        aiohttp.ClientSession() as http,
+    ):
+        await ana.identify(earlier(timed, "ana"), looking(room))
+        view = View(ana, room)
+        async with Raw(timed.edges["us-2"].url) as bo:
+            await bo.identify(earlier(timed, "bo"), room)
+            both = {"ana": "online", "bo": "online"}
+            await view.until(both)
+            visits = f"{timed.found().edge('us-2').http}/v1/visits"
+            async with http.post(f"{visits}/open") as answer:
+                visit = (await answer.json())["visit"]
+            await asyncio.sleep(2)
+            before, frames = await stats(timed), len(view.frames)
+            assert (before["total"]["sessions"], before["total"]["visits"]) == (2, 1)
+            clock.write_text(f"{jump_s:+d}\n")
+            await view.read_for(HOLDS_S)
+            now = await stats(timed)
+            assert view.online == both
+            assert [f for f in view.frames[frames:] if f["offline"]] == []
+            for figure in ("sessions", "users", "visits", "edges"):
+                assert now["total"][figure] == before["total"][figure], figure
+            assert now["silent"] == []
+            async with http.post(f"{visits}/beat", json={"visit": visit}) as answer:
+                assert answer.status == 204
+            # Others come and go, and are seen, as if nothing had been.
+            async with Raw(timed.edges["us-2"].url) as cy:
+                await cy.identify(earlier(timed, "cy"), room)
+                await view.until(both | {"cy": "online"})
+                await cy.ws.close(1000)
+            await view.until(both)
+            async with http.post(f"{visits}/close", json={"visit": visit}) as answer:
+                assert answer.status == 204
+            clock.write_text("+0\n")
+            await view.read_for(4)
+            assert view.online == both
+            await bo.ws.close(1000)
+        await view.until({"ana": "online"})
+        ended_ms = int(time.time() * 1000)
+    await asyncio.sleep(3)
+    since, until = (
+        datetime.fromtimestamp(ms / 1000, UTC).isoformat() for ms in (began_ms, ended_ms)
+    )
+    arguments = ("audit", "user", "bo", "--json", "--since", since, "--until", until)
+    done = await asyncio.to_thread(timed.run, *arguments)
+    (online,) = json.loads(done.stdout)["times"]
+    assert began_ms < online["start_ms"] < online["end_ms"] < ended_ms
+    assert online["ended"] == "logged"
+    assert 14 < online["seconds"] < (ended_ms - began_ms) / 1000
