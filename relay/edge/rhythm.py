@@ -94,7 +94,8 @@ class Rhythm:
         edge.peers.forget_dead(clock.now().mono_s)
 
     async def _seconds(self) -> None:
-        """At the full second, at all edges: the sum over them is of one moment."""
+        """At once, then at each full second, at all edges: their sum is of one moment."""
+        await self._act(self._second)
         while True:
             wall_s = clock.wall_ms() / 1000
             await asyncio.sleep(LEAST_S + (-wall_s - LEAST_S) % 1.0)

@@ -72,7 +72,8 @@ async def settled(world: World, sessions: int, users: int, region: str = "us") -
     while True:
         now = await stats(world, "--region", region)
         total = now["total"]
-        if (total["sessions"], total["users"]) == (sessions, users) and now["users"]["exact"]:
+        ready = {one["state"] for one in now["edges"]} == {"ready"} and now["users"]["exact"]
+        if ready and (total["sessions"], total["users"]) == (sessions, users):
             return now
         assert time.monotonic() < deadline_s, (sessions, users, now)
         await asyncio.sleep(0.3)
