@@ -1,11 +1,14 @@
 """What a frame may hold: an edge that is broken or hostile can't make the console grow or fail."""
 
+from collections.abc import Mapping
+
 from relay.core.pair import MirrorState
 from relay.core.telemetry import EdgeFrame
 
 MAX_NAME = 64  # characters
 MAX_ORIGINS = 32  # regions that one frame may speak of
 MAX_NUMBER = 2**63
+MAX_LABELS = 1_000  # of one table: countries are the most, 676 codes at most
 MAX_ALARMS = 64
 MAX_ALARM = 200  # characters
 MIRROR_STATES = frozenset(MirrorState)
@@ -23,8 +26,21 @@ def is_sound(frame: EdgeFrame) -> bool:
         and frame.lag_events.keys() <= frame.lag_ms.keys()
         and all(state in MIRROR_STATES for state in frame.mirrors.values())
         and all(0 <= events < MAX_NUMBER for events in frame.lag_events.values())
+        and all(len(table) <= MAX_LABELS for table in _tables(frame))
         and len(frame.alarms) <= MAX_ALARMS
         and all(len(alarm) <= MAX_ALARM for alarm in frame.alarms)
+    )
+
+
+def _tables(frame: EdgeFrame) -> tuple[Mapping[str, object], ...]:
+    return (
+        frame.closes,
+        frame.opened,
+        frame.closed,
+        frame.countries,
+        frame.transports,
+        frame.visits_ended,
+        frame.census.regions if frame.census is not None else {},
     )
 
 
@@ -35,6 +51,8 @@ def _numbers(frame: EdgeFrame) -> tuple[float, ...]:
         frame.at_ms,
         frame.connections,
         frame.sessions,
+        frame.users,
+        frame.visits,
         frame.rooms,
         frame.events_in,
         frame.events_out,

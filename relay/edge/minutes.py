@@ -53,14 +53,13 @@ class Minutes:
         last = (now_ms - SETTLE_MS) // MINUTE_MS - 1
         if self._done >= last:
             return
-        heard = await self._frames(self._done + 1)
         minute = self._done + 1
-        if heard and heard[0].at_ms >= (minute + 1) * MINUTE_MS:
-            minute = min(heard[0].at_ms // MINUTE_MS, last)  # nobody was there in between
-            heard = await self._frames(minute)
-        if heard:
+        heard, next_ms = await self._frames(minute)
+        if any(one.at_ms >= minute * MINUTE_MS for one in heard):
             await self._store(minute, heard)
-        self._done = minute if heard else last
+            self._done = minute
+        else:  # nobody was there: on to when somebody was
+            self._done = min(last, next_ms // MINUTE_MS - 1) if next_ms is not None else last
 
     async def _now_ms(self) -> int:
         """The time by the stream's clock, a second old at most; 0 where it holds nothing."""
@@ -79,8 +78,8 @@ class Minutes:
             _log.exception("the newest minute can't be read")
             return 0
 
-    async def _frames(self, minute: int) -> list[Heard]:
-        """The frames of a minute and of some seconds before; where there are none, a later one."""
+    async def _frames(self, minute: int) -> tuple[list[Heard], int | None]:
+        """The frames of a minute and of some seconds before, and when the next one was stored."""
         begin_ms, end_ms = minute * MINUTE_MS - FRESH_MS, (minute + 1) * MINUTE_MS
         start = datetime.fromtimestamp(begin_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
         subject = telemetry_subject(self._region, "*")
@@ -89,18 +88,18 @@ class Minutes:
         while page.messages:
             for headers, data in page.messages:
                 at_ms = stamp_ms(headers.get(STAMP, ""))
-                if at_ms >= end_ms and heard:
-                    return heard
+                if at_ms >= end_ms:
+                    return heard, at_ms
                 try:
                     heard.append(Heard(at_ms, decode_frame(data)))
                 except msgspec.DecodeError:
                     continue
-            if page.pending == 0 or (heard and heard[-1].at_ms >= end_ms):
+            if page.pending == 0:
                 break
             page = await self._reader.page(
                 TELEMETRY_STREAM, page.last + 1, batch=READ_FRAMES, subject=subject
             )
-        return heard
+        return heard, None
 
     async def _store(self, minute: int, heard: list[Heard]) -> None:
         data = encode_minute(minute_of(self._region, minute, heard))

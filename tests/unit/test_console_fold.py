@@ -183,6 +183,9 @@ def test_regions_beyond_the_limit_are_counted_not_kept() -> None:
         {"lag_ms": {"eu": float("inf")}},
         {"lag_ms": {"x" * 65: 1.0}},
         {"lag_ms": {f"r{number}": 1.0 for number in range(40)}},
+        {"users": -1},
+        {"countries": {f"c{number}": (1, 1, 0) for number in range(1_001)}},
+        {"closed": {str(number): 1 for number in range(1_001)}},
     ],
 )
 def test_frames_out_of_bounds_are_refused(change: dict[str, object]) -> None:
