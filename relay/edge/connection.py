@@ -123,6 +123,7 @@ class ClientConnection(Seat):
         self._writable.set()
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self.gateway.gone(self, code)
 
     # --- time ----------------------------------------------------------------------------------

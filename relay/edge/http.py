@@ -80,6 +80,11 @@ class PatientHttp(HttpToolsProtocol):
     def _wait(self) -> None:
         self._patience = asyncio.get_running_loop().call_later(REQUEST_S, self._give_up)
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand over; what parsed the request is freed at once, not by a collection of cycles."""
+        super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]
+
     def on_message_begin(self) -> None:
         """A request begins."""
         self._patience.cancel()

@@ -1,6 +1,7 @@
 """The rooms of one connection: held open, joined, replayed, and left."""
 
 import asyncio
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -28,12 +29,18 @@ class Membership:
     """
 
     def __init__(self, connection: ClientConnection, joining: Joining) -> None:
-        self._connection = connection
+        self._owner = weakref.ref(connection)  # who is gone is freed at once, not by a collection
         self._joining = joining
         self._hub = joining.hub
         self._held: set[RoomKey] = set()  # rooms that are held open for this connection
         self.passages: set[Passage] = set()  # joins at work
         self.turn = asyncio.Lock()
+
+    @property
+    def _connection(self) -> ClientConnection:
+        connection = self._owner()
+        assert connection is not None, "whoever asks for a membership holds its connection"
+        return connection
 
     def brought(self, origin: str) -> list[int]:
         """Sequences up to which the session has this origin's events, where not the edge's."""

@@ -111,6 +111,9 @@ class GatewayProtocol(asyncio.Protocol):
             self._connection.closed(first.code if first else CloseCode.ABNORMAL_CLOSURE)
             self._connection = None
         self._transport = None
+        # Its parser's frame holds it, and so does the traceback of what ended the parser: cycles.
+        self._ws.parser.close()
+        self._ws.parser_exc = None
 
     def pause_writing(self) -> None:
         """The send buffer is above its high-water mark."""

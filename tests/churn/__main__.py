@@ -18,9 +18,11 @@ from typing import Any
 
 import polars as pl
 
+from regions.doors import Door
+from regions.stats.reading import open_past
 from tests.bench.machine import describe
 from tests.churn.crowd import ROOM_USERS, Entry, Plan, process, room_of
-from tests.churn.judge import Disagreement, delays, disagreements, late, offs
+from tests.churn.judge import Disagreement, delays, disagreements, late, offs, while_up
 from tests.churn.viewer import Viewer
 from tests.raw import token
 from tests.world import World
@@ -188,6 +190,7 @@ async def _run(
     series = await live_of(world, int(judged_s * 1000), int(still_s * 1000))
     urls = {world.edges[edge].url: edge for edge in EDGES}
     result = verdict(ledger, viewers, urls, faults, judged_s, ended_s, series, rests)
+    result["loop_lag_ms"] = await lags(world, int(judged_s * 1000), until_ms)
     result["troubles"] = dict(troubles.most_common(12))
     table = pl.read_parquet(arguments.out / "sessions.parquet")
     result["audit"] = against(audit, table, ledger, opened, identified + len(viewers))
@@ -218,6 +221,16 @@ async def live_of(world: World, since_ms: int, until_ms: int) -> list[tuple[int,
         for row in json.loads(done.stdout)
         if row["scope"] == "total" and row["sessions"]
     ]
+
+
+async def lags(world: World, since_ms: int, until_ms: int) -> dict[str, list[tuple[int, float]]]:
+    """The three worst lags of each edge's loop: (Unix second, ms)."""
+    doors = [Door(name, world.nats_config(name, "console")) for name in ("us", "eu", "ap")]
+    worst: dict[str, list[tuple[int, float]]] = {}
+    async with open_past(doors) as past:
+        async for at_ms, frame in past.frames(since_ms, until_ms):
+            worst.setdefault(frame.edge, []).append((at_ms // 1000, frame.loop_lag_ms))
+    return {edge: sorted(each, key=lambda one: -one[1])[:3] for edge, each in worst.items()}
 
 
 async def audited(world: World, since_ms: int, until_ms: int, out: Path) -> dict[str, Any]:
@@ -255,6 +268,7 @@ def verdict(
         for room in viewer.rooms:
             truth = [entry for entry in ledger if room_of(entry.user) == room]
             mine = disagreements(truth, viewer.seen[room], judged_s, ended_s)
+            mine = while_up(mine, viewer.downs)
             found += mine
             over += late(mine, spans)
     edges = [edge for begin_end in faults.values() for edge in begin_end]

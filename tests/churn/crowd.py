@@ -71,6 +71,11 @@ class _Line(Gateway):
         self._crowd, self._member = crowd, member
         self.left = False
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self.left and self._transport is not None:
+            self._transport.abort()  # it was left before it stood
+
     def greet(self) -> None:
         member = self._member
         if not member.session_id:

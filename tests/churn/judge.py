@@ -62,6 +62,26 @@ def disagreements(
     return [one for one in found if one.end_s > begin_s]
 
 
+def while_up(
+    found: Iterable[Disagreement], downs: Sequence[tuple[float, float]]
+) -> list[Disagreement]:
+    """Disagreements as they count for one who looks: while he has no connection, nothing does.
+
+    Args:
+        found: disagreements of his view.
+        downs: from when till when he had none.
+    """
+    kept: list[Disagreement] = []
+    for one in found:
+        begin_s = one.begin_s
+        for down_s, up_s in downs:
+            if down_s <= begin_s < up_s or begin_s <= down_s < one.end_s:
+                begin_s = max(begin_s, min(up_s, one.end_s))
+        if begin_s < one.end_s:
+            kept.append(one._replace(begin_s=begin_s))
+    return kept
+
+
 class Delays(NamedTuple):
     """How long views differed, by what the truth changed by."""
 

@@ -36,6 +36,7 @@ class Viewer:
         self.frames = 0
         self.ledger: list[Entry] = []
         self.at: list[tuple[float, str]] = []  # since when it looks from where
+        self.downs: list[tuple[float, float]] = []  # without a connection
         self._shown: dict[str, set[int]] = {room: set() for room in rooms}
 
     async def look(self) -> None:
@@ -48,6 +49,8 @@ class Viewer:
                     ready = await raw.identify(self._token, *map(looking, self.rooms))
                     key = session_key(ready["d"]["session_id"]).hex()
                     self.at.append((time.time(), self._urls[0]))
+                    if self.downs:
+                        self.downs[-1] = (self.downs[-1][0], time.time())
                     self.ledger.append(Entry(time.time(), self._number, 1, "open", key))
                     beating = asyncio.get_running_loop().create_task(self._beat(raw))
                     try:
@@ -55,6 +58,7 @@ class Viewer:
                             self._take(await raw.receive(timeout_s=SILENT_S))
                             raw.seen.clear()
                     finally:
+                        self.downs.append((time.time(), time.time() + 3600))
                         self.ledger.append(Entry(time.time(), self._number, -1, "lost", key))
                         beating.cancel()
             self._urls.append(self._urls.pop(0))
