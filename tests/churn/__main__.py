@@ -21,7 +21,7 @@ import polars as pl
 from regions.doors import Door
 from regions.stats.reading import open_past
 from tests.bench.machine import describe
-from tests.churn.crowd import ROOM_USERS, Entry, Plan, process, room_of
+from tests.churn.crowd import FEELS_S, ROOM_USERS, Entry, Plan, process, room_of
 from tests.churn.judge import Disagreement, delays, disagreements, late, offs, while_up
 from tests.churn.viewer import Viewer
 from tests.raw import token
@@ -193,7 +193,8 @@ async def _run(
     result["loop_lag_ms"] = await lags(world, int(judged_s * 1000), until_ms)
     result["troubles"] = dict(troubles.most_common(12))
     table = pl.read_parquet(arguments.out / "sessions.parquet")
-    result["audit"] = against(audit, table, ledger, opened, identified + len(viewers))
+    looked = sum(entry.step > 0 for viewer in viewers for entry in viewer.ledger)
+    result["audit"] = against(audit, table, ledger, opened, identified + looked)
     return result
 
 
@@ -258,7 +259,8 @@ def verdict(
     """What was found of views and counts, as values for JSON."""
     found: list[Disagreement] = []
     over: list[Disagreement] = []
-    for viewer in viewers:
+    whose: Counter[str] = Counter()
+    for number, viewer in enumerate(viewers):
         spans = [(*faults["isolate"], faults["isolate"][1] + 10)]
         for edge, fault in (("us-1", "kill"), ("eu-1", "hang")):
             begin_s = faults[fault][0]
@@ -270,10 +272,16 @@ def verdict(
             mine = disagreements(truth, viewer.seen[room], judged_s, ended_s)
             mine = while_up(mine, viewer.downs)
             found += mine
-            over += late(mine, spans)
-    edges = [edge for begin_end in faults.values() for edge in begin_end]
+            slow = late(mine, spans)
+            over += slow
+            for one in slow:
+                where = [urls[url] for at_s, url in viewer.at if at_s < one.end_s][-1:]
+                whose[f"viewer {number} at {where}, until {one.end_s:.0f}"] += 1
+    # Clients of an edge that stands still find out within 10 s: that is when they move.
+    near = [(edge, NEAR_S) for begin_end in faults.values() for edge in begin_end]
+    near.append((faults["hang"][0], NEAR_S + FEELS_S[1]))
     all_off = offs(ledger, series)
-    calm = [o for o in all_off if not any(at - 1 <= o.at_s <= at + NEAR_S for at in edges)]
+    calm = [o for o in all_off if not any(at - 1 <= o.at_s <= at + s for at, s in near)]
     most = max((one.truth for one in all_off), default=0)
     bound = max(2, round(most * 0.001))
     return {
@@ -283,6 +291,7 @@ def verdict(
             "frames": sum(viewer.frames for viewer in viewers),
             "disagreements": {why or "none": one._asdict() for why, one in delays(found).items()},
             "late": len(over),
+            "late_by": dict(whose.most_common(12)),
             "latest": [
                 one._asdict() for one in sorted(over, key=lambda o: o.begin_s - o.end_s)[:5]
             ],
@@ -318,6 +327,7 @@ def against(
         identified: IDENTIFYs that were sent: more sessions there can't be.
     """
     known = set(table["session"].to_list())
+    lacking = opened - known
     ends = dict(table.sort("start_ms").select("session", "end_ms").iter_rows())
     gone = {entry.session: entry for entry in ledger}  # the last word of each
     late_ms = sorted(
@@ -329,7 +339,8 @@ def against(
         "verdict": audit["verdict"],
         "why": audit["why"],
         "sessions": audit["sessions"],
-        "not_in_the_audit": len(opened - known),
+        "not_in_the_audit": len(lacking),
+        "lacking": [entry for entry in ledger if entry.session in lacking][:10],
         "not_in_the_ledger": len(known - opened),
         "identified_without_ready": identified - len(opened),
         "open_and_gone": sum(
