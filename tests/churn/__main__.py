@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection  # noqa: TC003 (as elsewhere: 
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 
 from regions.doors import Door
@@ -188,6 +189,10 @@ async def _run(
     until_ms = int(time.time() // 60 * 60_000)
     audit = await audited(world, began_ms, until_ms, arguments.out)
     series = await live_of(world, int(judged_s * 1000), int(still_s * 1000))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "ledger.json").write_bytes(msgspec.json.encode(ledger))
+    seen = [viewer.seen for viewer in viewers]
+    (arguments.out / "seen.json").write_bytes(msgspec.json.encode(seen))
     urls = {world.edges[edge].url: edge for edge in EDGES}
     result = verdict(ledger, viewers, urls, faults, judged_s, ended_s, series, rests)
     result["loop_lag_ms"] = await lags(world, int(judged_s * 1000), until_ms)

@@ -91,7 +91,7 @@ class _Line(Gateway):
         resumed = bool(member.session_id)
         member.cursor = welcome.cursor
         member.session_id = welcome.session_id or member.session_id
-        if not resumed:
+        if not resumed and member.session_id:
             self._crowd.opened.append(session_key(member.session_id).hex())
         if not self.left:
             self._crowd.came(member, self, resumed=resumed)

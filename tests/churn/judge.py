@@ -52,7 +52,9 @@ def disagreements(
             if what >= 2:
                 shown = what == 3
             else:
-                here, why = what == 1, reason
+                here = what == 1
+                if here != shown:  # else it ends what began for another reason
+                    why = reason
             if not differed and here != shown:
                 since_s = at_s
             elif differed and here == shown:

@@ -15,13 +15,15 @@ def went(at_s: float, user: int = 1, why: str = "close") -> Entry:
 
 
 def test_a_disagreement_lasts_until_the_view_is_as_the_truth() -> None:
-    truth = [came(10), went(20), came(30), went(31)]
-    seen = [Seen(12, 1, online=True), Seen(23, 1, online=False)]
-    found = disagreements(truth, seen, 0, 100)
-    assert [(one.begin_s, one.end_s, one.why) for one in found] == [
-        (10, 12, "open"), (20, 23, "close"), (30, 31, "close")
+    truth = [came(10), went(20), came(30), went(31), went(50, 2, why="cut"), came(59, 2)]
+    truth.insert(0, came(1, 2))
+    seen = [Seen(1.5, 2, online=True), Seen(12, 1, online=True), Seen(23, 1, online=False)]
+    found = disagreements(truth, seen, 5, 100)
+    assert sorted((one.begin_s, one.end_s, one.why) for one in found) == [
+        (10, 12, "open"), (20, 23, "close"), (30, 31, "open"), (50, 59, "cut")
     ]  # fmt: skip
-    assert {why: one.max_s for why, one in delays(found).items()} == {"open": 2, "close": 3}
+    longest = {why: one.max_s for why, one in delays(found).items()}
+    assert longest == {"open": 2, "close": 3, "cut": 9}
     assert late(found, []) == []
 
 
