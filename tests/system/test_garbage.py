@@ -60,10 +60,10 @@ async def test_connections_that_ended_leave_nothing_to_the_collector(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "collector"))
     async with World(tmp_path / "state", '[[regions]]\nname = "us"\nedges = 1\n') as world:
         await come_and_go(world, SESSIONS)  # what is made once is made by then
-        await asyncio.sleep(12)  # the time of the last request is over, and the grace time
+        await asyncio.sleep(3)  # what ends in the background has ended
         os.kill(pid_of("us-1", world), signal.SIGUSR1)
         await come_and_go(world, SESSIONS)
-        await asyncio.sleep(12)
+        await asyncio.sleep(3)
         os.kill(pid_of("us-1", world), signal.SIGUSR2)
         async with asyncio.timeout(20):
             while not counts.exists():
