@@ -54,12 +54,19 @@ async def gather(past: Past, regions: Sequence[str], since_ms: int, until_ms: in
         raise AuditError("the log holds nothing of that time")
     for lead_ms in (LEAD_MS, *(minutes * MINUTE_MS for minutes in FURTHER)):
         material = await _read(past, regions, since_ms, until_ms, lead_ms)
-        unknown = [one for one in material.stretches if one.began is Rule.BEFORE]
+        unknown = any(one.began is Rule.BEFORE for one in material.stretches)
+        unknown = unknown or any(_unseen(life) for life in material.lives)
         if not unknown or since_ms - lead_ms < min(known):
             break
     await _read_visits(past, material)
     await _compare_with(past, material)
     return material
+
+
+def _unseen(life: Life) -> bool:
+    """Whether it had sessions before what was read of it, and no snapshot says which."""
+    first = min(life.counts, default=0)
+    return life.snapshot_changes < 0 and first > 0 and life.counts[first] > 0
 
 
 async def _read(

@@ -7,6 +7,7 @@ import asyncio
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
+from http.client import HTTPException
 from urllib.parse import urlsplit
 
 from regions.stats.series import FIGURES, Row, Spread
@@ -77,7 +78,7 @@ async def send(url: str, lines: Sequence[str], token: str | None) -> None:
             why = f"{error.code} {text}".strip()
             if error.code not in TRANSIENT:
                 raise ExportError(f"{urlsplit(url).netloc} refuses the series: {why}") from error
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             why = str(getattr(error, "reason", error))
         else:
             return
@@ -89,5 +90,15 @@ def _post(url: str, body: bytes, token: str | None) -> None:
     if token:
         headers["Authorization"] = f"Token {token}"
     request = urllib.request.Request(url, body, headers)  # noqa: S310 (the scheme was checked)
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S):  # noqa: S310
+    with _opener.open(request, timeout=TIMEOUT_S):
         pass
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would become a GET, and take the token to another host."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirects)

@@ -88,8 +88,7 @@ class Series:
             of: region -> its minute, where it has one.
         """
         if self._last is not None and minute != self._last + 1:
-            yield from self._finish()
-            self._lives.clear()
+            self._lives.clear()  # what was before the gap is not carried over it
         self._last = minute
         columns = {region: self._columns(region, one) for region, one in of.items()}
         all_users = _largest([one.all_users for one in of.values()])

@@ -55,6 +55,7 @@ class VisitLog:
         self._stream = log_stream(region)
         self._subject = log_subject(region, "visit", edge)
         self._number = 0
+        self._checkpoints = 0
 
     async def store(self, changes: list[Change], count: int, now_s: float) -> None:
         """Store a batch. The same one is given again until it is stored.
@@ -76,11 +77,12 @@ class VisitLog:
         """
         cut = [keys[at : at + PART_KEYS] for at in range(0, len(keys), PART_KEYS)] or [[]]
         first = 0
+        self._checkpoints += 1  # each is another message, also where nothing changed since
         for at, part in enumerate(cut):
             made = VisitCheckpoint(
                 V, self._region, self._edge, self._epoch, self._number, at, len(cut), part
             )
-            seq = await self._put(made, f"p{self._number}.{at}.{len(keys)}")
+            seq = await self._put(made, f"p{self._checkpoints}.{at}")
             first = first or seq
         subject = log_subject(self._region, "visitmark", self._edge)
         ack = read_ack(*await self._inbox.request(subject, str(first).encode(), ACK_S))

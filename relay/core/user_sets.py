@@ -216,7 +216,8 @@ class UserSets:
     @property
     def exact(self) -> bool:
         """Whether the counts are those of the last second, to the unit."""
-        return not self.sketching and all(known.whole for known in self._known.values())
+        whole = bool(self._known) and all(known.whole for known in self._known.values())
+        return whole and not self.sketching
 
     @property
     def error(self) -> float:

@@ -91,6 +91,8 @@ class Geography:
             parsed = ipaddress.ip_address(address)
         except ValueError:
             return False
+        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+            parsed = parsed.ipv4_mapped  # as a listener for both kinds says it
         return any(parsed in network for network in self._proxies)
 
     def country(self, address: str) -> str:

@@ -125,6 +125,7 @@ def listener(app: ASGIApp, protocol: type[GatewayProtocol] | None) -> Listener:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # whom to believe is for `trusted_proxies` to say
         backlog=2048,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=1,

@@ -29,7 +29,7 @@ from relay.tasks import Tasks
 
 _log = logging.getLogger("jetrelay.logbook")
 
-BATCH_RECORDS = 400  # some 40 kB
+BATCH_RECORDS = 200  # 54 kB with the longest names: a message of the stream may have 64
 GATHER_S = 0.01  # what happens within it is stored together
 BEAT_S = 1.0  # a batch at least, so that an edge that dies is known to have lived until then
 RETRY_S = 0.25
@@ -75,7 +75,7 @@ class Logbook:
         self._due = asyncio.Event()
         self._stored = asyncio.Condition()
         self._number = 0
-        self._in_hand = 0  # records of the batch that is being stored, until it is
+        self._in_hand: int | None = None  # records of the batch that is being stored, until it is
         self._noted = 0  # records, in all
         self._snapshot_s = clock.now().mono_s
         self.late = 0  # READYs that did not wait until they were in the log
@@ -90,7 +90,7 @@ class Logbook:
         await self._tasks.close()
         try:
             async with asyncio.timeout(WAIT_S):
-                while self._waiting:
+                while self._waiting or self._in_hand is not None:
                     await self._batch()
                 await self._batch(final=True)
         except (TimeoutError, BusError):
@@ -161,7 +161,8 @@ class Logbook:
             BusError: it is not known to be stored; the same batch is stored again.
         """
         self._due.clear()
-        self._in_hand = self._in_hand or min(len(self._waiting), BATCH_RECORDS)
+        if self._in_hand is None:  # else the same number has the same records, also none
+            self._in_hand = min(len(self._waiting), BATCH_RECORDS)
         taken = [self._waiting[at] for at in range(self._in_hand)]
         if taken:
             upto = (taken[-1].changes, taken[-1].sessions)
@@ -173,7 +174,7 @@ class Logbook:
             [_record(noted, now_s) for noted in taken],
         )  # fmt: skip
         await self._store(batch, f"{self._edge}.{self._epoch}.{number}.{len(taken)}")
-        self._number, self._in_hand = number, 0
+        self._number, self._in_hand = number, None
         for _ in taken:
             self._waiting.popleft()
         if self._waiting:
@@ -185,7 +186,6 @@ class Logbook:
         now_s = clock.now().mono_s
         if now_s - self._snapshot_s < SNAPSHOT_S or self._waiting:
             return
-        self._snapshot_s = now_s
         changes = self._headcount.changes
         keys = sorted(session_key(each) for each in self._headcount.sessions)
         cut = [keys[at : at + PART_KEYS] for at in range(0, len(keys), PART_KEYS)] or [[]]
@@ -193,7 +193,8 @@ class Logbook:
             snapshot = Snapshot(
                 V, self._region, self._edge, self._epoch, changes, number, len(cut), pack_keys(part)
             )
-            await self._store(snapshot, f"{self._edge}.{self._epoch}.s{changes}.{number}")
+            await self._store(snapshot, f"{self._edge}.{self._epoch}.s{self._number}.{number}")
+        self._snapshot_s = now_s
 
     async def _store(self, entry: Entry, msg_id: str) -> None:
         answer = await self._inbox.request(

@@ -166,6 +166,6 @@ async def _body(request: Request) -> _Body:
         return _Body()
     try:
         return msgspec.json.decode(data, type=_Body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also what is not UTF-8
         text = 'the body is no JSON object like {"visit": "…"}'
         raise _BadBodyError(400, "invalid_data", text) from error

@@ -140,6 +140,7 @@ async def test_a_visit_that_is_not_heard_of_is_over(
         (b"{}", 400, "invalid_visit"),
         (b"no json", 400, "invalid_data"),
         (b'{"visit": 7}', 400, "invalid_data"),
+        (b'{"visit": "\xff"}', 400, "invalid_data"),
         (b"[" * 1000, 400, "invalid_data"),
         (b'"' + b"x" * 1100, 413, "too_large"),
         (b'{"visit": "us.us-1.AAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAA"}', 400, "invalid_visit"),

@@ -156,6 +156,15 @@ def test_a_region_that_was_not_heard_has_no_values_and_a_gap_ends_what_is_carrie
     assert (last.max, last.mean) == (4, 4.0), "three seconds of it had a value"
 
 
+def test_an_hour_with_a_gap_is_one_row() -> None:
+    series = Series(3600, ["us"])
+    hour = M - M % 60
+    many = minute(columns("us-1", dict.fromkeys(range(60), 900)), number=hour + 1)
+    few = minute(columns("us-1", dict.fromkeys(range(60), 5)), number=hour + 40)
+    rows = [*series.add(hour + 1, {"us": many}), *series.add(hour + 40, {"us": few}), *series.end()]
+    assert totals(rows) == [(0, 900, 1)]
+
+
 @pytest.mark.parametrize("step_s", [0, -60, 7, 90])
 def test_a_step_must_fit_into_minutes(step_s: int) -> None:
     with pytest.raises(ValueError, match="does not fit"):

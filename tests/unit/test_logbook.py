@@ -1,0 +1,80 @@
+"""The edge's log: the same number has the same records, however often it is sent."""
+
+import asyncio
+from typing import Any, cast
+
+import msgspec
+
+from relay.core.headcount import Headcount, How, Who
+from relay.core.log import Batch, Entry, decode_entry
+from relay.core.session_id import SessionIds
+from relay.edge import logbook
+from relay.edge.logbook import BATCH_RECORDS, Logbook
+from relay.errors import UnavailableError
+
+IDS = SessionIds(b"k" * 32)
+
+
+class Stream:
+    """Stores what it is sent; of some it says nothing, though it has stored them."""
+
+    def __init__(self, silent: int = 0) -> None:
+        self.entries: list[Entry] = []
+        self.sizes: list[int] = []
+        self._silent = silent
+        self._ids: set[str] = set()
+
+    async def request(
+        self, _subject: str, data: bytes, _timeout_s: float, headers: dict[str, str]
+    ) -> tuple[dict[str, str], bytes]:
+        """Store it, unless it is a duplicate."""
+        if headers["Nats-Msg-Id"] not in self._ids:
+            self._ids.add(headers["Nats-Msg-Id"])
+            self.entries.append(decode_entry(data))
+            self.sizes.append(len(data))
+        if self._silent:
+            self._silent -= 1
+            raise UnavailableError("no answer")
+        return {}, msgspec.json.encode({"stream": "LOG_us", "seq": len(self.entries)})
+
+    @property
+    def batches(self) -> list[Batch]:
+        """Without snapshots."""
+        return [entry for entry in self.entries if isinstance(entry, Batch)]
+
+
+def book(stream: Stream) -> Logbook:
+    """A log of an edge."""
+    return Logbook(cast("Any", stream), Headcount(), "us", "us-1", 1)
+
+
+def session(number: int) -> str:
+    """A session's id."""
+    return IDS.make("_", f"u{number}", number.to_bytes(16, "little"))
+
+
+async def test_a_beat_that_was_not_answered_is_not_sent_again_with_records() -> None:
+    stream = Stream(silent=1)
+    mine = book(stream)
+    mine.start()
+    await asyncio.sleep(logbook.BEAT_S + 0.1)  # the first beat is stored, and not answered
+    mine.came(session(1), Who("_", "ana"), How.IDENTIFY)
+    await mine.stored()
+    await mine.close()
+    assert [batch.number for batch in stream.batches] == list(range(1, len(stream.batches) + 1))
+    assert sum(len(batch.records) for batch in stream.batches) == 1
+    assert stream.batches[-1].final
+
+
+async def test_the_longest_names_fit_into_a_message() -> None:
+    stream = Stream()
+    mine = book(stream)
+    who = Who("t" * 32, "u" * 128, "websocket", "DE", "d" * 64)
+    for number in range(BATCH_RECORDS + 1):
+        mine.came(session(number), who, How.IDENTIFY)
+    mine.start()
+    await mine.stored()
+    await mine.close()
+    assert max(len(batch.records) for batch in stream.batches) == BATCH_RECORDS
+    assert max(stream.sizes) < 65_536
+    assert stream.batches[-1].sessions == BATCH_RECORDS + 1
