@@ -97,7 +97,7 @@ def test_two_regions_are_cut_from_each_other_and_every_client_is_current_again(
     assert verdict["gap_ms"]["max"] >= 3_500  # as long as the cut
     assert verdict["phases"]["current_s"] is not None
     assert [lag["source"] for lag in verdict["lags"]] == ["eu", "us"]
-    assert max(lag["peak_ms"] for lag in verdict["lags"]) > 3_000
+    assert max(lag["peak_ms"] for lag in verdict["lags"]) > 2_500  # seen once a second
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines[-1]["verdict"]["history"] == verdict["history"]
     assert [line["stage"]["name"] for line in lines[:-1]] == [
