@@ -10,10 +10,9 @@ from typing import Any
 
 import click
 import msgspec
-from click.core import ParameterSource
 
 from cli.columns import aligned
-from cli.doors import Fleet, door_options, find_fleet
+from cli.doors import Fleet, door_options, find_fleet, has_subcommand
 from cli.moments import Moment, iso, shown
 from cli.text import clean
 from regions.audit.material import Material, gather
@@ -70,11 +69,7 @@ def command(
 
     Exit codes: 0 PASS, 1 FAIL, 2 it can't be made: no NATS answers, or nothing is there.
     """
-    if ctx.invoked_subcommand is not None:
-        if any(
-            ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params
-        ):
-            raise click.UsageError(f"options go behind `{ctx.invoked_subcommand}`")
+    if has_subcommand(ctx):
         return
     span = _span(since, until)
     fleet = find_fleet(state, region, url, creds)

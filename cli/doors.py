@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
 from regions.credentials import read_login
 from regions.doors import Door
@@ -82,3 +83,17 @@ def _deployment(url: str, creds: Path | None, region: str | None) -> Fleet:
     config = NatsConfig([url]) if creds is None else read_login(creds, [url])
     known: dict[str, Sequence[str]] = {} if region is None else {region: ()}
     return Fleet([Door(region or parts.hostname, config)], known, parts.netloc)
+
+
+def has_subcommand(ctx: click.Context) -> bool:
+    """Whether a group's subcommand follows, which has options of its own.
+
+    Raises:
+        click.UsageError: options stand before it.
+    """
+    if ctx.invoked_subcommand is None:
+        return False
+    given = (ctx.get_parameter_source(name) for name in ctx.params)
+    if ParameterSource.COMMANDLINE in given:
+        raise click.UsageError(f"options go behind `{ctx.invoked_subcommand}`")
+    return True

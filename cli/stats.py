@@ -13,10 +13,9 @@ from typing import Any, Protocol
 
 import click
 import msgspec
-from click.core import ParameterSource
 
 from cli.columns import aligned
-from cli.doors import Fleet, door_options, find_fleet
+from cli.doors import Fleet, door_options, find_fleet, has_subcommand
 from cli.lines import run_until_signal
 from cli.moments import Duration, Moment, iso, shown
 from cli.text import clean
@@ -67,11 +66,7 @@ def command(
 
     Exit codes: 0 printed, 1 there is nothing of that time, 2 no NATS answers or wrong use.
     """
-    if ctx.invoked_subcommand is not None:
-        if any(
-            ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params
-        ):
-            raise click.UsageError(f"options go behind `{ctx.invoked_subcommand}`")
+    if has_subcommand(ctx):
         return
     if at is not None and since is not None:
         raise click.UsageError("--at and --since exclude each other")

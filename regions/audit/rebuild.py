@@ -63,7 +63,6 @@ class Life:
     number: int = 0
     changes: int = 0  # of the newest batch
     ended: bool = False
-    final: bool = False  # it said so itself
     open: dict[bytes, Stretch] = field(default_factory=dict)
     end_ms: int | None = None  # None: it lives on
     counts: dict[int, int] = field(default_factory=dict)  # changes -> sessions after them
@@ -142,7 +141,6 @@ class Rebuild:
         life.lost_records = max(life.lost_records, batch.lost)
         life.number, life.changes, life.last_ms = batch.number, batch.changes, stored_ms
         if batch.final:
-            life.final = True
             self._died(life)
 
     def _record(

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import msgspec
 from nats.errors import Error as NatsError
@@ -11,7 +10,7 @@ from nats.errors import Error as NatsError
 from regions.doors import Door
 from regions.permissions import inbox_of
 from relay.bus.connection import open_connection
-from relay.bus.events import STAMP, stamp_ms
+from relay.bus.events import STAMP, rfc3339, stamp_ms
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
 from relay.core.minute import FRESH_MS, MINUTE_MS, Heard, Minute, decode_minute, minute_of
@@ -218,11 +217,6 @@ async def open_past(doors: Sequence[Door]) -> AsyncIterator[Past]:
             await connection.close()
         return
     raise UnavailableError(f"no region answers: {why}")
-
-
-def rfc3339(unix_ms: int) -> str:
-    """A time as NATS reads it."""
-    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _heard(message: tuple[dict[str, str], bytes]) -> Heard | None:

@@ -1,6 +1,6 @@
 """Events as NATS messages: the headers that carry who, when and under which id."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from relay.bus.connection import Headers
 from relay.core.event import Event
@@ -32,6 +32,11 @@ def event_headers(
 def signal_headers(user: str, publish_id: str, ts_ms: int) -> Headers:
     """Headers of an ephemeral event."""
     return {USER: user, ID: publish_id, TS: str(ts_ms)}
+
+
+def rfc3339(unix_ms: float) -> str:
+    """A time as NATS reads and writes it."""
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
 
 
 def stamp_ms(text: str) -> int:

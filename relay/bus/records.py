@@ -4,11 +4,11 @@ So a client that kept only `s` can be resumed anywhere, after its edge died too.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 import msgspec
 
 from relay.bus.ack import read_ack
+from relay.bus.events import rfc3339
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
 from relay.core.cursor import Position
@@ -96,10 +96,8 @@ async def find_record(reader: Reader, region: str, s: int) -> Record | None:
 
 async def _last_before(reader: Reader, region: str, s: int, look_back_s: int) -> Record | None:
     stream, subject = records_stream(region), record_subject(region, slot_of(s))
-    start = datetime.fromtimestamp(unix_ms_of(s) / 1000 - look_back_s, UTC)
-    page = await reader.since(
-        stream, start.isoformat().replace("+00:00", "Z"), batch=256, subject=subject
-    )
+    start = rfc3339(unix_ms_of(s) - look_back_s * 1000)
+    page = await reader.since(stream, start, batch=256, subject=subject)
     found: Record | None = None
     while page.messages:
         for _, data in page.messages:

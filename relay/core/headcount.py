@@ -61,9 +61,6 @@ class Headcount:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def __contains__(self, session_id: object) -> bool:
-        return session_id in self._sessions
-
     @property
     def sessions(self) -> list[str]:
         """The ids of the open sessions."""

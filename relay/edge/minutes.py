@@ -3,12 +3,11 @@ telemetry holds, so that whoever takes the duty over goes on where the one befor
 """
 
 import logging
-from datetime import UTC, datetime
 
 import msgspec
 
 from relay.bus.ack import read_ack
-from relay.bus.events import STAMP, stamp_ms
+from relay.bus.events import STAMP, rfc3339, stamp_ms
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
 from relay.core.minute import FRESH_MS, MINUTE_MS, Heard, decode_minute, encode_minute, minute_of
@@ -81,7 +80,7 @@ class Minutes:
     async def _frames(self, minute: int) -> tuple[list[Heard], int | None]:
         """The frames of a minute and of some seconds before, and when the next one was stored."""
         begin_ms, end_ms = minute * MINUTE_MS - FRESH_MS, (minute + 1) * MINUTE_MS
-        start = datetime.fromtimestamp(begin_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
+        start = rfc3339(begin_ms)
         subject = telemetry_subject(self._region, "*")
         page = await self._reader.since(TELEMETRY_STREAM, start, batch=READ_FRAMES, subject=subject)
         heard: list[Heard] = []

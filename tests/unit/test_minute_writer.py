@@ -4,8 +4,7 @@ from typing import Any, cast
 
 import msgspec
 
-from regions.stats.reading import rfc3339
-from relay.bus.events import STAMP
+from relay.bus.events import STAMP, rfc3339
 from relay.bus.reader import Page
 from relay.core.minute import MINUTE_MS, Minute, decode_minute
 from relay.core.telemetry import EdgeFrame, encode_frame
