@@ -8,7 +8,8 @@ from itertools import pairwise
 import polars as pl
 
 from regions.audit import tables
-from regions.audit.report import Audit, Group, Made, Off
+from regions.audit.report import Audit, Group, Made
+from regions.audit.tables import Difference
 from regions.pages.html import document, mark, section, table, tiles
 from regions.pages.svg import (
     BOTTOM,
@@ -214,7 +215,7 @@ def _live(audit: Audit) -> str:
     if not live.sum.seconds:
         return "<p>No whole minute of the live series is stored for that time.</p>"
 
-    def row(name: str, off: Off, bound: str, good: bool | None) -> tuple[str, ...]:
+    def row(name: str, off: Difference, bound: str, good: bool | None) -> tuple[str, ...]:
         at = _time(off.largest_at_s * 1000) if off.largest_at_s is not None else "—"
         tick = "" if good is None else mark(good)
         return (tick, name, f"{off.largest:,}", at, f"{off.mean:.4f}", bound, f"{off.seconds:,}")

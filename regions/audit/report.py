@@ -14,18 +14,10 @@ NEAR_MS = 10_000  # behind a fault the live figures may be off
 BOUND_SHARE, BOUND_LEAST = 0.001, 2
 
 
-class Peak(msgspec.Struct, frozen=True):
-    """Sessions at once."""
-
-    peak: int
-    peak_at_ms: int | None
-    mean: float
-
-
 class Group(msgspec.Struct, frozen=True):
     """Figures of a region or a country."""
 
-    concurrency: Peak
+    concurrency: Concurrency
     users: int
     sessions: int
     reconnects: int
@@ -60,28 +52,19 @@ class Log(msgspec.Struct, frozen=True):
     counted_not_logged: int  # comings and goings that an edge counted live and did not log
 
 
-class Off(msgspec.Struct, frozen=True):
-    """How far live figures were off."""
-
-    seconds: int
-    largest: int
-    largest_at_s: int | None
-    mean: float
-
-
 class Live(msgspec.Struct, frozen=True):
     """The live series against the log."""
 
-    edges: Off  # each edge's own figure, at the same coming or going
-    sum: Off  # over all edges, as it was said
-    sum_calm: Off  # without the 10 s behind a fault
+    edges: Difference  # each edge's own figure, at the same coming or going
+    sum: Difference  # over all edges, as it was said
+    sum_calm: Difference  # without the 10 s behind a fault
     bound: int
 
 
 class Visits(msgspec.Struct, frozen=True):
     """Visits of plain pages."""
 
-    concurrency: Peak
+    concurrency: Concurrency
     opened: int
     ended: dict[str, int]  # closed | timed_out
     open_at_end: int
@@ -100,7 +83,7 @@ class Audit(msgspec.Struct, frozen=True):
     edge_lives: int
     verdict: str  # PASS | FAIL
     why: list[str]
-    concurrency: Peak
+    concurrency: Concurrency
     users: int
     sessions: int
     open_at_end: int
@@ -177,7 +160,7 @@ def report(material: Material, bound: int | None = None) -> Made:
         edge_lives=len(material.lives),
         verdict="FAIL" if why else "PASS",
         why=why,
-        concurrency=_peak(tables.concurrency(table, since_ms, until_ms)),
+        concurrency=tables.concurrency(table, since_ms, until_ms),
         users=tables.distinct_users(table),
         sessions=table["session"].n_unique(),
         open_at_end=len(open_now),
@@ -196,7 +179,7 @@ def report(material: Material, bound: int | None = None) -> Made:
             round(float(errors.mean() or 0.0), 3),  # type: ignore[arg-type]
         ),
         log=log,
-        live=Live(_off(per_edge), _off(in_all), _off(calm), bound),
+        live=Live(per_edge, in_all, calm, bound),
         rules={str(rule): text for rule, text in RULES.items()},
     )
     return Made(audit, table, visits)
@@ -226,7 +209,7 @@ def _why(
 def _visits(visits: pl.DataFrame, since_ms: int, until_ms: int) -> Visits:
     fresh = visits.filter(pl.col("start_known") & (pl.col("start_ms") >= since_ms))
     return Visits(
-        _peak(tables.concurrency(visits, since_ms, until_ms)),
+        tables.concurrency(visits, since_ms, until_ms),
         len(fresh),
         tables.counted(visits.filter(pl.col("end_ms").is_not_null()), "ended"),
         len(visits.filter(pl.col("end_ms").is_null())),
@@ -235,21 +218,13 @@ def _visits(visits: pl.DataFrame, since_ms: int, until_ms: int) -> Visits:
     )
 
 
-def _peak(found: Concurrency) -> Peak:
-    return Peak(found.peak, found.peak_at_ms, round(found.mean, 3))
-
-
-def _off(found: Difference) -> Off:
-    return Off(found.seconds, found.largest, found.largest_at_s, round(found.mean, 4))
-
-
 def _groups(table: pl.DataFrame, column: str, since_ms: int, until_ms: int) -> dict[str, Group]:
     groups: dict[str, Group] = {}
     for label in tables.labels(table, column):
         part = table.filter(pl.col(column) == label)
         fresh = part.filter((pl.col("how") == "resume") & (pl.col("start_ms") >= since_ms))
         groups[label] = Group(
-            _peak(tables.concurrency(part, since_ms, until_ms)),
+            tables.concurrency(part, since_ms, until_ms),
             tables.distinct_users(part),
             part["session"].n_unique(),
             len(fresh),

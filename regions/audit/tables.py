@@ -1,8 +1,8 @@
 """The figures of an audit, by polars: tables of stretches and of seconds in, figures out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import polars as pl
 
 from regions.audit.material import Material, compared
@@ -29,8 +29,7 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
 SHOWN_LABELS = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Concurrency:
+class Concurrency(msgspec.Struct, frozen=True):
     """Sessions at once, in a time."""
 
     peak: int
@@ -97,7 +96,7 @@ def concurrency(table: pl.DataFrame, since_ms: int, until_ms: int) -> Concurrenc
             - pl.col("start_ms").clip(since_ms, until_ms)
         ).sum()
     ).item()
-    return Concurrency(peak, at_ms, open_ms / (until_ms - since_ms))
+    return Concurrency(peak, at_ms, round(open_ms / (until_ms - since_ms), 3))
 
 
 def curve(table: pl.DataFrame, since_ms: int, until_ms: int, points: int) -> list[tuple[int, int]]:
@@ -145,8 +144,7 @@ def counted(table: pl.DataFrame, column: str) -> dict[str, int]:
 # --- against the live series -------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """How far the live figures were off."""
 
     seconds: int  # that were compared
@@ -262,7 +260,7 @@ def _difference(off: pl.DataFrame) -> Difference:
         return Difference(0, 0, None, 0.0)
     largest = int(off["off"].max())  # type: ignore[arg-type]
     at_s = int(off.filter(pl.col("off") == largest)["second"].min()) if largest else None  # type: ignore[arg-type]
-    return Difference(len(off), largest, at_s, float(off["off"].mean()))  # type: ignore[arg-type]
+    return Difference(len(off), largest, at_s, round(float(off["off"].mean()), 4))  # type: ignore[arg-type]
 
 
 def repaired(table: pl.DataFrame) -> dict[str, int]:
