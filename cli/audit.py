@@ -65,7 +65,8 @@ def command(
 
     Says the peak and mean of sessions at once, different users, lengths and reconnects, per region
     and country; puts in the ends that the log lacks, by rules that it names, with how far off they
-    may be. The same range gives the same bytes, whichever region is asked.
+    may be. The same range gives the same bytes in every region to which the logs of all have come:
+    ask after a cut has healed.
 
     Exit codes: 0 PASS, 1 FAIL, 2 it can't be made: no NATS answers, or nothing is there.
     """
