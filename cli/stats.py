@@ -20,7 +20,7 @@ from cli.lines import run_until_signal
 from cli.moments import Duration, Moment, iso, shown
 from cli.text import clean
 from regions.stats.influx import AT_ONCE, check_url, lines_of, send
-from regions.stats.now import Figures, Now, count
+from regions.stats.now import Figures, Now, count, count_minute
 from regions.stats.reading import Past, open_past
 from regions.stats.series import FIGURES, TOTAL, Row, Series, Spread
 from relay.errors import RelayError
@@ -61,8 +61,9 @@ def command(
     """How many connections, sessions, different users and visits there are, over all regions.
 
     Without --since: one moment, summed over the edges that were heard in the 3 s before; edges
-    that were not stand apart. With --since: maximum, 95th percentile and mean of the seconds of
-    each step. Any region's NATS will do; an isolated one tells what it knows.
+    that were not stand apart, as they were when last heard. With --since: maximum, 95th percentile
+    and mean of the seconds of each step. Any region's NATS will do; an isolated one tells what it
+    knows.
 
     Exit codes: 0 printed, 1 there is nothing of that time, 2 no NATS answers or wrong use.
     """
@@ -86,8 +87,7 @@ def command(
 
 async def _print_moment(fleet: Fleet, at_ms: int | None, form: str) -> int:
     async with open_past(fleet.doors) as past:
-        heard = await past.newest_frames(at_ms)
-        now = count(heard, int(time.time() * 1000) if at_ms is None else at_ms, past.region)
+        now = await _moment(past, at_ms)
     if at_ms is not None and not now.edges:
         click.echo(f"jetrelay: no edge was heard at {shown(at_ms)}", err=True)
         return 1
@@ -101,6 +101,19 @@ async def _print_moment(fleet: Fleet, at_ms: int | None, form: str) -> int:
     return 0
 
 
+async def _moment(past: Past, at_ms: int | None) -> Now:
+    """By the frames, or by the minutes where these are older."""
+    if at_ms is None:  # by the clock that stamps the frames
+        return count(await past.newest_frames(), await past.now_ms(), past.region)
+    now = count(await past.newest_frames(at_ms), at_ms, past.region)
+    if not now.edges:
+        regions, minute = await past.origins(), at_ms // 60_000
+        async for number, of in past.stored(regions, minute, minute + 1):
+            if number == minute:
+                return count_minute(of, at_ms, past.region)
+    return now
+
+
 def _moment_text(now: Now) -> list[str]:
     scopes = [*now.regions.items(), (TOTAL, now.total)]
     rows = [["", *FIGURES, "edges"]]
@@ -108,7 +121,7 @@ def _moment_text(now: Now) -> list[str]:
     lines = [f"{shown(now.at_ms)}, seen from {clean(now.seen_from)}", "", *aligned(rows), ""]
     lines += [
         f"silent     {clean(one.region)} {clean(one.edge)}, last heard {one.age_ms / 1000:.0f} s "
-        f"ago with {one.sessions:,} sessions: in none of the sums"
+        f"ago with {one.sessions:,} sessions, {one.visits:,} visits: in none of the sums"
         for one in now.silent
     ]
     lines.append(f"users      {_how_counted(now)}")
@@ -126,6 +139,9 @@ def _moment_text(now: Now) -> list[str]:
 
 
 def _how_counted(now: Now) -> str:
+    if now.users.counted_by is None and now.total.users is not None:
+        word = f"standard error {now.users.error:.1%}" if now.users.error else "exact"
+        return f"different ones: {word}, by that minute"
     if now.users.counted_by is None:
         return "different ones are not counted: no edge has the duty"
     if now.users.error:
@@ -146,6 +162,9 @@ def _moment_csv(now: Now) -> str:
     for name, figures in (*now.regions.items(), (TOTAL, now.total)):
         values = [figures.connections, figures.sessions, figures.users, figures.visits]
         writer.writerow([iso(now.at_ms), name, *values, figures.edges])
+    silent = [(one.connections, one.sessions, one.visits) for one in now.silent]
+    connections, held, visits = (sum(column) for column in zip((0, 0, 0), *silent, strict=True))
+    writer.writerow([iso(now.at_ms), "silent", connections, held, "", visits, len(silent)])
     return out.getvalue()
 
 
@@ -180,11 +199,11 @@ async def rows(
         StatsError: the times are the wrong way round, the step fits no minute, or it is too much.
         BusError: NATS did not answer.
     """
-    until_ms = int(time.time() * 1000) if until_ms is None else until_ms
+    until_ms = await past.now_ms() if until_ms is None else until_ms
     if until_ms <= since_ms:
         raise StatsError("--until must be later than --since")
     step_s = step_s or _step_for((until_ms - since_ms) // 1000)
-    regions = await _regions(past)
+    regions = await past.origins()
     if (until_ms - since_ms) // 1000 // step_s * (len(regions) + 1) > MOST_ROWS:
         raise StatsError(f"that is more than {MOST_ROWS:,} rows: take a larger --step")
     try:
@@ -200,12 +219,6 @@ async def rows(
     for row in series.end():
         if first_s <= row.at_s < last_s:
             yield row
-
-
-async def _regions(past: Past) -> list[str]:
-    """All regions that an edge has spoken of."""
-    frames = [heard.frame for heard in await past.newest_frames()]
-    return sorted({name for frame in frames for name in (frame.region, *frame.lag_ms)})
 
 
 def _step_for(span_s: int) -> int:
@@ -242,8 +255,13 @@ class _SeriesText:
         ]
         counts = ["—" if n is None else f"{n:,}" for n in (row.opened, row.closed)]
         when = shown(row.at_s * 1000).removesuffix(" UTC")
+        silent, apart = row.silent, ""
+        if silent.edges:
+            held = f"{silent.sessions:,} sessions, {silent.visits:,} visits"
+            apart = f"  silent: {silent.edges} edges, {held}"
         click.echo(
-            f"{when}  {row.scope:8}  {'  '.join(cells)}  {counts[0]:6}  {counts[1]:6}  {row.edges}"
+            f"{when}  {row.scope:8}  {'  '.join(cells)}  {counts[0]:6}  {counts[1]:6}  "
+            f"{row.edges}{apart}"
         )
 
     def end(self) -> None:
@@ -262,7 +280,9 @@ class _SeriesCsv:
     def __init__(self) -> None:
         self._out = csv.writer(sys.stdout, lineterminator="\n")
         spreads = [f"{name}_{kind}" for name in FIGURES for kind in ("max", "p95", "mean")]
-        self._out.writerow(["time", "step_s", "scope", *spreads, "opened", "closed", "edges"])
+        silent = ["silent_edges", "silent_sessions", "silent_visits"]
+        heads = ["time", "step_s", "scope", *spreads, "opened", "closed", "edges", *silent]
+        self._out.writerow(heads)
 
     def row(self, row: Row) -> None:
         """Print it."""
@@ -272,7 +292,8 @@ class _SeriesCsv:
             values += ["", "", ""] if one is None else [one.max, one.p95, round(one.mean, 3)]
         counts = ["" if n is None else n for n in (row.opened, row.closed)]
         at = iso(row.at_s * 1000)
-        self._out.writerow([at, row.step_s, row.scope, *values, *counts, row.edges])
+        silent = [row.silent.edges, row.silent.sessions, row.silent.visits]
+        self._out.writerow([at, row.step_s, row.scope, *values, *counts, row.edges, *silent])
 
     def end(self) -> None:
         """Nothing is left to print."""

@@ -34,6 +34,7 @@ EDGE_SIGNS = {
     "draining": Sign("◑", "draining", Tone.WARN, "sends its clients elsewhere"),
     "full": Sign("◕", "full", Tone.WARN, "refuses new connections"),
     "cut_off": Sign("⊘", "cut off", Tone.BAD, "does not reach its NATS"),
+    "ended": Sign("◌", "ended", Tone.MUTED, "was ended in order"),
     "dark": Sign("○", "dark", Tone.BAD, "nothing heard for 10 s"),
     "unknown": Sign("?", "unknown", Tone.MUTED, "the console can't tell"),
 }

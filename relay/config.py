@@ -88,6 +88,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     presence_linger_s: float = 60.0  # a room's roster is kept that long after the last look
     visits: int = 100_000  # open at once, of plain pages
     visits_per_s: float = 500.0  # opened
+    address_visits_per_s: float = 50.0  # opened from one address, or one /64 of IPv6
     visit_beat_s: float = 30.0  # in which a page says that it is still open
     visit_timeout_s: float = 90.0  # without a word, a visit is over
     resume_window_s: int = 86_400  # what the streams keep

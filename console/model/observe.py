@@ -8,6 +8,7 @@ from console.model.fleet import Fleet, Link, LinkState
 from console.model.lag import LagCell, LagLevel, best, stand, worst
 from console.model.track import EdgeTrack, Rates
 from console.model.view import Ages, EdgeView, FleetView, Freshness, RegionView
+from relay.core.telemetry import ENDED
 
 UNKNOWN = "unknown"
 DARK = "dark"
@@ -76,12 +77,13 @@ def _observe_edge(track: EdgeTrack, link: Link, now_ms: int, ages: Ages) -> Edge
         return EdgeView(track.region, track.name, state, Freshness.GONE, None)
     age_ms = max(0, now_ms - track.received_ms)
     freshness = _freshness(age_ms, ages)
-    if freshness is Freshness.GONE:
+    ended = frame.state == ENDED
+    if ended or freshness is Freshness.GONE:
         return EdgeView(
             region=track.region,
             name=track.name,
-            state=_silence(age_ms, link, now_ms, ages),
-            freshness=freshness,
+            state=ENDED if ended else _silence(age_ms, link, now_ms, ages),
+            freshness=Freshness.GONE,
             age_ms=age_ms,
             restarts=track.restarts,
             url=frame.url,
@@ -150,7 +152,7 @@ def _judge(
     """State and reason of a region of which at least one edge was heard."""
     if all(edge.state == CUT_OFF for edge in heard):
         return CUT_OFF, "no edge reaches its NATS"
-    not_ready = [edge for edge in edges if edge.state != READY]
+    not_ready = [edge for edge in edges if edge.state not in (READY, ENDED)]
     if not_ready:
         more = f" (+{len(not_ready) - 1})" if len(not_ready) > 1 else ""
         return DEGRADED, f"{not_ready[0].name} {not_ready[0].state.replace('_', ' ')}{more}"

@@ -1,7 +1,10 @@
 """What an audit is made of: the logs of all regions in a time, and minutes to compare with."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -15,6 +18,10 @@ from relay.core.minute import MINUTE_MS, Minute
 from relay.core.visits import decode_visits
 
 LEAD_MS = 65_000  # a snapshot of each edge is in it
+COME_S = 20.0  # the logs of other regions, and the minutes, are waited for so long
+LOOK_S = 0.5
+ALIVE_MS = 10_000  # a region whose edges were heard since then goes on with its log
+LATE_MS = 150_000  # after its end a minute is stored, or nobody does it now
 FURTHER = (10, 60, 6 * 60, 24 * 60, 7 * 24 * 60, 31 * 24 * 60)  # minutes
 
 
@@ -28,45 +35,131 @@ class Material:
     stretches: list[Stretch]
     lives: list[Life]
     unreadable: int = 0
+    unreadable_visits: int = 0
     visits: list[Visit] = field(default_factory=list)
     missing_visit_batches: int = 0
+    visits_compared: int = 0
+    visits_off: int = 0
+    known_ms: dict[str, int] = field(default_factory=dict)  # region -> up to when its log is known
+    missing_minutes: int = 0  # of the live series
     frames: list[tuple[str, str, int, int, int, int]] = field(default_factory=list)
     # region, edge, epoch, second (Unix), sessions, changes: as the live series has them
     live: list[tuple[int, int]] = field(default_factory=list)  # second, sessions in all
 
 
-async def gather(past: Past, regions: Sequence[str], since_ms: int, until_ms: int) -> Material:
+async def gather(
+    past: Past, since_ms: int, until_ms: int, *, partial: bool = False, come_s: float = COME_S
+) -> Material:
     """Read the logs, from as far before as whose sessions were open at the begin is known.
 
     Args:
         past: the streams of one region.
-        regions: whose logs.
         since_ms: the begin.
         until_ms: the end; it must be over.
+        partial: go on where a region's log can't be known up to the end, and say so.
+        come_s: seconds that are waited for logs and minutes that are on their way.
 
     Raises:
-        AuditError: the log does not reach back so far, or holds nothing of that time.
+        AuditError: the logs hold nothing of that time, or those of a region have not come.
         BusError: NATS did not answer.
     """
+    regions = await past.origins()
+    if until_ms > await past.now_ms():
+        raise AuditError("what is to come can't be audited: take an earlier --until")
+    deadline_s = time.monotonic() + come_s
+    known_ms = await _wait_for_logs(past, regions, until_ms, deadline_s)
+    if known_ms and not partial:
+        raise AuditError(_not_here(past.region, known_ms))
     begins = {region: await past.log_begins_ms(region) for region in regions}
     known = [at_ms for at_ms in begins.values() if at_ms is not None]
     if not known or min(known) >= until_ms:
         raise AuditError("the log holds nothing of that time")
-    for lead_ms in (LEAD_MS, *(minutes * MINUTE_MS for minutes in FURTHER)):
+    for lead_ms in _leads(since_ms, min(known)):
         material = await _read(past, regions, since_ms, until_ms, lead_ms)
         unknown = any(one.began is Rule.BEFORE for one in material.stretches)
-        unknown = unknown or any(_unseen(life) for life in material.lives)
-        if not unknown or since_ms - lead_ms < min(known):
+        if not unknown and not any(life.before and not life.seen for life in material.lives):
             break
-    await _read_visits(past, material)
+    for lead_ms in _leads(since_ms, min(known)):
+        if await _read_visits(past, material, lead_ms):
+            break
+    material.known_ms = known_ms
+    await _wait_for_minutes(past, material, deadline_s)
     await _compare_with(past, material)
     return material
 
 
-def _unseen(life: Life) -> bool:
-    """Whether it had sessions before what was read of it, and no snapshot says which."""
-    first = min(life.counts, default=0)
-    return life.snapshot_changes < 0 and first > 0 and life.counts[first] > 0
+def _leads(since_ms: int, begins_ms: int) -> list[int]:
+    """How far before the begin is read: each further than the one before, as far as there is."""
+    leads = [LEAD_MS, *(minutes * MINUTE_MS for minutes in FURTHER)]
+    before_last = [lead for lead in leads if since_ms - lead > begins_ms]
+    return leads[: len(before_last) + 1]
+
+
+async def _wait_for_logs(
+    past: Past, regions: Sequence[str], until_ms: int, deadline_s: float
+) -> dict[str, int]:
+    """Which regions' logs are not known up to a time, though it was waited: up to when they are."""
+    while True:
+        states = {region: await past.log_state(region) for region in regions}
+        alive = {
+            heard.frame.region
+            for heard in await past.newest_frames()
+            if await past.now_ms() - heard.at_ms <= ALIVE_MS
+        }
+        lacking = {
+            region: state.last_ms
+            for region, state in states.items()
+            if state.last_ms < until_ms and (region in alive or not state.current)
+        }
+        if not lacking or time.monotonic() > deadline_s:
+            return lacking
+        await asyncio.sleep(LOOK_S)
+
+
+def _not_here(region: str, known_ms: dict[str, int]) -> str:
+    upto = ", ".join(
+        f"that of {origin} up to {datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        for origin, at_ms in sorted(known_ms.items())
+    )
+    return (
+        f"not all logs have come to {region}: {upto}. Ask another region, later, or with an "
+        "earlier --until; --partial goes on without the rest"
+    )
+
+
+async def _wait_for_minutes(past: Past, material: Material, deadline_s: float) -> None:
+    """Until the minutes in which a region's edges lived are stored, or late."""
+    while True:
+        material.missing_minutes = await _missing_minutes(past, material)
+        late = await past.now_ms() > compared(material)[1] * 1000 + LATE_MS
+        if not material.missing_minutes or late or time.monotonic() > deadline_s:
+            return
+        await asyncio.sleep(LOOK_S)
+
+
+async def _missing_minutes(past: Past, material: Material) -> int:
+    first_s, end_s = compared(material)
+    first, end = first_s // 60, end_s // 60
+    missing = 0
+    for region in material.regions:
+        lived = {
+            minute
+            for life in material.lives
+            if life.key[0] == region
+            for minute in _whole_minutes(life, material.until_ms)
+        }
+        stored = {one.minute async for one in past.minutes(region, first, end)}
+        missing += len(lived.intersection(range(first, end)) - stored)
+    return missing
+
+
+def _whole_minutes(life: Life, until_ms: int) -> set[int]:
+    """The minutes in which an edge was there all the time, and so told its figures."""
+    last_ms = until_ms if life.end_ms is None else life.end_ms
+    minutes = set(range(life.first_ms // MINUTE_MS + 1, last_ms // MINUTE_MS))
+    for begin_ms, end_ms in life.silences:
+        minutes -= set(range(begin_ms // MINUTE_MS, end_ms // MINUTE_MS + 1))
+    return minutes
 
 
 async def _read(
@@ -93,19 +186,30 @@ async def _read(
     return material
 
 
-async def _read_visits(past: Past, material: Material) -> None:
+async def _read_visits(past: Past, material: Material, lead_ms: int) -> bool:
+    """Whether all that were open at the begin are known."""
+    material.visits, whole, unreadable = [], True, 0
+    material.missing_visit_batches = material.visits_compared = material.visits_off = 0
     for region in material.regions:
         rebuild = VisitRebuild(region)
-        entries = past.log(region, "visit", material.since_ms - LEAD_MS, material.until_ms)
+        entries = past.log(region, "visit", material.since_ms - lead_ms, material.until_ms)
         async for stored_ms, data in entries:
             try:
                 rebuild.add(stored_ms, decode_visits(data))
             except msgspec.DecodeError:
-                material.unreadable += 1
+                unreadable += 1
+        whole = whole and rebuild.whole
         material.missing_visit_batches += rebuild.missing_batches
+        material.visits_compared += rebuild.compared
+        material.visits_off = max(material.visits_off, rebuild.off)
+        lives = [life for life in material.lives if life.key[0] == region]
         material.visits += [
-            one for one in rebuild.end() if one.end_ms is None or one.end_ms >= material.since_ms
+            one
+            for one in rebuild.end(lives, material.until_ms)
+            if one.end_ms is None or one.end_ms >= material.since_ms
         ]
+    material.unreadable_visits = unreadable
+    return whole
 
 
 async def _compare_with(past: Past, material: Material) -> None:

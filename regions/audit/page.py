@@ -108,10 +108,12 @@ def _groups(groups: Mapping[str, Group], name: str) -> str:
         (
             escape(label), f"{one.concurrency.peak:,}", f"{one.concurrency.mean:,.1f}",
             f"{one.users:,}", f"{one.sessions:,}", f"{one.reconnects:,}",
+            f"{one.lengths.p50:,.1f} s", f"{one.lengths.p95:,.1f} s",
         )
         for label, one in groups.items()
     ]  # fmt: skip
-    return table((name, "peak", "mean", "users", "sessions", "reconnects"), rows)
+    heads = (name, "peak", "mean", "users", "sessions", "reconnects", "median length", "95 %")
+    return table(heads, rows)
 
 
 def _lengths(made: Made) -> str:
@@ -178,6 +180,8 @@ def _visits(audit: Audit) -> str:
         ("opened", f"{visits.opened:,}"),
         *((escape(how.replace("_", " ")), f"{count:,}") for how, count in visits.ended.items()),
         ("open at the end", f"{visits.open_at_end:,}"),
+        ("compared with so many batches", f"{visits.compared:,}"),
+        ("off by, at most", f"{visits.off:,}"),
         *((f"opened in {escape(name)}", f"{count:,}") for name, count in visits.by_region.items()),
     ]
     return table((), rows)
@@ -190,15 +194,17 @@ def _repaired(audit: Audit) -> str:
         for rule, count in repaired.by_rule.items()
     ]
     words = (
-        f"<p>{mark(not repaired.without_end)} {repaired.without_end:,} sessions without an end are "
-        f"left. An end is {repaired.error_ms:,} ms later than said at most, "
+        f"<p>{mark(not repaired.off)} After it, what {repaired.compared:,} batches and snapshots "
+        f"say is open differs by {repaired.off:,} sessions at most. An end is "
+        f"{repaired.error_ms:,} ms later than said at most, "
         f"{repaired.error_ms_mean:,.1f} ms on average.</p>"
     )
     lacks: list[Sequence[str]] = [
         (mark(not count), name, f"{count:,}")
         for name, count in (
             ("batches missing", log.missing_batches),
-            ("comings and goings that did not get into the log", log.lost_records),
+            ("comings and goings that are in no batch", log.missing_records),
+            ("of which an edge says that it had to drop them", log.lost_records),
             ("entries that can't be read", log.unreadable),
         )
     ]
@@ -214,13 +220,14 @@ def _live(audit: Audit) -> str:
     live = audit.live
     if not live.sum.seconds:
         return "<p>No whole minute of the live series is stored for that time.</p>"
+    lack = f"<p>{mark(not live.missing_minutes)} {live.missing_minutes:,} minutes are missing.</p>"
 
     def row(name: str, off: Difference, bound: str, good: bool | None) -> tuple[str, ...]:
         at = _time(off.largest_at_s * 1000) if off.largest_at_s is not None else "—"
         tick = "" if good is None else mark(good)
         return (tick, name, f"{off.largest:,}", at, f"{off.mean:.4f}", bound, f"{off.seconds:,}")
 
-    return table(
+    return lack + table(
         ("", "figure", "largest difference", "at", "mean", "bound", "compared"),
         [
             row("each edge's own", live.edges, "0", not live.edges.largest),

@@ -64,15 +64,20 @@ class Life:
     changes: int = 0  # of the newest batch
     ended: bool = False
     open: dict[bytes, Stretch] = field(default_factory=dict)
+    whole: bool = False  # `open` has all that are: nothing is lacking since it was known
+    seen: bool = False  # it once was: what is not in it came later
+    before: int = 0  # sessions that it had before what was read of it
     end_ms: int | None = None  # None: it lives on
-    counts: dict[int, int] = field(default_factory=dict)  # changes -> sessions after them
+    counts: dict[int, int] = field(default_factory=dict)  # changes -> sessions, put back together
     times: list[tuple[int, int]] = field(default_factory=list)  # Unix ms, sessions from then on
     snapshot_ms: int = 0
-    snapshot_changes: int = -1
     parts: dict[int, bytes] = field(default_factory=dict)
     missing_batches: int = 0
+    missing_records: int = 0
     repeated_batches: int = 0
     lost_records: int = 0
+    compared: int = 0  # batches and snapshots against what was put together
+    off: int = 0  # by so many sessions they differed, at most
     silences: list[tuple[int, int]] = field(default_factory=list)  # from, to: longer than a lease
 
 
@@ -121,31 +126,38 @@ class Rebuild:
             return
         if life.number and batch.number > life.number + 1:
             life.missing_batches += batch.number - life.number - 1
-        silent_ms = stored_ms - life.last_ms
-        silence = (life.last_ms, stored_ms) if life.number and silent_ms > SILENT_MS else None
-        if silence is not None:
-            life.silences.append(silence)
+        if life.number and stored_ms - life.last_ms > SILENT_MS:
+            life.silences.append((life.last_ms, stored_ms))
         changes = batch.changes - len(batch.records)
         sessions = batch.sessions - sum(
             1 if isinstance(record, Came) else -1 for record in batch.records
         )
-        life.counts[changes] = sessions
-        if not life.times:
+        if not life.number and not life.seen:
+            life.before = sessions
+            life.whole = life.seen = changes == 0
             life.times.append((stored_ms, sessions))
+        elif changes != life.changes:
+            life.missing_records += changes - life.changes
+            life.whole = False
+        if life.whole:
+            life.counts[changes] = len(life.open)
         for record in batch.records:
             changes += 1
             sessions += 1 if isinstance(record, Came) else -1
-            life.counts[changes] = sessions
-            life.times.append((stored_ms - record.ago_ms, sessions))
-            self._record(life, stored_ms, record, silence)
+            self._record(life, stored_ms, record)
+            if life.whole:
+                life.counts[changes] = len(life.open)
+            here = len(life.open) if life.whole else sessions
+            life.times.append((stored_ms - record.ago_ms, here))
+        if life.whole:
+            life.compared += 1
+            life.off = max(life.off, abs(len(life.open) - batch.sessions))
         life.lost_records = max(life.lost_records, batch.lost)
         life.number, life.changes, life.last_ms = batch.number, batch.changes, stored_ms
         if batch.final:
             self._died(life)
 
-    def _record(
-        self, life: Life, stored_ms: int, record: Came | Went, silence: tuple[int, int] | None
-    ) -> None:
+    def _record(self, life: Life, stored_ms: int, record: Came | Went) -> None:
         at_ms = stored_ms - record.ago_ms
         if isinstance(record, Came):
             if record.key in life.open:
@@ -157,18 +169,18 @@ class Rebuild:
             )  # fmt: skip
             return
         if record.key not in life.open:
-            self._unknown(life, record.key, life.first_ms)
-        if silence is not None and record.code == FENCED and record.ago_ms < FENCE_MS:
-            error_ms = at_ms - silence[0]
-            self._close(life, record.key, silence[0], record.code, Rule.STOOD_STILL, error_ms)
+            self._unknown(life, record.key, life.snapshot_ms or life.first_ms)
+        stood_ms, on_ms = life.silences[-1] if life.silences else (0, 0)
+        if record.code == FENCED and at_ms <= on_ms + FENCE_MS:
+            error_ms = at_ms - stood_ms
+            self._close(life, record.key, stood_ms, record.code, Rule.STOOD_STILL, error_ms)
         else:
             self._close(life, record.key, at_ms, record.code, Rule.LOGGED)
 
     def _unknown(self, life: Life, key: bytes, at_ms: int) -> None:
         """A session that is here, and whose coming was not read."""
         region, edge, epoch = life.key
-        read_late = life.snapshot_changes < 0 and life.counts and min(life.counts) > 0
-        began = Rule.BEFORE if read_late else Rule.LOST_OPEN
+        began = Rule.LOST_OPEN if life.seen else Rule.BEFORE
         life.open[key] = Stretch(key, region, edge, epoch, at_ms, "", began=began)
 
     def _close(
@@ -202,15 +214,18 @@ class Rebuild:
             life.parts = {}
         if life.number and snapshot.changes != life.changes:
             return  # a batch between is lacking: the next snapshot tells
-        life.counts.setdefault(snapshot.changes, len(keys))
+        if life.whole:
+            life.compared += 1
+            life.off = max(life.off, len(life.open.keys() ^ keys))
         since_ms = life.snapshot_ms or life.first_ms
         for key in sorted(life.open.keys() - keys):
             at_ms = max(since_ms, life.open[key].start_ms)
             self._close(life, key, at_ms, 0, Rule.LOST_CLOSE, stored_ms - at_ms)
         for key in sorted(keys - life.open.keys()):
             self._unknown(life, key, since_ms)
-        life.snapshot_ms, life.snapshot_changes = stored_ms, snapshot.changes
-        life.changes = snapshot.changes
+        life.whole = life.seen = True
+        life.counts[snapshot.changes] = len(keys)
+        life.snapshot_ms, life.changes = stored_ms, snapshot.changes
         life.last_ms = max(life.last_ms, stored_ms)
 
 

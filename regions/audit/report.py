@@ -14,15 +14,6 @@ NEAR_MS = 10_000  # behind a fault the live figures may be off
 BOUND_SHARE, BOUND_LEAST = 0.001, 2
 
 
-class Group(msgspec.Struct, frozen=True):
-    """Figures of a region or a country."""
-
-    concurrency: Concurrency
-    users: int
-    sessions: int
-    reconnects: int
-
-
 class Lengths(msgspec.Struct, frozen=True):
     """Lengths of sessions that ended, in seconds."""
 
@@ -33,11 +24,22 @@ class Lengths(msgspec.Struct, frozen=True):
     max: float
 
 
+class Group(msgspec.Struct, frozen=True):
+    """Figures of a region or a country."""
+
+    concurrency: Concurrency
+    users: int
+    sessions: int
+    reconnects: int
+    lengths: Lengths
+
+
 class Repaired(msgspec.Struct, frozen=True):
     """What the log lacked and a rule put in."""
 
     by_rule: dict[str, int]
-    without_end: int  # after it: sessions that have no end at an edge that is gone
+    compared: int  # batches and snapshots of which each says how many sessions are open after it
+    off: int  # after the repair: by so many sessions one of them differs, at most
     error_ms: int  # an end is so much later at most
     error_ms_mean: float
 
@@ -47,7 +49,8 @@ class Log(msgspec.Struct, frozen=True):
 
     missing_batches: int
     repeated_batches: int
-    lost_records: int
+    missing_records: int  # comings and goings that the edges' count has, and no batch
+    lost_records: int  # of them an edge says that they did not get into the log
     unreadable: int
     counted_not_logged: int  # comings and goings that an edge counted live and did not log
 
@@ -59,6 +62,7 @@ class Live(msgspec.Struct, frozen=True):
     sum: Difference  # over all edges, as it was said
     sum_calm: Difference  # without the 10 s behind a fault
     bound: int
+    missing_minutes: int
 
 
 class Visits(msgspec.Struct, frozen=True):
@@ -66,10 +70,12 @@ class Visits(msgspec.Struct, frozen=True):
 
     concurrency: Concurrency
     opened: int
-    ended: dict[str, int]  # closed | timed_out
+    ended: dict[str, int]  # closed | timed_out | edge_gone
     open_at_end: int
     by_region: dict[str, int]  # opened in that time
     by_country: dict[str, int]
+    compared: int  # batches and checkpoints
+    off: int  # by so many visits one differs from what was put together, at most
 
 
 class Audit(msgspec.Struct, frozen=True):
@@ -83,6 +89,7 @@ class Audit(msgspec.Struct, frozen=True):
     edge_lives: int
     verdict: str  # PASS | FAIL
     why: list[str]
+    known_ms: dict[str, int]  # a region whose log has not come up to the end: up to when it has
     concurrency: Concurrency
     users: int
     sessions: int
@@ -138,19 +145,25 @@ def report(material: Material, bound: int | None = None) -> Made:
     per_edge, lacking = tables.edge_difference(material)
     in_all, calm, most = tables.sum_difference(material, NEAR_MS)
     bound = max(BOUND_LEAST, round(BOUND_SHARE * most)) if bound is None else bound
-    alive = {life.key for life in material.lives if life.end_ms is None}
-    open_now = [one for one in material.stretches if one.end_ms is None]
-    without_end = sum((one.region, one.edge, one.epoch) not in alive for one in open_now)
     log = Log(
         missing_batches=sum(life.missing_batches for life in material.lives)
         + material.missing_visit_batches,
         repeated_batches=sum(life.repeated_batches for life in material.lives),
+        missing_records=sum(life.missing_records for life in material.lives),
         lost_records=sum(life.lost_records for life in material.lives),
-        unreadable=material.unreadable,
+        unreadable=material.unreadable + material.unreadable_visits,
         counted_not_logged=lacking,
     )
-    why = _why(per_edge, calm, bound, without_end, log)
     errors = ended["end_error_ms"]
+    repaired = Repaired(
+        tables.repaired(table),
+        sum(life.compared for life in material.lives),
+        max((life.off for life in material.lives), default=0),
+        int(errors.max() or 0),  # type: ignore[arg-type]
+        round(float(errors.mean() or 0.0), 3),  # type: ignore[arg-type]
+    )
+    live = Live(per_edge, in_all, calm, bound, material.missing_minutes)
+    why = _why(material, live, repaired, log)
     audit = Audit(
         v=1,
         since_ms=since_ms,
@@ -160,10 +173,11 @@ def report(material: Material, bound: int | None = None) -> Made:
         edge_lives=len(material.lives),
         verdict="FAIL" if why else "PASS",
         why=why,
+        known_ms=dict(sorted(material.known_ms.items())),
         concurrency=tables.concurrency(table, since_ms, until_ms),
         users=tables.distinct_users(table),
         sessions=table["session"].n_unique(),
-        open_at_end=len(open_now),
+        open_at_end=table["end_ms"].null_count(),
         reconnects=len(table.filter(inside & (pl.col("how") == "resume"))),
         lengths=_lengths(tables.lengths_s(table)),
         opened=tables.counted(table.filter(inside), "how"),
@@ -171,33 +185,31 @@ def report(material: Material, bound: int | None = None) -> Made:
         by_region=_groups(table, "region", since_ms, until_ms),
         by_country=_groups(table, "country", since_ms, until_ms),
         by_device=tables.counted(table.filter(pl.col("how") == "identify"), "device"),
-        visits=_visits(visits, since_ms, until_ms),
-        repaired=Repaired(
-            tables.repaired(table),
-            without_end,
-            int(errors.max() or 0),  # type: ignore[arg-type]
-            round(float(errors.mean() or 0.0), 3),  # type: ignore[arg-type]
-        ),
+        visits=_visits(material, visits),
+        repaired=repaired,
         log=log,
-        live=Live(per_edge, in_all, calm, bound),
+        live=live,
         rules={str(rule): text for rule, text in RULES.items()},
     )
     return Made(audit, table, visits)
 
 
-def _why(
-    per_edge: Difference, calm: Difference, bound: int, without_end: int, log: Log
-) -> list[str]:
+def _why(material: Material, live: Live, repaired: Repaired, log: Log) -> list[str]:
     """What keeps it from passing."""
-    why = []
-    if without_end:
-        why.append(f"{without_end} sessions have no end")
-    if per_edge.largest:
-        why.append(f"an edge's own figure was off by {per_edge.largest}, and should be by 0")
-    if calm.largest > bound:
-        why.append(f"the live sum was off by {calm.largest}, {bound} at most")
+    why = [f"the log of {region} has not come up to the end" for region in material.known_ms]
+    if repaired.off:
+        why.append(f"the rebuilt sessions of an edge were off by {repaired.off}, and should by 0")
+    if material.visits_off:
+        why.append(f"the rebuilt visits of an edge were off by {material.visits_off}, not by 0")
+    if live.edges.largest:
+        why.append(f"an edge's own figure was off by {live.edges.largest}, and should be by 0")
+    if live.sum_calm.largest > live.bound:
+        why.append(f"the live sum was off by {live.sum_calm.largest}, {live.bound} at most")
+    if live.missing_minutes:
+        why.append(f"{live.missing_minutes} minutes of the live series are missing")
     for name, text in (
         ("missing_batches", "batches of the log are missing"),
+        ("missing_records", "comings and goings were counted and are in no batch"),
         ("lost_records", "comings and goings did not get into the log"),
         ("unreadable", "entries of the log can't be read"),
     ):
@@ -206,7 +218,8 @@ def _why(
     return why
 
 
-def _visits(visits: pl.DataFrame, since_ms: int, until_ms: int) -> Visits:
+def _visits(material: Material, visits: pl.DataFrame) -> Visits:
+    since_ms, until_ms = material.since_ms, material.until_ms
     fresh = visits.filter(pl.col("start_known") & (pl.col("start_ms") >= since_ms))
     return Visits(
         tables.concurrency(visits, since_ms, until_ms),
@@ -215,6 +228,8 @@ def _visits(visits: pl.DataFrame, since_ms: int, until_ms: int) -> Visits:
         len(visits.filter(pl.col("end_ms").is_null())),
         tables.counted(fresh, "region"),
         tables.counted(fresh, "country"),
+        material.visits_compared,
+        material.visits_off,
     )
 
 
@@ -228,6 +243,7 @@ def _groups(table: pl.DataFrame, column: str, since_ms: int, until_ms: int) -> d
             tables.distinct_users(part),
             part["session"].n_unique(),
             len(fresh),
+            _lengths(tables.lengths_s(part)),
         )
     return groups
 

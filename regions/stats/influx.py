@@ -36,6 +36,11 @@ def lines_of(row: Row) -> Iterable[str]:
         for name, total in (("opened", row.opened), ("closed", row.closed)):
             if total is not None:
                 fields.append(f"{name}={total}i")
+    if row.silent.edges:
+        fields.append(f"silent_edges={row.silent.edges}i")
+        fields.append(f"silent_sessions={row.silent.sessions}i")
+        fields.append(f"silent_visits={row.silent.visits}i")
+    if len(fields) > 1:
         yield f"{MEASUREMENT},scope={row.scope} {','.join(fields)} {row.at_s}"
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from relay.core.minute import FRESH_MS, Heard
-from relay.core.telemetry import EdgeFrame
+from relay.core.minute import FRESH_MS, SECONDS, Column, Heard, Minute
+from relay.core.telemetry import ENDED, EdgeFrame
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class EdgeFigures(msgspec.Struct, frozen=True):
 
     region: str
     edge: str
-    state: str
+    state: str  # of its frame; empty where only the minute is known
     age_ms: int
     connections: int
     sessions: int
@@ -51,8 +51,8 @@ class Now(msgspec.Struct, frozen=True):
     users: Users
     countries: dict[str, int]
     transports: dict[str, int]
-    opened: dict[str, int]  # how -> sessions since the edges' start
-    closed: dict[str, int]  # close code -> sessions
+    opened: dict[str, int]  # how -> sessions since the edges' start; of that minute alone where
+    closed: dict[str, int]  # close code -> sessions         only minutes are known of it
 
 
 def count(heard: Iterable[Heard], at_ms: int, seen_from: str) -> Now:
@@ -69,22 +69,27 @@ def count(heard: Iterable[Heard], at_ms: int, seen_from: str) -> Now:
         if key not in newest or _rank(each) > _rank(newest[key]):
             newest[key] = each
     alive = [each for each in newest.values() if at_ms - each.at_ms <= FRESH_MS]
-    silent = [each for each in newest.values() if at_ms - each.at_ms > FRESH_MS]
+    silent = [
+        each
+        for each in newest.values()
+        if at_ms - each.at_ms > FRESH_MS and each.frame.state != ENDED
+    ]
     names = sorted({region for region, _ in newest})
+    edges = [_edge(each, at_ms) for each in sorted(alive, key=_name)]
     census = _census(alive, seen_from)
     users = census.census if census is not None else None
     return Now(
         at_ms=at_ms,
         seen_from=seen_from,
-        total=_sum(alive, users.users if users is not None else None),
+        total=_total(edges, users.users if users is not None else None),
         regions={
-            name: _sum(
-                [each for each in alive if each.frame.region == name],
+            name: _total(
+                [one for one in edges if one.region == name],
                 users.regions.get(name, 0) if users is not None else None,
             )
             for name in names
         },
-        edges=[_edge(each, at_ms) for each in sorted(alive, key=_name)],
+        edges=edges,
         silent=[_edge(each, at_ms) for each in sorted(silent, key=_name)],
         users=Users(
             census.edge if census is not None else None,
@@ -95,6 +100,67 @@ def count(heard: Iterable[Heard], at_ms: int, seen_from: str) -> Now:
         transports=_labels({k: t[0] for k, t in each.frame.transports.items()} for each in alive),
         opened=_labels(each.frame.opened for each in alive),
         closed=_labels(each.frame.closed for each in alive),
+    )
+
+
+def count_minute(of: Mapping[str, Minute], at_ms: int, seen_from: str) -> Now:
+    """The sums at a moment of which the frames are not kept any more.
+
+    Args:
+        of: region -> its minute then.
+        at_ms: the moment.
+        seen_from: the region whose streams they are.
+    """
+    second = at_ms // 1000 % SECONDS
+    edges: list[EdgeFigures] = []
+    users: dict[str, int | None] = {}
+    for region, minute in sorted(of.items()):
+        newest: dict[str, EdgeFigures] = {}
+        for life in sorted(minute.edges, key=lambda one: one.epoch):
+            at = _last(life.sessions, second)
+            if at is not None and (second - at) * 1000 <= FRESH_MS:
+                told = (life.connections, life.sessions, life.users, life.visits)
+                figures = [column[at] or 0 for column in told]
+                age_ms = (second - at) * 1000
+                newest[life.edge] = EdgeFigures(region, life.edge, "", age_ms, *figures)
+        edges += [newest[name] for name in sorted(newest)]
+        known = _last(minute.users, second)
+        users[region] = None if known is None else minute.users[known]
+    everybody = [
+        m.all_users[at] for m in of.values() if (at := _last(m.all_users, second)) is not None
+    ]
+    error = max((minute.users_error for minute in of.values()), default=0.0)
+    return Now(
+        at_ms=at_ms,
+        seen_from=seen_from,
+        total=_total(edges, max((one for one in everybody if one is not None), default=None)),
+        regions={
+            region: _total([one for one in edges if one.region == region], users[region])
+            for region in users
+        },
+        edges=edges,
+        silent=[],
+        users=Users(None, bool(everybody) and not error, error),
+        countries=_labels({k: t[0] for k, t in m.countries.items()} for m in of.values()),
+        transports=_labels({k: t[0] for k, t in m.transports.items()} for m in of.values()),
+        opened=_labels(minute.opened for minute in of.values()),
+        closed=_labels(minute.closed for minute in of.values()),
+    )
+
+
+def _last(column: Column, second: int) -> int | None:
+    """The last second up to this one that has a value."""
+    upto = range(min(second, len(column) - 1), -1, -1)
+    return next((at for at in upto if column[at] is not None), None)
+
+
+def _total(edges: list[EdgeFigures], users: int | None) -> Figures:
+    return Figures(
+        connections=sum(one.connections for one in edges),
+        sessions=sum(one.sessions for one in edges),
+        users=users,
+        visits=sum(one.visits for one in edges),
+        edges=len(edges),
     )
 
 
@@ -110,17 +176,6 @@ def _census(alive: Iterable[Heard], seen_from: str) -> EdgeFrame | None:
     """The frame with the count of users: of the region that is asked, else of any."""
     counted = [each.frame for each in alive if each.frame.census is not None]
     return min(counted, key=lambda frame: (frame.region != seen_from, frame.edge), default=None)
-
-
-def _sum(alive: list[Heard], users: int | None) -> Figures:
-    frames = [each.frame for each in alive]
-    return Figures(
-        connections=sum(frame.connections for frame in frames),
-        sessions=sum(frame.sessions for frame in frames),
-        users=users,
-        visits=sum(frame.visits for frame in frames),
-        edges=len(frames),
-    )
 
 
 def _edge(heard: Heard, at_ms: int) -> EdgeFigures:

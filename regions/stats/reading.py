@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import msgspec
 from nats.errors import Error as NatsError
@@ -10,10 +11,10 @@ from nats.errors import Error as NatsError
 from regions.doors import Door
 from regions.permissions import inbox_of
 from relay.bus.connection import open_connection
-from relay.bus.events import STAMP, rfc3339, stamp_ms
+from relay.bus.events import STAMP, SUBJECT, rfc3339, stamp_ms
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
-from relay.core.minute import FRESH_MS, MINUTE_MS, Heard, Minute, decode_minute, minute_of
+from relay.core.minute import MINUTE_MS, Heard, Minute, decode_minute, joined, minute_of
 from relay.core.names import (
     TELEMETRY_STREAM,
     LogKind,
@@ -28,7 +29,15 @@ READS = 4
 TIMEOUT_S = 5.0
 PAGE = 1000
 CONNECT_S = 3.0
+CURRENT_NS = 5_000_000_000  # a mirror hears its origin once a second
 FRESH_MINUTES = 5  # which may not be stored yet, or not have come over
+
+
+class LogState(NamedTuple):
+    """How far a region's log has come."""
+
+    last_ms: int  # Unix ms of its newest entry; 0 where it has none
+    current: bool  # it is at home, or its mirror hears the home and lacks nothing that it knows of
 
 
 class Past:
@@ -91,6 +100,37 @@ class Past:
                 return
             page = await self._reader.page(stream, page.last + 1, batch=PAGE, subject=subject)
 
+    async def now_ms(self) -> int:
+        """The time by the region's NATS (Unix ms): no other machine's clock is compared with it.
+
+        Raises:
+            BusError: NATS did not answer.
+        """
+        answer = await self._reader.api(f"STREAM.INFO.{TELEMETRY_STREAM}", {})
+        return stamp_ms(answer["ts"])
+
+    async def origins(self) -> list[str]:
+        """The regions whose logs are kept here.
+
+        Raises:
+            BusError: NATS did not answer.
+        """
+        answer = await self._reader.api("STREAM.NAMES", {})
+        names, prefix = answer.get("streams") or (), log_stream("")
+        return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+
+    async def log_state(self, origin: str) -> LogState:
+        """How far a region's log has come here.
+
+        Raises:
+            BusError: NATS did not answer.
+        """
+        answer = await self._reader.api(f"STREAM.INFO.{log_stream(origin)}", {})
+        mirror = answer.get("mirror")
+        active_ns = mirror.get("active", -1) if mirror is not None else 0
+        current = mirror is None or (mirror.get("lag", 0) == 0 and 0 <= active_ns < CURRENT_NS)
+        return LogState(max(stamp_ms(answer["state"].get("last_ts", "")), 0), current)
+
     async def log_begins_ms(self, origin: str) -> int | None:
         """When the oldest entry of a region's log was stored; None where it holds nothing.
 
@@ -115,18 +155,25 @@ class Past:
         page = await self._reader.since(
             stream, rfc3339(since * MINUTE_MS), batch=PAGE, subject=subject
         )
-        last = since - 1
+        last, parts = since - 1, dict[str, list[Minute]]()  # of each edge that writes
         while page.messages:
-            for _, data in page.messages:
+            for headers, data in page.messages:
                 try:
-                    minute = decode_minute(data)
+                    part = decode_minute(data)
                 except msgspec.DecodeError:
                     continue
-                if minute.minute >= until:
+                if part.minute >= until:
                     return
-                if minute.minute > last and minute.region == origin:
-                    last = minute.minute
-                    yield minute
+                if part.minute <= last or part.region != origin:
+                    continue
+                written = parts.setdefault(headers.get(SUBJECT, ""), [])
+                if part.part == 0:
+                    written.clear()
+                if part.part == len(written):  # else one before it is lacking
+                    written.append(part)
+                if len(written) == part.parts:
+                    last = part.minute
+                    yield joined(written)
             if page.pending == 0:
                 return
             page = await self._reader.page(stream, page.last + 1, batch=PAGE, subject=subject)
@@ -180,7 +227,8 @@ class Past:
 
     async def _made(self, origins: Sequence[str], number: int) -> dict[str, Minute]:
         begin_ms = number * MINUTE_MS
-        heard = [each async for each in self.frames(begin_ms - FRESH_MS, begin_ms + MINUTE_MS)]
+        heard = await self.newest_frames(begin_ms)
+        heard += [each async for each in self.frames(begin_ms, begin_ms + MINUTE_MS)]
         made = {origin: minute_of(origin, number, heard) for origin in origins}
         return {origin: minute for origin, minute in made.items() if minute.edges}
 

@@ -11,6 +11,7 @@ import msgspec
 from relay.core.minute import SECONDS, Column, EdgeMinute, Minute
 
 CARRY_S = 2  # a second without a frame has the value of the last, so many in a row
+SILENT_S = 90  # for so long an edge that went silent is told of, as it was when last heard
 FIGURES = ("connections", "sessions", "users", "visits")
 TOTAL = "total"
 
@@ -21,6 +22,14 @@ class Spread(msgspec.Struct, frozen=True):
     max: int
     p95: int  # nearest rank
     mean: float
+
+
+class Silent(msgspec.Struct, frozen=True):
+    """Edges that went silent, as they were when last heard: in none of the sums."""
+
+    edges: int = 0
+    sessions: int = 0
+    visits: int = 0
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -37,6 +46,7 @@ class Row(msgspec.Struct, frozen=True):
     opened: int | None  # sessions; None where a step is no whole minute
     closed: int | None
     users_error: float = 0.0  # standard error of `users`, as a share; 0.0: exact
+    silent: Silent = Silent()  # in one second, at most
 
 
 @dataclass(slots=True)
@@ -49,6 +59,14 @@ class _Life:
 
 
 @dataclass(slots=True)
+class _Columns:
+    """An edge's figures in each second of a minute; None where it was not heard."""
+
+    figures: dict[str, Column]
+    silent: list[dict[str, int] | None]  # as it was when last heard, where it is silent
+
+
+@dataclass(slots=True)
 class _Step:
     """Seconds that were gathered for one scope."""
 
@@ -57,6 +75,7 @@ class _Step:
     opened: int = 0
     closed: int = 0
     error: float = 0.0
+    silent: Silent = field(default_factory=Silent)
 
 
 class Series:
@@ -90,7 +109,11 @@ class Series:
         if self._last is not None and minute != self._last + 1:
             self._lives.clear()  # what was before the gap is not carried over it
         self._last = minute
-        columns = {region: self._columns(region, one) for region, one in of.items()}
+        absent = {region for region, _ in self._lives} - of.keys()
+        columns = {
+            region: self._columns(region, of[region].edges if region in of else ())
+            for region in (*of, *sorted(absent))
+        }
         all_users = _largest([one.all_users for one in of.values()])
         for second in range(SECONDS):
             at_s = minute * SECONDS + second
@@ -110,17 +133,18 @@ class Series:
         """The row that has only begun."""
         yield from self._finish()
 
-    def _columns(self, region: str, minute: Minute) -> list[dict[str, Column]]:
-        """Of each edge that was heard: its figures in each second, None where it was not."""
+    def _columns(self, region: str, edges: Sequence[EdgeMinute]) -> list[_Columns]:
+        """Of each edge that was heard, now or before: its figures in each second."""
         lives: dict[str, list[EdgeMinute]] = {}
-        for life in sorted(minute.edges, key=lambda one: one.epoch):
+        for life in sorted(edges, key=lambda one: one.epoch):
             lives.setdefault(life.edge, []).append(life)
         known = {edge for of, edge in self._lives if of == region}
         return [self._edge(region, edge, lives.get(edge, [])) for edge in sorted({*lives, *known})]
 
-    def _edge(self, region: str, edge: str, lives: Sequence[EdgeMinute]) -> dict[str, Column]:
+    def _edge(self, region: str, edge: str, lives: Sequence[EdgeMinute]) -> _Columns:
         last = self._lives.get((region, edge))
         columns: dict[str, Column] = {name: [None] * SECONDS for name in FIGURES}
+        silent: list[dict[str, int] | None] = [None] * SECONDS
         for second in range(SECONDS):
             for life in reversed(lives):
                 if life.sessions[second] is not None and (not last or life.epoch >= last.epoch):
@@ -133,34 +157,39 @@ class Series:
             if last is not None and last.age_s <= CARRY_S:
                 for name in FIGURES:
                     columns[name][second] = last.values[name]
-        if last is None or last.age_s > CARRY_S:
+            elif last is not None and last.age_s <= SILENT_S and any(last.values.values()):
+                silent[second] = last.values
+        if last is None or last.age_s > SILENT_S:
             self._lives.pop((region, edge), None)
         else:
             self._lives[region, edge] = last
-        return columns
+        return _Columns(columns, silent)
 
     def _gather(
         self,
-        columns: Mapping[str, list[dict[str, Column]]],
+        columns: Mapping[str, list[_Columns]],
         of: Mapping[str, Minute],
         all_users: Column,
         second: int,
     ) -> None:
-        for scope in (TOTAL, *of):
+        for scope in (TOTAL, *columns):
             step = self._steps.setdefault(scope, _Step())
             edges = (
                 [edge for each in columns.values() for edge in each]
                 if scope == TOTAL
                 else columns[scope]
             )
-            there = [edge for edge in edges if edge["sessions"][second] is not None]
+            silent = [one for edge in edges if (one := edge.silent[second]) is not None]
+            if silent:
+                step.silent = _larger(step.silent, silent)
+            there = [edge.figures for edge in edges if edge.figures["sessions"][second] is not None]
             step.edges = max(step.edges, len(there))
             if not there:
                 continue
             for name in FIGURES:
                 if name != "users":
                     step.values[name].append(sum(edge[name][second] or 0 for edge in there))
-            users = all_users[second] if scope == TOTAL else of[scope].users[second]
+            users = all_users[second] if scope == TOTAL else _users(of.get(scope), second)
             if users is not None:
                 step.values["users"].append(users)
 
@@ -179,8 +208,20 @@ class Series:
                     opened=step.opened if whole else None,
                     closed=step.closed if whole else None,
                     users_error=step.error,
+                    silent=step.silent,
                 )
         self._steps, self._begin_s = {}, None
+
+
+def _users(minute: Minute | None, second: int) -> int | None:
+    return None if minute is None else minute.users[second]
+
+
+def _larger(known: Silent, edges: Sequence[dict[str, int]]) -> Silent:
+    """The second in which more was silent: the one that is known, or that of these edges."""
+    sessions, visits = (sum(one[name] for one in edges) for name in ("sessions", "visits"))
+    now = Silent(len(edges), sessions, visits)
+    return max(known, now, key=lambda one: (one.sessions + one.visits, one.edges))
 
 
 def spread(values: Sequence[int]) -> Spread | None:

@@ -176,7 +176,8 @@ class Reader:
         Raises:
             UnavailableError: no answer in time, or there is no leader.
         """
-        return await self._leader_seq(stream, {"seq": max(seq, 1), "next_by_subj": subject})
+        found = await self._at_leader(stream, {"seq": max(seq, 1), "next_by_subj": subject})
+        return None if found is None else int(found["seq"])
 
     async def last_seq(self, stream: str, subject: str) -> int | None:
         """The sequence of the newest message on `subject`, as the leader knows.
@@ -184,9 +185,19 @@ class Reader:
         Raises:
             UnavailableError: no answer in time, or there is no leader.
         """
-        return await self._leader_seq(stream, {"last_by_subj": subject})
+        found = await self._at_leader(stream, {"last_by_subj": subject})
+        return None if found is None else int(found["seq"])
 
-    async def _leader_seq(self, stream: str, request: dict[str, Any]) -> int | None:
+    async def last_stored_ms(self, stream: str, subject: str) -> int | None:
+        """When the newest message on `subject` was stored (Unix ms), as the leader knows.
+
+        Raises:
+            UnavailableError: no answer in time, or there is no leader.
+        """
+        found = await self._at_leader(stream, {"last_by_subj": subject})
+        return None if found is None else stamp_ms(found["time"])
+
+    async def _at_leader(self, stream: str, request: dict[str, Any]) -> dict[str, Any] | None:
         call = f"{API}.STREAM.MSG.GET.{stream}"
         self.reads += 1
         body = json.dumps(request | {"no_hdr": True}).encode()
@@ -194,7 +205,8 @@ class Reader:
         answer: dict[str, Any] = json.loads(data)
         error = answer.get("error")
         if error is None:
-            return int(answer["message"]["seq"])
+            message: dict[str, Any] = answer["message"]
+            return message
         if error.get("err_code") == NO_MESSAGE:
             return None
         raise UnavailableError(f"{call}: {error.get('description', 'refused')}")

@@ -18,7 +18,7 @@ from relay.core.visits import (
     decode_visits,
     encode_visits,
 )
-from relay.errors import BusError
+from relay.errors import BusError, UnavailableError
 
 ACK_S = 2.0
 PART_KEYS = 3_000  # 42 kB
@@ -46,28 +46,42 @@ class VisitLog:
         region: this edge's.
         edge: its name.
         epoch: Unix ms of its start.
+        timeout_s: without a word, a visit is over.
     """
 
-    def __init__(self, inbox: Inbox, reader: Reader, region: str, edge: str, epoch: int) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        reader: Reader,
+        region: str,
+        edge: str,
+        epoch: int,
+        timeout_s: float,
+    ) -> None:
         self._inbox = inbox
         self._reader = reader
         self._region, self._edge, self._epoch = region, edge, epoch
         self._stream = log_stream(region)
         self._subject = log_subject(region, "visit", edge)
+        self._timeout_s = timeout_s
         self._number = 0
+        self._open = 0  # visits, as far as it is stored
         self._checkpoints = 0
 
-    async def store(self, changes: list[Change], count: int, now_s: float) -> None:
+    async def store(self, changes: list[Change], now_s: float) -> None:
         """Store a batch. The same one is given again until it is stored.
 
         Raises:
             BusError: it is not known to be stored.
         """
         number = self._number + 1
-        records = [change.record(now_s) for change in changes]
-        batch = VisitBatch(V, self._region, self._edge, self._epoch, number, count, records)
-        await self._put(batch, f"v{number}.{len(records)}")
-        self._number = number
+        count = self._open + sum(1 if change.how is None else -1 for change in changes)
+        batch = VisitBatch(
+            V, self._region, self._edge, self._epoch, number, count, self._timeout_s,
+            [change.record(now_s) for change in changes],
+        )  # fmt: skip
+        await self._put(batch, f"v{number}.{len(changes)}")
+        self._number, self._open = number, count
 
     async def checkpoint(self, keys: list[bytes]) -> None:
         """Store which visits are open after the newest batch.
@@ -104,7 +118,8 @@ class VisitLog:
             BusError: NATS did not answer.
         """
         found = Recovered()
-        start = await self._last_checkpoint()
+        newest = await self._reader.last_seq(self._stream, self._subject) or 0
+        start, read = await self._last_checkpoint(), 0
         page = await self._reader.page(self._stream, start, batch=PAGE, subject=self._subject)
         while page.messages:
             for _, data in page.messages:
@@ -112,11 +127,15 @@ class VisitLog:
                     self._apply(found, decode_visits(data))
                 except msgspec.DecodeError:
                     continue
+            read = page.last
             if page.pending == 0:
                 break
             page = await self._reader.page(
                 self._stream, page.last + 1, batch=PAGE, subject=self._subject
             )
+        if read < newest:
+            raise UnavailableError("the replica that answers has not got all of it yet")
+        self._open = len(found.keys)
         return found
 
     @staticmethod

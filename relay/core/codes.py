@@ -112,6 +112,14 @@ CLOSES = {
 }
 
 
+OWN_CODE = 3000  # what a client closes with that means nothing here is counted as this
+
+
+def known_code(code: int) -> int:
+    """The close code as it is counted and logged: a client may choose any from 3000 to 4999."""
+    return code if code < OWN_CODE or code in CLOSES else OWN_CODE
+
+
 def after_close(code: int | None) -> After:
     """What a client does after `code` (None: the connection broke): unlisted ones resume."""
     close = CLOSES.get(code) if code is not None else None

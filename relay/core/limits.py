@@ -1,5 +1,6 @@
 """Rates: how much of something a client may do."""
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 
@@ -25,6 +26,35 @@ class TokenBucket:
             self.level -= 1
             return 0.0
         return (1 - self.level) / self.rate_per_s
+
+
+class Shares:
+    """A bucket of the same size for each of many, such as addresses.
+
+    Args:
+        rate_per_s: of each, on average; as many at once.
+        most: buckets that are kept; who was not seen for longest is forgotten first.
+    """
+
+    def __init__(self, rate_per_s: float, most: int = 10_000) -> None:
+        self._rate_per_s = rate_per_s
+        self._most = most
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, name: str, now_s: float) -> float:
+        """Take one from a bucket. Returns 0.0, or the seconds until there will be one."""
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            burst = max(self._rate_per_s, 1.0)
+            bucket = self._buckets[name] = TokenBucket.full(self._rate_per_s, burst, now_s)
+            if len(self._buckets) > self._most:
+                self._buckets.popitem(last=False)
+        else:
+            self._buckets.move_to_end(name)
+        return bucket.take(now_s)
 
 
 @dataclass(slots=True)

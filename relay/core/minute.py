@@ -4,7 +4,8 @@ Values are an edge's own, of the moment of its frame; a second without a frame h
 over edges and regions is made by who reads, so that a region that was cut off is in it afterwards.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from relay.core.telemetry import EdgeFrame
 SECONDS = 60
 MINUTE_MS = 60_000
 FRESH_MS = 3_000  # a frame counts for so long: after that its edge is silent
+PART_EDGES = 32  # of which the widest columns fit into a message of the stream, also unpacked
+MOST_BYTES = 1 << 20  # of a part, unpacked
 Column = list[int | None]
 
 
@@ -50,6 +53,8 @@ class Minute(msgspec.Struct, frozen=True):
     users: Column  # different users of the region, where they were counted
     all_users: Column  # of all regions, as counted here
     users_error: float = 0.0  # standard error of both, as a share; 0.0: exact
+    part: int = 0  # a minute of many edges is stored in parts; the first has all but their columns
+    parts: int = 1
     v: int = 1
 
 
@@ -57,18 +62,36 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Minute)
 
 
-def encode_minute(minute: Minute) -> bytes:
-    """As it is stored."""
-    return _encoder.encode(minute)
+def encode_minute(minute: Minute) -> list[bytes]:
+    """As it is stored: packed msgpack, in as many parts as it takes."""
+    edges = minute.edges
+    cut = [edges[at : at + PART_EDGES] for at in range(0, len(edges), PART_EDGES)] or [[]]
+    first = msgspec.structs.replace(minute, edges=cut[0], parts=len(cut))
+    others = [
+        Minute(minute.region, minute.minute, part, {}, {}, {}, {}, [], [], part=at, parts=len(cut))
+        for at, part in enumerate(cut[1:], 1)
+    ]
+    return [zlib.compress(_encoder.encode(part)) for part in (first, *others)]
 
 
 def decode_minute(data: bytes) -> Minute:
-    """The minute in `data`.
+    """A part of a minute.
 
     Raises:
         msgspec.DecodeError: it is none.
     """
-    return _decoder.decode(data)
+    inflater = zlib.decompressobj()
+    try:
+        plain = inflater.decompress(data, MOST_BYTES)
+    except zlib.error as error:
+        raise msgspec.DecodeError("it is not packed") from error
+    return _decoder.decode(plain)
+
+
+def joined(parts: Sequence[Minute]) -> Minute:
+    """The whole minute of all its parts, in order."""
+    edges = [edge for part in parts for edge in part.edges]
+    return msgspec.structs.replace(parts[0], edges=edges, parts=1)
 
 
 def minute_of(region: str, minute: int, heard: Iterable[Heard]) -> Minute:
@@ -77,7 +100,8 @@ def minute_of(region: str, minute: int, heard: Iterable[Heard]) -> Minute:
     Args:
         region: whose edges.
         minute: Unix time in minutes.
-        heard: their frames, from some seconds before it to its end, in the stream's order.
+        heard: their frames in it, and before these the newest of each edge from before it, however
+            long ago; in the stream's order.
     """
     lives: dict[tuple[str, int], list[Heard]] = {}
     for each in heard:
@@ -87,7 +111,7 @@ def minute_of(region: str, minute: int, heard: Iterable[Heard]) -> Minute:
     within = {
         life: [one for one in frames if one.at_ms >= begin_ms] for life, frames in lives.items()
     }
-    counted = [one for frames in within.values() for one in frames if one.frame.census is not None]
+    counted = [one for frames in within.values() for one in frames if _counts_users(one.frame)]
     return Minute(
         region=region,
         minute=minute,
@@ -104,6 +128,11 @@ def minute_of(region: str, minute: int, heard: Iterable[Heard]) -> Minute:
             (one.frame.census.error for one in counted if one.frame.census), default=0.0
         ),
     )
+
+
+def _counts_users(frame: EdgeFrame) -> bool:
+    """Whether it says how many different users there are: not while they are counted anew."""
+    return frame.census is not None and (frame.census.exact or frame.census.error > 0)
 
 
 def _edge(life: tuple[str, int], heard: list[Heard], begin_ms: int) -> EdgeMinute:
@@ -135,20 +164,20 @@ def _growth(
 ) -> dict[str, int]:
     """By how much counters have grown in the minute: an edge that is new has grown from nothing."""
     grown: dict[str, int] = {}
-    for frames in lives.values():
+    first: dict[str, int] = {}  # edge -> its oldest life that was heard
+    for edge, epoch in lives:
+        first[edge] = min(epoch, first.get(edge, epoch))
+    for (edge, epoch), frames in lives.items():
         for before, after in pairwise([None, *frames]):
-            if after is None or after.at_ms < begin_ms or (before is None and _is_old(after.frame)):
+            if after is None or after.at_ms < begin_ms:
                 continue
+            if before is None and after.frame.frame > 1 and epoch == first[edge]:
+                continue  # what it counted before it could be heard is unknown
             had = totals(before.frame) if before is not None else {}
             for label, total in totals(after.frame).items():
                 if total > had.get(label, 0):
                     grown[label] = grown.get(label, 0) + total - had.get(label, 0)
     return grown
-
-
-def _is_old(frame: EdgeFrame) -> bool:
-    """Whether it was not the first that could be heard of its edge: what came before is unknown."""
-    return frame.frame > 1
 
 
 def _labels(

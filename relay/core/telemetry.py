@@ -4,6 +4,8 @@ freshness. Consoles fold these frames; `/metrics` serves the same counters.
 
 import msgspec
 
+ENDED = "ended"  # the state in an edge's last frame, where it ends in order
+
 
 class Census(msgspec.Struct, frozen=True):
     """Different users over all edges, counted by one edge of each region."""
@@ -28,7 +30,7 @@ class EdgeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     at_ms: int  # Unix ms when the frame was made
     url: str  # ws:// address for clients
     version: str
-    state: str  # starting | ready | draining | cut_off | full
+    state: str  # starting | ready | draining | cut_off | full | ended
     nats_connected: bool
     connections: int  # open WebSockets
     sessions: int  # identified

@@ -28,6 +28,7 @@ class How(StrEnum):
 
     CLOSED = "closed"
     TIMED_OUT = "timed_out"
+    EDGE_GONE = "edge_gone"  # the edge was away for longer than a visit may be without a word
 
 
 class VisitId(NamedTuple):
@@ -98,7 +99,7 @@ class VisitEnded(msgspec.Struct, frozen=True, array_like=True, tag="e"):
 
     ago_ms: int
     key: bytes
-    how: str  # closed | timed_out
+    how: str  # closed | timed_out | edge_gone
 
 
 class VisitBatch(msgspec.Struct, frozen=True, array_like=True, tag="v"):
@@ -110,6 +111,7 @@ class VisitBatch(msgspec.Struct, frozen=True, array_like=True, tag="v"):
     epoch: int
     number: int  # from 1 in each life of the edge, without a gap
     open: int  # after it
+    timeout_s: float  # without a word, a visit is over
     records: list[VisitOpened | VisitEnded]
 
 
@@ -181,6 +183,7 @@ class Change:
     key: bytes
     country: str = ""
     how: How | None = None  # None: it opened
+    stored: bool = False
 
     def record(self, now_s: float) -> VisitOpened | VisitEnded:
         """As it stands in the log."""
@@ -221,16 +224,21 @@ class VisitTable:
 
     def beat(self, key: bytes, now_s: float) -> bool:
         """It is still there; False: it is over."""
-        if key not in self._heard:
+        if not self._lives(key, now_s):
             return False
         self._heard[key] = now_s
         self._heard.move_to_end(key)
         return True
 
+    def _lives(self, key: bytes, now_s: float) -> bool:
+        heard_s = self._heard.get(key)
+        return heard_s is not None and now_s - heard_s < self._timeout_s
+
     def close(self, key: bytes, now_s: float) -> Change | None:
         """It has closed; None: it was over before."""
-        if self._heard.pop(key, None) is None:
+        if not self._lives(key, now_s):
             return None
+        del self._heard[key]
         self.ended[How.CLOSED] += 1
         return Change(now_s, key, how=How.CLOSED)
 
@@ -246,12 +254,30 @@ class VisitTable:
             over.append(Change(heard_s, key, how=How.TIMED_OUT))
         return over
 
-    def pardon(self, now_s: float) -> None:
-        """Nobody could be heard for a while: the time of all counts from now on."""
-        for key in self._heard:
-            self._heard[key] = now_s
+    def stood_still(self, stood_s: float, now_s: float) -> None:
+        """Nobody could be heard for a while, which counts for no visit.
 
-    def restore(self, keys: Iterable[bytes], now_s: float) -> None:
-        """The visits that were open when this edge's process before ended."""
-        for key in keys:
-            self._heard.setdefault(key, now_s)
+        Unless it was for so long that pages were told elsewhere that theirs are over.
+        """
+        if stood_s < self._timeout_s:
+            for key, heard_s in self._heard.items():
+                self._heard[key] = min(now_s, heard_s + stood_s)
+
+    def restore(self, keys: Iterable[bytes], away_s: float, now_s: float) -> list[Change]:
+        """The visits that were open when this edge's process before ended.
+
+        Args:
+            keys: of these visits.
+            away_s: for how long the edge was away.
+            now_s: the time.
+
+        Returns:
+            The ends of them, where it was away for longer than a visit may be without a word.
+        """
+        if away_s < self._timeout_s:
+            for key in keys:
+                self._heard.setdefault(key, now_s)
+            return []
+        gone = [Change(now_s - away_s, key, how=How.EDGE_GONE) for key in keys]
+        self.ended[How.EDGE_GONE] += len(gone)
+        return gone

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from relay.core.codes import CLOSES, EventName, Op
+from relay.core.codes import CLOSES, EventName, Op, known_code
 from relay.core.effects import (
     Appear,
     Attend,
@@ -124,7 +124,7 @@ class ClientConnection(Seat):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.gateway.gone(self, code)
+        self.gateway.gone(self, known_code(code))
 
     # --- time ----------------------------------------------------------------------------------
 

@@ -25,13 +25,14 @@ class Counting:
     def __init__(self, config: EdgeConfig, bus: Bus, leases: Leases, epoch: int) -> None:
         region, edge = config.region, config.edge
         self.headcount = Headcount()
-        self.logbook = Logbook(bus.inbox, self.headcount, region, edge, epoch)
+        self.logbook = Logbook(bus.inbox, bus.reader, self.headcount, region, edge, epoch)
         self.census = CensusTaker(bus.work, bus.inbox, leases, self.headcount, region, edge, epoch)
         self.minutes = Minutes(bus.inbox, bus.reader, region, edge)
         self.visits = Visits(
             bus.work,
             bus.inbox,
-            VisitLog(bus.inbox, bus.reader, region, edge, epoch),
+            VisitLog(bus.inbox, bus.reader, region, edge, epoch, config.limits.visit_timeout_s),
+            self.logbook.away_s,
             VisitIds(bytes.fromhex(config.session_key)),
             region,
             edge,
@@ -48,7 +49,3 @@ class Counting:
         """Log the end, and stop."""
         for part in (self.logbook, self.visits, self.census):
             await part.close()
-
-    def pardon(self) -> None:
-        """This edge stood still: whom it did not hear meanwhile is not gone for that."""
-        self.visits.pardon()

@@ -31,6 +31,7 @@ from relay.core.numbering import Numbering, slots_of_region, unix_ms_of
 from relay.core.rings import RingBounds, Rings
 from relay.core.session import Rules
 from relay.core.session_id import SessionIds
+from relay.core.telemetry import ENDED
 from relay.core.tokens import token_rules
 from relay.edge import clock
 from relay.edge.alarms import Alarms
@@ -115,6 +116,7 @@ class Edge:
         self.leases = leases
         self.slot = slot
         self.draining = False
+        self.ended = False
         self.loop_lag_ms = 0.0  # the worst of the last second
         self.frames = 0
         self._pulse_s = clock.now().mono_s
@@ -289,6 +291,7 @@ class Edge:
 
     async def close(self) -> None:
         """End what runs."""
+        self.ended = True
         await self._tasks.close()
         for part in (
             self.gateway,
@@ -408,7 +411,6 @@ class Edge:
             _log.error("this edge stood still for %.1f s: all sessions end", stopped_s)
             self.gateway.close_all(4000)
             self.presence.fence(stopped_s)
-            self.counting.pardon()
 
     def pulse(self) -> float:
         """The loop turns. Returns the seconds since it was here before."""
@@ -463,4 +465,4 @@ class Edge:
     @property
     def state(self) -> str:
         """The state as telemetry and leases say it."""
-        return self.not_ready() or READY
+        return ENDED if self.ended else self.not_ready() or READY

@@ -109,6 +109,19 @@ class Geography:
         return code if code is not None and _CODE.match(code) else UNKNOWN
 
 
+def share_of(address: str) -> str:
+    """Whose share of a limit a request takes: one address, or the /64 that an IPv6 client has."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+    return str(parsed)
+
+
 def _network(text: str) -> Network:
     try:
         return ipaddress.ip_network(text)

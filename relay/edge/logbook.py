@@ -5,11 +5,13 @@ Who is told that he is in, is in the log: READY waits for it, a second at most.
 
 import asyncio
 import logging
+import math
 from collections import deque
 from dataclasses import dataclass
 
 from relay.bus.ack import read_ack
 from relay.bus.inbox import Inbox
+from relay.bus.reader import Reader
 from relay.core.headcount import Headcount, How, Who
 from relay.core.log import (
     Batch,
@@ -22,7 +24,7 @@ from relay.core.log import (
     pack_keys,
     session_key,
 )
-from relay.core.names import log_subject
+from relay.core.names import log_stream, log_subject
 from relay.edge import clock
 from relay.errors import BusError
 from relay.tasks import Tasks
@@ -57,6 +59,7 @@ class Logbook:
 
     Args:
         inbox: to publish on.
+        reader: of the edge.
         headcount: of this edge.
         region: this edge's.
         edge: its name.
@@ -64,12 +67,21 @@ class Logbook:
     """
 
     def __init__(
-        self, inbox: Inbox, headcount: Headcount, region: str, edge: str, epoch: int
+        self,
+        inbox: Inbox,
+        reader: Reader,
+        headcount: Headcount,
+        region: str,
+        edge: str,
+        epoch: int,
     ) -> None:
         self._inbox = inbox
+        self._reader = reader
         self._headcount = headcount
         self._region, self._edge, self._epoch = region, edge, epoch
-        self._subject = log_subject(region, "att", edge)
+        self._stream, self._subject = log_stream(region), log_subject(region, "att", edge)
+        self._begun = asyncio.Event()
+        self._away_s = math.inf
         self._tasks = Tasks("logbook")
         self._waiting: deque[_Noted] = deque()
         self._due = asyncio.Event()
@@ -139,7 +151,34 @@ class Logbook:
 
     # --- what is written -----------------------------------------------------------------------
 
+    async def away_s(self) -> float:
+        """For how long this edge was away before this life, by the stream's clock (s).
+
+        Infinite where it was never there. Waits until the first batch is stored.
+        """
+        await self._begun.wait()
+        return self._away_s
+
+    async def _begin(self) -> None:
+        """Store the first batch, and find how long ago the last of the life before was."""
+        looked, before_ms = False, None
+        while not self._begun.is_set():
+            try:
+                if not looked:
+                    before_ms = await self._reader.last_stored_ms(self._stream, self._subject)
+                    looked = True
+                if self._number == 0:
+                    await self._batch()
+                now_ms = await self._reader.last_stored_ms(self._stream, self._subject)
+                if before_ms is not None and now_ms is not None:
+                    self._away_s = (now_ms - before_ms) / 1000
+                self._begun.set()
+            except BusError as error:
+                _log.debug("the log waits: %s", error)
+                await asyncio.sleep(RETRY_S)
+
     async def _write(self) -> None:
+        await self._begin()
         while True:
             try:
                 async with asyncio.timeout(BEAT_S):

@@ -10,7 +10,7 @@ from relay.bus.ack import read_ack
 from relay.bus.events import STAMP, rfc3339, stamp_ms
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
-from relay.core.minute import FRESH_MS, MINUTE_MS, Heard, decode_minute, encode_minute, minute_of
+from relay.core.minute import MINUTE_MS, Heard, decode_minute, encode_minute, minute_of
 from relay.core.names import TELEMETRY_STREAM, log_stream, log_subject, telemetry_subject
 from relay.core.telemetry import decode_frame
 from relay.errors import BusError
@@ -54,8 +54,8 @@ class Minutes:
             return
         minute = self._done + 1
         heard, next_ms = await self._frames(minute)
-        if any(one.at_ms >= minute * MINUTE_MS for one in heard):
-            await self._store(minute, heard)
+        if heard:
+            await self._store(minute, [*await self._before(minute), *heard])
             self._done = minute
         else:  # nobody was there: on to when somebody was
             self._done = min(last, next_ms // MINUTE_MS - 1) if next_ms is not None else last
@@ -72,15 +72,15 @@ class Minutes:
         if got is None:
             return 0
         try:
-            return decode_minute(got[1]).minute
+            newest = decode_minute(got[1])
+            return newest.minute - (newest.part + 1 < newest.parts)
         except msgspec.DecodeError:
             _log.exception("the newest minute can't be read")
             return 0
 
     async def _frames(self, minute: int) -> tuple[list[Heard], int | None]:
-        """The frames of a minute and of some seconds before, and when the next one was stored."""
-        begin_ms, end_ms = minute * MINUTE_MS - FRESH_MS, (minute + 1) * MINUTE_MS
-        start = rfc3339(begin_ms)
+        """The frames of a minute, and when the next one was stored."""
+        start, end_ms = rfc3339(minute * MINUTE_MS), (minute + 1) * MINUTE_MS
         subject = telemetry_subject(self._region, "*")
         page = await self._reader.since(TELEMETRY_STREAM, start, batch=READ_FRAMES, subject=subject)
         heard: list[Heard] = []
@@ -89,10 +89,7 @@ class Minutes:
                 at_ms = stamp_ms(headers.get(STAMP, ""))
                 if at_ms >= end_ms:
                     return heard, at_ms
-                try:
-                    heard.append(Heard(at_ms, decode_frame(data)))
-                except msgspec.DecodeError:
-                    continue
+                heard += _heard(at_ms, data)
             if page.pending == 0:
                 break
             page = await self._reader.page(
@@ -100,11 +97,28 @@ class Minutes:
             )
         return heard, None
 
+    async def _before(self, minute: int) -> list[Heard]:
+        """The newest frame of each edge from before a minute."""
+        subject = telemetry_subject(self._region, "*")
+        page = await self._reader.newest(
+            TELEMETRY_STREAM, subject, up_to=rfc3339(minute * MINUTE_MS)
+        )
+        found = [_heard(stamp_ms(head.get(STAMP, "")), data) for head, data in page.messages]
+        return [one for each in found for one in each if one.at_ms < minute * MINUTE_MS]
+
     async def _store(self, minute: int, heard: list[Heard]) -> None:
-        data = encode_minute(minute_of(self._region, minute, heard))
         subject = log_subject(self._region, "minute", self._edge)
-        headers = {MSG_ID: f"minute.{minute}"}
-        ack = read_ack(*await self._inbox.request(subject, data, 2.0, headers))
-        if ack.error is not None:
-            raise BusError(f"a minute is refused: {ack.error.description}")
+        for part, data in enumerate(encode_minute(minute_of(self._region, minute, heard))):
+            headers = {MSG_ID: f"minute.{minute}.{self._edge}.{part}"}
+            ack = read_ack(*await self._inbox.request(subject, data, 2.0, headers))
+            if ack.error is not None:
+                raise BusError(f"a minute is refused: {ack.error.description}")
         self.written += 1
+
+
+def _heard(at_ms: int, data: bytes) -> list[Heard]:
+    """The frame, or nothing where it can't be read."""
+    try:
+        return [Heard(at_ms, decode_frame(data))]
+    except msgspec.DecodeError:
+        return []

@@ -101,6 +101,7 @@ class EdgeProcess:
                 await self._tasks.close()
                 await rhythm.close()
                 await edge.close()
+                await rhythm.say_ended()
         finally:
             await bus.close()
 

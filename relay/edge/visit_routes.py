@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from relay.config import Limits
-from relay.edge.geography import Geography
+from relay.edge.geography import Geography, share_of
 from relay.edge.visits import FullError, Outcome, RateError, Visits
 from relay.errors import UnavailableError
 
@@ -67,7 +67,9 @@ class VisitRoutes:
             return self._error(request, 503, "unavailable", "this edge takes no visits now", 1.0)
         try:
             await _body(request)
-            visit = await self._visits.open(self._country(request))
+            address = self._address(request)
+            country = self._geography.country(address)
+            visit = await self._visits.open(country, share_of(address))
         except _BadBodyError as error:
             return self._error(request, error.status, error.code, str(error))
         except RateError as error:
@@ -108,10 +110,9 @@ class VisitRoutes:
         status = 202 if outcome is Outcome.HELD else 204
         return Response(status_code=status, headers=self._headers(request))
 
-    def _country(self, request: Request) -> str:
+    def _address(self, request: Request) -> str:
         peer = request.client.host if request.client is not None else ""
-        forwarded = request.headers.getlist("x-forwarded-for")
-        return self._geography.country(self._geography.address(peer, forwarded))
+        return self._geography.address(peer, request.headers.getlist("x-forwarded-for"))
 
     # --- origins -------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -17,7 +18,7 @@ from relay.bus.connection import Connection, Headers
 from relay.bus.inbox import Inbox
 from relay.bus.visit_log import VisitLog
 from relay.config import Limits
-from relay.core.limits import TokenBucket
+from relay.core.limits import Shares, TokenBucket
 from relay.core.names import is_edge, is_region, visit_answer_subject, visit_subject
 from relay.core.visits import (
     KEY_BYTES,
@@ -48,6 +49,8 @@ PASS_AGAIN_S = 1.0
 PASSED_AT_ONCE = 1_000
 PASSED = 20_000  # that wait for one edge
 WAIT_S = 1.0  # a page waits so long for the edge that its visit belongs to
+STOOD_S = 2.0  # more than a turn of the loop may take: the process stood still
+UNSTORED = 20_000  # openings and ends; while so many wait, no visit opens
 
 Place = tuple[str, str]
 
@@ -82,7 +85,12 @@ class _Owner:
     number: int = 0
     sent: VisitOps | None = None
     sent_s: float = -1e9
+    used_s: float = -1e9  # when a page last had something for it
     asked_s: float | None = None  # since when it owes an answer
+
+    def silent_s(self, now_s: float) -> float:
+        """For how long it owes an answer; 0.0: it does not."""
+        return now_s - self.asked_s if self.asked_s is not None else 0.0
 
 
 class Visits:
@@ -92,6 +100,7 @@ class Visits:
         connection: on which others are heard.
         inbox: of the same connection.
         log: of this edge's visits.
+        away_s: says for how long this edge was away before this life (s).
         ids: makes and reads ids.
         region: this edge's.
         edge: its name.
@@ -103,6 +112,7 @@ class Visits:
         connection: Connection,
         inbox: Inbox,
         log: VisitLog,
+        away_s: Callable[[], Awaitable[float]],
         ids: VisitIds,
         region: str,
         edge: str,
@@ -111,16 +121,18 @@ class Visits:
         self._connection = connection
         self._inbox = inbox
         self._log = log
+        self._away_s = away_s
         self._ids = ids
         self._me: Place = (region, edge)
         self._limits = limits
         self._tasks = Tasks("visits")
         self.table = VisitTable(limits.visit_timeout_s, limits.visits)
-        self._rate = TokenBucket.full(limits.visits_per_s, limits.visits_per_s, clock.now().mono_s)
+        self._looked_s = clock.now().mono_s
+        self._rate = TokenBucket.full(limits.visits_per_s, limits.visits_per_s, self._looked_s)
+        self._shares = Shares(limits.address_visits_per_s)
         self._recovered = asyncio.Event()
         self._changes: list[Change] = []  # not stored yet
         self._in_hand = 0
-        self._noted = 0
         self._due = asyncio.Event()
         self._stored = asyncio.Condition()
         self._unmarked = 0  # changes since the last checkpoint
@@ -149,32 +161,53 @@ class Visits:
         """What is not told yet to the edges that it belongs to."""
         return sum(len(one.beats) + len(one.closes) for one in self._owners.values())
 
-    def pardon(self) -> None:
-        """This edge stood still: nobody could be heard meanwhile."""
-        self.table.pardon(clock.now().mono_s)
+    def _now_s(self) -> float:
+        """The time; after a look at whether this edge stood still, when it could hear nobody."""
+        now_s = clock.now().mono_s
+        stood_s, self._looked_s = now_s - self._looked_s, now_s
+        if stood_s > SWEEP_S + STOOD_S:
+            self.table.stood_still(stood_s, now_s)
+        return now_s
 
     # --- what pages do -------------------------------------------------------------------------
 
-    async def open(self, country: str) -> str:
+    async def open(self, country: str, share: str) -> str:
         """A visit opens here. Its id, when it is stored.
+
+        Args:
+            country: of the page's address.
+            share: whose share of the rate it takes.
 
         Raises:
             FullError: no more can be open.
             RateError: too many open.
             UnavailableError: it was not stored in time.
         """
-        now_s = clock.now().mono_s
+        now_s = self._now_s()
         if self.table.full:
             raise FullError("as many visits as can be are open at this edge")
-        if (wait_s := self._rate.take(now_s)) > 0:
+        if len(self._changes) >= UNSTORED:
+            raise UnavailableError("no visit can be stored now")
+        if (wait_s := self._shares.take(share, now_s) or self._rate.take(now_s)) > 0:
             raise RateError(wait_s)
         key = secrets.token_bytes(KEY_BYTES)
-        self._note(self.table.open(key, country, now_s))
-        if not await self._until_stored():
-            if (change := self.table.close(key, clock.now().mono_s)) is not None:
-                self._note(change)
+        change = self.table.open(key, country, now_s)
+        self._note(change)
+        if not await self._until_stored(change):
+            self._take_back(change)
             raise UnavailableError("the visit could not be stored")
         return self._ids.make(VisitId(*self._me, key))
+
+    def _take_back(self, opened: Change) -> None:
+        """The page was told that its visit is none."""
+        ended = self.table.close(opened.key, self._now_s())
+        if ended is None:
+            return  # its end is noted
+        waiting = self._changes[self._in_hand :]
+        if opened in waiting:
+            del self._changes[self._in_hand + waiting.index(opened)]
+        else:  # it is being stored, or was just now
+            self._note(ended)
 
     def read(self, text: object) -> VisitId | None:
         """The visit that an id names; None where it is none of ours."""
@@ -197,38 +230,39 @@ class Visits:
                 await self._recovered.wait()
         except TimeoutError as error:
             raise UnavailableError("what was open before is not known yet") from error
-        if not self._take(visit.key, closes=closes):
+        if not closes:
+            lives = self.table.beat(visit.key, self._now_s())
+            return Outcome.TAKEN if lives else Outcome.OVER
+        change = self._end(visit.key)
+        if change is None:
             return Outcome.OVER
-        if closes and not await self._until_stored():
+        if not await self._until_stored(change):
             raise UnavailableError("the close is not stored yet")
         return Outcome.TAKEN
 
-    def _take(self, key: bytes, *, closes: bool) -> bool:
-        now_s = clock.now().mono_s
-        if not closes:
-            return self.table.beat(key, now_s)
-        change = self.table.close(key, now_s)
+    def _end(self, key: bytes) -> Change | None:
+        """A visit closes, and that is noted; None: it was over."""
+        change = self.table.close(key, self._now_s())
         if change is not None:
             self._note(change)
-        return change is not None
+        return change
 
     # --- what is stored ------------------------------------------------------------------------
 
     def _note(self, change: Change) -> None:
         self._changes.append(change)
-        self._noted += 1
         self._due.set()
 
-    async def _until_stored(self) -> bool:
-        noted = self._noted
+    async def _until_stored(self, *changes: Change) -> bool:
         try:
             async with asyncio.timeout(ANSWER_S), self._stored:
-                await self._stored.wait_for(lambda: self._noted - len(self._changes) >= noted)
+                await self._stored.wait_for(lambda: all(change.stored for change in changes))
         except TimeoutError:
             return False
         return True
 
     async def _recover(self) -> None:
+        away_s = await self._away_s()
         while True:
             try:
                 found = await self._log.recover()
@@ -236,10 +270,14 @@ class Visits:
                 _log.info("the visits from before are not known yet: %s", error)
                 await asyncio.sleep(RETRY_S)
                 continue
-            self.table.restore(found.keys, clock.now().mono_s)
+            for change in self.table.restore(found.keys, away_s, self._now_s()):
+                self._note(change)
             if found.keys:
                 count, read = len(found.keys), found.batches
-                _log.info("%d visits are open since before, %d batches read", count, read)
+                _log.info(
+                    "%d visits are open since before, %.1f s ago, %d batches read",
+                    count, away_s, read,
+                )  # fmt: skip
             self._unmarked = found.batches
             self._recovered.set()
             return
@@ -268,7 +306,9 @@ class Visits:
         self._due.clear()
         self._in_hand = self._in_hand or min(len(self._changes), BATCH_RECORDS)
         taken = self._changes[: self._in_hand]
-        await self._log.store(taken, len(self.table), clock.now().mono_s)
+        await self._log.store(taken, clock.now().mono_s)
+        for change in taken:
+            change.stored = True
         del self._changes[: self._in_hand]
         self._in_hand = 0
         self._unmarked += len(taken)
@@ -289,7 +329,7 @@ class Visits:
         await self._recovered.wait()
         while True:
             await asyncio.sleep(SWEEP_S)
-            now_s = clock.now().mono_s
+            now_s = self._now_s()
             for change in self.table.sweep(now_s):
                 self._note(change)
             for place in [p for p, owner in self._owners.items() if self._idle(owner, now_s)]:
@@ -301,14 +341,16 @@ class Visits:
         owner = self._owners.setdefault(place, _Owner())
         if len(owner.beats) + len(owner.closes) >= PASSED:
             raise UnavailableError(f"too much waits for {place[1]}")
-        now_s = clock.now().mono_s
+        now_s = owner.used_s = clock.now().mono_s
+        self._passing.set()
+        if owner.silent_s(now_s) > self._limits.visit_timeout_s:
+            return Outcome.OVER  # there it is over, too
         if closes:
             owner.beats.pop(key, None)
             owner.closes[key] = now_s
         elif key not in owner.closes:
             owner.beats[key] = now_s
-        self._passing.set()
-        if owner.asked_s is not None and now_s - owner.asked_s > WAIT_S:
+        if owner.silent_s(now_s) > WAIT_S:
             return Outcome.HELD  # it does not answer: nobody waits for that
         told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         owner.waiting.setdefault(key, []).append(told)
@@ -329,7 +371,7 @@ class Visits:
             await self._passing.wait()
             await asyncio.sleep(PASS_ON_S)
             now_s = clock.now().mono_s
-            if not any(owner.beats or owner.closes for owner in self._owners.values()):
+            if not any(self._owed(owner) for owner in self._owners.values()):
                 self._passing.clear()
             for place, owner in list(self._owners.items()):
                 if owner.sent is not None and now_s - owner.sent_s < PASS_AGAIN_S:
@@ -337,8 +379,7 @@ class Visits:
                 self._forget_late(owner, now_s)
                 beats = list(owner.beats)[:PASSED_AT_ONCE]
                 closes = list(owner.closes)[:PASSED_AT_ONCE]
-                if not beats and not closes:
-                    owner.sent = owner.asked_s = None
+                if not self._owed(owner):
                     continue
                 owner.number += 1
                 owner.sent, owner.sent_s = VisitOps(*self._me, owner.number, beats, closes), now_s
@@ -346,8 +387,13 @@ class Visits:
                 with contextlib.suppress(BusError):
                     await self._inbox.send(visit_subject(*place), encode_ops(owner.sent), "")
 
+    @staticmethod
+    def _owed(owner: _Owner) -> bool:
+        """Whether there is something to tell it; one that is silent is asked until it answers."""
+        return bool(owner.beats or owner.closes) or owner.asked_s is not None
+
     def _idle(self, owner: _Owner, now_s: float) -> bool:
-        rests = now_s - owner.sent_s > self._limits.visit_timeout_s
+        rests = now_s - owner.used_s > self._limits.visit_timeout_s
         return rests and not (owner.beats or owner.closes or owner.waiting)
 
     def _forget_late(self, owner: _Owner, now_s: float) -> None:
@@ -393,9 +439,10 @@ class Visits:
             self._tasks.spawn(self._take_ops(ops), "ops")
 
     async def _take_ops(self, ops: VisitOps) -> None:
-        over = [key for key in ops.beats if not self._take(key, closes=False)]
-        over += [key for key in ops.closes if not self._take(key, closes=True)]
-        if ops.closes and not await self._until_stored():
+        now_s = self._now_s()
+        over = [key for key in ops.beats if not self.table.beat(key, now_s)]
+        ends = [self._end(key) for key in ops.closes]
+        if not await self._until_stored(*(end for end in ends if end is not None)):
             return  # it is told again
         answer = VisitAnswer(*self._me, ops.number, over)
         with contextlib.suppress(BusError):

@@ -46,6 +46,7 @@ VIEWERS_EACH, ROOMS_EACH = 3, 4
 HELD_S = 60.0  # that an edge stands still, and a region is cut off
 NEAR_S = 10.0  # behind a fault the live count may be off
 SETTLE_S = 240.0
+NOTICED_MS = 3_000  # until an edge that is busy has noticed that a connection ended
 MOVES_S = 12.0  # until a viewer takes its edge for dead
 
 
@@ -333,13 +334,16 @@ def against(
     """
     known = set(table["session"].to_list())
     lacking = opened - known
-    ends = dict(table.sort("start_ms").select("session", "end_ms").iter_rows())
-    gone = {entry.session: entry for entry in ledger}  # the last word of each
-    late_ms = sorted(
-        abs(end_ms - entry.at_s * 1000)
-        for session, entry in gone.items()
-        if entry.why == "close" and (end_ms := ends.get(session)) is not None
-    )
+    last = table.sort("start_ms").select("session", "end_ms", "end_error_ms")
+    ends = {session: (end_ms, error_ms) for session, end_ms, error_ms in last.iter_rows()}
+    gone = {entry.session: entry for entry in ledger if entry.session in ends}  # its last word
+    off_ms: dict[str, list[float]] = {"close": [], "cut": []}
+    beyond = 0
+    for session, entry in gone.items():
+        end_ms, error_ms = ends[session]
+        if entry.why in off_ms and end_ms is not None:
+            off_ms[entry.why].append(late_ms := entry.at_s * 1000 - end_ms)
+            beyond += not -NOTICED_MS <= late_ms <= error_ms + NOTICED_MS
     return {
         "verdict": audit["verdict"],
         "why": audit["why"],
@@ -349,20 +353,25 @@ def against(
         "not_in_the_ledger": len(known - opened),
         "identified_without_ready": identified - len(opened),
         "open_and_gone": sum(
-            ends.get(session) is None for session, entry in gone.items() if entry.step < 0
+            ends[session][0] is None for session, entry in gone.items() if entry.step < 0
         ),
         "users": audit["users"],
         "users_by_ledger": len({entry.user for entry in ledger}),
-        "end_of_a_close_off_ms": {
-            "p50": late_ms[len(late_ms) // 2],
-            "p99": late_ms[int(len(late_ms) * 0.99)],
-            "max": late_ms[-1],
-        },
+        "ends_off_ms": {why: spread_of(sorted(map(abs, each))) for why, each in off_ms.items()},
+        "ends_beyond_their_error": beyond,
         "reconnects": audit["reconnects"],
         "repaired": audit["repaired"],
         "log": audit["log"],
         "live": audit["live"],
     }
+
+
+def spread_of(ordered: Sequence[float]) -> dict[str, float]:
+    """Of values in order."""
+    if not ordered:
+        return {}
+    at = {"p50": len(ordered) // 2, "p99": int(len(ordered) * 0.99), "max": len(ordered) - 1}
+    return {name: round(ordered[index]) for name, index in at.items()}
 
 
 def judge(result: dict[str, Any]) -> list[str]:
@@ -386,6 +395,8 @@ def judge(result: dict[str, Any]) -> list[str]:
         wrong.append(f"the audit lacks {audit['not_in_the_audit']} sessions of the ledger")
     if audit["not_in_the_ledger"] > audit["identified_without_ready"]:
         wrong.append(f"the audit has {audit['not_in_the_ledger']} sessions that nobody opened")
+    if audit["ends_beyond_their_error"]:
+        wrong.append(f"{audit['ends_beyond_their_error']} ends are further off than is said")
     if audit["open_and_gone"]:
         wrong.append(f"{audit['open_and_gone']} sessions that are gone are open in the audit")
     if audit["users"] != audit["users_by_ledger"]:

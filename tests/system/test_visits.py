@@ -203,7 +203,9 @@ async def test_a_thousand_visits_are_counted_to_the_unit_through_a_crash(
         while True:
             edge = dice.choice(edges)
             status, told = await post(
-                http, address(visited, edge, "open"), **{"X-Forwarded-For": "192.0.2.1"}
+                http,
+                address(visited, edge, "open"),
+                **{"X-Forwarded-For": f"192.0.2.{dice.randrange(1, 255)}"},
             )
             if status == 201:
                 break
@@ -247,7 +249,6 @@ async def test_a_thousand_visits_are_counted_to_the_unit_through_a_crash(
     await asyncio.sleep(TIMEOUT_S + 3)
     assert await counts(visited) == {"us": 0, "eu": 0}
     until_ms = int(time.time() * 1000)
-    await asyncio.sleep(2)
     since, until = (
         datetime.fromtimestamp(ms / 1000, UTC).isoformat() for ms in (began_ms, until_ms)
     )
@@ -258,6 +259,62 @@ async def test_a_thousand_visits_are_counted_to_the_unit_through_a_crash(
     assert found["ended"] == {"closed": truth["closed"], "timed_out": truth["lost"]}
     assert found["by_country"] == {"US": 1_000}
     assert audit["log"]["missing_batches"] == 0
+    assert found["off"] == 0
+    assert found["compared"] > 100
+
+
+async def test_visits_of_an_edge_that_is_away_for_longer_than_they_may_be_silent_are_over(
+    visited: World, http: aiohttp.ClientSession
+) -> None:
+    began_ms = int(time.time() * 1000)
+    visit = await opened(http, visited, "us-1")
+    await asyncio.sleep(1.2)
+    await visited.ctl("stop", "us-1")
+    assert (await run(visited, "stats", "--json"))["silent"] == [], "it ended in order"
+    statuses: list[int] = []
+    begin_s = time.monotonic()
+    while not statuses or statuses[-1] == 202:
+        status, _ = await post(http, address(visited, "eu-1", "beat"), {"visit": visit})
+        statuses.append(status)
+        assert time.monotonic() - begin_s < TIMEOUT_S + 5
+        await asyncio.sleep(0.5)
+    assert statuses[-1] == 410
+    assert time.monotonic() - begin_s > TIMEOUT_S - 1
+    await visited.ctl("start", "us-1")
+    async with asyncio.timeout(20):
+        while (await counts(visited)).get("us") != 0:
+            await asyncio.sleep(0.2)
+    for edge in ("us-1", "eu-1"):
+        async with asyncio.timeout(20):
+            while (
+                status := (await post(http, address(visited, edge, "beat"), {"visit": visit}))[0]
+            ) not in (204, 410):
+                await asyncio.sleep(0.2)
+        assert status == 410
+    since = datetime.fromtimestamp(began_ms / 1000, UTC).isoformat()
+    until = datetime.now(UTC).isoformat()
+    audit = await run(visited, "audit", "--since", since, "--until", until, "--json")
+    assert audit["visits"]["ended"] == {"edge_gone": 1}
+    assert audit["visits"]["open_at_end"] == 0
+
+
+async def test_one_address_has_a_share_of_what_may_open(
+    visited: World, http: aiohttp.ClientSession
+) -> None:
+    url = address(visited, "eu-1", "open")
+    for forwarded in ("203.0.113.1", "2001:db8:1:2::{}"):
+        answers = await asyncio.gather(
+            *(post(http, url, **{"X-Forwarded-For": forwarded.format(n)}) for n in range(1, 81))
+        )
+        statuses = Counter(status for status, _ in answers)
+        assert statuses[201] >= 50
+        assert statuses[429] >= 10
+        limited = next(told for status, told in answers if status == 429)
+        assert (limited["error"]["code"], 0 < limited["error"]["retry_after"] <= 1) == (
+            "rate_limited", True
+        )  # fmt: skip
+        status, _ = await post(http, url, **{"X-Forwarded-For": "203.0.113.2"})
+        assert status == 201, "another is let in"
 
 
 async def test_no_more_can_be_open_than_the_limit(
@@ -265,10 +322,11 @@ async def test_no_more_can_be_open_than_the_limit(
 ) -> None:
     url = address(visited, "us-2", "open")
     made: list[str] = []
-    statuses: Counter[int] = Counter()
+    dice, statuses = random.Random(3), Counter[int]()
 
     async def one() -> None:
-        status, told = await post(http, url)
+        forwarded = f"198.51.100.{dice.randrange(1, 255)}"
+        status, told = await post(http, url, **{"X-Forwarded-For": forwarded})
         statuses[status] += 1
         if status == 201:
             made.append(told["visit"])

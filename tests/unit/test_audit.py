@@ -4,7 +4,7 @@ import pytest
 
 from regions.audit.material import Material
 from regions.audit.person import person
-from regions.audit.rebuild import Rebuild, Rule, Stretch, join_moves
+from regions.audit.rebuild import Life, Rebuild, Rule, Stretch, join_moves
 from regions.audit.report import report
 from regions.audit.visits import VisitRebuild
 from relay.core.log import Batch, Came, Snapshot, Went, pack_keys
@@ -158,7 +158,8 @@ def test_a_batch_that_stands_twice_counts_once_and_one_that_lacks_is_counted() -
     rebuild.add(2_000, edge.batch(edge.came(C, "cy"), lost=3))
     (life,) = rebuild.lives.values()
     assert (life.repeated_batches, life.missing_batches, life.lost_records) == (1, 1, 3)
-    assert life.counts == {0: 0, 1: 1, 2: 2, 3: 3}
+    assert (life.missing_records, life.whole) == (1, False)
+    assert life.counts == {0: 0, 1: 1}, "what is not known is compared with nothing"
 
 
 def test_a_session_is_counted_once_in_a_record_that_says_what_was_put_in() -> None:
@@ -213,31 +214,96 @@ def test_live_figures_are_compared_at_the_same_coming_or_going() -> None:
 # --- visits ------------------------------------------------------------------------------------
 
 
-def visit_batch(epoch: int, number: int, *records: VisitOpened | VisitEnded) -> VisitBatch:
+def visit_batch(
+    epoch: int, number: int, open_: int, *records: VisitOpened | VisitEnded
+) -> VisitBatch:
     """A batch of one edge's visits."""
-    return VisitBatch(1, "us", "us-1", epoch, number, 0, list(records))
+    return VisitBatch(1, "us", "us-1", epoch, number, open_, 90.0, list(records))
+
+
+def lived(last_ms: int, end_ms: int | None = None, epoch: int = 1) -> Life:
+    """A life of that edge."""
+    return Life(("us", "us-1", epoch), 0, last_ms, end_ms=end_ms)
 
 
 def test_visits_go_on_through_a_crash_of_their_edge() -> None:
     rebuild = VisitRebuild("us")
-    rebuild.add(1_000, visit_batch(1, 1, VisitOpened(10, A, "DE"), VisitOpened(0, B, "FR")))
-    rebuild.add(1_100, visit_batch(1, 1, VisitOpened(10, A, "DE"), VisitOpened(0, B, "FR")))
-    rebuild.add(9_000, visit_batch(2, 1, VisitEnded(500, A, "closed")))
-    rebuild.add(99_000, visit_batch(2, 2, VisitEnded(90_000, B, "timed_out")))
-    found = [(one.key, one.start_ms, one.end_ms, one.ended) for one in rebuild.end()]
+    rebuild.add(1_000, visit_batch(1, 1, 2, VisitOpened(10, A, "DE"), VisitOpened(0, B, "FR")))
+    rebuild.add(1_100, visit_batch(1, 1, 2, VisitOpened(10, A, "DE"), VisitOpened(0, B, "FR")))
+    rebuild.add(9_000, visit_batch(2, 1, 1, VisitEnded(500, A, "closed")))
+    rebuild.add(99_000, visit_batch(2, 2, 0, VisitEnded(90_000, B, "timed_out")))
+    ends = rebuild.end([lived(2_000, 2_000), lived(99_000, epoch=2)], 100_000)
+    found = [(one.key, one.start_ms, one.end_ms, one.ended) for one in ends]
     assert found == [(A, 990, 8_500, "closed"), (B, 1_000, 9_000, "timed_out")]
+    assert (rebuild.compared, rebuild.off, rebuild.whole) == (2, 0, True)
+
+
+def test_visits_of_an_edge_that_does_not_come_back_end_with_it() -> None:
+    for until_ms, end_ms, ended in ((92_000, None, "open"), (92_001, 2_000, "edge_gone")):
+        rebuild = VisitRebuild("us")
+        rebuild.add(1_000, visit_batch(1, 1, 1, VisitOpened(0, A, "DE")))
+        (visit,) = rebuild.end([lived(2_000, 2_000)], until_ms)
+        assert (visit.end_ms, visit.ended) == (end_ms, ended)
 
 
 def test_a_checkpoint_says_which_visits_were_open_before() -> None:
     rebuild = VisitRebuild("us")
     rebuild.add(1_000, VisitCheckpoint(1, "us", "us-1", 1, 7, 0, 2, [A]))
-    assert rebuild.end() == []
     rebuild.add(1_001, VisitCheckpoint(1, "us", "us-1", 1, 7, 1, 2, [B]))
-    rebuild.add(2_000, visit_batch(1, 8, VisitEnded(0, A, "closed"), VisitOpened(0, C, "DE")))
-    rebuild.add(3_000, visit_batch(1, 11))
-    found = [(one.key, one.start_ms, one.end_ms) for one in rebuild.end()]
+    rebuild.add(2_000, visit_batch(1, 8, 2, VisitEnded(0, A, "closed"), VisitOpened(0, C, "DE")))
+    rebuild.add(3_000, visit_batch(1, 11, 2))
+    found = [(one.key, one.start_ms, one.end_ms) for one in rebuild.end([lived(3_000)], 4_000)]
     assert found == [(A, None, 2_000), (B, None, None), (C, 2_000, None)]
     assert rebuild.missing_batches == 2
+
+
+def test_half_a_checkpoint_says_nothing() -> None:
+    rebuild = VisitRebuild("us")
+    rebuild.add(1_000, VisitCheckpoint(1, "us", "us-1", 1, 7, 0, 2, [A]))
+    assert rebuild.end([lived(1_000)], 2_000) == []
+    assert not rebuild.whole
+
+
+def test_visits_that_differ_from_what_the_edge_says_are_seen() -> None:
+    rebuild = VisitRebuild("us")
+    rebuild.add(1_000, visit_batch(1, 1, 1, VisitOpened(0, A, "DE")))
+    rebuild.add(2_000, visit_batch(1, 2, 3, VisitOpened(0, B, "DE")))
+    assert (rebuild.compared, rebuild.off) == (1, 1)
+
+
+def test_sessions_that_differ_from_what_the_edge_says_are_seen() -> None:
+    edge, rebuild = Edge(), Rebuild("us")
+    rebuild.add(1_000, edge.batch(edge.came(A), edge.came(B, "bo")))
+    edge.sessions += 1  # it says one more than came
+    rebuild.add(2_000, edge.batch(edge.came(C, "cy")))
+    (life,) = rebuild.lives.values()
+    assert (life.compared, life.off) == (2, 1)
+    stretches = rebuild.end(3_000)
+    audit = report(Material(1_000, 3_000, ["us"], stretches, [life])).audit
+    assert (audit.verdict, audit.repaired.off) == ("FAIL", 1)
+    assert audit.why == ["the rebuilt sessions of an edge were off by 1, and should by 0"]
+
+
+def test_a_snapshot_that_lacks_one_of_whom_no_batch_says_that_he_went_is_seen() -> None:
+    edge, rebuild = Edge(), Rebuild("us")
+    rebuild.add(1_000, edge.batch(edge.came(A), edge.came(B, "bo")))
+    rebuild.add(2_000, edge.snapshot(A))
+    (life,) = rebuild.lives.values()
+    assert (life.compared, life.off) == (2, 1)
+
+
+def test_all_that_a_stopped_edge_closes_when_it_goes_on_ended_when_it_stopped() -> None:
+    edge = Edge()
+    found = rebuilt(
+        (1_000, edge.batch(edge.came(A), edge.came(B, "bo"), edge.came(C, "cy"))),
+        (2_000, edge.batch()),
+        (62_000, edge.batch(Went(0, A, 4000))),
+        (62_100, edge.batch(Went(0, B, 4000))),
+        (65_000, edge.batch(Went(0, C, 4000))),
+        upto_ms=66_000,
+    )
+    ends = [(one.end_ms, str(one.ended)) for one in found]
+    assert ends == [(2_000, "stood_still"), (2_000, "stood_still"), (65_000, "logged")]
 
 
 @pytest.mark.parametrize("keys", [b"", b"xx"])

@@ -1,9 +1,12 @@
 """The edge's log: the same number has the same records, however often it is sent."""
 
 import asyncio
+import math
+import time
 from typing import Any, cast
 
 import msgspec
+import pytest
 
 from relay.core.headcount import Headcount, How, Who
 from relay.core.log import Batch, Entry, decode_entry
@@ -21,6 +24,7 @@ class Stream:
     def __init__(self, silent: int = 0) -> None:
         self.entries: list[Entry] = []
         self.sizes: list[int] = []
+        self.stored_ms: list[int] = []
         self._silent = silent
         self._ids: set[str] = set()
 
@@ -32,10 +36,16 @@ class Stream:
             self._ids.add(headers["Nats-Msg-Id"])
             self.entries.append(decode_entry(data))
             self.sizes.append(len(data))
+            self.stored_ms.append(round(time.time() * 1000))
         if self._silent:
             self._silent -= 1
             raise UnavailableError("no answer")
         return {}, msgspec.json.encode({"stream": "LOG_us", "seq": len(self.entries)})
+
+    async def last_stored_ms(self, stream: str, subject: str) -> int | None:
+        """As a reader: when the newest entry was stored."""
+        assert (stream, subject) == ("LOG_us", "log.us.att.us-1")
+        return self.stored_ms[-1] if self.stored_ms else None
 
     @property
     def batches(self) -> list[Batch]:
@@ -45,7 +55,8 @@ class Stream:
 
 def book(stream: Stream) -> Logbook:
     """A log of an edge."""
-    return Logbook(cast("Any", stream), Headcount(), "us", "us-1", 1)
+    both = cast("Any", stream)
+    return Logbook(both, both, Headcount(), "us", "us-1", 1)
 
 
 def session(number: int) -> str:
@@ -78,3 +89,18 @@ async def test_the_longest_names_fit_into_a_message() -> None:
     assert max(len(batch.records) for batch in stream.batches) == BATCH_RECORDS
     assert max(stream.sizes) < 65_536
     assert stream.batches[-1].sessions == BATCH_RECORDS + 1
+
+
+@pytest.mark.parametrize("before_s", [None, 3.0])
+async def test_it_knows_for_how_long_the_edge_was_away(before_s: float | None) -> None:
+    stream = Stream(silent=1)  # the first batch has to be sent again
+    if before_s is not None:
+        stream.stored_ms.append(round((time.time() - before_s) * 1000))
+    mine = book(stream)
+    mine.start()
+    away_s = await mine.away_s()
+    await mine.close()
+    if before_s is None:
+        assert away_s == math.inf
+    else:
+        assert before_s <= away_s < before_s + 1

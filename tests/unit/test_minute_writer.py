@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import msgspec
 
-from relay.bus.events import STAMP, rfc3339
+from relay.bus.events import STAMP, rfc3339, stamp_ms
 from relay.bus.reader import Page
-from relay.core.minute import MINUTE_MS, Minute, decode_minute
+from relay.core.minute import MINUTE_MS, Minute, decode_minute, encode_minute
 from relay.core.telemetry import EdgeFrame, encode_frame
 from relay.edge.minutes import Minutes
 
@@ -46,12 +46,21 @@ class Streams:
         assert subject == "log.us.minute.*"
         if not self.minutes:
             return None
-        return {}, msgspec.msgpack.encode(self.minutes[-1])
+        return {}, encode_minute(self.minutes[-1])[-1]
+
+    async def newest(self, stream: str, subject: str, *, up_to: str) -> Page:
+        """The newest frame of each edge from before a time."""
+        assert (stream, subject) == ("TELE", "tele.us.*")
+        found: dict[str, Stored] = {}
+        for at, (ms, frame) in enumerate(self.frames):
+            if ms < stamp_ms(up_to):
+                found[frame.edge] = self._message(at)
+        return Page(tuple(found.values()), 0)
 
     async def since(self, stream: str, start: str, *, batch: int, subject: str) -> Page:
         """Frames from a time on."""
         assert (stream, subject) == ("TELE", "tele.us.*")
-        late = [at for at, (ms, _) in enumerate(self.frames) if rfc3339(ms) >= start]
+        late = [at for at, (ms, _) in enumerate(self.frames) if ms >= stamp_ms(start)]
         return await self.page(stream, late[0] + 1 if late else 10**9, batch=batch)
 
     async def page(self, _stream: str, seq: int, *, batch: int, subject: str = "") -> Page:

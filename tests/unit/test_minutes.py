@@ -1,13 +1,15 @@
 """Minutes of frames, and the series of minutes."""
 
+import zlib
 from itertools import chain
 
+import msgspec
 import pytest
 
 from regions.stats.influx import ExportError, check_url, lines_of
-from regions.stats.now import count
-from regions.stats.series import TOTAL, Row, Series, spread
-from relay.core.minute import Heard, Minute, decode_minute, encode_minute, minute_of
+from regions.stats.now import count, count_minute
+from regions.stats.series import TOTAL, Row, Series, Silent, spread
+from relay.core.minute import Heard, Minute, decode_minute, encode_minute, joined, minute_of
 from relay.core.telemetry import Census, EdgeFrame
 
 M = 30_000_000  # a minute
@@ -48,7 +50,7 @@ def test_a_minute_has_a_value_for_each_second_with_a_frame() -> None:
         heard(60.0, frame(number=70, sessions=50, opened=90)),
     ]
     made = minute_of("us", M, frames[:-1])
-    assert decode_minute(encode_minute(made)) == made
+    assert [decode_minute(part) for part in encode_minute(made)] == [made]
     (edge,) = made.edges
     assert (edge.edge, edge.sessions[:4], edge.sessions[59]) == ("us-1", [10, None, 12, None], None)
     assert edge.connections[:3] == [11, None, 13]
@@ -73,6 +75,46 @@ def test_an_edge_that_starts_again_grows_from_nothing_and_one_found_late_from_wh
         ("us-1", 1), ("us-1", 2), ("us-2", 1)
     ]  # fmt: skip
     assert made.countries == {"DE": (3, 7, 0)}
+
+
+def test_what_happened_while_an_edge_was_silent_is_in_the_minute_in_which_it_is_heard_again() -> (
+    None
+):
+    frames = [
+        heard(-50, frame(number=7, opened=10, closed=1, sessions=9)),
+        heard(20, frame(number=77, opened=14, closed=3, sessions=11)),
+    ]
+    made = minute_of("us", M, frames)
+    assert (made.opened, made.closed) == ({"identify": 4}, {"1000": 2})
+    again = [frames[0], heard(30, frame(number=3, epoch=2, opened=2, sessions=2))]
+    assert minute_of("us", M, again).opened == {"identify": 2}, "it began meanwhile"
+
+
+def test_users_that_are_being_counted_anew_are_in_no_minute() -> None:
+    census = [Census(3, {"us": 2}, exact=False), Census(5, {"us": 4}, exact=False, error=0.008)]
+    frames = [heard(n, frame(number=n + 1, census=one)) for n, one in enumerate(census)]
+    made = minute_of("us", M, frames)
+    assert (made.users[:3], made.all_users[:3]) == ([None, 4, None], [None, 5, None])
+
+
+@pytest.mark.parametrize("edges", [1, 32, 33, 200])
+def test_a_minute_of_many_edges_is_stored_in_parts(edges: int) -> None:
+    wide = [
+        heard(second, frame(f"us-{n}", second + 1, 2**31 + n + second))
+        for second in range(60)
+        for n in range(edges)
+    ]
+    made = minute_of("us", M, wide)
+    packed = encode_minute(made)
+    assert len(packed) == -(-edges // 32)
+    assert all(len(each) < 65_536 for each in packed)
+    assert joined([decode_minute(each) for each in packed]) == made
+
+
+@pytest.mark.parametrize("data", [b"", b"x", zlib.compress(b"x"), zlib.compress(b"x" * 2**22)])
+def test_what_is_no_minute_is_refused(data: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_minute(data)
 
 
 def columns(edge: str, values: dict[int, int], epoch: int = 1) -> list[Heard]:
@@ -118,6 +160,38 @@ def test_an_edge_counts_two_seconds_more_and_then_is_silent() -> None:
     assert totals(rows)[58:64] == [
         (58, 5, 1), (59, 12, 2), (60, 12, 2), (61, 12, 2), (62, 5, 1), (63, 5, 1)
     ]  # fmt: skip
+
+
+def test_who_went_silent_stands_apart_for_as_long_as_a_visit_may_be_without_a_word() -> None:
+    series = Series(1, ["us", "eu"])
+    first = minute(columns("us-1", dict.fromkeys(range(60), 5)), columns("us-2", {59: 7}))
+    eu = minute(columns("eu-1", dict.fromkeys(range(60), 1)), region="eu")
+    rows = list(series.add(M, {"us": first, "eu": eu}))
+    for later in (1, 2):  # nothing more comes from us
+        moved = msgspec.structs.replace(eu, minute=M + later)
+        rows += series.add(M + later, {"eu": moved})
+    rows += series.end()
+    for scope in (TOTAL, "us"):
+        silent = [row.silent for row in rows if row.scope == scope]
+        begin, end = 60 + 2, 60 + 90
+        assert silent[begin - 1] == Silent()
+        assert silent[begin] == silent[end - 1] == Silent(2, 12, 0)
+        assert silent[end] == Silent()
+    assert totals(rows, "us")[begin] == (begin, None, 0)
+
+
+def test_a_moment_of_which_only_the_minute_is_kept() -> None:
+    us = minute(columns("us-1", {10: 5, 11: 6}), columns("us-2", {2: 7}, epoch=1))
+    now = count_minute({"us": us}, AT_MS + 12_500, "eu")
+    assert [(one.edge, one.sessions, one.age_ms) for one in now.edges] == [("us-1", 6, 1_000)]
+    assert (now.total.sessions, now.total.connections, now.total.users) == (6, 7, None)
+    assert (now.regions["us"].edges, now.seen_from) == (1, "eu")
+
+
+def test_an_edge_that_ended_in_order_is_not_silent() -> None:
+    last = msgspec.structs.replace(frame(sessions=0), state="ended")
+    now = count([heard(0, last), heard(0, frame("us-2", sessions=3))], AT_MS + 60_000, "us")
+    assert [one.edge for one in now.silent] == ["us-2"]
 
 
 def test_a_new_life_of_an_edge_replaces_the_old_at_once() -> None:
