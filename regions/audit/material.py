@@ -15,6 +15,7 @@ from regions.stats.reading import Past
 from regions.stats.series import TOTAL, Row, Series
 from relay.core.log import decode_entry
 from relay.core.minute import MINUTE_MS, Minute
+from relay.core.telemetry import ENDED
 from relay.core.visits import decode_visits
 
 LEAD_MS = 65_000  # a snapshot of each edge is in it
@@ -75,14 +76,14 @@ async def gather(
     if not known or min(known) >= until_ms:
         raise AuditError("the log holds nothing of that time")
     for lead_ms in _leads(since_ms, min(known)):
-        material = await _read(past, regions, since_ms, until_ms, lead_ms)
+        material = Material(since_ms, until_ms, regions, [], [], known_ms=known_ms)
+        await _read(past, material, lead_ms)
         unknown = any(one.began is Rule.BEFORE for one in material.stretches)
         if not unknown and not any(life.before and not life.seen for life in material.lives):
             break
     for lead_ms in _leads(since_ms, min(known)):
         if await _read_visits(past, material, lead_ms):
             break
-    material.known_ms = known_ms
     await _wait_for_minutes(past, material, deadline_s)
     await _compare_with(past, material)
     return material
@@ -101,10 +102,11 @@ async def _wait_for_logs(
     """Which regions' logs are not known up to a time, though it was waited: up to when they are."""
     while True:
         states = {region: await past.log_state(region) for region in regions}
+        heard, now_ms = await past.newest_frames(), await past.now_ms()
         alive = {
-            heard.frame.region
-            for heard in await past.newest_frames()
-            if await past.now_ms() - heard.at_ms <= ALIVE_MS
+            each.frame.region
+            for each in heard
+            if now_ms - each.at_ms <= ALIVE_MS and each.frame.state != ENDED
         }
         lacking = {
             region: state.last_ms
@@ -162,18 +164,16 @@ def _whole_minutes(life: Life, until_ms: int) -> set[int]:
     return minutes
 
 
-async def _read(
-    past: Past, regions: Sequence[str], since_ms: int, until_ms: int, lead_ms: int
-) -> Material:
-    material = Material(since_ms, until_ms, list(regions), [], [])
-    for region in regions:
+async def _read(past: Past, material: Material, lead_ms: int) -> None:
+    since_ms, until_ms = material.since_ms, material.until_ms
+    for region in material.regions:
         rebuild = Rebuild(region)
         async for stored_ms, data in past.log(region, "att", since_ms - lead_ms, until_ms):
             try:
                 rebuild.add(stored_ms, decode_entry(data))
             except msgspec.DecodeError:
                 rebuild.unreadable += 1
-        material.stretches += rebuild.end(until_ms)
+        material.stretches += rebuild.end(material.known_ms.get(region, until_ms))
         material.lives += rebuild.lives.values()
         material.unreadable += rebuild.unreadable
     join_moves(material.stretches)
@@ -183,7 +183,6 @@ async def _read(
         if one.start_ms < until_ms and (one.end_ms is None or one.end_ms >= since_ms)
     ]
     material.lives.sort(key=lambda life: life.key)
-    return material
 
 
 async def _read_visits(past: Past, material: Material, lead_ms: int) -> bool:
