@@ -212,6 +212,7 @@ def _first_problem(topology: Topology) -> str | None:
         or _links_problem(topology)
         or _streams_problem(topology.streams)
         or _tokens_problem(topology.tokens)
+        or _limits_problem(topology.limits)
         or _clients_problem(topology.clients)
         or _faults_problem(topology)
     )
@@ -318,6 +319,15 @@ def _streams_problem(streams: StreamSettings) -> str | None:
         )
     if _SYNC.match(streams.sync) is None:
         return f'streams.sync: {streams.sync!r} is neither "always" nor a duration like "500ms"'
+    return None
+
+
+def _limits_problem(limits: Limits) -> str | None:
+    for name in ("connections_per_s", "publishes_per_s", "visits_per_s", "address_visits_per_s"):
+        if getattr(limits, name) <= 0:
+            return f"limits.{name}: {getattr(limits, name):g} is not positive"
+    if not 0 < limits.visit_beat_s < limits.visit_timeout_s:
+        return f"limits.visit_beat_s: {limits.visit_beat_s:g} is not in 0 to visit_timeout_s"
     return None
 
 

@@ -151,6 +151,8 @@ class Visits:
     async def close(self) -> None:
         """Store what waits, where NATS takes it within a second."""
         await self._tasks.close()
+        if not self._recovered.is_set():
+            return  # a batch of this life would be read as of the last
         with contextlib.suppress(TimeoutError, BusError):
             async with asyncio.timeout(1.0):
                 while self._changes:

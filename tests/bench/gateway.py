@@ -60,6 +60,12 @@ class Gateway(asyncio.Protocol):
             self._write(_CLOSE, (1000).to_bytes(2, "big"))
             self._transport.close()
 
+    async def fall_silent(self) -> None:
+        """Say and hear nothing more, and hold the connection."""
+        await self._tasks.close()
+        if self._transport is not None:
+            self._transport.pause_reading()
+
     def send(self, op: Op, d: object) -> None:
         """Send a payload."""
         self._write(_TEXT, msgspec.json.encode({"op": int(op), "d": d}))

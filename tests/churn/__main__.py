@@ -23,7 +23,7 @@ from regions.doors import Door
 from regions.stats.reading import open_past
 from tests.bench.machine import describe
 from tests.churn.crowd import FEELS_S, ROOM_USERS, Entry, Plan, process, room_of
-from tests.churn.judge import Disagreement, delays, disagreements, late, offs, while_up
+from tests.churn.judge import WITHIN_S, Disagreement, delays, disagreements, late, offs, while_up
 from tests.churn.viewer import Viewer
 from tests.raw import token
 from tests.world import World
@@ -46,6 +46,7 @@ VIEWERS_EACH, ROOMS_EACH = 3, 4
 HELD_S = 60.0  # that an edge stands still, and a region is cut off
 NEAR_S = 10.0  # behind a fault the live count may be off
 SETTLE_S = 240.0
+MUTED = 40  # of each process
 NOTICED_MS = 3_000  # until an edge that is busy has noticed that a connection ended
 MOVES_S = 12.0  # until a viewer takes its edge for dead
 
@@ -174,6 +175,11 @@ async def _run(
     await asyncio.sleep(20)
     rests.append(await rest(world, here))
     await asyncio.sleep(max(0.0, still_s + 60 - time.time()))
+    rooms = sorted({room for viewer in viewers for room in viewer.rooms})
+    muted = sum(await crowds.ask("mute", rooms, MUTED))
+    say(f"{muted} users die without a word")
+    await asyncio.sleep(WITHIN_S["mute"] + 5)
+    rests.append(await rest(world, here - muted))
     ended_s = time.time()
     for task in looking:
         task.cancel()

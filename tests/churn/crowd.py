@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ class Entry(NamedTuple):
     at_s: float
     user: int  # below zero: one who looks
     step: int
-    why: str  # open | resume | close | cut | lost
+    why: str  # open | resume | close | cut | lost | mute
     session: str  # its key in the log
 
 
@@ -159,6 +160,7 @@ class Crowd:
         self._away = deque(self._dice.sample(self._members, len(self._members)))
         self._open: list[_Member] = []
         self._dead: dict[str, float] = {}  # edge -> until when nobody goes there
+        self._muted: list[_Line] = []
         self._running: set[asyncio.Task[None]] = set()
         self.churning = False
         self.ended = False
@@ -275,6 +277,22 @@ class Crowd:
             if not member.trying:
                 await self._come(member, away_from=edge)
 
+    async def mute(self, rooms: Sequence[str], most: int) -> int:
+        """Some who are in these rooms die without a word: their connections stay, and are silent.
+
+        Returns:
+            How many.
+        """
+        there = [one for one in self._open if one.here and room_of(one.user) in set(rooms)]
+        for member in there[:most]:
+            line, member.line, member.wanted = member.line, None, False
+            assert line is not None, "who is here has a connection"
+            line.left = True
+            self._muted.append(line)
+            self._went(member, "mute")
+            await line.fall_silent()
+        return len(there[:most])
+
     async def run(self) -> None:
         """Open as many as there are to be, then let some go and others come, until the end."""
         plan = self.plan
@@ -338,6 +356,8 @@ async def _serve(plan: Plan, orders: Connection) -> None:
                 crowd.churning = bool(arguments[0])
             case "leave":
                 crowd.leave(*arguments)
+            case "mute":
+                orders.send(await crowd.mute(*arguments))
             case "status":
                 orders.send((crowd.here, crowd.settled))
             case "end":

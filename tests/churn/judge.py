@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from tests.churn.crowd import Entry
 
-WITHIN_S = {"": 4.0, "open": 4.0, "resume": 4.0, "close": 4.0, "cut": 14.0, "lost": 14.0}
+WITHIN_S = {
+    "": 4.0, "open": 4.0, "resume": 4.0, "close": 4.0, "cut": 14.0, "lost": 14.0, "mute": 60.0
+}  # fmt: skip
 
 
 class Seen(NamedTuple):

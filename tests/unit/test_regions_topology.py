@@ -148,6 +148,14 @@ def test_each_pair_is_dialled_from_one_side_and_a_link_turns_it_round() -> None:
             US + '[[tokens.keys]]\nkid = "k"\nalg = "none"\nkey = ""',
             "w.toml: tokens.keys.k.alg: 'none' is neither HS256 nor EdDSA",
         ),
+        (
+            US + "[limits]\nvisits_per_s = 0.0",
+            "w.toml: limits.visits_per_s: 0 is not positive",
+        ),
+        (
+            US + "[limits]\nvisit_beat_s = 90.0",
+            "w.toml: limits.visit_beat_s: 90 is not in 0 to visit_timeout_s",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(text: str, message: str) -> None:
