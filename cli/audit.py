@@ -168,10 +168,14 @@ def _audit(
         f"  put in: {put_in}; after it off by {repaired.off} at {repaired.compared:,} batches; an "
         f"end is {repaired.error_ms:,} ms later at most"
     )
-    click.echo(
-        f"  live: each edge off by {live.edges.largest} at most; the sum by {live.sum_calm.largest}"
-        f" (bound {live.bound}), {live.sum.largest} within 10 s of a fault; {live.sum.seconds:,} s"
-    )
+    if not live.sum.seconds:
+        click.echo("  live: not compared: no whole minute of that time is stored")
+    else:
+        click.echo(
+            f"  live: each edge off by {live.edges.largest} at most; the sum by "
+            f"{live.sum_calm.largest} (bound {live.bound}), {live.sum.largest} within 10 s of a "
+            f"fault; {live.sum.seconds:,} s"
+        )
     if out is not None:
         click.echo(f"  report: {out / 'index.html'}", err=True)
     return 0 if good else 1

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 _log = logging.getLogger("jetrelay.tasks")
 
 _PATIENCE_S = 1.0
+AGAIN_S = 1.0
 
 
 async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
@@ -35,6 +36,26 @@ class Tasks:
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
+
+    def keep(self, act: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        """Run `act` as a task that is needed as long as its owner: if it fails, it begins again.
+
+        Args:
+            act: what it does, mostly for ever.
+            name: of the task.
+        """
+
+        async def again() -> None:
+            while True:
+                try:
+                    await act()
+                except Exception:
+                    _log.exception("task %s.%s failed, and begins again", self._name, name)
+                    await asyncio.sleep(AGAIN_S)
+                else:
+                    return
+
+        self.spawn(again(), name)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -190,7 +190,7 @@ async def _read_visits(past: Past, material: Material, lead_ms: int) -> bool:
     material.visits, whole, unreadable = [], True, 0
     material.missing_visit_batches = material.visits_compared = material.visits_off = 0
     for region in material.regions:
-        rebuild = VisitRebuild(region)
+        rebuild = VisitRebuild(region, material.since_ms)
         entries = past.log(region, "visit", material.since_ms - lead_ms, material.until_ms)
         async for stored_ms, data in entries:
             try:

@@ -12,8 +12,10 @@ from relay.core.headcount import UNKNOWN
 from relay.core.log import Batch, Came, Entry, Snapshot, Went, unpack_keys
 
 SILENT_MS = 6_000  # an edge that says nothing for so long is dead to the others
+PAUSE_MS = 2_500  # beats come once a second
 BEAT_MS = 1_000  # an edge that lives stores a batch so often
 FENCE_MS = 2_000  # after a silence: what a stopped edge closes when it goes on
+FENCED_MS = 10_000  # and before its end, until it could store that
 FENCED = 4000
 LifeKey = tuple[str, str, int]  # region, edge and epoch
 
@@ -79,6 +81,7 @@ class Life:
     compared: int = 0  # batches and snapshots against what was put together
     off: int = 0  # by so many sessions they differed, at most
     silences: list[tuple[int, int]] = field(default_factory=list)  # from, to: longer than a lease
+    pauses: list[tuple[int, int]] = field(default_factory=list)  # shorter ones, too
 
 
 class Rebuild:
@@ -126,6 +129,8 @@ class Rebuild:
             return
         if life.number and batch.number > life.number + 1:
             life.missing_batches += batch.number - life.number - 1
+        if life.number and stored_ms - life.last_ms > PAUSE_MS:
+            life.pauses.append((life.last_ms, stored_ms))
         if life.number and stored_ms - life.last_ms > SILENT_MS:
             life.silences.append((life.last_ms, stored_ms))
         changes = batch.changes - len(batch.records)
@@ -134,7 +139,7 @@ class Rebuild:
         )
         if not life.number and not life.seen:
             life.before = sessions
-            life.whole = life.seen = changes == 0
+            life.whole = life.seen = sessions == 0
             life.times.append((stored_ms, sessions))
         elif changes != life.changes:
             life.missing_records += changes - life.changes
@@ -171,7 +176,7 @@ class Rebuild:
         if record.key not in life.open:
             self._unknown(life, record.key, life.snapshot_ms or life.first_ms)
         stood_ms, on_ms = life.silences[-1] if life.silences else (0, 0)
-        if record.code == FENCED and at_ms <= on_ms + FENCE_MS:
+        if record.code == FENCED and -FENCED_MS <= at_ms - on_ms <= FENCE_MS:
             error_ms = at_ms - stood_ms
             self._close(life, record.key, stood_ms, record.code, Rule.STOOD_STILL, error_ms)
         else:

@@ -197,6 +197,8 @@ def report(material: Material, bound: int | None = None) -> Made:
 def _why(material: Material, live: Live, repaired: Repaired, log: Log) -> list[str]:
     """What keeps it from passing."""
     why = [f"the log of {region} has not come up to the end" for region in material.known_ms]
+    if material.lives and not repaired.compared:
+        why.append("no edge's sessions are known in whole: nothing could be compared")
     if repaired.off:
         why.append(f"the rebuilt sessions of an edge were off by {repaired.off}, and should by 0")
     if material.visits_off:

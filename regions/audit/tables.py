@@ -190,8 +190,9 @@ def edge_difference(material: Material) -> tuple[Difference, int]:
         check_sortedness=False,
     )
     joined = joined.filter(pl.col("logged").is_not_null())
-    off = joined.with_columns(off=(pl.col("sessions") - pl.col("logged")).abs())
-    newest = off.group_by(by).agg(
+    same = joined.filter(pl.col("changes") == pl.col("logged_changes"))
+    off = same.with_columns(off=(pl.col("sessions") - pl.col("logged")).abs())
+    newest = joined.group_by(by).agg(
         (pl.col("changes").max() - pl.col("logged_changes").max()).alias("lacking")
     )
     lacking = int(newest["lacking"].sum()) if not newest.is_empty() else 0
@@ -226,7 +227,7 @@ def faults_ms(material: Material) -> list[int]:
     """When edges died, stood still and went on, and when they began."""
     at = [life.first_ms for life in material.lives]
     at += [life.end_ms for life in material.lives if life.end_ms is not None]
-    at += [edge for life in material.lives for silence in life.silences for edge in silence]
+    at += [edge for life in material.lives for pause in life.pauses for edge in pause]
     return sorted(one for one in at if material.since_ms - 60_000 <= one <= material.until_ms)
 
 

@@ -38,10 +38,17 @@ class _Edge:
 
 
 class VisitRebuild:
-    """Puts the visits of one region together."""
+    """Puts the visits of one region together.
 
-    def __init__(self, region: str) -> None:
+    Args:
+        region: whose.
+        since_ms: the begin of the time that is asked for, Unix ms: what ended before it may have
+            an unknown begin.
+    """
+
+    def __init__(self, region: str, since_ms: int = 0) -> None:
         self.region = region
+        self._since_ms = since_ms
         self.missing_batches = 0
         self.compared = 0  # batches and checkpoints against what was put together
         self.off = 0  # by so many visits they differed, at most
@@ -102,7 +109,8 @@ class VisitRebuild:
     def whole(self) -> bool:
         """Whether all visits that were open when what was read begins are known."""
         known = all(edge.whole for edge in self._edges.values())
-        return known and all(one.start_ms is not None for one in self._ended)
+        ended = (one for one in self._ended if (one.end_ms or 0) >= self._since_ms)
+        return known and all(one.start_ms is not None for one in ended)
 
     def end(self, lives: Iterable[Life], until_ms: int) -> list[Visit]:
         """All visits, when the log was read up to a time.
@@ -113,7 +121,7 @@ class VisitRebuild:
             until_ms: the time, Unix ms.
         """
         ended_ms: dict[str, int | None] = {}
-        for life in sorted(lives, key=lambda one: one.key[2]):
+        for life in sorted(lives, key=lambda one: one.first_ms):
             ended_ms[life.key[1]] = life.end_ms
         for name, edge in self._edges.items():
             gone_ms = ended_ms.get(name, edge.last_ms)

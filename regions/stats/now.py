@@ -66,14 +66,15 @@ def count(heard: Iterable[Heard], at_ms: int, seen_from: str) -> Now:
     newest: dict[tuple[str, str], Heard] = {}
     for each in heard:
         key = (each.frame.region, each.frame.edge)
-        if key not in newest or _rank(each) > _rank(newest[key]):
+        if key not in newest or each.at_ms >= newest[key].at_ms:
             newest[key] = each
-    alive = [each for each in newest.values() if at_ms - each.at_ms <= FRESH_MS]
-    silent = [
-        each
-        for each in newest.values()
-        if at_ms - each.at_ms > FRESH_MS and each.frame.state != ENDED
-    ]
+    alive, silent = list[Heard](), list[Heard]()
+    for each in newest.values():
+        ended = each.frame.state == ENDED
+        if at_ms - each.at_ms <= FRESH_MS and not ended:
+            alive.append(each)
+        elif not ended or each.frame.visits:  # its visits go on when it is back
+            silent.append(each)
     names = sorted({region for region, _ in newest})
     edges = [_edge(each, at_ms) for each in sorted(alive, key=_name)]
     census = _census(alive, seen_from)
@@ -116,7 +117,7 @@ def count_minute(of: Mapping[str, Minute], at_ms: int, seen_from: str) -> Now:
     users: dict[str, int | None] = {}
     for region, minute in sorted(of.items()):
         newest: dict[str, EdgeFigures] = {}
-        for life in sorted(minute.edges, key=lambda one: one.epoch):
+        for life in minute.edges:  # one that was heard later counts
             at = _last(life.sessions, second)
             if at is not None and (second - at) * 1000 <= FRESH_MS:
                 told = (life.connections, life.sessions, life.users, life.visits)
@@ -162,10 +163,6 @@ def _total(edges: list[EdgeFigures], users: int | None) -> Figures:
         visits=sum(one.visits for one in edges),
         edges=len(edges),
     )
-
-
-def _rank(heard: Heard) -> tuple[int, int]:
-    return heard.frame.epoch, heard.frame.frame
 
 
 def _name(heard: Heard) -> tuple[str, str]:

@@ -188,7 +188,7 @@ class Past:
         Raises:
             BusError: NATS did not answer.
         """
-        newest = max((heard.at_ms for heard in await self.newest_frames()), default=0) // MINUTE_MS
+        newest = await self.now_ms() // MINUTE_MS
         stored: dict[int, dict[str, Minute]] = {}
         async for number, minutes in self.stored(origins, since, until):
             if number < newest - FRESH_MINUTES:

@@ -53,7 +53,6 @@ class Row(msgspec.Struct, frozen=True):
 class _Life:
     """The last value of an edge's figures, and how long ago that was."""
 
-    epoch: int
     values: dict[str, int]
     age_s: int
 
@@ -136,7 +135,7 @@ class Series:
     def _columns(self, region: str, edges: Sequence[EdgeMinute]) -> list[_Columns]:
         """Of each edge that was heard, now or before: its figures in each second."""
         lives: dict[str, list[EdgeMinute]] = {}
-        for life in sorted(edges, key=lambda one: one.epoch):
+        for life in edges:
             lives.setdefault(life.edge, []).append(life)
         known = {edge for of, edge in self._lives if of == region}
         return [self._edge(region, edge, lives.get(edge, [])) for edge in sorted({*lives, *known})]
@@ -147,9 +146,9 @@ class Series:
         silent: list[dict[str, int] | None] = [None] * SECONDS
         for second in range(SECONDS):
             for life in reversed(lives):
-                if life.sessions[second] is not None and (not last or life.epoch >= last.epoch):
+                if life.sessions[second] is not None:
                     values = {name: getattr(life, name)[second] or 0 for name in FIGURES}
-                    last = _Life(life.epoch, values, 0)
+                    last = _Life(values, 0)
                     break
             else:
                 if last is not None:

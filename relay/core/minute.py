@@ -164,9 +164,9 @@ def _growth(
 ) -> dict[str, int]:
     """By how much counters have grown in the minute: an edge that is new has grown from nothing."""
     grown: dict[str, int] = {}
-    first: dict[str, int] = {}  # edge -> its oldest life that was heard
+    first: dict[str, int] = {}  # edge -> its life that was heard first
     for edge, epoch in lives:
-        first[edge] = min(epoch, first.get(edge, epoch))
+        first.setdefault(edge, epoch)
     for (edge, epoch), frames in lives.items():
         for before, after in pairwise([None, *frames]):
             if after is None or after.at_ms < begin_ms:

@@ -21,6 +21,7 @@ from relay.core.names import is_edge, is_region
 KEY_BYTES = 12
 _MAC_BYTES = 12
 MAX_ID_CHARS = 128
+MOST_AWAY_S = 30 * 86_400.0  # longer, the log does not know
 
 
 class How(StrEnum):
@@ -175,7 +176,7 @@ def decode_visits(data: bytes) -> VisitEntry:
 # --- the open ones -----------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Change:
     """A visit opened or ended, by the monotonic clock."""
 
@@ -278,6 +279,7 @@ class VisitTable:
             for key in keys:
                 self._heard.setdefault(key, now_s)
             return []
-        gone = [Change(now_s - away_s, key, how=How.EDGE_GONE) for key in keys]
+        gone_s = now_s - min(away_s, MOST_AWAY_S)
+        gone = [Change(gone_s, key, how=How.EDGE_GONE) for key in keys]
         self.ended[How.EDGE_GONE] += len(gone)
         return gone

@@ -43,6 +43,7 @@ from relay.edge.hub import Hub, gap
 from relay.edge.joining import Joining
 from relay.edge.jumps import Jumps
 from relay.edge.lifeline import Lifeline
+from relay.edge.logbook import epoch_after
 from relay.edge.mirrors import Mirrors
 from relay.edge.owing import Owing
 from relay.edge.peers import ALIVE_S, READY, Peers
@@ -235,7 +236,7 @@ class Edge:
             UnavailableError: NATS did not answer.
             BusError: the region's streams are not there, or all slots are taken.
         """
-        epoch = clock.wall_ms()
+        epoch = await epoch_after(bus.reader, config.region, config.edge, clock.wall_ms())
         leases = Leases(bus.inbox, bus.reader, config.region, config.edge, epoch)
         me = next(region for region in config.regions if region.name == config.region)
         slot, lease = await leases.take_slot(slots_of_region(me.index))

@@ -9,6 +9,8 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+import msgspec
+
 from relay.bus.ack import read_ack
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
@@ -20,6 +22,7 @@ from relay.core.log import (
     Snapshot,
     V,
     Went,
+    decode_entry,
     encode_entry,
     pack_keys,
     session_key,
@@ -40,6 +43,7 @@ WAIT_S = 1.0  # READY waits no longer
 WAITING = 100_000  # records; more are lost, and counted
 SNAPSHOT_S = 60.0
 PART_KEYS = 3_000  # packed in a few milliseconds
+LOOKS = 4  # for the life before, that may fail
 MSG_ID = "Nats-Msg-Id"
 
 
@@ -81,13 +85,17 @@ class Logbook:
         self._region, self._edge, self._epoch = region, edge, epoch
         self._stream, self._subject = log_stream(region), log_subject(region, "att", edge)
         self._begun = asyncio.Event()
+        self._before_ms: int | None = None  # when this edge's life before was in the log last
+        self._looks = LOOKS
         self._away_s = math.inf
         self._tasks = Tasks("logbook")
         self._waiting: deque[_Noted] = deque()
         self._due = asyncio.Event()
         self._stored = asyncio.Condition()
         self._number = 0
-        self._in_hand: int | None = None  # records of the batch that is being stored, until it is
+        # Of the batch that is being stored, until it is: records, changes and sessions after them.
+        self._in_hand: tuple[int, int, int] | None = None
+        self._stored_changes = 0  # of the last batch
         self._noted = 0  # records, in all
         self._snapshot_s = clock.now().mono_s
         self.late = 0  # READYs that did not wait until they were in the log
@@ -95,7 +103,7 @@ class Logbook:
 
     def start(self) -> None:
         """Begin to write."""
-        self._tasks.spawn(self._write(), "write")
+        self._tasks.keep(self._write, "write")
 
     async def close(self) -> None:
         """Say that this edge ends, where NATS takes it within a second."""
@@ -154,28 +162,45 @@ class Logbook:
     async def away_s(self) -> float:
         """For how long this edge was away before this life, by the stream's clock (s).
 
-        Infinite where it was never there. Waits until the first batch is stored.
+        Infinite where it was never there; 0.0 where that could not be found. Waits until the first
+        batch is stored.
         """
         await self._begun.wait()
         return self._away_s
 
     async def _begin(self) -> None:
         """Store the first batch, and find how long ago the last of the life before was."""
-        looked, before_ms = False, None
         while not self._begun.is_set():
             try:
-                if not looked:
-                    before_ms = await self._reader.last_stored_ms(self._stream, self._subject)
-                    looked = True
                 if self._number == 0:
+                    await self._look_back()
                     await self._batch()
-                now_ms = await self._reader.last_stored_ms(self._stream, self._subject)
-                if before_ms is not None and now_ms is not None:
-                    self._away_s = (now_ms - before_ms) / 1000
+                now_ms = await self._last_ms()
+                if self._looks == 0:
+                    self._away_s = 0.0
+                elif self._before_ms is not None and now_ms is not None:
+                    self._away_s = (now_ms - self._before_ms) / 1000
                 self._begun.set()
             except BusError as error:
                 _log.debug("the log waits: %s", error)
                 await asyncio.sleep(RETRY_S)
+
+    async def _look_back(self) -> None:
+        """Find the last of the life before. Who may not ask, writes all the same."""
+        if self._in_hand is None and self._looks:  # else it may be stored already
+            self._before_ms = await self._last_ms()
+
+    async def _last_ms(self) -> int | None:
+        if self._looks == 0:
+            return None
+        try:
+            return await self._reader.last_stored_ms(self._stream, self._subject)
+        except BusError:
+            self._looks -= 1
+            if self._looks:
+                raise
+            _log.warning("it is not known for how long this edge was away")
+            return None
 
     async def _write(self) -> None:
         await self._begin()
@@ -200,20 +225,22 @@ class Logbook:
             BusError: it is not known to be stored; the same batch is stored again.
         """
         self._due.clear()
-        if self._in_hand is None:  # else the same number has the same records, also none
-            self._in_hand = min(len(self._waiting), BATCH_RECORDS)
-        taken = [self._waiting[at] for at in range(self._in_hand)]
-        if taken:
-            upto = (taken[-1].changes, taken[-1].sessions)
-        else:
-            upto = (self._headcount.changes, len(self._headcount))
+        if self._in_hand is None:  # else the same number says the same
+            count = min(len(self._waiting), BATCH_RECORDS)
+            if count:
+                last = self._waiting[count - 1]
+                self._in_hand = count, last.changes, last.sessions
+            else:
+                self._in_hand = 0, self._headcount.changes, len(self._headcount)
+        count, changes, sessions = self._in_hand
+        taken = [self._waiting[at] for at in range(count)]
         now_s, number = clock.now().mono_s, self._number + 1
         batch = Batch(
-            V, self._region, self._edge, self._epoch, number, *upto, self.lost, final,
+            V, self._region, self._edge, self._epoch, number, changes, sessions, self.lost, final,
             [_record(noted, now_s) for noted in taken],
         )  # fmt: skip
         await self._store(batch, f"{self._edge}.{self._epoch}.{number}.{len(taken)}")
-        self._number, self._in_hand = number, None
+        self._number, self._in_hand, self._stored_changes = number, None, changes
         for _ in taken:
             self._waiting.popleft()
         if self._waiting:
@@ -223,10 +250,9 @@ class Logbook:
 
     async def _snapshot(self) -> None:
         now_s = clock.now().mono_s
-        if now_s - self._snapshot_s < SNAPSHOT_S or self._waiting:
+        if now_s - self._snapshot_s < SNAPSHOT_S or (self.lost and self._waiting):
             return
-        changes = self._headcount.changes
-        keys = sorted(session_key(each) for each in self._headcount.sessions)
+        changes, keys = self._stored_changes, sorted(self._as_stored())
         cut = [keys[at : at + PART_KEYS] for at in range(0, len(keys), PART_KEYS)] or [[]]
         for number, part in enumerate(cut):
             snapshot = Snapshot(
@@ -235,6 +261,16 @@ class Logbook:
             await self._store(snapshot, f"{self._edge}.{self._epoch}.s{self._number}.{number}")
         self._snapshot_s = now_s
 
+    def _as_stored(self) -> set[bytes]:
+        """The sessions that are open after the last batch: what waits has not happened yet."""
+        keys = {session_key(each) for each in self._headcount.sessions}
+        for noted in reversed(self._waiting):
+            if noted.who is None:
+                keys.add(noted.key)
+            else:
+                keys.discard(noted.key)
+        return keys
+
     async def _store(self, entry: Entry, msg_id: str) -> None:
         answer = await self._inbox.request(
             self._subject, encode_entry(entry), ACK_S, {MSG_ID: msg_id}
@@ -242,6 +278,24 @@ class Logbook:
         ack = read_ack(*answer)
         if ack.error is not None:
             raise BusError(f"the log is refused: {ack.error.description}")
+
+
+async def epoch_after(reader: Reader, region: str, edge: str, wall_ms: int) -> int:
+    """The epoch of a new life of an edge: the time, and later than its life before in any case.
+
+    Args:
+        reader: of the edge.
+        region: its own.
+        edge: its name.
+        wall_ms: the time, Unix ms: by a clock that may have been set back meanwhile.
+    """
+    try:
+        got = await reader.last_by_subject(log_stream(region), log_subject(region, "att", edge))
+        before = decode_entry(got[1]).epoch if got is not None else 0
+    except (BusError, msgspec.DecodeError) as error:
+        _log.warning("it is not known when this edge began before: %s", error)
+        return wall_ms
+    return max(wall_ms, before + 1)
 
 
 def _record(noted: _Noted, now_s: float) -> Came | Went:

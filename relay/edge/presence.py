@@ -41,7 +41,6 @@ WINDOW_S = 2.0
 HEARD_S = 0.7  # after a window ended: by then every edge has been heard
 LEAST_S = 1.5  # between two windows, whatever the wall clock does
 TURN_S = 0.05
-DEAF_S = 4.5  # without its own word, an edge hears nobody
 CLEAN = (1000, 1001, 4009)  # closes after which the user is gone at once
 ASKED_SCOPES = 100_000  # that wait for an answer, of one edge
 
@@ -78,8 +77,8 @@ class Presence:
         self._asked: dict[tuple[str, str], dict[Scope, None]] = {}
         self._has_asked = asyncio.Event()
         self._updates: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
-        self._heard_me_s = clock.now().mono_s
-        self._hearing_since_s = self._heard_me_s
+        self._heard_me = 0  # the number of its own word that it heard last
+        self._hearing_since_s = clock.now().mono_s
         self.undecodable = 0
 
     async def start(self) -> None:
@@ -88,9 +87,8 @@ class Presence:
         await self._connection.listen(presence_subject("*", "*"), self._hear_window)
         await self._connection.listen(presence_ask_subject(region, edge), self._hear_ask)
         await self._connection.listen(presence_answer_subject(region, edge), self._hear_answer)
-        self._tasks.spawn(self._windows(), "windows")
-        self._tasks.spawn(self._turns(), "turns")
-        self._tasks.spawn(self._answers(), "answers")
+        for act in (self._windows, self._turns, self._answers):
+            self._tasks.keep(act, act.__name__.strip("_"))
 
     async def close(self) -> None:
         """Say no more."""
@@ -171,9 +169,9 @@ class Presence:
         now_s = clock.now().mono_s
         source = (window.region, window.edge, window.epoch)
         if source == self._me:
-            if now_s - self._heard_me_s > DEAF_S:
+            if window.number > self._heard_me + 1:  # what others said meanwhile is lost, too
                 self._hearing_since_s = now_s
-            self._heard_me_s = now_s
+            self._heard_me = window.number
             return
         if source[:2] == self._me[:2]:
             return  # a process that this one replaced
@@ -236,7 +234,7 @@ class Presence:
 
     async def _pass_on(self) -> None:
         now_s = clock.now().mono_s
-        if now_s - self._heard_me_s < DEAF_S:
+        if self._heard_me == self._number:  # else what others said may be on its way
             self.rosters.sweep(now_s, self._hearing_since_s)
         self.viewers.tell_of_users(window_ended=True)
         await self.viewers.flush(now_s)

@@ -82,14 +82,17 @@ class Viewers:
                 self._drop(scope)
             elif not view.seats:
                 view.left_s = now_s
+        seat.looking &= wanted
         for scope in sorted(wanted - seat.looking):
             view = self._view(scope)
             view.seats.add(seat)
             view.fresh[seat] = now_s
             view.left_s = None
             self._waiting[scope] = None
+            seat.looking.add(scope)
             self._tell_waiting(view, now_s)
-        seat.looking = set(wanted)
+            if scope not in seat.looking:
+                return  # it could not be told, and looks at nobody any more
 
     def _view(self, scope: Scope) -> _View:
         view = self._views.get(scope)

@@ -81,7 +81,8 @@ class _Owner:
 
     beats: dict[bytes, float] = field(default_factory=dict)  # key -> when it was heard
     closes: dict[bytes, float] = field(default_factory=dict)
-    waiting: dict[bytes, list[asyncio.Future[Outcome]]] = field(default_factory=dict)
+    # (key, whether it closes) -> who waits for the answer
+    waiting: dict[tuple[bytes, bool], list[asyncio.Future[Outcome]]] = field(default_factory=dict)
     number: int = 0
     sent: VisitOps | None = None
     sent_s: float = -1e9
@@ -132,6 +133,7 @@ class Visits:
         self._shares = Shares(limits.address_visits_per_s)
         self._recovered = asyncio.Event()
         self._changes: list[Change] = []  # not stored yet
+        self._closing: dict[bytes, Change] = {}  # of them, those that pages wait for
         self._in_hand = 0
         self._due = asyncio.Event()
         self._stored = asyncio.Condition()
@@ -146,7 +148,7 @@ class Visits:
         await self._connection.listen(visit_subject(*self._me), self._hear_ops)
         await self._connection.listen(visit_answer_subject(*self._me), self._hear_answer)
         for act in (self._recover, self._write, self._sweep, self._pass_on):
-            self._tasks.spawn(act(), act.__name__.strip("_"))
+            self._tasks.keep(act, act.__name__.strip("_"))
 
     async def close(self) -> None:
         """Store what waits, where NATS takes it within a second."""
@@ -205,11 +207,11 @@ class Visits:
         ended = self.table.close(opened.key, self._now_s())
         if ended is None:
             return  # its end is noted
-        waiting = self._changes[self._in_hand :]
-        if opened in waiting:
-            del self._changes[self._in_hand + waiting.index(opened)]
-        else:  # it is being stored, or was just now
-            self._note(ended)
+        for at in range(len(self._changes) - 1, self._in_hand - 1, -1):
+            if self._changes[at] is opened:
+                del self._changes[at]
+                return
+        self._note(ended)  # it is being stored, or was just now
 
     def read(self, text: object) -> VisitId | None:
         """The visit that an id names; None where it is none of ours."""
@@ -243,10 +245,12 @@ class Visits:
         return Outcome.TAKEN
 
     def _end(self, key: bytes) -> Change | None:
-        """A visit closes, and that is noted; None: it was over."""
+        """A visit closes, and that is noted, also where it was before; None: it was over."""
         change = self.table.close(key, self._now_s())
-        if change is not None:
-            self._note(change)
+        if change is None:
+            return self._closing.get(key)
+        self._closing[key] = change
+        self._note(change)
         return change
 
     # --- what is stored ------------------------------------------------------------------------
@@ -264,7 +268,7 @@ class Visits:
         return True
 
     async def _recover(self) -> None:
-        away_s = await self._away_s()
+        away_s, since_s = await self._away_s(), clock.now().mono_s
         while True:
             try:
                 found = await self._log.recover()
@@ -272,7 +276,9 @@ class Visits:
                 _log.info("the visits from before are not known yet: %s", error)
                 await asyncio.sleep(RETRY_S)
                 continue
-            for change in self.table.restore(found.keys, away_s, self._now_s()):
+            now_s = self._now_s()
+            away_s += now_s - since_s  # what it took counts: it heard of nobody
+            for change in self.table.restore(found.keys, away_s, now_s):
                 self._note(change)
             if found.keys:
                 count, read = len(found.keys), found.batches
@@ -311,6 +317,7 @@ class Visits:
         await self._log.store(taken, clock.now().mono_s)
         for change in taken:
             change.stored = True
+            self._closing.pop(change.key, None)
         del self._changes[: self._in_hand]
         self._in_hand = 0
         self._unmarked += len(taken)
@@ -355,18 +362,18 @@ class Visits:
         if owner.silent_s(now_s) > WAIT_S:
             return Outcome.HELD  # it does not answer: nobody waits for that
         told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        owner.waiting.setdefault(key, []).append(told)
+        owner.waiting.setdefault((key, closes), []).append(told)
         try:
             async with asyncio.timeout(WAIT_S):
                 return await told
         except TimeoutError:
             return Outcome.HELD
         finally:
-            waiting = owner.waiting.get(key, [])
+            waiting = owner.waiting.get((key, closes), [])
             if told in waiting:
                 waiting.remove(told)
             if not waiting:
-                owner.waiting.pop(key, None)
+                owner.waiting.pop((key, closes), None)
 
     async def _pass_on(self) -> None:
         while True:
@@ -423,10 +430,11 @@ class Visits:
             owner.closes.pop(key, None)
             over.discard(key)  # whoever closes what is over has what he wants
         self.passed_on += len(sent.beats) + len(sent.closes)
-        for key in (*sent.beats, *sent.closes):
-            for told in owner.waiting.pop(key, ()):
-                if not told.done():
-                    told.set_result(Outcome.OVER if key in over else Outcome.TAKEN)
+        for closes, keys in ((False, sent.beats), (True, sent.closes)):
+            for key in keys:
+                for told in owner.waiting.pop((key, closes), ()):
+                    if not told.done():
+                        told.set_result(Outcome.OVER if key in over else Outcome.TAKEN)
 
     def _hear_ops(self, _subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
         try:

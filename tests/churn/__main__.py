@@ -46,6 +46,7 @@ VIEWERS_EACH, ROOMS_EACH = 3, 4
 HELD_S = 60.0  # that an edge stands still, and a region is cut off
 NEAR_S = 10.0  # behind a fault the live count may be off
 SETTLE_S = 240.0
+KILLED_S = 14.0  # after which views are true again
 MUTED = 40  # of each process
 NOTICED_MS = 3_000  # until an edge that is busy has noticed that a connection ended
 MOVES_S = 12.0  # until a viewer takes its edge for dead
@@ -206,7 +207,8 @@ async def _run(
     result["troubles"] = dict(troubles.most_common(12))
     table = pl.read_parquet(arguments.out / "sessions.parquet")
     looked = sum(entry.step > 0 for viewer in viewers for entry in viewer.ledger)
-    result["audit"] = against(audit, table, ledger, opened, identified + looked)
+    faults_s = [at_s for begin_end in faults.values() for at_s in begin_end]
+    result["audit"] = against(audit, table, ledger, faults_s, opened, identified + looked)
     return result
 
 
@@ -273,7 +275,11 @@ def verdict(
     over: list[Disagreement] = []
     whose: Counter[str] = Counter()
     for number, viewer in enumerate(viewers):
-        spans = [(*faults["isolate"], faults["isolate"][1] + 10)]
+        kill_s = faults["kill"][0]
+        spans = [
+            (*faults["isolate"], faults["isolate"][1] + 10),
+            (kill_s - WITHIN_S["close"], kill_s + KILLED_S, kill_s + KILLED_S),
+        ]
         for edge, fault in (("us-1", "kill"), ("eu-1", "hang")):
             begin_s = faults[fault][0]
             before = [url for at_s, url in viewer.at if at_s < begin_s]
@@ -326,6 +332,7 @@ def against(
     audit: dict[str, Any],
     table: pl.DataFrame,
     ledger: list[Entry],
+    faults_s: Sequence[float],
     opened: set[str],
     identified: int,
 ) -> dict[str, Any]:
@@ -335,6 +342,7 @@ def against(
         audit: its record.
         table: its stretches.
         ledger: of all who came and went.
+        faults_s: when a fault began or ended: until NEAR_S later edges are busy.
         opened: keys of the sessions of which READY came.
         identified: IDENTIFYs that were sent: more sessions there can't be.
     """
@@ -349,7 +357,9 @@ def against(
         end_ms, error_ms = ends[session]
         if entry.why in off_ms and end_ms is not None:
             off_ms[entry.why].append(late_ms := entry.at_s * 1000 - end_ms)
-            beyond += not -NOTICED_MS <= late_ms <= error_ms + NOTICED_MS
+            busy = any(at <= entry.at_s <= at + NEAR_S for at in faults_s)
+            noticed_ms = NEAR_S * 1000 if busy else NOTICED_MS
+            beyond += not -noticed_ms <= late_ms <= error_ms + noticed_ms
     return {
         "verdict": audit["verdict"],
         "why": audit["why"],

@@ -314,7 +314,9 @@ class Crowd:
             if not self.churning:
                 due = 0.0
                 continue
-            due += took_s * plan.rate / plan.of
+            # Not more than a turn's share at once, however late the turn is: who goes in a lump is
+            # not here, and nobody else is yet.
+            due = min(due + took_s * plan.rate / plan.of, 2 * TURN_S * plan.rate / plan.of)
             while due >= 1:
                 due -= 1
                 at = self._dice.randrange(len(self._open))

@@ -48,17 +48,18 @@ def disagreements(
         by_user[one.user].append((one.at_s, 3 if one.online else 2, ""))
     for user, changes in by_user.items():
         here = shown = False
-        why, since_s = "", 0.0
+        last = why = ""
+        since_s = 0.0
         for at_s, what, reason in sorted(changes):
             differed = here != shown
             if what >= 2:
                 shown = what == 3
             else:
-                here = what == 1
+                here, last = what == 1, reason
                 if here != shown:  # else it ends what began for another reason
                     why = reason
             if not differed and here != shown:
-                since_s = at_s
+                since_s, why = at_s, last
             elif differed and here == shown:
                 found.append(Disagreement(since_s, at_s, user, why))
         if here != shown:

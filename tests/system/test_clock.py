@@ -24,6 +24,7 @@ from tests.world import World
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 TOPOLOGY = """
 [limits]
+visit_beat_s = 2.0
 visit_timeout_s = 20.0
 [[regions]]
 name = "us"

@@ -211,6 +211,16 @@ def test_live_figures_are_compared_at_the_same_coming_or_going() -> None:
     assert len(audit.why) == 2
 
 
+def test_a_frame_that_counts_what_a_killed_edge_could_not_log_is_compared_with_nothing() -> None:
+    edge, rebuild = Edge("us-1"), Rebuild("us")
+    rebuild.add(60_500, edge.batch(edge.came(A)))
+    frames = [("us", "us-1", 1, 61, 1, 1), ("us", "us-1", 1, 62, 2, 2)]
+    stretches, lives = rebuild.end(70_000), list(rebuild.lives.values())
+    audit = report(Material(0, 120_000, ["us"], stretches, lives, frames=frames)).audit
+    assert (audit.live.edges.largest, audit.live.edges.seconds) == (0, 1)
+    assert audit.log.counted_not_logged == 1
+
+
 # --- visits ------------------------------------------------------------------------------------
 
 

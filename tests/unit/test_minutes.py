@@ -162,6 +162,15 @@ def test_an_edge_counts_two_seconds_more_and_then_is_silent() -> None:
     ]  # fmt: skip
 
 
+def test_a_life_that_was_heard_later_counts_also_where_the_clock_was_set_back() -> None:
+    series = Series(1, ["us"])
+    made = minute(columns("us-1", {0: 9, 1: 9}, epoch=2), columns("us-1", {2: 1, 3: 2}, epoch=1))
+    rows = [*series.add(M, {"us": made}), *series.end()]
+    assert totals(rows)[:4] == [(0, 9, 1), (1, 9, 1), (2, 1, 1), (3, 2, 1)]
+    frames = [heard(0, frame(number=90, epoch=2, sessions=9)), heard(1, frame(epoch=1, sessions=1))]
+    assert count(frames, AT_MS + 1_500, "us").total.sessions == 1
+
+
 def test_who_went_silent_stands_apart_for_as_long_as_a_visit_may_be_without_a_word() -> None:
     series = Series(1, ["us", "eu"])
     first = minute(columns("us-1", dict.fromkeys(range(60), 5)), columns("us-2", {59: 7}))

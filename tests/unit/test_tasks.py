@@ -51,3 +51,26 @@ async def test_a_failure_is_reported(caplog: pytest.LogCaptureFixture) -> None:
         await asyncio.sleep(0)
     assert "owner.work" in caplog.text
     assert "why" in caplog.text
+
+
+async def test_a_task_that_is_kept_begins_again_when_it_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.0)
+    turns: list[int] = []
+    done = asyncio.Event()
+
+    async def fragile() -> None:
+        turns.append(len(turns))
+        if len(turns) < 3:
+            raise ValueError("not yet")
+        done.set()
+
+    tasks = Tasks("t")
+    with caplog.at_level(logging.ERROR):
+        tasks.keep(fragile, "fragile")
+        async with asyncio.timeout(5):
+            await done.wait()
+    await tasks.close()
+    assert turns == [0, 1, 2]
+    assert caplog.text.count("task t.fragile failed, and begins again") == 2

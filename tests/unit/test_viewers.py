@@ -332,3 +332,18 @@ def test_no_more_rooms_are_kept_than_the_limit_says() -> None:
     edge.look(seat, now_s=5)
     edge.viewers.sweep(6)
     assert set(edge.rosters.rosters) == {("_", "r2"), ("_", "r3")}
+
+
+def test_who_breaks_at_the_first_list_looks_at_nobody_any_more() -> None:
+    edge = _Edge()
+
+    class Broken(_Seat):
+        def write_signal(self, framed: bytes) -> bool:
+            edge.look(self)  # as a connection that fails leaves
+            return False
+
+    seat = Broken()
+    edge.look(seat, *((("_", f"room{n}")) for n in range(3)))
+    assert seat.looking == set()
+    edge.viewers.sweep(10_000.0)
+    assert edge.viewers.scopes == 0, "nobody looks at these rooms"
