@@ -159,6 +159,34 @@ class Copies:
             lacking = True  # the mirror is being made anew
         return remote_api(origin) if lacking else API
 
+    async def whole_source(self, origin: str, after: int, upto: int) -> str:
+        """As `source`, where all of it is stored now: what is not shown there then, is not there.
+
+        A stream that lost its end may get it back while it is read: it must have it before.
+
+        Raises:
+            UnavailableError: NATS did not answer, or that stream ends before `upto`.
+        """
+        api = await self.source(origin, after, upto)
+        if api == API and not await self.whole(origin, after, upto):
+            api = remote_api(origin)
+        mirrored = api == API and origin != self._region  # `whole` has looked
+        if not mirrored and await self.last_at(origin, api) < upto:
+            raise UnavailableError(f"{origin} holds less than was delivered of it")
+        return api
+
+    async def last_at(self, origin: str, api: str) -> int:
+        """The last sequence that is stored of an origin, at an API; 0 where there is none.
+
+        Raises:
+            UnavailableError: NATS did not answer.
+            BusError: there is no such stream here.
+        """
+        if api == API:
+            return (await self.look(origin)).last
+        got = await self._reader.last_by_subject(events_stream(origin), ">", api=api)
+        return int(got[0][SEQUENCE]) if got else 0
+
     async def whole(self, origin: str, after: int, upto: int) -> bool:
         """Whether this region's copy holds (`after`, `upto`] still, as it is now.
 
@@ -189,10 +217,10 @@ class Copies:
         stream = events_stream(origin)
         first, last, epoch = await asyncio.gather(
             self._reader.page(stream, 1, batch=1, api=api),
-            self._reader.last_by_subject(stream, ">", api=api),
+            self.last_at(origin, api),
             self.epoch_at(origin, api),
         )
-        return Standing(first.last or 1, int(last[0][SEQUENCE]) if last else 0, epoch)
+        return Standing(first.last or 1, last, epoch)
 
     async def epoch_at(self, origin: str, api: str) -> int:
         """The newest epoch that an edge wrote into an origin's stream, at an API.

@@ -13,6 +13,13 @@ from relay.tasks import Tasks
 REMEMBERED = 10_000  # answers
 
 
+class _Answer(NamedTuple):
+    """The sequence that follows, or none; and up to where the stream held all when it was asked."""
+
+    seq: int | None
+    upto: int
+
+
 class _Place(NamedTuple):
     origin: str
     epoch: int
@@ -30,7 +37,7 @@ class Following:
     def __init__(self, reader: Reader, copies: Copies) -> None:
         self._reader = reader
         self._copies = copies
-        self._reading: dict[_Place, asyncio.Task[int | BusError | None]] = {}
+        self._reading: dict[_Place, asyncio.Task[_Answer | BusError]] = {}
         self._found: dict[_Place, int] = {}
         self._tasks = Tasks("following")
         self.reads = 0
@@ -43,8 +50,8 @@ class Following:
         """Whether the event's room has anything in (`after`, `upto`], as its origin counts.
 
         Raises:
-            UnavailableError: no answer in time, there is no leader, or the mirror that was read
-                does not hold the stretch any more.
+            UnavailableError: no answer in time, there is no leader, or the stream that was read
+                does not hold the stretch, or does not any more.
         """
         if upto <= after:
             return False
@@ -59,20 +66,23 @@ class Following:
             answer = await asyncio.shield(reading)
             if isinstance(answer, BusError):
                 raise answer
-            seq = answer
+            if answer.seq is None and answer.upto < upto:
+                raise UnavailableError(f"{event.origin} holds less than was delivered of it")
+            seq = answer.seq
         found = seq is not None and seq <= upto
         # A mirror that is being filled anew shows nothing either.
         if not found and api == API and not await self._copies.whole(event.origin, after, upto):
             raise UnavailableError(f"the mirror of {event.origin} changed while it was read")
         return found
 
-    async def _read(self, place: _Place) -> int | BusError | None:
+    async def _read(self, place: _Place) -> _Answer | BusError:
         tenant, room = place.room
         subject = event_subject(place.origin, tenant, DEFAULT_SHARD, room)
         self.reads += 1
         stream, following = events_stream(place.origin), place.after + 1
         seq: int | None
         try:
+            last = await self._copies.last_at(place.origin, place.api)
             if place.api == API:
                 seq = await self._reader.next_seq(stream, following, subject)
             else:
@@ -88,4 +98,4 @@ class Following:
             self._found[place] = seq
             while len(self._found) > REMEMBERED:
                 del self._found[next(iter(self._found))]
-        return seq
+        return _Answer(seq, last)

@@ -154,7 +154,7 @@ class Replays:
         return min(upto, max(bases, default=upto))
 
     async def _source(self, origin: str, after: int, upto: int) -> Source:
-        api = await self._copies.source(origin, after, upto)
+        api = await self._copies.whole_source(origin, after, upto)
         return Source(origin, self._positions[origin].epoch, api, strict=True)
 
     # --- filling the rings ---------------------------------------------------------------------

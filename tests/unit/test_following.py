@@ -24,6 +24,7 @@ class _Leader:
         self.asked: list[tuple[str, int, str]] = []
         self.behind = False
         self.emptied = False  # this region's copy is being filled anew
+        self.last = 100  # that is stored where it is read
 
     async def next_seq(self, stream: str, seq: int, subject: str) -> int | None:
         self.asked.append((stream, seq, subject))
@@ -47,6 +48,10 @@ class _Copies:
     async def source(self, origin: str, after: int, upto: int) -> str:
         assert (origin, after < upto) == ("us", True)
         return remote_api("us") if self.leader.behind else API
+
+    async def last_at(self, origin: str, api: str) -> int:
+        assert (origin, api) == ("us", remote_api("us") if self.leader.behind else API)
+        return self.leader.last
 
     async def whole(self, origin: str, after: int, upto: int) -> bool:
         assert (origin, after < upto) == ("us", True)
@@ -102,6 +107,16 @@ async def test_where_the_copy_is_behind_the_origin_is_asked(
     leader.behind, leader.answers = True, [None, 11]
     assert not await following.within(EVENT, 9, 20)
     assert await following.within(EVENT, 9, 20)
+
+
+async def test_a_stream_that_lost_its_end_does_not_say_that_nothing_follows(
+    leader: _Leader, following: Following
+) -> None:
+    leader.behind, leader.answers, leader.last = True, [None, None], 19
+    with pytest.raises(UnavailableError, match="holds less"):
+        await following.within(EVENT, 9, 20)
+    leader.last = 20
+    assert not await following.within(EVENT, 9, 20)
 
 
 async def test_a_mirror_that_is_being_filled_anew_does_not_say_that_nothing_follows(

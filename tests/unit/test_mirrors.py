@@ -62,6 +62,12 @@ class Reader:
         held = self.here.held
         return set(range(min(held), max(held) + 1)) - held
 
+    async def last_by_subject(
+        self, stream: str, subject: str, *, api: str
+    ) -> tuple[dict[str, str], bytes] | None:
+        assert (stream, subject, api) == ("EV_us", ">", remote_api("us"))
+        return self.origin.page(max(self.origin.held), 1).messages[-1]
+
     async def next_seq(self, _stream: str, seq: int, _subject: str) -> int | None:
         return min((each for each in self.here.held if each >= seq), default=None)
 
@@ -96,6 +102,23 @@ async def test_a_look_asks_this_region_alone_and_takes_what_it_lacks_to_be_at_th
     assert await one.source("us", 9, 30) == remote_api("us")
     assert await one.source("us", 11, 20) == API
     assert reader.across == []
+
+
+async def test_what_is_read_whole_is_read_where_all_of_it_is_stored_now() -> None:
+    reader = Reader(region((1, 20)), region((1, 30)))
+    one = copies(reader)
+    await one.look("us")
+    assert await one.whole_source("us", 5, 20) == API
+    assert await one.whole_source("us", 5, 30) == remote_api("us")
+    reader.here = region((1, 10))  # it is being filled anew, and was whole at the last look
+    assert await one.whole_source("us", 5, 20) == remote_api("us")
+    reader.origin = region((1, 25))  # it lost its end, which is being written back
+    with pytest.raises(UnavailableError, match="holds less"):
+        await one.whole_source("us", 5, 30)
+    eu = Copies(cast("Any", reader), "us", ("us", "eu"))
+    with pytest.raises(UnavailableError, match="holds less"):
+        await eu.whole_source("us", 5, 20)
+    assert await eu.whole_source("us", 5, 10) == API
 
 
 async def test_an_origin_that_does_not_answer_is_asked_once_in_a_turn() -> None:
