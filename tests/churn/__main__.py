@@ -275,11 +275,10 @@ def verdict(
     over: list[Disagreement] = []
     whose: Counter[str] = Counter()
     for number, viewer in enumerate(viewers):
-        kill_s = faults["kill"][0]
-        spans = [
-            (*faults["isolate"], faults["isolate"][1] + 10),
-            (kill_s - WITHIN_S["close"], kill_s + KILLED_S, kill_s + KILLED_S),
-        ]
+        spans = [(*faults["isolate"], faults["isolate"][1] + 10)]
+        for begin_s in (faults["kill"][0], faults["hang"][0]):  # either edge says no more
+            by_s = begin_s + KILLED_S
+            spans.append((begin_s - WITHIN_S["close"], by_s, by_s))
         for edge, fault in (("us-1", "kill"), ("eu-1", "hang")):
             begin_s = faults[fault][0]
             before = [url for at_s, url in viewer.at if at_s < begin_s]
