@@ -35,7 +35,7 @@ REGIONS = ("us", "eu", "ap")
 ROOM_USERS = 20
 LOOKED_AT = 50  # rooms of each edge at which somebody there looks
 SETTLE_S = 8.0
-ROW = "{:>9}{:>9}{:>13}{:>13}{:>13}{:>13}{:>11}"
+ROW = "{:>9}{:>12}{:>13}{:>13}{:>13}{:>13}{:>11}"
 
 
 @dataclass(frozen=True)
