@@ -122,6 +122,7 @@ class Scans:
                     continue  # read before the connection was lost: the next scan reads it again
                 self.before()
                 # What came live is delivered already; what the copy here lacks did not come.
+                passed = min(dropped, feed.position)  # live, or else the mirrors tell
                 if dropped > feed.position and (feed.doubtful or api != API):
                     # Of which epoch it was, nobody can tell who did not read it.
                     for epoch in sorted({feed.epoch, *(event.epoch for event in read)}):
@@ -140,7 +141,7 @@ class Scans:
                     if generation != self.generation:
                         continue
                 if api != API:
-                    self.handled[origin].add(first, next_seq - 1)
+                    self.handled[origin].add(max(first, passed + 1), next_seq - 1)
                 await self._scanned(feed, events, next_seq, asked_ms, more=more)
         finally:
             self._scanning.discard(origin)
