@@ -27,7 +27,9 @@ def span_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that name a fleet and a time."""
     for option in (
         click.option("--until", type=Moment(), help="Until then; 15 s ago without."),
-        click.option("--since", type=Moment(), help="From then on: 2026-11-28T12:00Z, or 2h ago."),
+        click.option(
+            "--since", type=Moment(), help="From then on: 2026-11-28T12:00Z, or 2h ago; required."
+        ),
         door_options,
     ):
         function = option(function)
@@ -47,7 +49,7 @@ def span_options(function: Callable[..., Any]) -> Callable[..., Any]:
     help="Sessions that the live sum may be off; 0.1 % of the most, and 2 at least, without.",
 )
 @click.option(
-    "--partial", is_flag=True, help="Go on where the log of a region has not come, and say so."
+    "--partial", is_flag=True, help="Go on where a region's log has not come, and FAIL by its name."
 )
 @click.option("--json", "as_json", is_flag=True, help="The record as JSON on stdout.")
 @click.pass_context

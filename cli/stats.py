@@ -23,6 +23,7 @@ from regions.stats.influx import AT_ONCE, check_url, lines_of, send
 from regions.stats.now import Figures, Now, count, count_minute
 from regions.stats.reading import Past, open_past
 from regions.stats.series import FIGURES, TOTAL, Row, Series, Spread
+from relay.core.minute import Minute
 from relay.errors import RelayError
 
 LABELS_SHOWN = 12
@@ -39,7 +40,9 @@ class StatsError(RelayError):
 @click.option("--since", type=Moment(), help="The series since then.")
 @click.option("--until", type=Moment(), help="The series until then; now without.")
 @click.option(
-    "--step", type=Duration(), help="Of the series: 1s, 1m, 1h, 1d; chosen by the time without."
+    "--step",
+    type=Duration(),
+    help="Of the series: a multiple of 1m, or what divides it; chosen by the time without.",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV on stdout.")
@@ -62,8 +65,8 @@ def command(
 
     Without --since: one moment, summed over the edges that were heard in the 3 s before; edges
     that were not stand apart, as they were when last heard. With --since: maximum, 95th percentile
-    and mean of the seconds of each step. Any region's NATS will do; an isolated one tells what it
-    knows.
+    and mean of the seconds of each step, of all regions together; --json and --csv have each region
+    besides. Any region's NATS will do; an isolated one tells what it knows.
 
     Exit codes: 0 printed, 1 there is nothing of that time, 2 no NATS answers or wrong use.
     """
@@ -107,10 +110,11 @@ async def _moment(past: Past, at_ms: int | None) -> Now:
         return count(await past.newest_frames(), await past.now_ms(), past.region)
     now = count(await past.newest_frames(at_ms), at_ms, past.region)
     if not now.edges:
-        regions, minute = await past.origins(), at_ms // 60_000
-        async for number, of in past.stored(regions, minute, minute + 1):
+        regions, minute, before = await past.origins(), at_ms // 60_000, dict[str, Minute]()
+        async for number, of in past.stored(regions, minute - 1, minute + 1):
             if number == minute:
-                return count_minute(of, at_ms, past.region)
+                return count_minute(of, before, at_ms, past.region)
+            before = of
     return now
 
 
@@ -199,7 +203,8 @@ async def rows(
         StatsError: the times are the wrong way round, the step fits no minute, or it is too much.
         BusError: NATS did not answer.
     """
-    until_ms = await past.now_ms() if until_ms is None else until_ms
+    now_ms = await past.now_ms()
+    until_ms = now_ms if until_ms is None else until_ms
     if until_ms <= since_ms:
         raise StatsError("--until must be later than --since")
     step_s = step_s or _step_for((until_ms - since_ms) // 1000)
@@ -207,7 +212,7 @@ async def rows(
     if (until_ms - since_ms) // 1000 // step_s * (len(regions) + 1) > MOST_ROWS:
         raise StatsError(f"that is more than {MOST_ROWS:,} rows: take a larger --step")
     try:
-        series = Series(step_s, regions)
+        series = Series(step_s, regions, min(until_ms, now_ms) / 1000)
     except ValueError as error:
         raise StatsError(f"--step: {error}") from error
     first_s = since_ms // 1000 // step_s * step_s

@@ -204,6 +204,8 @@ def _offers(home: str, other: str) -> list[_Share]:
         # A lagging mirror reads here; the gate of `other` reads its own mirror that stands here.
         _Share("service", f"$JS.API.DIRECT.GET.{names.events_stream(home)}", many=True),
         _Share("service", f"$JS.API.DIRECT.GET.{names.events_stream(other)}", many=True),
+        # Who audits reads here what his region's mirror of the log has skipped.
+        _Share("service", f"$JS.API.DIRECT.GET.{names.log_stream(home)}", many=True),
         _Share("stream", names.below("tele", home)),
         _Share("stream", names.below("lease", home)),
         _Share("stream", names.below("sig", home)),

@@ -51,6 +51,7 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
                     "$JS.API.STREAM.LIST",
                     "$JS.API.CONSUMER.INFO.*.*",
                     *_log_reads(region, others),
+                    *(f"$JS.{o}.API.DIRECT.GET.{names.log_stream(o)}" for o in others),
                 ),
                 subscribe=(
                     names.below("tele"),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from regions.audit.rebuild import Life, Rebuild, Rule, Stretch, join_moves
+from regions.audit.rebuild import SILENT_MS, Life, Rebuild, Rule, Stretch, join_moves
 from regions.audit.visits import Visit, VisitRebuild
 from regions.errors import AuditError
 from regions.stats.reading import Past
@@ -68,6 +68,7 @@ async def gather(
     if until_ms > await past.now_ms():
         raise AuditError("what is to come can't be audited: take an earlier --until")
     deadline_s = time.monotonic() + come_s
+    # Whether an edge that was silent at the end has died, the time of a lease behind it tells.
     known_ms = await _wait_for_logs(past, regions, until_ms, deadline_s)
     if known_ms and not partial:
         raise AuditError(_not_here(past.region, known_ms))
@@ -109,9 +110,9 @@ async def _wait_for_logs(
             if now_ms - each.at_ms <= ALIVE_MS and each.frame.state != ENDED
         }
         lacking = {
-            region: state.last_ms
+            region: max(state.last_ms - SILENT_MS, 0)
             for region, state in states.items()
-            if state.last_ms < until_ms and (region in alive or not state.current)
+            if state.last_ms < until_ms + SILENT_MS and (region in alive or not state.current)
         }
         if not lacking or time.monotonic() > deadline_s:
             return lacking
@@ -167,13 +168,18 @@ def _whole_minutes(life: Life, until_ms: int) -> set[int]:
 async def _read(past: Past, material: Material, lead_ms: int) -> None:
     since_ms, until_ms = material.since_ms, material.until_ms
     for region in material.regions:
-        rebuild = Rebuild(region)
-        async for stored_ms, data in past.log(region, "att", since_ms - lead_ms, until_ms):
+        rebuild, end_ms = Rebuild(region, since_ms), until_ms + SILENT_MS
+        async for stored_ms, data in past.log(region, "att", since_ms - lead_ms, end_ms):
             try:
-                rebuild.add(stored_ms, decode_entry(data))
+                entry = decode_entry(data)
             except msgspec.DecodeError:
-                rebuild.unreadable += 1
-        material.stretches += rebuild.end(material.known_ms.get(region, until_ms))
+                rebuild.unreadable += since_ms <= stored_ms < until_ms
+                continue
+            if stored_ms < until_ms:
+                rebuild.add(stored_ms, entry)
+            else:
+                rebuild.goes_on(entry)
+        material.stretches += rebuild.end(material.known_ms.get(region, until_ms) + SILENT_MS)
         material.lives += rebuild.lives.values()
         material.unreadable += rebuild.unreadable
     join_moves(material.stretches)

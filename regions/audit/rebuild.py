@@ -77,6 +77,7 @@ class Life:
     missing_batches: int = 0
     missing_records: int = 0
     repeated_batches: int = 0
+    lost_before: int = 0  # records, before the time that is asked for
     lost_records: int = 0
     compared: int = 0  # batches and snapshots against what was put together
     off: int = 0  # by so many sessions they differed, at most
@@ -85,10 +86,18 @@ class Life:
 
 
 class Rebuild:
-    """Puts the log of one region back together."""
+    """Puts the log of one region back together.
 
-    def __init__(self, region: str) -> None:
+    Args:
+        region: whose.
+        since_ms: the begin of the time that is asked for, Unix ms: what the log lacks before it
+            is none of its.
+    """
+
+    def __init__(self, region: str, since_ms: int = 0) -> None:
         self.region = region
+        self._since_ms = since_ms
+        self._going_on: set[LifeKey] = set()
         self.lives: dict[LifeKey, Life] = {}
         self.stretches: list[Stretch] = []
         self.unreadable = 0
@@ -105,6 +114,10 @@ class Rebuild:
         else:
             self._snapshot(life, stored_ms, entry)
 
+    def goes_on(self, entry: Entry) -> None:
+        """An entry from after the time that is asked for: its edge lived on."""
+        self._going_on.add((entry.region, entry.edge, entry.epoch))
+
     def _begin(self, key: LifeKey, stored_ms: int) -> Life:
         before = self._newest.get(key[1])
         if before is not None:
@@ -115,7 +128,7 @@ class Rebuild:
     def end(self, upto_ms: int) -> list[Stretch]:
         """All stretches, when the log was read up to a time."""
         for life in self.lives.values():
-            if upto_ms - life.last_ms > SILENT_MS:
+            if upto_ms - life.last_ms > SILENT_MS and life.key not in self._going_on:
                 self._died(life)
             self.stretches += life.open.values()
             life.open = {}
@@ -127,12 +140,10 @@ class Rebuild:
         if batch.number <= life.number or life.ended:
             life.repeated_batches += 1
             return
-        if life.number and batch.number > life.number + 1:
+        inside = stored_ms >= self._since_ms
+        if life.number and inside:
             life.missing_batches += batch.number - life.number - 1
-        if life.number and stored_ms - life.last_ms > PAUSE_MS:
-            life.pauses.append((life.last_ms, stored_ms))
-        if life.number and stored_ms - life.last_ms > SILENT_MS:
-            life.silences.append((life.last_ms, stored_ms))
+        self._pause(life, stored_ms)
         changes = batch.changes - len(batch.records)
         sessions = batch.sessions - sum(
             1 if isinstance(record, Came) else -1 for record in batch.records
@@ -142,7 +153,7 @@ class Rebuild:
             life.whole = life.seen = sessions == 0
             life.times.append((stored_ms, sessions))
         elif changes != life.changes:
-            life.missing_records += changes - life.changes
+            life.missing_records += changes - life.changes if inside else 0
             life.whole = False
         if life.whole:
             life.counts[changes] = len(life.open)
@@ -154,13 +165,22 @@ class Rebuild:
                 life.counts[changes] = len(life.open)
             here = len(life.open) if life.whole else sessions
             life.times.append((stored_ms - record.ago_ms, here))
-        if life.whole:
+        if life.whole and inside:
             life.compared += 1
             life.off = max(life.off, abs(len(life.open) - batch.sessions))
-        life.lost_records = max(life.lost_records, batch.lost)
+        if not inside or (not life.number and batch.number > 1):
+            life.lost_before = batch.lost
+        life.lost_records = batch.lost - life.lost_before
         life.number, life.changes, life.last_ms = batch.number, batch.changes, stored_ms
         if batch.final:
             self._died(life)
+
+    def _pause(self, life: Life, stored_ms: int) -> None:
+        """Note for how long nothing was heard, where that was longer than a beat."""
+        if life.number and stored_ms - life.last_ms > PAUSE_MS:
+            life.pauses.append((life.last_ms, stored_ms))
+            if stored_ms - life.last_ms > SILENT_MS:
+                life.silences.append((life.last_ms, stored_ms))
 
     def _record(self, life: Life, stored_ms: int, record: Came | Went) -> None:
         at_ms = stored_ms - record.ago_ms
@@ -217,11 +237,13 @@ class Rebuild:
             return
         finally:
             life.parts = {}
-        if life.number and snapshot.changes != life.changes:
+        if life.ended or (life.number and snapshot.changes != life.changes):
             return  # a batch between is lacking: the next snapshot tells
-        if life.whole:
+        if life.whole and stored_ms >= self._since_ms:
             life.compared += 1
             life.off = max(life.off, len(life.open.keys() ^ keys))
+        if not life.times:
+            life.times.append((stored_ms, len(keys)))
         since_ms = life.snapshot_ms or life.first_ms
         for key in sorted(life.open.keys() - keys):
             at_ms = max(since_ms, life.open[key].start_ms)

@@ -36,11 +36,11 @@ def lines_of(row: Row) -> Iterable[str]:
         for name, total in (("opened", row.opened), ("closed", row.closed)):
             if total is not None:
                 fields.append(f"{name}={total}i")
-    if row.silent.edges:
-        fields.append(f"silent_edges={row.silent.edges}i")
-        fields.append(f"silent_sessions={row.silent.sessions}i")
-        fields.append(f"silent_visits={row.silent.visits}i")
-    if len(fields) > 1:
+    silent = row.silent
+    if len(fields) > 1 or silent.edges:  # also 0: an export that is repeated corrects one before
+        fields.append(f"silent_edges={silent.edges}i")
+        fields.append(f"silent_sessions={silent.sessions}i")
+        fields.append(f"silent_visits={silent.visits}i")
         yield f"{MEASUREMENT},scope={row.scope} {','.join(fields)} {row.at_s}"
 
 

@@ -4,8 +4,11 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from relay.core.minute import FRESH_MS, SECONDS, Column, Heard, Minute
+from relay.core.minute import FRESH_MS, SECONDS, Column, EdgeMinute, Heard, Minute
 from relay.core.telemetry import ENDED, EdgeFrame
+
+FIGURES = ("connections", "sessions", "users", "visits")
+VISITS_MS = 90_000  # for so long visits wait for an edge that ended
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -73,8 +76,8 @@ def count(heard: Iterable[Heard], at_ms: int, seen_from: str) -> Now:
         ended = each.frame.state == ENDED
         if at_ms - each.at_ms <= FRESH_MS and not ended:
             alive.append(each)
-        elif not ended or each.frame.visits:  # its visits go on when it is back
-            silent.append(each)
+        elif not ended or (each.frame.visits and at_ms - each.at_ms <= VISITS_MS):
+            silent.append(each)  # one that ended may come back and go on with its visits
     names = sorted({region for region, _ in newest})
     edges = [_edge(each, at_ms) for each in sorted(alive, key=_name)]
     census = _census(alive, seen_from)
@@ -104,37 +107,42 @@ def count(heard: Iterable[Heard], at_ms: int, seen_from: str) -> Now:
     )
 
 
-def count_minute(of: Mapping[str, Minute], at_ms: int, seen_from: str) -> Now:
+def count_minute(
+    of: Mapping[str, Minute], before: Mapping[str, Minute], at_ms: int, seen_from: str
+) -> Now:
     """The sums at a moment of which the frames are not kept any more.
 
     Args:
         of: region -> its minute then.
+        before: region -> the minute before that, where it has one.
         at_ms: the moment.
         seen_from: the region whose streams they are.
     """
-    second = at_ms // 1000 % SECONDS
+    second = SECONDS + at_ms // 1000 % SECONDS
     edges: list[EdgeFigures] = []
     users: dict[str, int | None] = {}
+    everybody: list[int] = []
     for region, minute in sorted(of.items()):
+        last = before.get(region)
         newest: dict[str, EdgeFigures] = {}
+        lives = {(one.edge, one.epoch): one for one in last.edges} if last is not None else {}
         for life in minute.edges:  # one that was heard later counts
-            at = _last(life.sessions, second)
-            if at is not None and (second - at) * 1000 <= FRESH_MS:
-                told = (life.connections, life.sessions, life.users, life.visits)
+            had = lives.get((life.edge, life.epoch))
+            told = [_joined(had, life, name) for name in FIGURES]
+            at = _last(told[0], second)
+            if at is not None:
                 figures = [column[at] or 0 for column in told]
                 age_ms = (second - at) * 1000
                 newest[life.edge] = EdgeFigures(region, life.edge, "", age_ms, *figures)
         edges += [newest[name] for name in sorted(newest)]
-        known = _last(minute.users, second)
-        users[region] = None if known is None else minute.users[known]
-    everybody = [
-        m.all_users[at] for m in of.values() if (at := _last(m.all_users, second)) is not None
-    ]
+        users[region] = _value(_joined(last, minute, "users"), second)
+        if (all_users := _value(_joined(last, minute, "all_users"), second)) is not None:
+            everybody.append(all_users)
     error = max((minute.users_error for minute in of.values()), default=0.0)
     return Now(
         at_ms=at_ms,
         seen_from=seen_from,
-        total=_total(edges, max((one for one in everybody if one is not None), default=None)),
+        total=_total(edges, max(everybody, default=None)),
         regions={
             region: _total([one for one in edges if one.region == region], users[region])
             for region in users
@@ -149,10 +157,22 @@ def count_minute(of: Mapping[str, Minute], at_ms: int, seen_from: str) -> Now:
     )
 
 
+def _joined(before: EdgeMinute | Minute | None, now: EdgeMinute | Minute, name: str) -> Column:
+    """A column of two minutes."""
+    first: Column = [None] * SECONDS if before is None else getattr(before, name)
+    following: Column = getattr(now, name)
+    return [*first, *following]
+
+
 def _last(column: Column, second: int) -> int | None:
-    """The last second up to this one that has a value."""
-    upto = range(min(second, len(column) - 1), -1, -1)
+    """The last second up to this one that has a value, if it is fresh."""
+    upto = range(second, second - FRESH_MS // 1000 - 1, -1)
     return next((at for at in upto if column[at] is not None), None)
+
+
+def _value(column: Column, second: int) -> int | None:
+    at = _last(column, second)
+    return None if at is None else column[at]
 
 
 def _total(edges: list[EdgeFigures], users: int | None) -> Figures:

@@ -13,7 +13,7 @@ from regions.permissions import inbox_of
 from relay.bus.connection import open_connection
 from relay.bus.events import STAMP, SUBJECT, rfc3339, stamp_ms
 from relay.bus.inbox import Inbox
-from relay.bus.reader import Reader
+from relay.bus.reader import API, Reader, remote_api
 from relay.core.minute import MINUTE_MS, Heard, Minute, decode_minute, joined, minute_of
 from relay.core.names import (
     TELEMETRY_STREAM,
@@ -51,6 +51,7 @@ class Past:
     def __init__(self, region: str, reader: Reader) -> None:
         self.region = region
         self._reader = reader
+        self._apis: dict[str, str] = {}  # origin -> where its log is read
 
     async def newest_frames(self, before_ms: int | None = None) -> list[Heard]:
         """The newest frame of each edge, or the newest that was stored before a time (Unix ms).
@@ -89,7 +90,8 @@ class Past:
             BusError: NATS did not answer.
         """
         stream, subject = log_stream(origin), log_subject(origin, kind, "*")
-        page = await self._reader.since(stream, rfc3339(since_ms), batch=PAGE, subject=subject)
+        api, start = await self._api(origin), rfc3339(since_ms)
+        page = await self._reader.since(stream, start, batch=PAGE, subject=subject, api=api)
         while page.messages:
             for headers, data in page.messages:
                 at_ms = stamp_ms(headers.get(STAMP, ""))
@@ -98,7 +100,9 @@ class Past:
                 yield at_ms, data
             if page.pending == 0:
                 return
-            page = await self._reader.page(stream, page.last + 1, batch=PAGE, subject=subject)
+            page = await self._reader.page(
+                stream, page.last + 1, batch=PAGE, subject=subject, api=api
+            )
 
     async def now_ms(self) -> int:
         """The time by the region's NATS (Unix ms): no other machine's clock is compared with it.
@@ -120,16 +124,34 @@ class Past:
         return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
 
     async def log_state(self, origin: str) -> LogState:
-        """How far a region's log has come here.
+        """How far a region's log has come here; how far it is, where its copy here has holes.
 
         Raises:
             BusError: NATS did not answer.
         """
-        answer = await self._reader.api(f"STREAM.INFO.{log_stream(origin)}", {})
-        mirror = answer.get("mirror")
-        active_ns = mirror.get("active", -1) if mirror is not None else 0
-        current = mirror is None or (mirror.get("lag", 0) == 0 and 0 <= active_ns < CURRENT_NS)
-        return LogState(max(stamp_ms(answer["state"].get("last_ts", "")), 0), current)
+        stream = log_stream(origin)
+        answer = await self._reader.api(f"STREAM.INFO.{stream}", {})
+        mirror, state = answer.get("mirror"), answer["state"]
+        if mirror is None:
+            self._apis[origin] = API
+            return LogState(max(stamp_ms(state.get("last_ts", "")), 0), current=True)
+        if state.get("num_deleted", 0):
+            # A mirror may have skipped some after a cut, and says that it lacks nothing.
+            self._apis[origin] = remote_api(origin)
+            try:
+                got = await self._reader.last_by_subject(stream, ">", api=self._apis[origin])
+            except BusError:
+                return LogState(0, current=False)
+            return LogState(stamp_ms(got[0].get(STAMP, "")) if got else 0, current=True)
+        self._apis[origin] = API
+        active_ns = mirror.get("active", -1)
+        current = mirror.get("lag", 0) == 0 and 0 <= active_ns < CURRENT_NS
+        return LogState(max(stamp_ms(state.get("last_ts", "")), 0), current)
+
+    async def _api(self, origin: str) -> str:
+        if origin not in self._apis:
+            await self.log_state(origin)
+        return self._apis[origin]
 
     async def log_begins_ms(self, origin: str) -> int | None:
         """When the oldest entry of a region's log was stored; None where it holds nothing.
@@ -152,9 +174,8 @@ class Past:
             BusError: NATS did not answer.
         """
         stream, subject = log_stream(origin), log_subject(origin, "minute", "*")
-        page = await self._reader.since(
-            stream, rfc3339(since * MINUTE_MS), batch=PAGE, subject=subject
-        )
+        api, start = await self._api(origin), rfc3339(since * MINUTE_MS)
+        page = await self._reader.since(stream, start, batch=PAGE, subject=subject, api=api)
         last, parts = since - 1, dict[str, list[Minute]]()  # of each edge that writes
         while page.messages:
             for headers, data in page.messages:
@@ -176,7 +197,9 @@ class Past:
                     yield joined(written)
             if page.pending == 0:
                 return
-            page = await self._reader.page(stream, page.last + 1, batch=PAGE, subject=subject)
+            page = await self._reader.page(
+                stream, page.last + 1, batch=PAGE, subject=subject, api=api
+            )
 
     async def together(
         self, origins: Sequence[str], since: int, until: int

@@ -83,16 +83,18 @@ class Series:
     Args:
         step_s: seconds of a row; a multiple of 60, or a divisor of it.
         regions: all regions; each has rows of its own, besides the total.
+        end_s: Unix time; what is later has not happened yet.
 
     Raises:
         ValueError: such a step does not fit into minutes.
     """
 
-    def __init__(self, step_s: int, regions: Sequence[str]) -> None:
+    def __init__(self, step_s: int, regions: Sequence[str], end_s: float = math.inf) -> None:
         if step_s < 1 or (SECONDS % step_s and step_s % SECONDS):
             raise ValueError(f"a step of {step_s} s does not fit into minutes")
         self._step_s = step_s
         self._regions = list(regions)
+        self._end_s = end_s
         self._lives: dict[tuple[str, str], _Life] = {}
         self._steps: dict[str, _Step] = {}
         self._begin_s: int | None = None
@@ -116,13 +118,15 @@ class Series:
         all_users = _largest([one.all_users for one in of.values()])
         for second in range(SECONDS):
             at_s = minute * SECONDS + second
+            if at_s >= self._end_s:
+                break
             begin_s = at_s - at_s % self._step_s
             if begin_s != self._begin_s:
                 yield from self._finish()
                 self._begin_s = begin_s
             self._gather(columns, of, all_users, second)
         for scope in (TOTAL, *of):
-            step = self._steps[scope]
+            step = self._steps.setdefault(scope, _Step())
             minutes = list(of.values()) if scope == TOTAL else [of[scope]]
             step.opened += sum(sum(one.opened.values()) for one in minutes)
             step.closed += sum(sum(one.closed.values()) for one in minutes)

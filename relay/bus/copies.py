@@ -27,6 +27,7 @@ from relay.errors import BusError, UnavailableError
 _log = logging.getLogger("jetrelay.copies")
 
 _EMPTY = Copy(1, 0)
+REPLICA_LOOKS, REPLICA_WAIT_S = 3, 0.05
 MOST_BEFORE = 65_536  # events before a mirror's beginning that are read at the origin one by one
 
 
@@ -170,10 +171,14 @@ class Copies:
         api = await self.source(origin, after, upto)
         if api == API and not await self.whole(origin, after, upto):
             api = remote_api(origin)
-        mirrored = api == API and origin != self._region  # `whole` has looked
-        if not mirrored and await self.last_at(origin, api) < upto:
-            raise UnavailableError(f"{origin} holds less than was delivered of it")
-        return api
+        if api == API and origin != self._region:
+            return api  # `whole` has looked
+        for waited in range(REPLICA_LOOKS):
+            if await self.last_at(origin, api) >= upto:
+                return api
+            if api != API and waited + 1 < REPLICA_LOOKS:
+                await asyncio.sleep(REPLICA_WAIT_S)  # any replica there may have answered
+        raise UnavailableError(f"{origin} holds less than was delivered of it")
 
     async def last_at(self, origin: str, api: str) -> int:
         """The last sequence that is stored of an origin, at an API; 0 where there is none.

@@ -23,7 +23,6 @@ from relay.core.gate import (
     Held,
     Home,
     Open,
-    StartEpoch,
     Witness,
     first_look,
     second_look,
@@ -182,11 +181,10 @@ class Gatekeeper:
             try:
                 info = await self._reader.info(self._stream)
                 # Else somebody stores, or has repaired it: look again.
-                if await self._home_stream.begun(info) == home and not isinstance(
-                    decision, AskMirrors
-                ):
-                    await self._home_stream.carry_out(decision, info)
-                    if isinstance(decision, StartEpoch):
+                same = await self._home_stream.begun(info) == home
+                if same and not isinstance(decision, AskMirrors):
+                    began = await self._home_stream.carry_out(decision, info)
+                    if began:
                         await self._vouch()
             finally:
                 await self._leases.drop_duty(DUTY)

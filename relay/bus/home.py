@@ -96,14 +96,22 @@ class HomeStream:
         self._said = epoch
         return home
 
-    async def carry_out(self, decision: Repair | StartEpoch | NoteFork, info: StreamInfo) -> None:
-        """Do what was decided on the stream as it stands.
+    async def carry_out(self, decision: Repair | StartEpoch | NoteFork, info: StreamInfo) -> bool:
+        """Do what was decided on the stream as it stands. Returns whether an epoch has begun.
 
         Raises:
             BusError: it could not be done, or not all of it: look again.
         """
         match decision:
             case Repair():
+                lacking = await self._lacking(decision)
+                if lacking:
+                    _log.error("no mirror that answers holds %d, nor the home stream", lacking)
+                    fork = decision.after + 1
+                    await self._start_epoch(
+                        StartEpoch(decision.epoch, decision.upto, fork=fork), info
+                    )
+                    return True
                 await self._repair(decision)
                 if decision.lost:
                     home = home_of(info)
@@ -112,9 +120,11 @@ class HomeStream:
                     await self._remember(info, home, 0)
             case StartEpoch():
                 await self._start_epoch(decision, info)
+                return True
             case NoteFork(fork):
                 _log.warning("a mirror differs from %d on: it is to be filled anew", fork)
                 await self._remember(info, home_of(info), fork)
+        return False
 
     # --- the lost tail -------------------------------------------------------------------------
 
@@ -127,19 +137,35 @@ class HomeStream:
         )
         seq = repair.after
         while seq < repair.upto:
-            if not await self.renew():
-                raise BusError("another edge has the duty to repair the home stream")
-            page = await self._reader.page(
-                self._stream, seq + 1, batch=256, api=remote_api(repair.region)
-            )
-            if not page.messages:
-                raise BusError(f"the mirror in {repair.region} does not hold {seq + 1}")
-            found = {int(headers[SEQUENCE]): (headers, data) for headers, data in page.messages}
-            if page.last - seq > len(found):
-                lacking = [n for n in range(seq + 1, page.last) if n not in found]
-                found |= await self._held_elsewhere(repair.others, lacking)
-            await self._write_back(seq, page.last, found)
-            seq = page.last
+            last, found = await self._held(repair, seq)
+            await self._write_back(seq, last, found)
+            seq = last
+
+    async def _lacking(self, repair: Repair) -> int:
+        """The first sequence of what is to be written back that is held nowhere; 0: all is held."""
+        seq = repair.after
+        while seq < repair.upto:
+            last, found = await self._held(repair, seq)
+            for each in range(seq + 1, last + 1):
+                if each not in found:
+                    return each
+            seq = last
+        return 0
+
+    async def _held(self, repair: Repair, seq: int) -> tuple[int, dict[int, Message]]:
+        """What follows a sequence, from the mirrors: up to where, and what they hold of it."""
+        if not await self.renew():
+            raise BusError("another edge has the duty to repair the home stream")
+        page = await self._reader.page(
+            self._stream, seq + 1, batch=256, api=remote_api(repair.region)
+        )
+        if not page.messages:
+            raise BusError(f"the mirror in {repair.region} does not hold {seq + 1}")
+        found = {int(headers[SEQUENCE]): (headers, data) for headers, data in page.messages}
+        if page.last - seq > len(found):
+            lacking = [n for n in range(seq + 1, page.last) if n not in found]
+            found |= await self._held_elsewhere(repair.others, lacking)
+        return page.last, found
 
     async def _held_elsewhere(
         self, others: Sequence[str], lacking: Sequence[int]
@@ -167,8 +193,7 @@ class HomeStream:
         puts: list[Put] = []
         for seq in range(after + 1, upto + 1):
             if seq not in found:
-                puts.append(Put(self._void, b"{}", {}, seq))
-                continue
+                raise BusError(f"the mirrors do not hold {seq} any more")
             headers, data = found[seq]
             kept = {
                 name: value

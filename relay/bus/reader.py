@@ -83,7 +83,13 @@ class Reader:
         return await self._batch(f"{api}.DIRECT.GET.{stream}", request)
 
     async def since(
-        self, stream: str, start_time: str, *, batch: int, subject: str | None = None
+        self,
+        stream: str,
+        start_time: str,
+        *,
+        batch: int,
+        subject: str | None = None,
+        api: str = API,
     ) -> Page:
         """Up to `batch` messages stored at or after an RFC 3339 time.
 
@@ -97,7 +103,7 @@ class Reader:
         }
         if subject is not None:
             request["next_by_subj"] = subject
-        return await self._batch(f"{API}.DIRECT.GET.{stream}", request)
+        return await self._batch(f"{api}.DIRECT.GET.{stream}", request)
 
     async def newest(
         self, stream: str, subject: str, *, up_to: str | None = None, batch: int = 1000

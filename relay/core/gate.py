@@ -76,7 +76,8 @@ class Repair:
     """Write the events after `after` up to `upto` back from the mirror in `region`, and what that
     one lacks from those in `others`.
 
-    `lost`: the streams, by `created`, of which that is all that anybody saw.
+    `lost`: the streams, by `created`, of which that is all that anybody saw. `epoch`: starts where
+    some of it is held nowhere.
     """
 
     region: str
@@ -84,6 +85,7 @@ class Repair:
     upto: int
     others: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ def second_look(
         best = max(ahead, key=lambda region: ahead[region].last)
         others = tuple(sorted(region for region in ahead if region != best))
         lost = tuple(sorted({witness.created for witness in known if not witness.knows(home)}))
-        return Repair(best, home.last, held, others, lost)
+        return Repair(best, home.last, held, others, lost, anew.epoch)
     if above > home.last:
         return anew
     if mirrors or known or asked == 0:

@@ -25,7 +25,8 @@ class EdgeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     v: int = 1
     region: str
     edge: str
-    epoch: int  # Unix ms of the edge's start: a newer one replaces an older one at once
+    epoch: int  # Unix ms of the edge's start, and later than any before: one that is heard later
+    # replaces the one before at once
     frame: int  # number of this frame, from 1
     at_ms: int  # Unix ms when the frame was made
     url: str  # ws:// address for clients

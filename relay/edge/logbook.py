@@ -43,7 +43,7 @@ WAIT_S = 1.0  # READY waits no longer
 WAITING = 100_000  # records; more are lost, and counted
 SNAPSHOT_S = 60.0
 PART_KEYS = 3_000  # packed in a few milliseconds
-LOOKS = 4  # for the life before, that may fail
+LOOKS = 10  # for the life before, that may fail
 MSG_ID = "Nats-Msg-Id"
 
 

@@ -106,6 +106,45 @@ async def test_a_user_with_two_devices_is_there_until_both_have_gone(world: Worl
         assert len(offline) == 1
 
 
+async def test_a_phone_and_a_laptop_in_two_regions_are_one_user_who_goes_once(world: World) -> None:
+    room = "presence:both"
+    async with Raw(world.edges["ap-1"].url) as ana:
+        await ana.identify(token(world, "ana"), looking(room))
+        view = View(ana, room)
+        phone = await Raw(world.edges["eu-1"].url).__aenter__()
+        laptop = await Raw(world.edges["us-2"].url).__aenter__()
+        for device in (phone, laptop):
+            await device.identify(token(world, "bo"), room)
+        await view.until({"ana": "online", "bo": "online"})
+        await laptop.ws.close(1000)
+        await view.read_for(6.0)
+        assert view.online == {"ana": "online", "bo": "online"}
+        assert not any("bo" in frame["offline"] for frame in view.frames)
+        await phone.ws.close(1000)
+        await view.until({"ana": "online"})
+        await view.read_for(6.0)
+        assert sum("bo" in frame["offline"] for frame in view.frames) == 1
+        assert sum("bo" in frame["online"] for frame in view.frames) == 1
+
+
+async def test_ten_thousand_users_can_not_be_watched_by_one_session(world: World) -> None:
+    async with Raw(world.edges["us-1"].url) as ana, Raw(world.edges["us-1"].url) as eve:
+        await ana.identify(token(world, "ana", watch=["team:*"]))
+        codes: list[str | None] = []
+        for start in range(0, 10_000, 100):
+            users = [f"team:{n}" for n in range(start, start + 100)]
+            answer = await ana.request(Op.WATCH, users=users)
+            codes.append(answer["d"].get("code"))
+        assert codes == [None] * 10 + ["too_many_users"] * 90
+        told = [payload for payload in ana.seen if payload["t"] == "PRESENCE"]
+        assert len(told) <= 1_000
+        assert (await ana.request(Op.WATCH, users=["team:5"]))["d"].keys() == {"nonce"}
+        # All at once is more than a frame may hold: the connection ends with the code for that.
+        await eve.identify(token(world, "eve", watch=["team:*"]))
+        await eve.send(Op.WATCH, {"users": [f"team:{n}" for n in range(10_000)]})
+        assert await eve.close_code() == 1009
+
+
 async def test_single_users_are_watched_wherever_they_are(world: World) -> None:
     async with Raw(world.edges["us-1"].url) as ana, Raw(world.edges["ap-1"].url) as bo:
         await ana.identify(token(world, "ana", watch=["team:*"]))

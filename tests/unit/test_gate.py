@@ -38,14 +38,14 @@ def test_an_epoch_that_was_begun_is_finished() -> None:
 def test_a_server_that_was_restarted_may_have_lost_what_only_a_mirror_got() -> None:
     seen = [Witness(100, "t0")]
     assert first_look(HOME, seen, restarted=True) == AskMirrors()
-    assert second_look(HOME, seen, {"eu": Held(101)}, asked=2) == Repair("eu", 100, 101)
+    assert second_look(HOME, seen, {"eu": Held(101)}, asked=2) == Repair("eu", 100, 101, epoch=2)
     assert second_look(HOME, seen, {"eu": Held(100)}, asked=2) == Open()
     assert second_look(HOME, seen, {}, asked=2) == Open(), "cut off, it serves with what was seen"
 
 
 def test_a_tail_that_a_mirror_holds_is_written_back_from_the_furthest() -> None:
     mirrors = {"eu": Held(110), "ap": Held(120)}
-    repair = Repair("ap", 100, 120, ("eu",))
+    repair = Repair("ap", 100, 120, ("eu",), epoch=2)
     assert second_look(HOME, [], mirrors, asked=2) == repair
     assert second_look(HOME, [Witness(120, "t0")], mirrors, asked=2) == repair
 
@@ -79,7 +79,7 @@ def test_a_stream_made_anew_and_empty_gets_everything_back() -> None:
     mirrors, seen = {"eu": Held(100)}, [Witness(100, "t1"), Witness(90, "t1"), Witness(9, "t0")]
     for last in (0, 40):  # where its mirrors begin at 41, it was made to begin there too
         empty = Home(epoch=1, last=last, created="t0", empty=True)
-        repair = Repair("eu", last, 100, lost=("t1",))
+        repair = Repair("eu", last, 100, lost=("t1",), epoch=2)
         assert second_look(empty, seen, mirrors, asked=1) == repair
 
 

@@ -191,10 +191,26 @@ def test_who_went_silent_stands_apart_for_as_long_as_a_visit_may_be_without_a_wo
 
 def test_a_moment_of_which_only_the_minute_is_kept() -> None:
     us = minute(columns("us-1", {10: 5, 11: 6}), columns("us-2", {2: 7}, epoch=1))
-    now = count_minute({"us": us}, AT_MS + 12_500, "eu")
+    now = count_minute({"us": us}, {}, AT_MS + 12_500, "eu")
     assert [(one.edge, one.sessions, one.age_ms) for one in now.edges] == [("us-1", 6, 1_000)]
     assert (now.total.sessions, now.total.connections, now.total.users) == (6, 7, None)
     assert (now.regions["us"].edges, now.seen_from) == (1, "eu")
+    late = minute(columns("us-1", {5: 9}), number=M + 1)
+    before = minute(columns("us-1", {59: 8}))
+    now = count_minute({"us": late}, {"us": before}, AT_MS + 61_000, "eu")
+    assert [(one.sessions, one.age_ms) for one in now.edges] == [(8, 2_000)]
+    assert count_minute({"us": late}, {"us": before}, AT_MS + 64_900, "eu").edges == []
+
+
+@pytest.mark.parametrize("step_s", [1, 60])
+def test_what_has_not_happened_yet_is_no_silence(step_s: int) -> None:
+    series = Series(step_s, ["us"], end_s=M * 60 + 22.5)
+    made = minute(columns("us-1", dict.fromkeys(range(21), 10)))
+    rows = [*series.add(M, {"us": made}), *series.end()]
+    assert {row.silent for row in rows} == {Silent()}
+    assert rows[-2].edges == 1
+    (line,) = lines_of(rows[0])
+    assert "silent_edges=0i,silent_sessions=0i,silent_visits=0i" in line
 
 
 def test_an_edge_that_ended_in_order_is_not_silent() -> None:
@@ -287,7 +303,8 @@ def test_a_row_is_a_line_and_nothing_counted_is_none() -> None:
     assert lines[1] == (
         f"jetrelay,scope=us edges=1i,connections=5.000,connections_max=5i,connections_p95=5i,"
         f"sessions=4.000,sessions_max=4i,sessions_p95=4i,visits=0.000,visits_max=0i,"
-        f"visits_p95=0i,opened=0i,closed=0i {M * 60}"
+        f"visits_p95=0i,opened=0i,closed=0i,silent_edges=0i,silent_sessions=0i,"
+        f"silent_visits=0i {M * 60}"
     )
     assert len(lines) == 2
 

@@ -81,6 +81,7 @@ def test_the_whole_of_what_another_region_may_do_here() -> None:
             ("service", "$JS.FC.LOG_us.MIR_LOG_us_to_eu.*"),
             ("stream", "mirror.LOG_us.eu"),
             ("service", "$JS.API.DIRECT.GET.EV_us"),
+            ("service", "$JS.API.DIRECT.GET.LOG_us"),
             ("service", "$JS.API.DIRECT.GET.EV_eu"),
             ("stream", "tele.us.>"),
             ("stream", "lease.us.>"),
