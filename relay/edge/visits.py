@@ -317,7 +317,8 @@ class Visits:
         await self._log.store(taken, clock.now().mono_s)
         for change in taken:
             change.stored = True
-            self._closing.pop(change.key, None)
+            if self._closing.get(change.key) is change:  # not its opening
+                del self._closing[change.key]
         del self._changes[: self._in_hand]
         self._in_hand = 0
         self._unmarked += len(taken)

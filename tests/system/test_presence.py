@@ -86,15 +86,20 @@ async def test_who_moves_and_comes_back_is_not_let_go_by_what_is_said_of_the_mov
         await view.until({"ana": "online"})
 
 
+async def two_devices(world: World, room: str) -> tuple[Raw, Raw]:
+    """A phone in eu and a laptop in us of one user, `bo`, in a room."""
+    devices = [await Raw(world.edges[edge].url).__aenter__() for edge in ("eu-1", "us-2")]
+    for device in devices:
+        await device.identify(token(world, "bo"), room)
+    return devices[0], devices[1]
+
+
 async def test_a_user_with_two_devices_is_there_until_both_have_gone(world: World) -> None:
     room = "presence:devices"
     async with Raw(world.edges["us-1"].url) as ana:
         await ana.identify(token(world, "ana"), looking(room))
         view = View(ana, room)
-        phone = await Raw(world.edges["eu-1"].url).__aenter__()
-        laptop = await Raw(world.edges["us-2"].url).__aenter__()
-        await phone.identify(token(world, "bo"), room)
-        await laptop.identify(token(world, "bo"), room)
+        phone, laptop = await two_devices(world, room)
         await phone.send(Op.PRESENCE_UPDATE, {"status": "idle"})
         await view.until({"ana": "online", "bo": "online"})
         await laptop.ws.close(1000)
@@ -111,10 +116,7 @@ async def test_a_phone_and_a_laptop_in_two_regions_are_one_user_who_goes_once(wo
     async with Raw(world.edges["ap-1"].url) as ana:
         await ana.identify(token(world, "ana"), looking(room))
         view = View(ana, room)
-        phone = await Raw(world.edges["eu-1"].url).__aenter__()
-        laptop = await Raw(world.edges["us-2"].url).__aenter__()
-        for device in (phone, laptop):
-            await device.identify(token(world, "bo"), room)
+        phone, laptop = await two_devices(world, room)
         await view.until({"ana": "online", "bo": "online"})
         await laptop.ws.close(1000)
         await view.read_for(6.0)
