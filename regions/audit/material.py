@@ -197,7 +197,8 @@ async def _read_visits(past: Past, material: Material, lead_ms: int) -> bool:
     material.missing_visit_batches = material.visits_compared = material.visits_off = 0
     for region in material.regions:
         rebuild = VisitRebuild(region, material.since_ms)
-        entries = past.log(region, "visit", material.since_ms - lead_ms, material.until_ms)
+        end_ms = material.until_ms + SILENT_MS  # what had ended may be stored a little later
+        entries = past.log(region, "visit", material.since_ms - lead_ms, end_ms)
         async for stored_ms, data in entries:
             try:
                 rebuild.add(stored_ms, decode_visits(data))

@@ -91,7 +91,8 @@ class VisitRebuild:
                 )
             else:
                 visit = edge.open.pop(record.key, None) or self._before(batch.edge, record.key)
-                visit.end_ms, visit.ended = at_ms, record.how
+                # An edge that died may not have been heard of since it opened.
+                visit.end_ms, visit.ended = max(at_ms, visit.start_ms or 0), record.how
                 self._ended.append(visit)
         if edge.whole:
             self._compare(edge, abs(len(edge.open) - batch.open))
@@ -113,12 +114,13 @@ class VisitRebuild:
         return known and all(one.start_ms is not None for one in ended)
 
     def end(self, lives: Iterable[Life], until_ms: int) -> list[Visit]:
-        """All visits, when the log was read up to a time.
+        """All visits, when the log was read up to a time, and as far behind it as is known.
 
         Args:
             lives: of the region's edges: an edge that is gone for longer than its visits may be
                 without a word has taken them with it.
-            until_ms: the time, Unix ms.
+            until_ms: the time, Unix ms: what opened behind it is none, what ended behind it is
+                open.
         """
         ended_ms: dict[str, int | None] = {}
         for life in sorted(lives, key=lambda one: one.first_ms):
@@ -132,4 +134,8 @@ class VisitRebuild:
                 self._ended.append(visit)
             edge.open = {}
         still = [visit for edge in self._edges.values() for visit in edge.open.values()]
-        return sorted([*self._ended, *still], key=lambda one: (one.start_ms or 0, one.key))
+        found = [one for one in (*self._ended, *still) if (one.start_ms or 0) < until_ms]
+        for visit in found:
+            if visit.end_ms is not None and visit.end_ms >= until_ms:
+                visit.end_ms, visit.ended = None, OPEN
+        return sorted(found, key=lambda one: (one.start_ms or 0, one.key))

@@ -267,6 +267,23 @@ def test_a_checkpoint_says_which_visits_were_open_before() -> None:
     assert rebuild.missing_batches == 2
 
 
+def test_a_visit_whose_end_is_stored_behind_the_time_was_over_before_it() -> None:
+    rebuild = VisitRebuild("us")
+    rebuild.add(1_000, visit_batch(1, 1, 2, VisitOpened(0, A, "DE"), VisitOpened(0, B, "DE")))
+    late = VisitEnded(3_000, A, "edge_gone"), VisitEnded(0, B, "closed"), VisitOpened(0, C, "DE")
+    rebuild.add(10_005, visit_batch(1, 2, 1, *late))
+    found = [(one.key, one.end_ms, one.ended) for one in rebuild.end([lived(10_005)], 10_000)]
+    assert found == [(A, 7_005, "edge_gone"), (B, None, "open")]
+
+
+def test_no_visit_ends_before_it_opened() -> None:
+    rebuild = VisitRebuild("us")
+    rebuild.add(1_900, visit_batch(1, 1, 1, VisitOpened(0, A, "DE")))
+    rebuild.add(99_000, visit_batch(2, 1, 0, VisitEnded(98_000, A, "edge_gone")))
+    (visit,) = rebuild.end([lived(1_000, 1_000), lived(99_000, epoch=2)], 100_000)
+    assert (visit.start_ms, visit.end_ms) == (1_900, 1_900)
+
+
 def test_half_a_checkpoint_says_nothing() -> None:
     rebuild = VisitRebuild("us")
     rebuild.add(1_000, VisitCheckpoint(1, "us", "us-1", 1, 7, 0, 2, [A]))
