@@ -88,6 +88,7 @@ class Feed:
     _connected: bool = True
     _next: int = 0  # where the scan that runs goes on
     _overflowed: bool = False
+    _ahead: int = 0  # what a scan has read up to here, the region's copy may not hold yet
     _tails: dict[RoomKey, int] = field(default_factory=dict)
     _bases: dict[RoomKey, int] = field(default_factory=dict)  # where the room was joined
     _joining: dict[RoomKey, list[tuple[int, int]]] = field(default_factory=dict)
@@ -173,6 +174,9 @@ class Feed:
                 # Anybody may claim that; who reads the stream asks what edges wrote to say so.
                 return self._repair_before(event, now_ms, self.position + 1)
             event = replace(event, epoch=self.epoch)  # the scan has found that it is not so
+        if 0 < self._ahead < event.seq:
+            # The copy has come as far as the feed, or has skipped what lay between, and behind.
+            return self._repair_before(event, now_ms, self.position + 1)
         if self._silent(event, now_ms):
             return self._repair_before(event, now_ms, self.marked_seq + 1)
         if tail is None:
@@ -283,6 +287,7 @@ class Feed:
         # Never from beyond what is proved complete: the scan will prove all that it covers.
         self.repairing = True
         self._next = min(first, self.marked_seq + 1)
+        self._ahead = 0
         return (Scan(self._next),)
 
     @property
@@ -317,7 +322,13 @@ class Feed:
         return (Scan(self._next),) if self.repairing and self._connected else ()
 
     def scanned(
-        self, events: Iterable[Event], next_seq: int, asked_ms: int, *, more: bool
+        self,
+        events: Iterable[Event],
+        next_seq: int,
+        asked_ms: int,
+        *,
+        more: bool,
+        ahead: bool = False,
     ) -> Sequence[Action]:
         """A page of the scan.
 
@@ -326,6 +337,8 @@ class Feed:
             next_seq: where the next page starts.
             asked_ms: when the page was asked for, by the clock of `live`.
             more: whether the stream held more when the page was read.
+            ahead: whether it was read where more may be stored than in the region's copy: the
+                live path is taken up again with a scan, when it has come as far.
         """
         if not (self.repairing and self._connected) or next_seq < self._next:
             return ()  # of a scan that a lost connection has overtaken
@@ -333,6 +346,8 @@ class Feed:
         for event in events:
             actions.extend(self._scan_one(event))
         self._next = max(self._next, next_seq)
+        if ahead:
+            self._ahead = self._next - 1
         if self._next - 1 > self.position:
             self.position = self._next - 1
             actions.append(Moved(self.position))

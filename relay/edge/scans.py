@@ -142,30 +142,45 @@ class Scans:
                         continue
                 if api != API:
                     self.handled[origin].add(max(first, passed + 1), next_seq - 1)
-                await self._scanned(feed, events, next_seq, asked_ms, more=more)
+                ahead = api != API
+                await self._scanned(feed, events, next_seq, asked_ms, more=more, ahead=ahead)
         finally:
             self._scanning.discard(origin)
             if origin in self._wanted:
                 self.want(feed, self._wanted[origin])
 
     async def _scanned(
-        self, feed: Feed, events: Sequence[Event], next_seq: int, asked_ms: int, *, more: bool
+        self,
+        feed: Feed,
+        events: Sequence[Event],
+        next_seq: int,
+        asked_ms: int,
+        *,
+        more: bool,
+        ahead: bool,
     ) -> None:
         """Hand the feed what a scan read, a part at a time: a long page does not hold the loop."""
         generation = self.generation
         while len(events) > self._pages.events:
             part, events = events[: self._pages.events], events[self._pages.events :]
-            self._take_part(feed, part, events[0].seq, asked_ms, more=True)
+            self._take_part(feed, part, events[0].seq, asked_ms, more=True, ahead=ahead)
             await asyncio.sleep(0)
             if generation != self.generation or self._wanted.get(feed.origin) != events[0].seq:
                 return  # the scan goes on elsewhere
             del self._wanted[feed.origin]
-        self._take_part(feed, events, next_seq, asked_ms, more=more)
+        self._take_part(feed, events, next_seq, asked_ms, more=more, ahead=ahead)
 
     def _take_part(
-        self, feed: Feed, events: Sequence[Event], next_seq: int, asked_ms: int, *, more: bool
+        self,
+        feed: Feed,
+        events: Sequence[Event],
+        next_seq: int,
+        asked_ms: int,
+        *,
+        more: bool,
+        ahead: bool,
     ) -> None:
-        self._carry_out(feed, feed.scanned(events, next_seq, asked_ms, more=more))
+        self._carry_out(feed, feed.scanned(events, next_seq, asked_ms, more=more, ahead=ahead))
         for event in events:
             self._found(event)  # the room may have been past it
 

@@ -198,6 +198,27 @@ def test_silence_here_counts_also_when_the_stamps_show_none() -> None:
     assert seqs(actions) == [lost.seq, late.seq]
 
 
+def test_where_the_copy_has_come_as_far_as_was_read_at_the_origin_it_must_prove_itself() -> None:
+    """A mirror that was behind goes on further on: no event of a quiet room shows that."""
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    joined(feed, stream, A, B)
+    read = stream.store(A)
+    feed.advance()
+    assert seqs(feed.scanned([read], read.seq + 1, NOW, more=False, ahead=True)) == [read.seq]
+    skipped = stream.store(B)
+    assert feed.live(read, NOW) == ()  # the mirror fills what the origin was asked for
+    later = replace(stream.store(B), previous=0)  # as the mirror says that has skipped it
+    assert feed.live(later, NOW) == (Scan(skipped.seq),)
+    actions = feed.scanned([skipped, later], later.seq + 1, NOW, more=False, ahead=True)
+    assert seqs(actions) == [skipped.seq, later.seq]
+    last = stream.store(A)
+    assert feed.live(last, NOW) == (Scan(last.seq),)
+    assert seqs(feed.scanned([last], last.seq + 1, NOW, more=False)) == [last.seq]
+    event = stream.store(A)
+    assert feed.live(event, NOW) == (Dispatch(event, event.seq),)
+
+
 def test_after_a_reconnect_the_stream_is_read_before_anything_live() -> None:
     stream = StreamModel("us")
     feed = live_feed(stream)
