@@ -5,7 +5,7 @@ Whoever was connected there then, and has resumed elsewhere with a cursor beyond
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -40,6 +40,17 @@ class Stretch(msgspec.Struct, frozen=True):
     last: int
     number: int = 0
     skipped: bool = False
+
+
+_Range = TypeVar("_Range", Hole, Stretch)
+
+
+def widened(one: _Range, other: _Range) -> _Range | None:
+    """`one` so wide that it holds `other` as well; None: they are of two origins, or kinds."""
+    if (one.origin, one.skipped) != (other.origin, other.skipped):
+        return None
+    first, last = min(one.first, other.first), max(one.last, other.last)
+    return msgspec.structs.replace(one, first=first, last=last)
 
 
 _stretches = msgspec.json.Decoder(Stretch)

@@ -8,13 +8,13 @@ from relay.bus.holes import Holes, store_hole
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
 from relay.core.cursor import Cursor
-from relay.core.hole import Hole, Passed, passed
+from relay.core.hole import Hole, Passed, passed, widened
 from relay.edge.hub import Hub
 from relay.errors import BusError
 
 _log = logging.getLogger("jetrelay.holes")
 
-WAITING = 256  # holes that could not be recorded yet
+WAITING = 256  # holes that could not be recorded yet; beyond, they grow together
 
 
 class HoleLog:
@@ -27,7 +27,7 @@ class HoleLog:
         self._holes = Holes(reader, regions)
         self._region = region
         self._hub = hub
-        self._waiting: deque[Hole] = deque(maxlen=WAITING)
+        self._waiting: deque[Hole] = deque()
         self.recorded = 0
 
     async def record(self, origin: str, first: int, last: int) -> int:
@@ -53,13 +53,22 @@ class HoleLog:
         hole = Hole(self._region, origin, first, last, skipped=skipped)
         if any(_within(hole, known) for known in (*self._holes.of(self._region), *self._waiting)):
             return False
-        self._waiting.append(hole)
+        self._wait(hole)
         try:
             await self._record_waiting()
         except BusError as error:
             _log.info("a hole of %s waits to be recorded: %s", origin, error)
             return False
         return True
+
+    def _wait(self, hole: Hole) -> None:
+        if len(self._waiting) >= WAITING:
+            for at in reversed(range(len(self._waiting))):
+                wide = widened(self._waiting[at], hole)
+                if wide is not None:
+                    self._waiting[at] = wide
+                    return
+        self._waiting.append(hole)
 
     async def begin(self) -> None:
         """The edge starts, at the streams' heads: it has passed none of the holes that are known.

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from relay.core.copy import ranges
-from relay.core.hole import Hole, Stretch
+from relay.core.hole import Hole, Stretch, widened
 from relay.edge.holes import HoleLog
 from relay.edge.mirrors import Mirrors
 from relay.errors import BusError
 
 _log = logging.getLogger("jetrelay.jumps")
 
-WAITING = 1_024  # stretches; what is dropped beyond, resumes and scans find
-
+WAITING = 1_024  # stretches; beyond, those that are not recorded grow together
 RUNS = 64  # holes that are recorded of one stretch
 
 
@@ -50,7 +49,7 @@ class Jumps:
         self._log = log
         self._mirrors = mirrors
         self._region = region
-        self._waiting: deque[_Waiting] = deque(maxlen=WAITING)
+        self._waiting: deque[_Waiting] = deque()
         self._one_at_a_time = asyncio.Lock()
         self._elsewhere: list[Hole] = []  # holes of other regions, read and not returned yet
         self._dealt: deque[Dealt] = deque(maxlen=2 * WAITING)
@@ -60,8 +59,18 @@ class Jumps:
     def told(self, stretch: Stretch) -> None:
         """The region's watcher saw the live feed jump: `turn` deals with it."""
         if not stretch.number:  # one that is recorded comes with the record, in its turn
-            self._waiting.append(_Waiting(stretch))
+            self._wait(stretch)
         self.look()
+
+    def _wait(self, stretch: Stretch) -> None:
+        if len(self._waiting) >= WAITING:
+            for each in reversed(self._waiting):
+                unrecorded = each.hole is None and not each.done
+                wide = widened(each.stretch, stretch) if unrecorded else None
+                if wide is not None:
+                    each.stretch = wide
+                    return
+        self._waiting.append(_Waiting(stretch))
 
     async def skipped(self, origin: str, first: int, last: int) -> None:
         """The region's copy had not stored these, and the position is past them."""
@@ -70,7 +79,7 @@ class Jumps:
             return
         # It is delivered after it was recorded, so that nobody who comes in between is left out.
         if not await self._log.note(origin, first, last, skipped=True):
-            self._waiting.append(_Waiting(stretch))
+            self._wait(stretch)
         self.look()
 
     async def turn(self) -> list[News]:
@@ -106,8 +115,10 @@ class Jumps:
         for each in list(self._waiting):
             if each.done or each.stretch.origin in silent:
                 continue
+            stretch = each.stretch
             try:
-                each.done = await self._deal_with(each.stretch)
+                done = await self._deal_with(stretch)
+                each.done = done and each.stretch is stretch  # it may have grown meanwhile
             except BusError as error:
                 _log.info("what %s sent and was not heard waits: %s", each.stretch.origin, error)
                 silent.add(each.stretch.origin)

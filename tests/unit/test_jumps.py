@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from relay.core.hole import Hole, Stretch
-from relay.edge.jumps import RUNS, Dealt, Jumps, News
+from relay.edge.jumps import RUNS, WAITING, Dealt, Jumps, News
 from relay.edge.mirrors import Lacked
 from relay.errors import UnavailableError
 
@@ -164,3 +164,37 @@ async def test_an_origin_that_does_not_answer_holds_up_only_its_own(
     mirrors.silent = set()
     assert await jumps.turn() == [News(far)]
     assert log.number == 4
+
+
+async def test_where_very_many_wait_they_grow_together_and_none_is_dropped(
+    log: _Log, mirrors: _Mirrors, jumps: Jumps
+) -> None:
+    mirrors.silent = {"eu", "ap"}
+    for number in range(WAITING + 10):
+        jumps.told(Stretch("eu", 2 * number + 1, 2 * number + 1))
+        await jumps.turn()
+    jumps.told(Stretch("ap", 7, 7))
+    mirrors.silent = set()
+    mirrors.unheard[2 * WAITING - 1] = {2 * WAITING + 19}
+    await jumps.turn()
+    assert mirrors.asked == [*range(1, 2 * WAITING, 2), 7]
+    assert log.noted == [("eu", 2 * WAITING + 19, 2 * WAITING + 19, False)]
+
+
+async def test_what_grows_while_it_is_dealt_with_is_dealt_with_again(
+    mirrors: _Mirrors, jumps: Jumps
+) -> None:
+    for number in range(WAITING):
+        jumps.told(Stretch("eu", number + 1, number + 1))
+    told = mirrors.jumped
+
+    async def jumped(origin: str, first: int, last: int) -> Lacked | None:
+        lacked = await told(origin, first, last)
+        if first == WAITING and last == WAITING:
+            jumps.told(Stretch("eu", WAITING + 5, WAITING + 5))
+        return lacked
+
+    mirrors.jumped = jumped  # type: ignore[method-assign]
+    await jumps.turn()
+    await jumps.turn()
+    assert mirrors.asked == [*range(1, WAITING + 1), WAITING]
