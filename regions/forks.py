@@ -58,7 +58,7 @@ async def find_fork(origin: str, home: JetStream, mirror: JetStream) -> Fork | N
     metadata: Mapping[str, Any] = (info or {}).get("config", {}).get("metadata") or {}
     above = _number(metadata.get(ABOVE))
     for first in sorted(_number(text) for text in str(metadata.get(FORKS, "")).split(",")):
-        if first and await _differ(stream, home, mirror, first):
+        if first and await _differ(Fork(stream, first, above), home, mirror):
             return Fork(stream, first, above)
     return None
 
@@ -88,13 +88,7 @@ async def save(fork: Fork, home: JetStream, mirror: JetStream, directory: Path) 
 
 async def _write(fork: Fork, home: JetStream, mirror: JetStream, lines: IO[bytes]) -> None:
     async for page in _pages(fork, mirror):
-        first, last = min(page), max(page)
-        theirs: dict[int, _Message] = {}
-        while (following := max(theirs, default=first - 1) + 1) <= last:
-            got = await home.messages(fork.stream, following, min(BATCH, last - following + 1))
-            if not got:
-                break
-            theirs |= {_seq(headers): (headers, data) for headers, data in got}
+        theirs = await _messages(fork.stream, home, min(page), max(page))
         for seq, (headers, data) in sorted(page.items()):
             if seq not in theirs or not _alike((headers, data), theirs[seq]):
                 lines.write(msgspec.json.encode(_saved(seq, headers, data)) + b"\n")
@@ -112,12 +106,30 @@ async def _pages(fork: Fork, mirror: JetStream) -> AsyncIterator[dict[int, _Mess
         following = max(page) + 1
 
 
-async def _differ(stream: str, home: JetStream, mirror: JetStream, seq: int) -> bool:
-    ours = await mirror.messages(stream, seq, 1)
-    theirs = await home.messages(stream, seq, 1)
-    if not ours or not theirs or _seq(ours[0][0]) != seq or _seq(theirs[0][0]) != seq:
-        return False
-    return not _alike(ours[0], theirs[0])
+async def _messages(stream: str, home: JetStream, first: int, last: int) -> dict[int, _Message]:
+    found: dict[int, _Message] = {}
+    while (following := max(found, default=first - 1) + 1) <= last:
+        got = await home.messages(stream, following, min(BATCH, last - following + 1))
+        if not got:
+            break
+        found |= {_seq(headers): (headers, data) for headers, data in got}
+    return found
+
+
+async def _differ(fork: Fork, home: JetStream, mirror: JetStream) -> bool:
+    """Whether the mirror differs from its origin where they may part.
+
+    Where it holds that sequence, that one tells. Where it skipped it, any after it may.
+    """
+    ours = await mirror.messages(fork.stream, fork.first, 1)
+    if ours and _seq(ours[0][0]) == fork.first:
+        theirs = (await _messages(fork.stream, home, fork.first, fork.first)).get(fork.first)
+        return theirs is not None and not _alike(ours[0], theirs)
+    async for page in _pages(fork, mirror):
+        held = await _messages(fork.stream, home, min(page), max(page))
+        if any(seq in held and not _alike(page[seq], held[seq]) for seq in page):
+            return True
+    return False
 
 
 def _alike(one: _Message, other: _Message) -> bool:

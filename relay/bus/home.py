@@ -232,11 +232,12 @@ class HomeStream:
         _log.error(
             "home stream may have lost events: epoch %d starts above %d", start.epoch, start.above
         )
-        fork = start.fork
+        home, fork = home_of(info), start.fork
         if start.unlike:
             comparison = Comparison(self._reader)
             fork = await comparison.fork(self._region, info.last, remote_api(start.unlike))
-        home = home_of(info)
+        elif start.epoch != home.epoch and not fork:
+            fork = info.last + 1  # a mirror that can't be asked now may hold what stood there
         # It begins with a void above all that anybody has passed, by which every reader knows it;
         # and whoever still lacks what stood here is told of it before passing them.
         above = max(start.above, info.last) + 1

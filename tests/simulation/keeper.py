@@ -81,10 +81,14 @@ def _record(pump: Pump, mirror: Stream, home: Stream) -> None:
 def _parted(mirror: Stream, home: Stream) -> bool:
     if home.name != events_stream(home.name.partition("_")[2]):
         return False
+    above = int(home.metadata.get("epoch_above", "0"))
     for text in home.metadata.get("epoch_forks", "").split(","):
-        ours, theirs = (s.messages.get(int(text or 0)) for s in (mirror, home))
-        if ours is not None and theirs is not None and _told(ours) != _told(theirs):
-            return True
+        first = int(text or 0)
+        upto = first if first in mirror.messages else above  # it skipped that one: others tell
+        for seq in range(first, upto + 1) if first else ():
+            ours, theirs = (s.messages.get(seq) for s in (mirror, home))
+            if ours is not None and theirs is not None and _told(ours) != _told(theirs):
+                return True
     return False
 
 

@@ -115,8 +115,10 @@ def _blind_to_holes() -> None:
 def _scan_off_by_one() -> None:
     original = Feed.scanned
 
-    def scanned(self: Feed, events: Any, next_seq: int, asked_ms: int, *, more: bool) -> Any:
-        return original(self, list(events)[1:], next_seq, asked_ms, more=more)
+    def scanned(
+        self: Feed, events: Any, next_seq: int, asked_ms: int, *, more: bool, ahead: bool = False
+    ) -> Any:
+        return original(self, list(events)[1:], next_seq, asked_ms, more=more, ahead=ahead)
 
     Feed.scanned = scanned  # type: ignore[method-assign]
 

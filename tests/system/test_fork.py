@@ -103,6 +103,7 @@ async def test_a_mirror_that_could_not_be_asked_is_found_saved_and_filled_anew(
         info = await reads.info(events_stream("us"))
         assert info.metadata[EPOCH] == "2", "one epoch for one loss"
         assert info.metadata[FORKS]
+    await serving(pair, "eu-1")
     async with Raw(pair.edges["eu-1"].url) as raw:
         await raw.resume(token(pair, "reader"), session_id, cursor=cursor, rooms=[ROOM[1]])
         refused = await raw.op(Op.INVALID_SESSION)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -10,7 +11,7 @@ from relay.bus.events import EPOCH as EVENT_EPOCH
 from relay.bus.events import SEQUENCE, SUBJECT
 from relay.bus.home import ABOVE, EPOCH, FORKS, HomeStream
 from relay.bus.reader import Page, StreamInfo, remote_api
-from relay.core.gate import Repair
+from relay.core.gate import Repair, StartEpoch
 from relay.core.names import void_subject
 from relay.errors import UnavailableError
 
@@ -81,4 +82,20 @@ async def test_what_no_mirror_holds_is_declared_by_a_new_epoch(others: tuple[str
     void = void_subject("eu") + "2"
     assert regions.puts == [(seq, void) for seq in range(5, 10)]
     assert (regions.metadata[EPOCH], regions.metadata[ABOVE]) == ("2", "9")
+    assert regions.metadata[FORKS] == "5"
+
+
+async def test_an_epoch_says_from_where_on_mirrors_that_nobody_could_ask_may_differ() -> None:
+    regions = Regions({})
+    assert await home(regions).carry_out(StartEpoch(2, 6), INFO)
+    assert regions.puts == [(seq, void_subject("eu") + "2") for seq in range(5, 8)]
+    assert (regions.metadata[ABOVE], regions.metadata[FORKS]) == ("7", "5")
+
+
+async def test_an_epoch_that_is_finished_says_no_more_than_when_it_began() -> None:
+    regions = Regions({})
+    regions.last = 5
+    begun = replace(INFO, last=5, metadata={EPOCH: "2", ABOVE: "7", FORKS: "5"})
+    assert await home(regions).carry_out(StartEpoch(2, 7), begun)
+    assert [seq for seq, _ in regions.puts] == [6, 7]
     assert regions.metadata[FORKS] == "5"
