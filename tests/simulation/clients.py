@@ -112,7 +112,9 @@ class Client:
 
     def _saw(self, frame: Frame) -> None:
         view = self.view
-        if frame.op == Op.DISPATCH:
+        if frame.op == Op.HELLO:
+            view.region = frame.d["region"]
+        elif frame.op == Op.DISPATCH:
             d = frame.d
             if frame.t == EventName.MESSAGE:
                 place = Place(d["origin"], d["epoch"], d["seq"])
@@ -123,7 +125,7 @@ class Client:
                 gap = Declared(d["origin"], d["epoch"], d["first"], d["last"], d.get("room"), until)
                 view.gap(gap, d["reason"])
             elif frame.t in (EventName.READY, EventName.RESUMED):
-                view.moved_s.append(self.network.scheduler.now)
+                view.moved.append((self.network.scheduler.now, view.region))
             if frame.t == EventName.READY:
                 view.begin(d["cursor"], tuple(d["rooms"]))
             elif frame.t == EventName.RESUMED:

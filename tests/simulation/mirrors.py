@@ -18,7 +18,7 @@ class Pump:
     Args:
         skip: how many events a mirror loses when it begins again, by the dice of the run.
         count: called with the name of each thing that went wrong on purpose.
-        hole: called with the origin and sequence of what a mirror skipped.
+        hole: called with the origin and sequence of what a mirror skipped, or came too late for.
     """
 
     def __init__(
@@ -60,6 +60,8 @@ class Pump:
             return
         if message.seq <= mirror.last:
             return  # ignored, without an error: also where the origin reuses sequences
+        for seq in range(mirror.last + 1, message.seq):
+            self._hole(self.origin.region, seq)  # limits had dropped them before they came here
         mirror.skip(message.seq - 1)
         self.dest.mirrored(mirror, message)
 

@@ -39,7 +39,8 @@ class Truth:
         self.delivered: dict[Place, Fact] = {}
         self.acked: dict[Place, tuple[str, str, str]] = {}  # room, user, id
         self.counts: Counter[str] = Counter()
-        # (origin, sequence) of what a mirror skipped, or a leader never republished, and when: a
+        # (origin, sequence) of what a mirror skipped or came too late for, or a leader never
+        # republished, and when: a
         # position may pass it, and what it is must be said afterwards.
         self.holes: dict[tuple[str, int], float] = {}
         self.muted: set[tuple[str, int]] = set()  # of them: those that a later event gives away

@@ -42,7 +42,8 @@ class View:
         self.events = 0
         self.gaps: list[Declared] = []
         self.reasons: Counter[str] = Counter()
-        self.moved_s: list[float] = []  # when it came to an edge
+        self.region = ""  # where it is
+        self.moved: list[tuple[float, str]] = []  # when it came to an edge, and of which region
         self._truth = truth
         self._cursors = cursors
         self._received: set[Place] = set()
@@ -200,7 +201,7 @@ class View:
         Without what is `untold`.
         """
         found = [each for origin in origins for each in self._missing(origin, 0, None)]
-        return [each for each in found if not self._twice_moved(each[0])]
+        return [each for each in found if not self.twice_moved(each[0])]
 
     def untold(self, origins: list[str]) -> int:
         """How many events of holes it does not know of, that moved on twice since.
@@ -209,11 +210,16 @@ class View:
         cursor says nothing of the first region then.
         """
         found = [each for origin in origins for each in self._missing(origin, 0, None)]
-        return sum(self._twice_moved(place) for place, _ in found)
+        return sum(self.twice_moved(place) for place, _ in found)
 
-    def _twice_moved(self, place: Place) -> bool:
+    def twice_moved(self, place: Place) -> bool:
+        """Whether an event was in a hole, and it left the region that it went to since."""
         hole_s = self._truth.holes.get((place.origin, place.seq))
-        return hole_s is not None and sum(at_s >= hole_s for at_s in self.moved_s) > 1
+        if hole_s is None:
+            return False
+        before = [region for at_s, region in self.moved if at_s < hole_s][-1:]
+        since = [region for at_s, region in self.moved if at_s >= hole_s]
+        return any([region] != before for region in since[:-1])
 
     def lost(self, place: Place, room: str) -> bool:
         """Whether an event that no stream holds any more went missing in silence here."""
