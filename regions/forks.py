@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,11 +19,13 @@ import msgspec
 
 from regions.errors import AdminError
 from regions.jetstream import JetStream
+from relay.bus.compare import first_unlike
 from relay.core.names import events_stream
 
 FORKS, ABOVE = "epoch_forks", "epoch_above"  # of the home stream's metadata
 SEQUENCE, SUBJECT, STAMP = "Nats-Sequence", "Nats-Subject", "Nats-Time-Stamp"
 BATCH = 500
+NOWHERE = 1 << 63  # a sequence that no stream has
 
 _Message = tuple[dict[str, str], bytes]
 
@@ -58,8 +61,13 @@ async def find_fork(origin: str, home: JetStream, mirror: JetStream) -> Fork | N
     metadata: Mapping[str, Any] = (info or {}).get("config", {}).get("metadata") or {}
     above = _number(metadata.get(ABOVE))
     for first in sorted(_number(text) for text in str(metadata.get(FORKS, "")).split(",")):
-        if first and await _differ(Fork(stream, first, above), home, mirror):
-            return Fork(stream, first, above)
+        if not first:
+            continue
+        seq, unlike = await _compare(stream, home, mirror, first)
+        if unlike and seq <= above:
+            # It may be noted later than where it is: an edge could not ask a mirror.
+            look = partial(_compare, stream, home, mirror)
+            return Fork(stream, await first_unlike(seq, look), above)
     return None
 
 
@@ -88,7 +96,13 @@ async def save(fork: Fork, home: JetStream, mirror: JetStream, directory: Path) 
 
 async def _write(fork: Fork, home: JetStream, mirror: JetStream, lines: IO[bytes]) -> None:
     async for page in _pages(fork, mirror):
-        theirs = await _messages(fork.stream, home, min(page), max(page))
+        first, last = min(page), max(page)
+        theirs: dict[int, _Message] = {}
+        while (following := max(theirs, default=first - 1) + 1) <= last:
+            got = await home.messages(fork.stream, following, min(BATCH, last - following + 1))
+            if not got:
+                break
+            theirs |= {_seq(headers): (headers, data) for headers, data in got}
         for seq, (headers, data) in sorted(page.items()):
             if seq not in theirs or not _alike((headers, data), theirs[seq]):
                 lines.write(msgspec.json.encode(_saved(seq, headers, data)) + b"\n")
@@ -106,30 +120,17 @@ async def _pages(fork: Fork, mirror: JetStream) -> AsyncIterator[dict[int, _Mess
         following = max(page) + 1
 
 
-async def _messages(stream: str, home: JetStream, first: int, last: int) -> dict[int, _Message]:
-    found: dict[int, _Message] = {}
-    while (following := max(found, default=first - 1) + 1) <= last:
-        got = await home.messages(stream, following, min(BATCH, last - following + 1))
-        if not got:
-            break
-        found |= {_seq(headers): (headers, data) for headers, data in got}
-    return found
-
-
-async def _differ(fork: Fork, home: JetStream, mirror: JetStream) -> bool:
-    """Whether the mirror differs from its origin where they may part.
-
-    Where it holds that sequence, that one tells. Where it skipped it, any after it may.
-    """
-    ours = await mirror.messages(fork.stream, fork.first, 1)
-    if ours and _seq(ours[0][0]) == fork.first:
-        theirs = (await _messages(fork.stream, home, fork.first, fork.first)).get(fork.first)
-        return theirs is not None and not _alike(ours[0], theirs)
-    async for page in _pages(fork, mirror):
-        held = await _messages(fork.stream, home, min(page), max(page))
-        if any(seq in held and not _alike(page[seq], held[seq]) for seq in page):
-            return True
-    return False
+async def _compare(stream: str, home: JetStream, mirror: JetStream, first: int) -> tuple[int, bool]:
+    """The first sequence from one on that both hold, and whether they are unlike there."""
+    while True:
+        ours = await mirror.messages(stream, first, 1)
+        theirs = await home.messages(stream, first, 1)
+        if not ours or not theirs:
+            return NOWHERE, False
+        here, there = _seq(ours[0][0]), _seq(theirs[0][0])
+        if here == there:
+            return here, not _alike(ours[0], theirs[0])
+        first = max(here, there)
 
 
 def _alike(one: _Message, other: _Message) -> bool:

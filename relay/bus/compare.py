@@ -1,5 +1,7 @@
 """Comparing a region's copy of a stream with another region's, message by message."""
 
+from collections.abc import Awaitable, Callable
+
 from relay.bus.connection import Headers
 from relay.bus.events import ID, SEQUENCE, SUBJECT, USER
 from relay.bus.reader import API, Reader
@@ -12,6 +14,28 @@ _Message = tuple[str, str, str, bytes]
 def _message(headers: Headers, data: bytes) -> _Message:
     # Not its time stamp: an event that was written back to the origin has a new one there.
     return headers.get(SUBJECT, ""), headers.get(USER, ""), headers.get(ID, ""), data
+
+
+async def first_unlike(unlike: int, look: Callable[[int], Awaitable[tuple[int, bool]]]) -> int:
+    """The first sequence at which two copies of a stream differ, where `unlike` is one.
+
+    They are alike up to there, and differ from there to `unlike`, wherever both hold something.
+
+    Args:
+        unlike: a sequence that both hold, and not alike.
+        look: the first sequence from one on that both hold, and whether they are unlike there.
+    """
+    low, top, found = 1, unlike, unlike
+    while low < top:
+        middle = (low + top) // 2
+        seq, differ = await look(middle)
+        if seq >= found:
+            top = middle  # nothing in between
+        elif differ:
+            top, found = middle, seq
+        else:
+            low = seq + 1
+    return found
 
 
 class Comparison:
@@ -56,23 +80,26 @@ class Comparison:
         Raises:
             UnavailableError: one of the two did not answer.
         """
-        stream = events_stream(origin)
-        low = 1
-        for api in (API, there):
-            page = await self._reader.page(stream, 1, batch=1, api=api)
-            low = max(low, int(page.messages[0][0][SEQUENCE]) if page.messages else seq)
-        high = seq
-        while low < high:
-            middle = (low + high) // 2
-            if await self._equal(origin, middle, there):
-                low = middle + 1
-            else:
-                high = middle
-        return low
 
-    async def _equal(self, origin: str, seq: int, there: str) -> bool:
-        ours = await self._messages(origin, seq, seq, API)
-        return ours == await self._messages(origin, seq, seq, there)
+        async def look(first: int) -> tuple[int, bool]:
+            at = first
+            while True:
+                ours = await self._next(origin, at, API)
+                theirs = await self._next(origin, at, there)
+                if ours is None or theirs is None:
+                    return seq, True
+                if ours[0] == theirs[0]:
+                    return ours[0], ours != theirs
+                at = max(ours[0], theirs[0])
+
+        return await first_unlike(seq, look)
+
+    async def _next(self, origin: str, seq: int, api: str) -> tuple[int, _Message] | None:
+        page = await self._reader.page(events_stream(origin), seq, batch=1, api=api)
+        if not page.messages:
+            return None
+        headers, data = page.messages[0]
+        return int(headers[SEQUENCE]), _message(headers, data)
 
     async def _messages(self, origin: str, first: int, last: int, api: str) -> dict[int, _Message]:
         found: dict[int, _Message] = {}

@@ -23,7 +23,7 @@ Message = tuple[Headers, bytes]
 
 EPOCH, ABOVE, FORKS = "epoch", "epoch_above", "epoch_forks"
 RESTORED = "epoch_restored"
-FORKS_KEPT = 8
+FORKS_KEPT = 32
 WINDOW = 128  # messages that are written at once
 EXPECTED_LAST = "Nats-Expected-Last-Sequence"
 

@@ -85,10 +85,10 @@ class Feed:
     overflows: int = 0
     repairing: bool = False
     doubtful: bool = False  # what is read may have been missed live; else it only came sooner
+    ahead: int = 0  # the stream was read up to here, and the region's copy had not come as far yet
     _connected: bool = True
     _next: int = 0  # where the scan that runs goes on
     _overflowed: bool = False
-    _ahead: int = 0  # what a scan has read up to here, the region's copy may not hold yet
     _tails: dict[RoomKey, int] = field(default_factory=dict)
     _bases: dict[RoomKey, int] = field(default_factory=dict)  # where the room was joined
     _joining: dict[RoomKey, list[tuple[int, int]]] = field(default_factory=dict)
@@ -174,8 +174,8 @@ class Feed:
                 # Anybody may claim that; who reads the stream asks what edges wrote to say so.
                 return self._repair_before(event, now_ms, self.position + 1)
             event = replace(event, epoch=self.epoch)  # the scan has found that it is not so
-        if 0 < self._ahead < event.seq:
-            # The copy has come as far as the feed, or has skipped what lay between, and behind.
+        if 0 < self.ahead < event.seq:
+            # The copy has come as far now, or has skipped what lay between, and behind.
             return self._repair_before(event, now_ms, self.position + 1)
         if self._silent(event, now_ms):
             return self._repair_before(event, now_ms, self.marked_seq + 1)
@@ -287,7 +287,6 @@ class Feed:
         # Never from beyond what is proved complete: the scan will prove all that it covers.
         self.repairing = True
         self._next = min(first, self.marked_seq + 1)
-        self._ahead = 0
         return (Scan(self._next),)
 
     @property
@@ -337,8 +336,8 @@ class Feed:
             next_seq: where the next page starts.
             asked_ms: when the page was asked for, by the clock of `live`.
             more: whether the stream held more when the page was read.
-            ahead: whether it was read where more may be stored than in the region's copy: the
-                live path is taken up again with a scan, when it has come as far.
+            ahead: whether the region's copy had not come as far as was read, now or before: the
+                live path is taken up again with a scan, when it has.
         """
         if not (self.repairing and self._connected) or next_seq < self._next:
             return ()  # of a scan that a lost connection has overtaken
@@ -346,8 +345,7 @@ class Feed:
         for event in events:
             actions.extend(self._scan_one(event))
         self._next = max(self._next, next_seq)
-        if ahead:
-            self._ahead = self._next - 1
+        self.ahead = max(self.ahead, self._next - 1) if ahead else 0
         if self._next - 1 > self.position:
             self.position = self._next - 1
             actions.append(Moved(self.position))

@@ -105,10 +105,22 @@ class Jumps:
                 if waiting.hole is not None and waiting.done and not waiting.said:
                     waiting.said = True
                     news.append(News(waiting.hole, self._given(waiting.hole)))
-            # A cursor says how far in the record its edge is: none is left out on the way.
-            while self._waiting and self._waiting[0].done:
-                self._log.dealt(self._waiting.popleft().stretch.number)
+            self._let_go()
             return news
+
+    def _let_go(self) -> None:
+        """A cursor says how far in the record its edge is: none is left out on the way."""
+        waiting: deque[_Waiting] = deque()
+        for each in self._waiting:
+            if not each.done:
+                waiting.append(each)
+            elif not waiting:
+                self._log.dealt(each.stretch.number)
+            elif each.hole is not None:
+                if waiting[-1].done:
+                    waiting.pop()  # the later number says it as well
+                waiting.append(each)
+        self._waiting = waiting
 
     async def _deal_with_all(self) -> None:
         silent: set[str] = set()  # origins that can't be read now
@@ -160,5 +172,5 @@ def _runs(sequences: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def _within(stretch: Stretch, other: Stretch) -> bool:
-    inside = other.first <= stretch.first and stretch.last <= other.last
-    return inside and other.origin == stretch.origin
+    same = other.origin == stretch.origin and other.skipped >= stretch.skipped
+    return same and other.first <= stretch.first and stretch.last <= other.last

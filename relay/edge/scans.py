@@ -142,7 +142,7 @@ class Scans:
                         continue
                 if api != API:
                     self.handled[origin].add(max(first, passed + 1), next_seq - 1)
-                ahead = api != API
+                ahead = self._behind(feed, page, api, next_seq - 1)
                 await self._scanned(feed, events, next_seq, asked_ms, more=more, ahead=ahead)
         finally:
             self._scanning.discard(origin)
@@ -222,6 +222,13 @@ class Scans:
         if api != API:
             return begins - 1  # a home stream holds all from its first on
         return min(begins, (await self._copies.look(origin)).oldest) - 1
+
+    def _behind(self, feed: Feed, page: Page, api: str, upto: int) -> bool:
+        """Whether this region's copy had not come as far as was read up to now, or before."""
+        last = self._copies.known(feed.origin).last  # it was looked at before the read
+        if api == API:
+            return max(last, page.last) < feed.ahead
+        return last < max(upto, feed.ahead)
 
     async def _leader_has(self, feed: Feed, seq: int, api: str) -> bool:
         """Whether the leader of the copy here holds anything from `seq` on, or does not answer."""

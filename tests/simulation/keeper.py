@@ -83,12 +83,11 @@ def _parted(mirror: Stream, home: Stream) -> bool:
         return False
     above = int(home.metadata.get("epoch_above", "0"))
     for text in home.metadata.get("epoch_forks", "").split(","):
-        first = int(text or 0)
-        upto = first if first in mirror.messages else above  # it skipped that one: others tell
-        for seq in range(first, upto + 1) if first else ():
-            ours, theirs = (s.messages.get(seq) for s in (mirror, home))
-            if ours is not None and theirs is not None and _told(ours) != _told(theirs):
-                return True
+        first = int(text or above + 1)
+        held = mirror.messages.keys() & home.messages.keys()
+        seq = min((seq for seq in held if first <= seq <= above), default=0)
+        if seq and _told(mirror.messages[seq]) != _told(home.messages[seq]):
+            return True
     return False
 
 

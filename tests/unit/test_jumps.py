@@ -198,3 +198,27 @@ async def test_what_grows_while_it_is_dealt_with_is_dealt_with_again(
     await jumps.turn()
     await jumps.turn()
     assert mirrors.asked == [*range(1, WAITING + 1), WAITING]
+
+
+async def test_no_more_wait_behind_one_that_waits_than_are_told_of(
+    log: _Log, mirrors: _Mirrors, jumps: Jumps
+) -> None:
+    mirrors.silent = {"ap"}
+    jumps.told(Stretch("ap", 1, 1))
+    log.fresh = [Hole("us", "eu", seq, seq, number=seq) for seq in range(1, 30)]
+    for seq in range(30, 60):
+        jumps.told(Stretch("eu", seq, seq))
+    assert len(await jumps.turn()) == 29
+    assert len(jumps._waiting) == 2
+    assert log.number == 0
+    mirrors.silent = set()
+    await jumps.turn()
+    assert (len(jumps._waiting), log.number) == (0, 29)
+
+
+async def test_what_was_skipped_is_recorded_so_within_a_stretch_that_was_only_jumped_over(
+    log: _Log, jumps: Jumps
+) -> None:
+    jumps.told(Stretch("eu", 1, 9))
+    await jumps.skipped("eu", 5, 6)
+    assert log.noted == [("eu", 5, 6, True)]

@@ -7,6 +7,7 @@ from typing import Any, cast
 from relay.bus.copies import Copies
 from relay.bus.reader import API, Page, remote_api
 from relay.bus.replay import Pages
+from relay.core.event import Event
 from relay.core.feed import Action, Feed, Scan
 from relay.core.hold import Hold
 from relay.edge.scans import Scans
@@ -27,6 +28,44 @@ class _Skipping(Reader):
 def scans(reader: Reader, of: Copies) -> Scans:
     nothing = cast("Any", None)
     return Scans(cast("Any", reader), of, Pages(64, 1_000_000), nothing, nothing)
+
+
+class _Followed(Feed):
+    """A feed whose actions are carried out."""
+
+    scans: Scans
+
+    def act(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Scan):
+                self.scans.want(self, action.first)
+
+
+def scanned(reader: Reader, of: Copies, position: int) -> tuple[Scans, _Followed]:
+    """Scans, and a feed that stands at a position."""
+    feed = _Followed("us", 1, position, Hold(99, 9_999))
+
+    def carry_out(_feed: Feed, actions: Iterable[Action]) -> None:
+        feed.act(actions)
+
+    feed.scans = Scans(
+        cast("Any", reader), of, Pages(64, 1_000_000), carry_out, lambda _event: None
+    )
+    feed.scans.begin("us", position)
+    return feed.scans, feed
+
+
+async def done(feed: _Followed, actions: Iterable[Action]) -> None:
+    """Carry them out until the scan has ended."""
+    feed.act(actions)
+    async with asyncio.timeout(5):
+        while feed.repairing:
+            await asyncio.sleep(0)
+
+
+def live(seq: int) -> Event:
+    """An event, as a mirror republishes it that holds nothing else of its room."""
+    return Event("us", 1, seq, "_", "a", "ana", f"{seq}", 1_000, b"{}", 0)
 
 
 async def test_what_a_mirror_skipped_since_it_was_looked_at_is_read_at_the_origin() -> None:
@@ -55,22 +94,43 @@ async def test_what_the_origin_dropped_and_the_feed_had_passed_is_not_dealt_with
     of = copies(reader)
     await of.look("us")
     told: list[tuple[int, int]] = []
-    feed = Feed("us", 1, 14, Hold(9, 999))
+    one, feed = scanned(reader, of, 14)
     feed.position = 18  # what came after the newest marker
-
-    def carry_out(feed: Feed, actions: Iterable[Action]) -> None:
-        for action in actions:
-            if isinstance(action, Scan):
-                one.want(feed, action.first)
-
-    one = Scans(cast("Any", reader), of, Pages(64, 1_000_000), carry_out, lambda _event: None)
     one.on_dropped = lambda _origin, _epoch, first, last: told.append((first, last))
     one.begin("us", 12)
-    carry_out(feed, feed.connected())
-    async with asyncio.timeout(5):
-        while feed.repairing:
-            await asyncio.sleep(0)
+    await done(feed, feed.connected())
     await one.close()
     assert told == [(19, 20)]
     handled = one.handled["us"]
     assert [seq for seq in range(1, 41) if seq not in handled] == [*range(13, 19)]
+
+
+async def test_a_feed_is_ahead_of_a_mirror_until_that_was_seen_to_come_as_far() -> None:
+    reader = Reader(region((1, 12)), region((1, 20)))
+    one, feed = scanned(reader, copies(reader), 12)
+    one.beyond["us"] = 20
+    await done(feed, feed.connected())
+    assert (feed.position, feed.ahead) == (20, 20)
+    one.beyond.clear()
+    await done(feed, feed.advance())  # a resume asks for what may come, and reads it here
+    assert (feed.position, feed.ahead) == (20, 20)
+    assert len(reader.across) == 1
+    reader.origin, reader.here = region((1, 24)), region((1, 12), (23, 24))
+    await done(feed, feed.live(live(23), 1_000))  # it has skipped what the feed has, and two more
+    assert (feed.position, feed.ahead) == (24, 0)
+    assert len(reader.across) == 2
+    reader.origin = reader.here = region((1, 25))
+    await done(feed, feed.advance())
+    assert (feed.position, feed.ahead) == (25, 0)
+    await one.close()
+
+
+async def test_a_feed_is_not_ahead_of_a_mirror_that_holds_more_than_its_origin() -> None:
+    """The origin lost its end, and nobody there lives: what the mirror holds goes out."""
+    reader = Reader(region((1, 12), (14, 20)), region((1, 12)))
+    one, feed = scanned(reader, copies(reader), 12)
+    feed.act(feed.connected())
+    feed.live(live(14), 1_000)
+    await done(feed, ())
+    assert (feed.position, feed.ahead) == (14, 0)
+    await one.close()
