@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 from regions.faults.client import Faults
 from regions.faults.disks import why_not
 from relay.client import Client, Message, connect
-from tests.raw import token
+from relay.core.codes import Op
+from tests.raw import Raw, token
 from tests.world import World
 
+LATE_S = 1.0  # a busy machine
 TOPOLOGY = "\n".join(f'[[regions]]\nname = "{name}"\nedges = 1\n' for name in ("us", "eu"))
 
 
@@ -43,6 +46,21 @@ async def heard(client: Client, count: int) -> list[object]:
     return found
 
 
+async def refused_in_time(world: World) -> None:
+    """A publish there is answered `unavailable` within 2 s: NATS itself says nothing."""
+    async with Raw(world.edges["eu-1"].url) as raw:
+        await raw.identify(token(world, "writer"))
+        for number in range(20):
+            began_s = time.monotonic()
+            answer = await raw.request(Op.PUBLISH, room="other", data="x" * 9_000, id=f"w{number}")
+            waited_s = time.monotonic() - began_s
+            assert waited_s < 2 + LATE_S
+            if answer["op"] == Op.ERROR:
+                assert answer["d"]["code"] == "unavailable"
+                return
+    raise AssertionError("the disk was never full")
+
+
 async def test_its_clients_are_sent_what_other_regions_store(small: World) -> None:
     async with (
         connect(small.edges["eu-1"].url, token=token(small, "ear"), rooms=["full"]) as listener,
@@ -57,6 +75,7 @@ async def test_its_clients_are_sent_what_other_regions_store(small: World) -> No
                 await asyncio.sleep(0.5)  # the disk gets full with what is stored meanwhile
             # What the mirror here can't store comes from its origin, across the link.
             assert await heard(listener, 8) == list(range(1, 9))
+            await refused_in_time(small)
             assert (await faults.overview())[1] != []
         await talker.publish("full", 9)
         assert await heard(listener, 1) == [9]
