@@ -85,6 +85,7 @@ class Feed:
     overflows: int = 0
     repairing: bool = False
     doubtful: bool = False  # what is read may have been missed live; else it only came sooner
+    dropped: int = 0  # what came live up to here was not held, and is to be read
     ahead: int = 0  # the stream was read up to here, and the region's copy had not come as far yet
     _connected: bool = True
     _next: int = 0  # where the scan that runs goes on
@@ -232,6 +233,7 @@ class Feed:
     def _hold(self, event: Event, now_ms: int) -> None:
         if not self.held.fits(event):
             # What is held is in the stream as well: the scan goes on until it has read it there.
+            self.dropped = max(self.dropped, self.held.newest, event.seq)
             self.held.clear()
             self._overflowed = True
             self.overflows += 1

@@ -24,6 +24,11 @@ class Hold:
     def __len__(self) -> int:
         return len(self._queue)
 
+    @property
+    def newest(self) -> int:
+        """The highest sequence that it holds; 0: none."""
+        return max((event.seq for event, _ in self._queue), default=0)
+
     def fits(self, event: Event) -> bool:
         """Whether there is room for one more."""
         return len(self._queue) < self.events and self._size + size_of(event) <= self.bytes

@@ -108,7 +108,7 @@ class Scans:
                     if looked != state and not self._past_mirror(origin, first):
                         looked = state
                         head = (await self._copies.look(origin)).last
-                    page, api = await self._read(origin, first)
+                    page, api = await self._read(feed, first)
                     dropped = await self._dropped(origin, first, page, api)
                     newest = partial(self._copies.epoch_at, origin, api)
                     read = await events_of(page, feed.epoch, newest)
@@ -132,9 +132,9 @@ class Scans:
                 events = [event for event in read if event.seq >= first]
                 next_seq = max(page.last + 1, first)
                 more = page.pending > 0 and bool(page.messages)
-                if not more and next_seq <= head:
+                if not more and next_seq <= max(head, feed.dropped):
                     # A follower answered that does not hold yet what the leader said there is; or
-                    # it is gone since.
+                    # it is gone since, with a mirror that is made anew, say.
                     waits += 1
                     more = waits % FOLLOWER_WAITS > 0 or await self._leader_has(feed, next_seq, api)
                     await asyncio.sleep(FOLLOWER_WAIT_S if more else 0)
@@ -184,12 +184,14 @@ class Scans:
         for event in events:
             self._found(event)  # the room may have been past it
 
-    async def _read(self, origin: str, first: int) -> tuple[Page, str]:
+    async def _read(self, feed: Feed, first: int) -> tuple[Page, str]:
         """A page of a scan: from this region's copy, or from the origin where the copy lacks it."""
+        origin = feed.origin
         if self._past_mirror(origin, first):
             api = remote_api(origin)
         else:
-            upto = max(self._copies.known(origin).last, self.beyond.get(origin, 0))
+            known = self._copies.known(origin).last
+            upto = max(known, self.beyond.get(origin, 0), feed.dropped)
             api = await self._copies.source(origin, first - 1, upto)
         page = await self._page(origin, first, api)
         holed = page.messages and page.last - first + 1 > len(page.messages)

@@ -72,7 +72,7 @@ async def test_what_a_mirror_skipped_since_it_was_looked_at_is_read_at_the_origi
     reader = _Skipping(region((1, 20)), region((1, 40)))
     of = copies(reader)
     await of.look("us")
-    page, api = await scans(reader, of)._read("us", 15)
+    page, api = await scans(reader, of)._read(Feed("us", 1, 14, Hold(9, 999)), 15)
     assert api == remote_api("us")
     assert [int(headers["Nats-Sequence"]) for headers, _ in page.messages] == [*range(15, 41)]
 
@@ -82,7 +82,7 @@ async def test_a_page_without_a_hole_costs_no_second_look() -> None:
     of = copies(reader)
     await of.look("us")
     looks = reader.looks
-    page, api = await scans(reader, of)._read("us", 15)
+    page, api = await scans(reader, of)._read(Feed("us", 1, 14, Hold(9, 999)), 15)
     assert (api, page.last, reader.looks, reader.across) == (API, 30, looks, [])
 
 
@@ -134,3 +134,20 @@ async def test_a_feed_is_not_ahead_of_a_mirror_that_holds_more_than_its_origin()
     await done(feed, ())
     assert (feed.position, feed.ahead) == (14, 0)
     await one.close()
+
+
+async def test_what_was_not_held_is_read_at_the_origin_where_a_mirror_is_made_anew_meanwhile() -> (
+    None
+):
+    reader = Reader(region((1, 14)), region((1, 20)))
+    one, feed = scanned(reader, copies(reader), 14)
+    feed.held = Hold(2, 9_999)
+    feed.act(feed.connected())
+    for seq in (17, 18, 19, 20):  # the third finds no room: all are dropped, and the next is held
+        feed.live(live(seq), 1_000)
+    assert feed.dropped == 19
+    reader.here = region((1, 2))
+    await done(feed, ())
+    await one.close()
+    assert (feed.position, feed.ahead) == (20, 20)
+    assert reader.across
