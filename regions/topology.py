@@ -57,6 +57,7 @@ class Region:
     lon: float
     servers: tuple[NatsServer, ...]
     edges: tuple[Edge, ...]
+    weight: int = 100  # percent of the clients that would come that are sent to it
     bind: str = "127.0.0.1"  # where its processes listen
     netns: str | None = None  # network namespace in which they run
 
@@ -241,6 +242,7 @@ def _region_problem(region: Region) -> str | None:
         ),
         (-90 <= region.lat <= 90, f"lat: {region.lat} is not in -90 to 90"),
         (-180 <= region.lon <= 180, f"lon: {region.lon} is not in -180 to 180"),
+        (0 <= region.weight <= 100, f"weight: {region.weight} is not in 0 to 100"),
         (_HOST.match(region.bind) is not None, f"bind: {region.bind!r} is not an address"),
         (
             region.netns is None or _NETNS.match(region.netns) is not None,

@@ -54,6 +54,7 @@ class _Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lat: float = 0.0
     lon: float = 0.0
     index: int | None = None
+    weight: int = 100
     bind: str = "127.0.0.1"
     netns: str | None = None
     nats: _Nats = _Nats()
@@ -235,6 +236,7 @@ def _region(table: _Region, number: int, where: str) -> Region:
         index=number if table.index is None else table.index,
         lat=table.lat,
         lon=table.lon,
+        weight=table.weight,
         bind=table.bind,
         netns=table.netns,
         servers=tuple(

@@ -1,4 +1,4 @@
-"""A tiny database of countries, made of the prefixes that are reserved for documentation."""
+"""Tiny databases of countries and cities, of the prefixes that are reserved for documentation."""
 
 from pathlib import Path
 
@@ -20,5 +20,28 @@ def write_countries(path: Path, countries: dict[str, str] | None = None) -> Path
     )
     for network, code in (COUNTRIES if countries is None else countries).items():
         writer.insert_network(IPSet([network]), {"country": {"iso_code": code}})
+    writer.to_db_file(str(path))
+    return path
+
+
+# network -> country, latitude, longitude
+CITIES = {
+    "192.0.2.0/25": ("US", 40.7, -74.0),
+    "192.0.2.128/25": ("BR", -23.5, -46.6),
+    "198.51.100.0/24": ("DE", 52.5, 13.4),
+    "203.0.113.0/24": ("SG", 1.3, 103.8),
+    "2001:db8::/33": ("FR", 48.9, 2.4),
+}
+
+
+def write_cities(path: Path) -> Path:
+    """Write a GeoIP2 database of cities; 2001:db8:8000::/33 has a country and no place."""
+    writer = MMDBWriter(
+        ip_version=6, database_type="GeoIP2-City", ipv4_compatible=True, int_type="u32"
+    )
+    for network, (code, lat, lon) in CITIES.items():
+        place = {"latitude": lat, "longitude": lon}
+        writer.insert_network(IPSet([network]), {"country": {"iso_code": code}, "location": place})
+    writer.insert_network(IPSet(["2001:db8:8000::/33"]), {"country": {"iso_code": "JP"}})
     writer.to_db_file(str(path))
     return path

@@ -1,0 +1,256 @@
+"""`jetrelay steer`: how regions are, and which one clients are sent to."""
+
+import asyncio
+import ipaddress
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.columns import aligned
+from cli.text import clean
+from regions.doors import Door
+from regions.state import DEFAULT_STATE, find_world
+from regions.steering.atlas import Atlas, Origin
+from regions.steering.decide import Share, choose, shares
+from regions.steering.fleet import Figures, Fleet, Outlook
+from regions.steering.health import EdgeKey, Observer, Try
+from regions.steering.observing import Posts
+from regions.steering.trying import try_door
+from regions.steering.what_if import WhatIf
+from regions.topology import Topology
+from relay.core.grants import Act, RoomGrant
+from relay.core.tokens import mint
+
+HEAR_S = 2.5  # every edge says how it is once a second
+DOOR_ROOM = "jetrelay:door"
+TOKEN_S = 60
+
+_state = click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_STATE,
+    show_default=True,
+    help="State directory of the local world.",
+)
+_try = click.option(
+    "--try/--no-try",
+    "tries",
+    default=True,
+    show_default=True,
+    help="Go through every edge's door as a client: connect, identify, publish, receive.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+
+
+@click.group()
+def command() -> None:
+    """How regions are, and which one clients are sent to.
+
+    A listening post in each region's NATS hears all edges for some seconds, and every edge's door
+    is tried. Exit codes: 0 it is as it should be, 1 it is not, 2 no world runs or wrong use.
+    """
+
+
+@command.command()
+@_state
+@_try
+@_json
+def status(state: Path, *, tries: bool, as_json: bool) -> None:
+    """Each region and edge: ok, degraded, dark (nobody hears it) or down, and why.
+
+    Exit codes: 0 all regions are ok, 1 one is not, 2 no world runs or wrong use.
+    """
+    _, outlook = asyncio.run(_look(state, tries=tries))
+    if as_json:
+        _print_json(_status_json(outlook))
+    else:
+        for line in _status_lines(outlook):
+            click.echo(line)
+    sys.exit(0 if all(each.verdict.state == "ok" for each in outlook.regions) else 1)
+
+
+@command.command()
+@_state
+@_try
+@_json
+@click.argument("address")
+def explain(state: Path, address: str, *, tries: bool, as_json: bool) -> None:
+    """Which region a client with this ADDRESS is sent to, and why.
+
+    Exit codes: 0 printed, 1 nothing lives to be sent to, 2 no world runs or wrong use.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError as error:
+        raise click.UsageError(f"{address!r} is no IP address") from error
+    topology, outlook = asyncio.run(_look(state, tries=tries))
+    atlas = Atlas(None if topology.clients.geoip is None else Path(topology.clients.geoip))
+    try:
+        origin = atlas.find(parsed)
+    finally:
+        atlas.close()
+    given = shares(outlook.regions, origin.whence)
+    order = choose(given, str(origin.network).encode())
+    if as_json:
+        _print_json(_explain_json(origin, given, order))
+    else:
+        for line in _explain_lines(origin, given, order):
+            click.echo(line)
+    sys.exit(0 if any(each.verdict.admits for each in outlook.regions) else 1)
+
+
+@command.command("what-if")
+@_state
+@_json
+@click.argument("region")
+def what_if(state: Path, region: str, *, as_json: bool) -> None:
+    """Where the clients of REGION would go if it died now, how fast, and whether they fit.
+
+    Exit codes: 0 they fit, 1 they do not, 2 no world runs, no such region or wrong use.
+    """
+    find_world(state).topology().region(region)
+    _, outlook = asyncio.run(_look(state, tries=False))
+    found = outlook.if_died(region)
+    if as_json:
+        _print_json(_what_if_json(found))
+    else:
+        for line in _what_if_lines(found):
+            click.echo(line)
+    sys.exit(0 if found.fits else 1)
+
+
+# --- looking -----------------------------------------------------------------------------------
+
+
+async def _look(state: Path, *, tries: bool) -> tuple[Topology, Outlook]:
+    world = find_world(state)
+    topology, key = world.topology(), world.token_key()
+    doors = [Door(name, world.nats_config(name, "console")) for name in topology.names]
+    urls = {
+        EdgeKey(region.name, edge.name): edge.url
+        for region in world.regions
+        for edge in region.edges
+    }
+    async with Posts(doors) as posts:
+        await posts.heard(urls, HEAR_S)
+        tried: dict[EdgeKey, Try] = {}
+        if tries:
+            grants = (RoomGrant(DOOR_ROOM, frozenset({Act.SUBSCRIBE, Act.PUBLISH}), False),)
+            token = mint(key, "jetrelay-door", grants, int(time.time()), TOKEN_S)
+            made = await asyncio.gather(
+                *(try_door(each, url, token, DOOR_ROOM) for each, url in urls.items())
+            )
+            tried = dict(zip(urls, made, strict=True))
+        # Doors are tried from this machine, whatever region that is.
+        observers = [*posts.observers, Observer("here", connected=False, tries=tried)]
+        figures = {
+            each: Figures(at_s, frame.connections, frame.url)
+            for each, (at_s, frame) in posts.newest.items()
+        }
+        return topology, Fleet(topology).look(observers, figures, time.monotonic())
+
+
+# --- as text and JSON ---------------------------------------------------------------------------
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=1))
+
+
+def _status_lines(outlook: Outlook) -> list[str]:
+    rows = [("region", "edge", "state", "connections", "why")]
+    for region in outlook.regions:
+        room = f" of {region.room:,}" if region.room else ""
+        rows.append(
+            (region.name, "", region.verdict.state, f"{region.connections:,}{room}",
+             clean(region.verdict.reason))
+        )  # fmt: skip
+        for key, verdict in outlook.edges.items():
+            if key.region == region.name:
+                known = outlook.figures.get(key)
+                count = "—" if known is None else f"{known.connections:,}"
+                rows.append(("", key.edge, verdict.state, count, clean(verdict.reason)))
+    return aligned(rows)
+
+
+def _status_json(outlook: Outlook) -> Any:
+    return {
+        "regions": [
+            {
+                "name": region.name,
+                "state": region.verdict.state,
+                "reason": region.verdict.reason,
+                "admits": region.verdict.admits,
+                "connections": region.connections,
+                "room": region.room,
+                "weight": region.weight,
+                "edges": [
+                    {
+                        "name": key.edge,
+                        "state": verdict.state,
+                        "reason": verdict.reason,
+                        "admits": verdict.admits,
+                    }
+                    for key, verdict in outlook.edges.items()
+                    if key.region == region.name
+                ],
+            }
+            for region in outlook.regions
+        ]
+    }
+
+
+def _explain_lines(origin: Origin, given: list[Share], order: list[str]) -> list[str]:
+    where = "" if origin.whence.place is None else " at {:.1f}, {:.1f}".format(*origin.whence.place)
+    lines = [f"{origin.network}: {clean(origin.how)}{where}"]
+    rows = [("region", "ms", "share", "why")]
+    for each in given:
+        distance = "—" if each.distance_ms is None else f"{each.distance_ms:.0f}"
+        rows.append((each.region, distance, f"{each.share:.0%}", clean(each.reason)))
+    lines += aligned(rows)
+    lines.append(f"this network: {', then '.join(order)}" if order else "no region at all")
+    return lines
+
+
+def _explain_json(origin: Origin, given: list[Share], order: list[str]) -> Any:
+    place = origin.whence.place
+    return {
+        "network": str(origin.network),
+        "country": origin.country or None,
+        "place": None if place is None else {"lat": place.lat, "lon": place.lon},
+        "how": origin.how,
+        "shares": [each._asdict() for each in given],
+        "order": order,
+    }
+
+
+def _what_if_lines(found: WhatIf) -> list[str]:
+    lines = [f"{found.region} has {found.connections:,} connections; if it died now:"]
+    if not found.arrivals:
+        return [*lines, "there is no other region"]
+    rows = [("region", "come", "per s", "then", "of", "")]
+    for each in found.arrivals:
+        wrong = [] if each.fits else ["no room"]
+        if not each.in_time:
+            wrong.append(f"{each.admitted_per_s:,.0f}/s are let in: the rest waits")
+        rows.append(
+            (each.region, f"{each.connections:,}", f"{each.per_s:,.0f}", f"{each.after:,}",
+             f"{each.room:,}" if each.room else "—", "; ".join(wrong) or "fits")
+        )  # fmt: skip
+    return [*lines, *aligned(rows)]
+
+
+def _what_if_json(found: WhatIf) -> Any:
+    return {
+        "region": found.region,
+        "connections": found.connections,
+        "fits": found.fits,
+        "arrivals": [
+            {**each._asdict(), "fits": each.fits, "in_time": each.in_time}
+            for each in found.arrivals
+        ],
+    }

@@ -1,0 +1,187 @@
+"""Which region for whom: health, room left, operators' weights and distance give shares. Pure.
+
+A client network goes to the region that is nearest in time. What that region can't take, because
+it is nearly full, is weighted down or has just come back, goes to the next, and so on. Which
+networks those are is decided by a hash of the network: the same ones each time, so that nobody is
+sent to and fro while the shares stay, and few are when they move.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from regions.places import great_circle_km
+from regions.steering.health import State, Verdict
+
+KM_PER_MS = 100.0  # of a round trip: light in fibre, there and back
+FULL_WEIGHT = 100
+EASY, FULL = 0.8, 0.95  # of its room: from here on less is sent there, from there on nothing
+
+
+class Place(NamedTuple):
+    """Degrees."""
+
+    lat: float
+    lon: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A region, as far as it matters to clients that look for one."""
+
+    name: str
+    place: Place
+    verdict: Verdict
+    connections: int = 0
+    room: int = 0  # connections that its edges which admit can hold, in all; 0: not known
+    weight: int = FULL_WEIGHT  # percent of what would come that is let come; an operator's
+    cordoned: str = ""  # why an operator lets nobody in; empty: he does
+    ramp: float = 1.0  # 0 to 1: it has just come back, and takes so much
+
+    @property
+    def taken(self) -> float:
+        """How much of its room is taken."""
+        return self.connections / self.room if self.room else 0.0
+
+    @property
+    def ease(self) -> float:
+        """Which share of what would come it takes, 0 to 1, by its room alone."""
+        if self.taken <= EASY:
+            return 1.0
+        return max(0.0, (FULL - self.taken) / (FULL - EASY))
+
+    @property
+    def accepts(self) -> float:
+        """Which share of what would come it takes, 0 to 1."""
+        return min(self.weight / FULL_WEIGHT, 1.0) * self.ramp * self.ease
+
+
+@dataclass(frozen=True, slots=True)
+class Whence:
+    """Where clients are. Neither known: nobody is near."""
+
+    place: Place | None = None
+    rtt_ms: Mapping[str, float] = field(default_factory=dict)  # measured, region -> round trip
+
+    def distance_ms(self, candidate: Candidate) -> float | None:
+        """The round trip to a region: measured, else by the distance."""
+        measured = self.rtt_ms.get(candidate.name)
+        if measured is not None:
+            return measured
+        if self.place is None:
+            return None
+        return great_circle_km(*self.place, *candidate.place) / KM_PER_MS
+
+
+class Share(NamedTuple):
+    """How much of the networks of one place go to a region."""
+
+    region: str
+    share: float  # 0 to 1; they add up to 1
+    distance_ms: float | None
+    reason: str
+
+
+def shares(candidates: Sequence[Candidate], whence: Whence = Whence()) -> list[Share]:
+    """Where clients of a place go, nearest first.
+
+    Never empty where there is a region at all: where nobody admits, those that may be there are
+    named, the healthiest ones.
+
+    Args:
+        candidates: all regions.
+        whence: where the clients are.
+    """
+    open_, why = _who(candidates)
+    near = sorted(open_, key=lambda each: _key(whence, each))
+    known = all(whence.distance_ms(each) is not None for each in near)
+    takes = _walk(near) if known else _spread(near)
+    found = [
+        Share(each.name, take, whence.distance_ms(each), _reason(each, why))
+        for each, take in zip(near, takes, strict=True)
+    ]
+    return found if known else sorted(found, key=lambda share: (-share.share, share.region))
+
+
+def choose(given: Sequence[Share], network: bytes) -> list[str]:
+    """The regions for one client network, best first: the one that its hash falls to, then the
+    others as they stand.
+
+    Args:
+        given: the shares of its place.
+        network: what names the network, the same each time.
+    """
+    digest = hashlib.blake2b(network, digest_size=8).digest()
+    point = int.from_bytes(digest, "big") / 2**64
+    mine = given[-1].region if given else ""
+    for share in given:
+        if point < share.share:
+            mine = share.region
+            break
+        point -= share.share
+    return [*[mine][: len(given)], *(each.region for each in given if each.region != mine)]
+
+
+def _who(candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    """The regions that come into question, and why no better ones."""
+    admits = [each for each in candidates if each.verdict.admits]
+    open_ = [each for each in admits if not each.cordoned and each.weight > 0]
+    if open_:
+        return open_, ""
+    if admits:
+        return admits, "no other admits: cordon and weight 0 are passed over"
+    for state in (State.OK, State.DEGRADED, State.DARK):
+        there = [each for each in candidates if each.verdict.state is state]
+        if there:
+            return there, "none admits: it may be there"
+    return list(candidates), "none lives"
+
+
+def _key(whence: Whence, candidate: Candidate) -> tuple[float, str]:
+    distance_ms = whence.distance_ms(candidate)
+    return (float("inf") if distance_ms is None else distance_ms), candidate.name
+
+
+def _walk(near: Sequence[Candidate]) -> list[float]:
+    """The nearest takes what it accepts, the next of what is left, and so on."""
+    left, takes = 1.0, list[float]()
+    for each in near:
+        takes.append(left * each.accepts)
+        left -= takes[-1]
+    return _whole(near, takes, left)
+
+
+def _spread(near: Sequence[Candidate]) -> list[float]:
+    """Nobody is near: by what each accepts of its room."""
+    sizes = [each.accepts * (each.room or 1) for each in near]
+    total = sum(sizes)
+    takes = [size / total if total else 0.0 for size in sizes]
+    return _whole(near, takes, 1.0 - sum(takes))
+
+
+def _whole(near: Sequence[Candidate], takes: list[float], left: float) -> list[float]:
+    """What nobody accepts has to go somewhere: to those that have most room left."""
+    if left <= 1e-12 or not near:
+        return takes
+    rooms = [max(each.room - each.connections, 0) * each.ramp for each in near]
+    if not any(rooms):
+        rooms = [each.room or 1 for each in near]
+    total = sum(rooms)
+    return [take + left * room / total for take, room in zip(takes, rooms, strict=True)]
+
+
+def _reason(candidate: Candidate, why: str) -> str:
+    verdict = candidate.verdict
+    parts = [f"{verdict.state}: {verdict.reason}"]
+    if candidate.cordoned:
+        parts.append(f"cordoned: {candidate.cordoned}")
+    if candidate.weight != FULL_WEIGHT:
+        parts.append(f"weight {candidate.weight}")
+    if candidate.ramp < 1:
+        parts.append(f"back, at {candidate.ramp:.0%}")
+    if candidate.ease < 1:
+        parts.append(f"{candidate.taken:.0%} full")
+    if why:
+        parts.append(why)
+    return "; ".join(parts)

@@ -1,0 +1,246 @@
+"""How edges and regions are, judged from what observers in several regions hear and try.
+
+An observer stands in one region. It hears what edges say of themselves, through its region's NATS,
+and tries their doors as a client does. It may be cut off itself: then it judges nobody but what is
+in its own region. So silence alone is `dark`, which may be the observers' own trouble, or a link's;
+`down` takes somebody who has tried the door, or the edge's own last word.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from relay.core.telemetry import ENDED
+
+READY = "ready"
+ALIVE_S = 6.0  # without a word from it, an edge is not heard: its lease runs out as well
+FRESH_S = 20.0  # what a try of a door says, holds for so long
+
+
+class State(StrEnum):
+    """How an edge or a region is."""
+
+    OK = "ok"
+    DEGRADED = "degraded"  # it is there, and not as it should be
+    DARK = "dark"  # nobody hears it
+    DOWN = "down"  # others confirm that it is not there
+
+
+_GOODNESS = {State.OK: 3, State.DEGRADED: 2, State.DARK: 1, State.DOWN: 0}
+
+
+class EdgeKey(NamedTuple):
+    """Names an edge."""
+
+    region: str
+    edge: str
+
+
+class Heard(NamedTuple):
+    """What an observer heard of an edge last."""
+
+    at_s: float  # monotonic, when it came
+    state: str  # as the edge says it: ready | starting | draining | cut_off | full | ended
+
+
+class Try(NamedTuple):
+    """An observer went through an edge's public door: connect, identify, publish, receive."""
+
+    at_s: float  # monotonic, when it was over
+    failed: str = ""  # the step that did, and why; empty: none
+    took_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """What is observed from one region."""
+
+    region: str
+    connected: bool  # to its region's NATS
+    heard: Mapping[EdgeKey, Heard] = field(default_factory=dict)
+    tries: Mapping[EdgeKey, Try] = field(default_factory=dict)
+
+    def hears(self, key: EdgeKey, now_s: float) -> bool:
+        """Whether it heard an edge within the time of a lease."""
+        heard = self.heard.get(key)
+        return self.connected and heard is not None and now_s - heard.at_s <= ALIVE_S
+
+    def judges(self, region: str, now_s: float) -> bool:
+        """Whether its silence about a region means anything: it hears others than its own."""
+        if not self.connected or region == self.region:
+            return self.connected
+        return any(
+            key.region not in (self.region, region) and self.hears(key, now_s) for key in self.heard
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How something is, and why."""
+
+    state: State
+    reason: str
+    admits: bool  # whether new clients are to be sent there
+
+    @property
+    def better(self) -> int:
+        """What it is compared by: how much would be lost if it were believed and wrong."""
+        return _GOODNESS[self.state] * 2 + self.admits
+
+
+def judge_edge(key: EdgeKey, observers: Sequence[Observer], now_s: float) -> Verdict:
+    """How an edge is now.
+
+    Args:
+        key: which.
+        observers: all of them, also those that are cut off.
+        now_s: the time, monotonic.
+    """
+    hearing = [each for each in observers if each.hears(key, now_s)]
+    judging = [each for each in observers if each.judges(key.region, now_s)]
+    failed, passed = _tries(key, observers, now_s)
+    newest = max((each.heard[key] for each in observers if key in each.heard), default=None)
+    if newest is not None and newest.state == ENDED:
+        return Verdict(State.DOWN, "it has ended, and said so", admits=False)
+    if not hearing:
+        return _unheard(key, newest, judging, failed, passed, now_s)
+    assert newest is not None
+    if newest.state != READY:
+        return Verdict(State.DEGRADED, f"it is {newest.state}", admits=False)
+    if failed:
+        reason = f"its door fails from {_names(failed)}: {_why(key, failed)}"
+        return Verdict(State.DEGRADED, reason, admits=bool(passed))
+    if deaf := [each for each in judging if each not in hearing]:
+        return Verdict(State.DEGRADED, f"not heard in {_names(deaf)}", admits=True)
+    return Verdict(State.OK, "ready", admits=True)
+
+
+def _unheard(
+    key: EdgeKey,
+    newest: Heard | None,
+    judging: Sequence[Observer],
+    failed: Sequence[Observer],
+    passed: Sequence[Observer],
+    now_s: float,
+) -> Verdict:
+    silent = "never heard" if newest is None else f"not heard for {now_s - newest.at_s:.0f} s"
+    if passed:
+        return Verdict(State.DARK, f"{silent}; its door works from {_names(passed)}", admits=False)
+    if not judging:
+        return Verdict(State.DARK, f"{silent}; no observer can tell", admits=False)
+    if failed:
+        reason = f"{silent}, its door fails from {_names(failed)}: {_why(key, failed)}"
+        return Verdict(State.DOWN, reason, admits=False)
+    return Verdict(State.DARK, f"{silent} in {_names(judging)}", admits=False)
+
+
+def _tries(
+    key: EdgeKey, observers: Iterable[Observer], now_s: float
+) -> tuple[list[Observer], list[Observer]]:
+    """Who failed at an edge's door not long ago, and who passed."""
+    failed, passed = list[Observer](), list[Observer]()
+    for each in observers:
+        tried = each.tries.get(key)
+        if tried is not None and now_s - tried.at_s <= FRESH_S:
+            (failed if tried.failed else passed).append(each)
+    return failed, passed
+
+
+def _names(observers: Iterable[Observer]) -> str:
+    return ", ".join(each.region for each in observers)
+
+
+def _why(key: EdgeKey, failed: Sequence[Observer]) -> str:
+    return failed[0].tries[key].failed
+
+
+def judge_region(edges: Mapping[EdgeKey, Verdict]) -> Verdict:
+    """How a region is, by its edges.
+
+    Args:
+        edges: all that are configured or were heard of, in this region.
+    """
+    if not edges:
+        return Verdict(State.DARK, "it has no edge", admits=False)
+    admitting = [verdict for verdict in edges.values() if verdict.admits]
+    good = sum(verdict.state is State.OK for verdict in admitting)
+    if admitting:
+        worst = min(edges.items(), key=lambda item: (item[1].better, item[0]))
+        if good == len(edges):
+            return Verdict(State.OK, "all edges are ready", admits=True)
+        reason = f"{good} of {len(edges)} edges ok; {worst[0].edge}: {worst[1].reason}"
+        # Half of its edges carry a region that was sized for that.
+        return Verdict(State.OK if 2 * good >= len(edges) else State.DEGRADED, reason, admits=True)
+    best = max(edges.items(), key=lambda item: (item[1].better, item[0]))
+    reason = f"no edge admits; {best[0].edge}: {best[1].reason}"
+    return Verdict(best[1].state, reason, admits=False)
+
+
+@dataclass(slots=True)
+class _Standing:
+    """A verdict that is held to, and one that may come after it."""
+
+    verdict: Verdict
+    since_s: float
+    better: Verdict | None = None
+    better_since_s: float = 0.0
+    falls_s: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long something must be better before it is believed."""
+
+    better_s: float = 10.0
+    window_s: float = 600.0  # each fall within it doubles that
+    most_s: float = 300.0
+
+
+class Steady:
+    """Holds verdicts: what is worse counts at once, what is better has to last."""
+
+    def __init__(self, patience: Patience = Patience()) -> None:
+        self._patience = patience
+        self._standing: dict[EdgeKey, _Standing] = {}
+
+    def take(self, key: EdgeKey, verdict: Verdict, now_s: float) -> Verdict:
+        """What counts now, where this was judged."""
+        known = self._standing.get(key)
+        if known is None:
+            self._standing[key] = _Standing(verdict, now_s)
+            return verdict
+        if verdict.better <= known.verdict.better:
+            if verdict.better < known.verdict.better:
+                known.since_s = now_s
+                if known.verdict.admits and not verdict.admits:
+                    known.falls_s.append(now_s)
+            known.verdict, known.better = verdict, None
+            return verdict
+        if known.better is None:
+            known.better_since_s = now_s
+        known.better = verdict
+        wait_s = self._wait_s(known, now_s)
+        if now_s - known.better_since_s >= wait_s:
+            known.verdict, known.since_s, known.better = verdict, now_s, None
+            return verdict
+        left_s = wait_s - (now_s - known.better_since_s)
+        held = known.verdict
+        reason = f"{held.reason}; now {verdict.state}, believed in {left_s:.0f} s"
+        return Verdict(held.state, reason, held.admits)
+
+    def since_s(self, key: EdgeKey) -> float | None:
+        """Since when (monotonic) an edge is in the state that counts."""
+        known = self._standing.get(key)
+        return None if known is None else known.since_s
+
+    def forget(self, keys: Iterable[EdgeKey]) -> None:
+        """These edges are none any more."""
+        for key in keys:
+            self._standing.pop(key, None)
+
+    def _wait_s(self, known: _Standing, now_s: float) -> float:
+        patience = self._patience
+        known.falls_s = [at_s for at_s in known.falls_s if now_s - at_s <= patience.window_s][-16:]
+        again = max(len(known.falls_s) - 1, 0)
+        return min(patience.better_s * 2.0**again, patience.most_s)

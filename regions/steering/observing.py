@@ -1,0 +1,164 @@
+"""Listening posts: one in each region's NATS hears what all edges say of themselves."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+from nats.errors import Error as NatsError
+
+from regions.doors import Door
+from regions.permissions import inbox_of
+from regions.stats.reading import Past
+from regions.steering.health import EdgeKey, Heard, Observer
+from relay.bus.connection import Connection, Headers, open_connection
+from relay.bus.inbox import Inbox
+from relay.bus.reader import Reader
+from relay.core.names import telemetry_subject
+from relay.core.telemetry import EdgeFrame, decode_frame
+from relay.errors import BusError
+from relay.tasks import Tasks
+
+_log = logging.getLogger("jetrelay.steering")
+
+RETRY_S = 1.0
+FORGET_S = 600.0  # an edge that nobody configured is forgotten, when it was not heard for so long
+READS = 4
+EDGES = 4_096  # that a post hears of; what is heard of more is not kept
+
+
+class Post:
+    """Hears the frames of all edges in one region, and stays connected to its NATS.
+
+    Args:
+        door: the region's.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, door: Door, clock: Callable[[], float] = time.monotonic) -> None:
+        self.region = door.region
+        self._door = door
+        self._clock = clock
+        self._connection: Connection | None = None
+        self._tasks = Tasks(f"post.{door.region}")
+        self.frames: dict[EdgeKey, tuple[float, EdgeFrame]] = {}  # when it came, and the newest
+        self.refused = 0  # that could not be read, spoke for another edge, or are too many
+
+    def start(self) -> None:
+        """Connect, and go on until it is closed."""
+        self._tasks.keep(self._connect, "connect")
+
+    async def close(self) -> None:
+        """Hear no more."""
+        await self._tasks.close()
+        if self._connection is not None:
+            await self._connection.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether it hears anything that is said there."""
+        return self._connection is not None and self._connection.hears
+
+    async def _connect(self) -> None:
+        while self._connection is None or self._connection.is_closed:
+            try:
+                self._connection = await open_connection(
+                    self._door.nats, "steering", inbox_of(self._door.nats, "console")
+                )
+                await self._connection.listen(telemetry_subject("*", "*"), self._hear)
+                await self._look_back(self._connection)
+            except (OSError, TimeoutError, NatsError) as error:
+                _log.info("%s: its NATS is not reached: %s", self.region, error)
+                await asyncio.sleep(RETRY_S)
+        while not self._connection.is_closed:
+            await asyncio.sleep(RETRY_S)
+            self._forget(self._clock())
+
+    async def _look_back(self, connection: Connection) -> None:
+        """What edges said last, before anybody listened here: when each was heard of."""
+        inbox = Inbox(connection)
+        await inbox.start()
+        past = Past(self.region, Reader(inbox, READS))
+        try:
+            heard, now_ms = await past.newest_frames(), await past.now_ms()
+        except BusError as error:
+            _log.info("%s: what was said before is not known: %s", self.region, error)
+            return
+        now_s = self._clock()
+        for frame, at_ms in ((each.frame, each.at_ms) for each in heard):
+            age_s = max(now_ms - at_ms, 0) / 1000
+            if age_s < FORGET_S and len(self.frames) < EDGES:
+                self.frames.setdefault(EdgeKey(frame.region, frame.edge), (now_s - age_s, frame))
+
+    def _hear(self, subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
+        try:
+            frame = decode_frame(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.refused += 1
+            return
+        key = EdgeKey(frame.region, frame.edge)
+        known = self.frames.get(key)
+        late = known is not None and (known[1].epoch, known[1].frame) > (frame.epoch, frame.frame)
+        full = known is None and len(self.frames) >= EDGES
+        # NATS decides by subject who may publish: a frame can't speak for another edge.
+        if late or full or subject.split(".")[1:] != [*key]:
+            self.refused += 1
+            return
+        self.frames[key] = self._clock(), frame
+
+    def _forget(self, now_s: float) -> None:
+        for key in [key for key, (at_s, _) in self.frames.items() if now_s - at_s > FORGET_S]:
+            del self.frames[key]
+
+    @property
+    def observer(self) -> Observer:
+        """What is observed from here."""
+        heard = {key: Heard(at_s, frame.state) for key, (at_s, frame) in self.frames.items()}
+        return Observer(self.region, self.connected, heard)
+
+
+class Posts:
+    """All posts together.
+
+    Args:
+        doors: one a region.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, doors: Sequence[Door], clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.posts = [Post(door, clock) for door in doors]
+
+    async def __aenter__(self) -> "Posts":
+        for post in self.posts:
+            post.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await asyncio.gather(*(post.close() for post in self.posts))
+
+    @property
+    def observers(self) -> list[Observer]:
+        """What is observed now."""
+        return [post.observer for post in self.posts]
+
+    @property
+    def newest(self) -> dict[EdgeKey, tuple[float, EdgeFrame]]:
+        """The newest frame of each edge, wherever it was heard, and when."""
+        found: dict[EdgeKey, tuple[float, EdgeFrame]] = {}
+        for post in self.posts:
+            for key, (at_s, frame) in post.frames.items():
+                known = found.get(key)
+                if known is None or (frame.epoch, frame.frame) > (known[1].epoch, known[1].frame):
+                    found[key] = at_s, frame
+        return found
+
+    async def heard(self, keys: Iterable[EdgeKey], patience_s: float) -> None:
+        """Wait until every post hears each of these edges, at most so long."""
+        wanted = list(keys)
+        deadline_s = self._clock() + patience_s
+        while (now_s := self._clock()) < deadline_s:
+            if all(each.hears(key, now_s) for each in self.observers for key in wanted):
+                return
+            await asyncio.sleep(0.05)

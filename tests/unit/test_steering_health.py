@@ -1,0 +1,180 @@
+"""How edges and regions are judged: dark is not down, and who is cut off judges nobody."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from regions.steering.health import (
+    ALIVE_S,
+    FRESH_S,
+    EdgeKey,
+    Heard,
+    Observer,
+    Patience,
+    State,
+    Steady,
+    Try,
+    Verdict,
+    judge_edge,
+    judge_region,
+)
+
+US, EU, AP = EdgeKey("us", "us-1"), EdgeKey("eu", "eu-1"), EdgeKey("ap", "ap-1")
+NOW = 1_000.0
+READY = Heard(NOW - 1, "ready")
+
+
+def observer(
+    region: str,
+    heard: Mapping[EdgeKey, Heard],
+    tries: Mapping[EdgeKey, Try] | None = None,
+    *,
+    connected: bool = True,
+) -> Observer:
+    return Observer(region, connected, heard, tries or {})
+
+
+def all_hear(**states: str) -> list[Observer]:
+    heard = {key: Heard(NOW - 1, states.get(key.region, "ready")) for key in (US, EU, AP)}
+    return [observer(region, heard) for region in ("us", "eu", "ap")]
+
+
+def test_an_edge_that_all_hear_is_ok() -> None:
+    assert judge_edge(US, all_hear(), NOW) == Verdict(State.OK, "ready", admits=True)
+
+
+@pytest.mark.parametrize("state", ["draining", "full", "cut_off", "starting"])
+def test_an_edge_that_is_not_ready_is_there_and_admits_nobody(state: str) -> None:
+    verdict = judge_edge(US, all_hear(us=state), NOW)
+    assert (verdict.state, verdict.admits) == (State.DEGRADED, False)
+    assert state in verdict.reason
+
+
+def test_the_newest_word_counts() -> None:
+    told = [
+        observer("us", {US: Heard(NOW - 1, "draining"), EU: READY}),
+        observer("eu", {US: Heard(NOW - 3, "ready"), EU: READY}),
+    ]
+    assert judge_edge(US, told, NOW).reason == "it is draining"
+
+
+def test_an_edge_that_ended_in_order_is_down_at_once() -> None:
+    assert judge_edge(US, all_hear(us="ended"), NOW).state is State.DOWN
+
+
+def test_silence_alone_is_dark_and_a_door_that_fails_besides_is_down() -> None:
+    old = Heard(NOW - ALIVE_S - 1, "ready")
+    deaf = [observer(name, {US: old, EU: READY, AP: READY}) for name in ("eu", "ap")]
+    verdict = judge_edge(US, deaf, NOW)
+    assert (verdict.state, verdict.reason) == (State.DARK, "not heard for 7 s in eu, ap")
+    failed = {US: Try(NOW - 2, "connect: refused")}
+    tried = [deaf[0], observer("ap", {US: old, EU: READY, AP: READY}, failed)]
+    verdict = judge_edge(US, tried, NOW)
+    assert verdict == Verdict(
+        State.DOWN, "not heard for 7 s, its door fails from ap: connect: refused", admits=False
+    )
+    passed = [*tried, observer("eu", {}, {US: Try(NOW - 2)})]
+    assert judge_edge(US, passed, NOW).state is State.DARK, "somebody got in"
+    stale = [observer("ap", {EU: READY, AP: READY}, {US: Try(NOW - FRESH_S - 1, "connect")})]
+    assert judge_edge(US, stale, NOW).state is State.DARK, "of long ago"
+
+
+def test_an_observer_that_is_cut_off_judges_nobody_but_its_own_region() -> None:
+    """us hears itself alone; eu and ap hear each other, and not us."""
+    here, there = observer("us", {US: READY}), {EU: READY, AP: READY}
+    others = [observer("eu", there), observer("ap", there)]
+    assert not here.judges("eu", NOW)
+    assert judge_edge(EU, [here, *others], NOW).state is State.OK, "us is not asked"
+    verdict = judge_edge(US, [here, *others], NOW)
+    assert (verdict.state, verdict.reason) == (State.DEGRADED, "not heard in eu, ap")
+    assert verdict.admits, "it lives, and its region alone serves its clients"
+    verdict = judge_edge(EU, [here], NOW)
+    assert (verdict.state, verdict.reason) == (
+        State.DARK, "never heard; no observer can tell",
+    )  # fmt: skip
+
+
+def test_of_two_regions_neither_can_tell_which_one_is_cut_off() -> None:
+    verdict = judge_edge(EU, [observer("us", {US: READY})], NOW)
+    assert verdict.state is State.DARK
+
+
+def test_an_observer_without_its_nats_hears_nothing() -> None:
+    off = observer("us", {US: READY, EU: READY}, connected=False)
+    assert judge_edge(EU, [off], NOW).state is State.DARK
+
+
+def test_a_door_that_fails_is_degraded_and_closed_only_where_nobody_gets_in() -> None:
+    failed = observer("eu", {US: READY, EU: READY, AP: READY}, {US: Try(NOW, "publish: late")})
+    verdict = judge_edge(US, [failed], NOW)
+    assert verdict == Verdict(State.DEGRADED, "its door fails from eu: publish: late", admits=False)
+    passed = observer("ap", {US: READY}, {US: Try(NOW)})
+    assert judge_edge(US, [failed, passed], NOW).admits
+
+
+def test_a_region_is_as_its_edges_are() -> None:
+    ok = Verdict(State.OK, "ready", admits=True)
+    draining = Verdict(State.DEGRADED, "it is draining", admits=False)
+    down = Verdict(State.DOWN, "it has ended, and said so", admits=False)
+
+    def region(*verdicts: Verdict) -> Verdict:
+        edges = {EdgeKey("us", f"us-{at}"): one for at, one in enumerate(verdicts, 1)}
+        return judge_region(edges)
+
+    assert region(ok, ok) == Verdict(State.OK, "all edges are ready", admits=True)
+    assert region(ok, down).state is State.OK
+    assert region(ok, down).reason == "1 of 2 edges ok; us-2: it has ended, and said so"
+    assert region(ok, down, draining).state is State.DEGRADED
+    assert region(ok, down, draining).admits
+    assert region(draining, down) == Verdict(
+        State.DEGRADED, "no edge admits; us-1: it is draining", admits=False
+    )
+    assert region(down, down).state is State.DOWN
+    assert region().state is State.DARK
+
+
+# --- what lasts -----------------------------------------------------------------------------------
+
+OK = Verdict(State.OK, "ready", admits=True)
+GONE = Verdict(State.DOWN, "gone", admits=False)
+
+
+def test_worse_counts_at_once_and_better_has_to_last() -> None:
+    steady = Steady(Patience(better_s=10))
+    assert steady.take(US, OK, 0) == OK
+    assert steady.take(US, GONE, 1) == GONE
+    held = steady.take(US, OK, 2)
+    assert (held.state, held.admits) == (State.DOWN, False)
+    assert held.reason == "gone; now ok, believed in 10 s"
+    assert steady.take(US, OK, 11.9).state is State.DOWN
+    assert steady.take(US, OK, 12) == OK
+    assert steady.since_s(US) == 12
+
+
+def test_what_falls_again_while_it_is_waited_for_waits_anew() -> None:
+    steady = Steady(Patience(better_s=10))
+    for verdict, at_s in ((OK, 0), (GONE, 1), (OK, 2), (GONE, 9)):
+        steady.take(US, verdict, at_s)
+    assert steady.take(US, OK, 13).state is State.DOWN
+    assert steady.take(US, OK, 23) == OK
+
+
+def test_what_goes_to_and_fro_is_believed_later_each_time() -> None:
+    steady, now_s, waited = Steady(Patience(better_s=10, window_s=10_000, most_s=60)), 0.0, []
+    steady.take(US, OK, now_s)
+    for _ in range(5):
+        now_s += 1
+        steady.take(US, GONE, now_s)
+        began_s = now_s
+        while steady.take(US, OK, now_s).state is not State.OK:
+            now_s += 1
+        waited.append(now_s - began_s)
+    assert waited == [10, 20, 40, 60, 60]
+
+
+def test_what_is_forgotten_begins_anew() -> None:
+    steady = Steady()
+    steady.take(US, GONE, 0)
+    steady.forget([US, EU])
+    assert steady.since_s(US) is None
+    assert steady.take(US, OK, 1) == OK
