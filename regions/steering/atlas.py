@@ -2,7 +2,6 @@
 
 import ipaddress
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,30 +10,16 @@ import geoip2.errors
 import geoip2.models
 import maxminddb
 
-from regions.errors import TopologyError
 from regions.steering.countries import COUNTRIES
 from regions.steering.decide import Place, Whence
+from relay.errors import ConfigError
+from relay.geoip import open_database
 
 _log = logging.getLogger("jetrelay.steering")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PREFIX = {4: 24, 6: 48}  # of a client network, where nothing else is known
-
-
-def _read(path: Path) -> geoip2.database.Reader:
-    """The database in a file, as it is now.
-
-    The library maps files: one that is overwritten in place would end the process (SIGBUS). So it
-    maps a copy in memory.
-    """
-    copy = os.memfd_create("places", os.MFD_CLOEXEC)
-    try:
-        with os.fdopen(os.dup(copy), "wb") as file:
-            file.write(path.read_bytes())
-        return geoip2.database.Reader(f"/proc/self/fd/{copy}")
-    finally:
-        os.close(copy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +39,7 @@ class Atlas:
         database: an `.mmdb` file of cities or countries; None: nobody is anywhere.
 
     Raises:
-        TopologyError: the file is no such database.
+        ConfigError: the file is no such database.
     """
 
     def __init__(self, database: Path | None) -> None:
@@ -68,17 +53,11 @@ class Atlas:
     def _open(self, path: Path) -> None:
         try:
             stat = path.stat()
-            reader = _read(path)
         except OSError as error:
-            raise TopologyError(f"geoip: {path}: {error.strerror}") from error
-        except maxminddb.InvalidDatabaseError as error:
-            raise TopologyError(f"geoip: {path} is no GeoIP2 database") from error
-        kind = reader.metadata().database_type
-        if not any(word in kind for word in ("Country", "City", "Enterprise")):
-            reader.close()
-            raise TopologyError(f"geoip: {path} is of type {kind}: cities or countries are needed")
+            raise ConfigError(f"geoip: {path}: {error.strerror}") from error
+        reader, self._cities = open_database(path)
         old, self._reader = self._reader, reader
-        self._cities, self._stamp = "Country" not in kind, (stat.st_mtime, stat.st_size)
+        self._stamp = stat.st_mtime, stat.st_size
         if old is not None:
             old.close()
 
@@ -95,7 +74,7 @@ class Atlas:
             if (stat.st_mtime, stat.st_size) == self._stamp:
                 return False
             self._open(self._path)
-        except (OSError, TopologyError) as error:
+        except (OSError, ConfigError) as error:
             _log.warning("the database of places stays the old one: %s", error)
             return False
         return True

@@ -12,6 +12,7 @@ import maxminddb
 
 from relay.core.headcount import UNKNOWN
 from relay.errors import ConfigError
+from relay.geoip import open_database
 
 _log = logging.getLogger("jetrelay.geography")
 
@@ -42,17 +43,10 @@ class Geography:
     def _open(self, path: Path) -> None:
         try:
             stamp = path.stat().st_mtime
-            reader = geoip2.database.Reader(path)
         except OSError as error:
             raise ConfigError(f"geoip: {path}: {error.strerror}") from error
-        except maxminddb.InvalidDatabaseError as error:
-            raise ConfigError(f"geoip: {path} is no GeoIP2 database") from error
-        kind = reader.metadata().database_type
-        if not ("Country" in kind or "City" in kind or "Enterprise" in kind):
-            reader.close()
-            raise ConfigError(f"geoip: {path} is of type {kind}: countries or cities are needed")
+        reader, self._cities = open_database(path)
         old, self._reader, self._stamp = self._reader, reader, stamp
-        self._cities = "Country" not in kind
         if old is not None:
             old.close()
 

@@ -61,6 +61,9 @@ def test_a_new_database_counts_at_the_next_look_and_a_bad_one_changes_nothing(
     os.utime(path, (1, 1))
     where.refresh()
     assert where.country("192.0.2.1") == "JP"
+    path.write_bytes(b"")  # in place, as `scp` does it: what is mapped must not shrink
+    where.refresh()
+    assert where.country("192.0.2.1") == "JP"
     (tmp_path / "bad").write_text("no database")
     (tmp_path / "bad").replace(path)
     where.refresh()

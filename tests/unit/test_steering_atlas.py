@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from regions.errors import TopologyError
 from regions.steering.atlas import Atlas, Origin
 from regions.steering.countries import COUNTRIES
 from regions.steering.decide import Place, Whence
+from relay.errors import ConfigError
 from tests.countries import write_cities, write_countries
 
 
@@ -64,10 +64,10 @@ def test_a_new_file_is_read_and_a_bad_one_changes_nothing(tmp_path: Path) -> Non
 
 
 def test_what_is_no_database_of_places_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TopologyError, match="No such file"):
+    with pytest.raises(ConfigError, match="No such file"):
         Atlas(tmp_path / "none.mmdb")
     (tmp_path / "text.mmdb").write_text("text")
-    with pytest.raises(TopologyError, match="is no GeoIP2 database"):
+    with pytest.raises(ConfigError, match="is no GeoIP2 database"):
         Atlas(tmp_path / "text.mmdb")
 
 
