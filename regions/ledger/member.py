@@ -135,15 +135,18 @@ class Member:
             self.open -= 1
 
     def lacks(self, heads: Heads) -> list[str]:
-        """The places in its rooms that it has not got as far as, and its own open publishes."""
+        """The places in its rooms that it has not got as far as, and what it was not answered."""
         cursor = look(self._client.cursor) if self._client is not None else {}
-        unanswered = [f"an answer to {self.open} publishes"] if self.open else []
-        return unanswered + [
+        short = [
             f"{room} {origin}/{place[0]}/{place[1]}"
             for room in self.part.rooms
             for origin, place in heads.get(room, {}).items()
             if not self.recorder.passed(room, origin, place, cursor)
         ]
+        unanswered = [f"an answer to {self.open} publishes"] if self.open else []
+        if not (self.ended or self.is_ready):
+            short.append("its session: it comes back, or has not been told that it is back")
+        return unanswered + short
 
     def drained(self, lacks: list[str]) -> None:
         """Write down whether it got as far as was acknowledged."""

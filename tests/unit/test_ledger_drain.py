@@ -3,11 +3,13 @@
 import asyncio
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from regions.ledger.crowd_process import LOOK_S, Troupe
+from regions.ledger.member import Member
 from regions.ledger.orders import Drain, DrainedAll
 from regions.ledger.spec import CrowdSpec
+from relay.client import State
 from relay.config import TokenKey
 from relay.tasks import Tasks
 
@@ -28,9 +30,16 @@ def troupe(directory: Path) -> Troupe:
     return Troupe(spec, cast("World", world), directory, 0)
 
 
+def connected(crowd: Troupe, state: State = State.READY) -> list[Member]:
+    """The clients, as if they were."""
+    for member in crowd._members:
+        member._client = cast("Any", SimpleNamespace(state=state, cursor=None))
+    return crowd._members
+
+
 async def test_who_had_everything_waits_for_what_is_acknowledged_later(tmp_path: Path) -> None:
     crowd = troupe(tmp_path)
-    ann, bob = crowd._members
+    ann, bob = connected(crowd)
     for one in (ann, bob):
         one.recorder.reached = {ROOM: {"us": (1, 1)}}
     bob.open = 1  # a publish without an answer, also after the hush
@@ -57,8 +66,24 @@ async def test_who_had_everything_waits_for_what_is_acknowledged_later(tmp_path:
 
 async def test_who_never_gets_there_is_named(tmp_path: Path) -> None:
     crowd = troupe(tmp_path)
-    ann, _ = crowd._members
+    ann, _ = connected(crowd)
     ann.recorder.reached = {ROOM: {"us": (1, 1)}}
     answer = await crowd.drain(Drain({ROOM: {"us": (1, 1)}}, 0.0))
     assert answer.short == {"d-1": f"{ROOM} us/1/1"}
+    await crowd.end()
+
+
+async def test_who_has_everything_is_waited_for_until_he_is_told_that_he_is_back(
+    tmp_path: Path,
+) -> None:
+    crowd = troupe(tmp_path)
+    ann, bob = connected(crowd)
+    ann._client = cast("Any", SimpleNamespace(state=State.RECONNECTING, cursor=None))
+    bob.ended = True  # for good, which is found elsewhere
+    draining = Tasks("test").spawn(crowd.drain(Drain({}, 60)), "drain")
+    await asyncio.sleep(LOOK_S * 3)
+    assert not draining.done()
+    connected(crowd)
+    async with asyncio.timeout(10):
+        assert await draining == DrainedAll({}, {})
     await crowd.end()
