@@ -30,10 +30,20 @@ def troupe(directory: Path) -> Troupe:
     return Troupe(spec, cast("World", world), directory, 0)
 
 
-def connected(crowd: Troupe, state: State = State.READY) -> list[Member]:
+class _Client:
+    """As far as a drain looks at one."""
+
+    def __init__(self, state: State) -> None:
+        self.state, self.cursor = state, None
+
+    async def close(self) -> None:
+        pass
+
+
+def connected(crowd: Troupe) -> list[Member]:
     """The clients, as if they were."""
     for member in crowd._members:
-        member._client = cast("Any", SimpleNamespace(state=state, cursor=None))
+        member._client = cast("Any", _Client(State.READY))
     return crowd._members
 
 
@@ -78,7 +88,7 @@ async def test_who_has_everything_is_waited_for_until_he_is_told_that_he_is_back
 ) -> None:
     crowd = troupe(tmp_path)
     ann, bob = connected(crowd)
-    ann._client = cast("Any", SimpleNamespace(state=State.RECONNECTING, cursor=None))
+    ann._client = cast("Any", _Client(State.RECONNECTING))
     bob.ended = True  # for good, which is found elsewhere
     draining = Tasks("test").spawn(crowd.drain(Drain({}, 60)), "drain")
     await asyncio.sleep(LOOK_S * 3)
