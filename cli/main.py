@@ -22,6 +22,7 @@ COMMANDS = {
     "streams": ("cli.streams", "Show or apply the streams, mirrors and consumers of a world."),
     "console": ("cli.console", "Watch a world."),
     "stats": ("cli.stats", "Count who is connected, now and before; export the series."),
+    "dns": ("cli.dns", "Answer DNS: each client network is sent to its region."),
     "steer": ("cli.steer", "Say how regions are, and which one clients are sent to."),
     "audit": ("cli.audit", "Rebuild who was here from the log, and judge the live figures."),
     "ctl": ("cli.ctl", "Stop, hold and restart processes of the local world; break things."),

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -58,6 +58,8 @@ class Region:
     servers: tuple[NatsServer, ...]
     edges: tuple[Edge, ...]
     weight: int = 100  # percent of the clients that would come that are sent to it
+    addresses: tuple[str, ...] = ()  # where clients reach it; `bind` without
+    port: int = 443  # there
     bind: str = "127.0.0.1"  # where its processes listen
     netns: str | None = None  # network namespace in which they run
 
@@ -102,6 +104,18 @@ class Clients:
 
 
 @dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """The zone that clients ask for."""
+
+    zone: str = "relay.test"
+    ttl_s: int = 30
+    contact: str = ""  # a mailbox as a name; hostmaster.<zone> without
+    nameservers: tuple[tuple[str, tuple[str, ...]], ...] = ()  # host, addresses
+    caa: tuple[str, ...] = ()
+    answers_per_s: float = 1_000.0  # over UDP, to one network
+
+
+@dataclass(frozen=True, slots=True)
 class FaultSettings:
     """What is prepared for faults when the local world starts."""
 
@@ -128,6 +142,7 @@ class Topology:
     tokens: Tokens = Tokens()
     clients: Clients = Clients()
     limits: Limits = _LIMITS
+    dns: DnsSettings = DnsSettings()
     faults: FaultSettings = FaultSettings()
     watch: Watch = Watch()
     objectives: Objectives = _OBJECTIVES
@@ -215,6 +230,7 @@ def _first_problem(topology: Topology) -> str | None:
         or _tokens_problem(topology.tokens)
         or _limits_problem(topology.limits)
         or _clients_problem(topology.clients)
+        or _dns_problem(topology.dns)
         or _faults_problem(topology)
     )
 
@@ -227,6 +243,26 @@ def _clients_problem(clients: Clients) -> str | None:
             return f"clients.trusted_proxies: {network!r} is no network"
     if clients.geoip is not None and not Path(clients.geoip).is_file():
         return f"clients.geoip: no file {clients.geoip}"
+    return None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _dns_problem(dns: DnsSettings) -> str | None:
+    if not 0 <= dns.ttl_s <= 86_400:
+        return f"dns.ttl_s: {dns.ttl_s} is not in 0 to 86400"
+    if dns.answers_per_s <= 0:
+        return f"dns.answers_per_s: {dns.answers_per_s} is not above 0"
+    for host, addresses in dns.nameservers:
+        for text in addresses:
+            if not _is_address(text):
+                return f"dns.nameservers.{host}: {text!r} is no IP address"
     return None
 
 
@@ -243,6 +279,11 @@ def _region_problem(region: Region) -> str | None:
         (-90 <= region.lat <= 90, f"lat: {region.lat} is not in -90 to 90"),
         (-180 <= region.lon <= 180, f"lon: {region.lon} is not in -180 to 180"),
         (0 <= region.weight <= 100, f"weight: {region.weight} is not in 0 to 100"),
+        (1 <= region.port <= 65_535, f"port: {region.port} is not in 1 to 65535"),
+        *(
+            (_is_address(text), f"addresses: {text!r} is no IP address")
+            for text in region.addresses
+        ),
         (_HOST.match(region.bind) is not None, f"bind: {region.bind!r} is not an address"),
         (
             region.netns is None or _NETNS.match(region.netns) is not None,

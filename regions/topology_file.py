@@ -13,6 +13,7 @@ from regions.errors import TopologyError
 from regions.objectives import Objectives
 from regions.topology import (
     Clients,
+    DnsSettings,
     Edge,
     FaultSettings,
     Link,
@@ -55,6 +56,8 @@ class _Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lon: float = 0.0
     index: int | None = None
     weight: int = 100
+    addresses: list[str] = []
+    port: int = 443
     bind: str = "127.0.0.1"
     netns: str | None = None
     nats: _Nats = _Nats()
@@ -86,6 +89,15 @@ class _Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Clients(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     geoip: str | None = None
     trusted_proxies: list[str] = []
+
+
+class _Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    zone: str = DnsSettings().zone
+    ttl_s: int = DnsSettings().ttl_s
+    contact: str = ""
+    nameservers: dict[str, list[str]] = {}
+    caa: list[str] = []
+    answers_per_s: float = DnsSettings().answers_per_s
 
 
 class _Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,6 +135,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tokens: dict[str, Any] = {}
     clients: dict[str, Any] = {}
     limits: dict[str, Any] = {}
+    dns: dict[str, Any] = {}
     faults: dict[str, Any] = {}
     supervisor: dict[str, Any] = {}
     objectives: dict[str, Any] = {}
@@ -181,6 +194,7 @@ def parse_topology(text: str, where: str) -> Topology:
     streams = _convert(file.streams, _Streams, where, "streams")
     tokens = _convert(file.tokens, _Tokens, where, "tokens")
     clients = _convert(file.clients, _Clients, where, "clients")
+    dns = _convert(file.dns, _Dns, where, "dns")
     faults = _convert(file.faults, _Faults, where, "faults")
     supervisor = _convert(file.supervisor, _Supervisor, where, "supervisor")
     objectives = _convert(file.objectives, _Objectives, where, "objectives")
@@ -196,6 +210,14 @@ def parse_topology(text: str, where: str) -> Topology:
             tuple(clients.trusted_proxies),
         ),
         limits=_convert(limits, Limits, where, "limits"),
+        dns=DnsSettings(
+            dns.zone,
+            dns.ttl_s,
+            dns.contact,
+            tuple((host, tuple(addresses)) for host, addresses in dns.nameservers.items()),
+            tuple(dns.caa),
+            dns.answers_per_s,
+        ),
         faults=FaultSettings(faults.links, faults.wan, faults.disk_mb),
         watch=Watch(supervisor.hung_s, supervisor.restart_hung_s),
         objectives=Objectives(**msgspec.structs.asdict(objectives)),
@@ -237,6 +259,8 @@ def _region(table: _Region, number: int, where: str) -> Region:
         lat=table.lat,
         lon=table.lon,
         weight=table.weight,
+        addresses=tuple(table.addresses),
+        port=table.port,
         bind=table.bind,
         netns=table.netns,
         servers=tuple(

@@ -77,7 +77,7 @@ class Fleet:
     """
 
     def __init__(self, topology: Topology, steady: Steady | None = None) -> None:
-        self._topology = topology
+        self.topology = topology
         self._steady = steady
         self._known: set[EdgeKey] = set()
 
@@ -91,10 +91,10 @@ class Fleet:
             figures: the newest of each edge that was ever heard.
             now_s: the time, monotonic.
         """
-        names = set(self._topology.names)
+        names = set(self.topology.names)
         keys = {
             EdgeKey(region.name, edge.name)
-            for region in self._topology.regions
+            for region in self.topology.regions
             for edge in region.edges
         }
         keys |= {key for key in figures if key.region in names}
@@ -102,8 +102,8 @@ class Fleet:
         if self._steady is not None:
             self._steady.forget(self._known - keys)
             self._known = keys
-        regions = [self._candidate(name, edges, figures) for name in self._topology.names]
-        limits = self._topology.limits
+        regions = [self._candidate(name, edges, figures) for name in self.topology.names]
+        limits = self.topology.limits
         return Outlook(edges, figures, regions, limits.connections, limits.connections_per_s)
 
     def _judge(self, key: EdgeKey, observers: Sequence[Observer], now_s: float) -> Verdict:
@@ -113,7 +113,7 @@ class Fleet:
     def _candidate(
         self, name: str, edges: Mapping[EdgeKey, Verdict], figures: Mapping[EdgeKey, Figures]
     ) -> Candidate:
-        region, mine = self._topology.region(name), {k: v for k, v in edges.items() if k[0] == name}
+        region, mine = self.topology.region(name), {k: v for k, v in edges.items() if k[0] == name}
         there = [key for key, verdict in mine.items() if verdict.state is not State.DOWN]
         admitting = [key for key, verdict in mine.items() if verdict.admits]
         return Candidate(
@@ -121,6 +121,6 @@ class Fleet:
             place=Place(region.lat, region.lon),
             verdict=judge_region(mine),
             connections=sum(figures[key].connections for key in there if key in figures),
-            room=len(admitting) * self._topology.limits.connections,
+            room=len(admitting) * self.topology.limits.connections,
             weight=region.weight,
         )

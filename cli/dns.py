@@ -1,0 +1,228 @@
+"""`jetrelay dns`: a name server that sends each client network to its region."""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+
+import click
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from cli.text import clean
+from regions.dns.answers import Answers
+from regions.dns.server import Bounds, DnsServer
+from regions.dns.zone import Entrance, Zone, ZoneConfig
+from regions.doors import Door
+from regions.errors import TopologyError
+from regions.state import DEFAULT_STATE, find_world
+from regions.steering.atlas import Atlas
+from regions.steering.health import EdgeKey, Try
+from regions.steering.steerer import Steerer
+from regions.steering.trying import try_door
+from regions.topology import Topology
+from regions.topology_file import load_topology
+from relay.config import TokenKey
+from relay.core.grants import Act, RoomGrant
+from relay.core.tokens import mint
+from relay.tasks import Tasks
+
+DOOR_ROOM = "jetrelay:door"
+TOKEN_S = 60
+
+
+def address_of(
+    _ctx: click.Context, _param: click.Parameter, text: str | None
+) -> tuple[str, int] | None:
+    """HOST:PORT, with an address of IPv6 in brackets."""
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    try:
+        return str(ip_address(host.strip("[]"))), int(port)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not ADDRESS:PORT") from error
+
+
+@click.command()
+@click.option(
+    "--listen",
+    callback=address_of,
+    default="127.0.0.1:5353",
+    show_default=True,
+    metavar="ADDRESS:PORT",
+    help="Where to answer, over UDP and TCP; port 0: any that is free.",
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_STATE,
+    show_default=True,
+    help="State directory of the local world.",
+)
+@click.option(
+    "--topology",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Take zone, weights and addresses from this file; it is read again when it changes.",
+)
+@click.option(
+    "--metrics", callback=address_of, metavar="ADDRESS:PORT", help="Serve /metrics there."
+)
+@click.option(
+    "--try/--no-try", "tries", default=True, show_default=True,
+    help="Go through every edge's door every 5 s.",
+)  # fmt: skip
+def command(
+    listen: tuple[str, int],
+    state: Path,
+    topology: Path | None,
+    metrics: tuple[str, int] | None,
+    *,
+    tries: bool,
+) -> None:
+    """Answer for the topology's zone (`relay.test` without one): the nearest region that is well.
+
+    Runs until SIGTERM or Ctrl-C; connected clients do not need it. Exit codes: 0 ended, 2 no world
+    runs, the address can't be had, or wrong use.
+    """
+    asyncio.run(_run(listen, state, topology, metrics, tries=tries))
+
+
+async def _run(
+    listen: tuple[str, int],
+    state: Path,
+    path: Path | None,
+    metrics: tuple[str, int] | None,
+    *,
+    tries: bool,
+) -> None:
+    world = find_world(state)
+    topology = world.topology() if path is None else load_topology(path)
+    doors = [
+        Door(region.name, world.nats_config(region.name, "console")) for region in world.regions
+    ]
+    urls = {
+        EdgeKey(region.name, edge.name): edge.url
+        for region in world.regions
+        for edge in region.edges
+    }
+    atlas = Atlas(None if topology.clients.geoip is None else Path(topology.clients.geoip))
+    through = partial(_through, world.token_key()) if tries else None
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    async with Steerer(topology, doors, atlas, urls, through) as steerer:
+        nsid = socket.gethostname().encode()[:64]
+        server = DnsServer(
+            Answers(_zone(topology), steerer.order, nsid),
+            Bounds(answers_per_s=topology.dns.answers_per_s),
+        )
+        host, port = await server.start(*listen)
+        if metrics is not None:
+            registry = CollectorRegistry()
+            registry.register(_Figures(server, steerer))
+            start_http_server(metrics[1], metrics[0], registry)
+        click.echo(f"jetrelay: {topology.dns.zone} is answered at {host}:{port}", err=True)
+        tasks = Tasks("dns.command")
+        if path is not None:
+            tasks.keep(partial(_reload, server, steerer, path, nsid), "reload")
+        try:
+            await ended.wait()
+        finally:
+            await tasks.close()
+            await server.close()
+            atlas.close()
+
+
+async def _reload(server: DnsServer, steerer: Steerer, path: Path, nsid: bytes) -> None:
+    """Take over another topology file, without losing a query."""
+    stamp = _stamp(path)
+    while True:
+        await asyncio.sleep(1.0)
+        now = _stamp(path)
+        if now == stamp:
+            continue
+        stamp = now
+        try:
+            topology = load_topology(path)
+            zone = _zone(topology)
+        except TopologyError as error:
+            click.echo(f"jetrelay: the old zone stays: {clean(str(error))}", err=True)
+            continue
+        steerer.take(topology)
+        server.answers = Answers(zone, steerer.order, nsid)
+        click.echo("jetrelay: the topology was read again", err=True)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _zone(topology: Topology) -> Zone:
+    dns = topology.dns
+    return Zone(
+        ZoneConfig(
+            dns.zone,
+            tuple(
+                Entrance(
+                    region.name,
+                    tuple(ip_address(text) for text in region.addresses or (region.bind,)),
+                    (region.port,),
+                )
+                for region in topology.regions
+            ),
+            dict(dns.nameservers),
+            dns.contact,
+            dns.ttl_s,
+            dns.caa,
+        )
+    )
+
+
+async def _through(key: TokenKey, edge: EdgeKey, url: str) -> Try:
+    grants = (RoomGrant(DOOR_ROOM, frozenset({Act.SUBSCRIBE, Act.PUBLISH}), False),)
+    token = mint(key, "jetrelay-door", grants, int(time.time()), TOKEN_S)
+    return await try_door(edge, url, token, DOOR_ROOM)
+
+
+class _Figures(Collector):
+    """What the server counts, in the exposition format."""
+
+    def __init__(self, server: DnsServer, steerer: Steerer) -> None:
+        self._server = server
+        self._steerer = steerer
+
+    def collect(self) -> Iterator[Metric]:
+        """All of it, as it is now."""
+        queries = CounterMetricFamily(
+            "jetrelay_dns_queries", "Queries that were read.", labels=["transport", "type"]
+        )
+        for (transport, qtype), count in list(self._server.queries.items()):
+            queries.add_metric([transport, str(qtype)], count)
+        answered = CounterMetricFamily("jetrelay_dns_answers", "Answers.", labels=["code"])
+        for code, count in list(self._server.answered.items()):
+            answered.add_metric([code], count)
+        dropped = CounterMetricFamily(
+            "jetrelay_dns_dropped", "What was not answered, or cut short.", labels=["why"]
+        )
+        for why, count in list(self._server.dropped.items()):
+            dropped.add_metric([why], count)
+        admits = GaugeMetricFamily(
+            "jetrelay_steering_admits",
+            "Whether clients are sent there.",
+            labels=["region", "state"],
+        )
+        outlook = self._steerer.outlook
+        for region in () if outlook is None else outlook.regions:
+            admits.add_metric([region.name, region.verdict.state], region.verdict.admits)
+        yield from (queries, answered, dropped, admits)

@@ -1,0 +1,133 @@
+"""Steering that goes on: looks at the fleet all the time, and says where each network belongs."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+
+from regions.doors import Door
+from regions.steering.atlas import Atlas, Network
+from regions.steering.decide import Candidate, choose, shares
+from regions.steering.fleet import Figures, Fleet, Outlook
+from regions.steering.health import EdgeKey, Observer, Steady, Try
+from regions.steering.observing import Posts
+from regions.topology import Topology
+from relay.tasks import Tasks
+
+_log = logging.getLogger("jetrelay.steering")
+
+LOOK_S = 0.5
+TRY_S = 5.0
+NETWORKS = 100_000  # whose order is remembered, while nothing changes
+ROUGH = 20  # parts of a region's room: a change within one of them changes no share
+
+TryDoor = Callable[[EdgeKey, str], Awaitable[Try]]
+
+
+class Steerer:
+    """Says where each client network belongs, as the fleet stands.
+
+    Args:
+        topology: the fleet.
+        doors: its regions' NATS, to listen at.
+        atlas: says where networks are.
+        urls: the edges whose doors are tried.
+        try_door: goes through one; None: none is tried.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        doors: Sequence[Door],
+        atlas: Atlas,
+        urls: Mapping[EdgeKey, str],
+        try_door: TryDoor | None = None,
+    ) -> None:
+        self._posts = Posts(doors)
+        self._fleet = Fleet(topology, Steady())
+        self._atlas = atlas
+        self._urls = urls
+        self._try_door = try_door
+        self._tries: dict[EdgeKey, Try] = {}
+        self._tasks = Tasks("steering")
+        self._regions: tuple[Candidate, ...] = ()
+        self._orders: OrderedDict[Network, tuple[str, ...]] = OrderedDict()
+        self.outlook: Outlook | None = None
+        self.changes = 0  # of what is answered
+
+    async def __aenter__(self) -> "Steerer":
+        await self._posts.__aenter__()
+        await self._posts.heard(self._urls, 2 * LOOK_S)
+        self._look()
+        self._tasks.keep(self._watch, "watch")
+        if self._try_door is not None:
+            self._tasks.keep(self._try_all, "try")
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._tasks.close()
+        await self._posts.__aexit__()
+
+    def take(self, topology: Topology) -> None:
+        """Go on with another topology: weights, places and limits count at once."""
+        self._fleet.topology = topology
+        self._look()
+
+    def order(self, network: Network) -> tuple[str, ...]:
+        """The regions for a client network, best first."""
+        known = self._orders.get(network)
+        if known is not None:
+            return known
+        origin = self._atlas.find(network.network_address)
+        given = shares(self._regions, origin.whence)
+        order = tuple(choose(given, str(network).encode()))
+        self._orders[network] = order
+        if len(self._orders) > NETWORKS:
+            self._orders.popitem(last=False)
+        return order
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self._look()
+            if self._atlas.refresh():
+                self._orders.clear()
+
+    def _look(self) -> None:
+        now_s = time.monotonic()
+        figures = {
+            key: Figures(at_s, frame.connections, frame.url)
+            for key, (at_s, frame) in self._posts.newest.items()
+        }
+        observers = [*self._posts.observers, Observer("here", connected=False, tries=self._tries)]
+        if not any(each.connected for each in observers) and self.outlook is not None:
+            return  # cut off itself: what was known goes on to count
+        self.outlook = self._fleet.look(observers, figures, now_s)
+        regions = tuple(_rough(each) for each in self.outlook.regions)
+        if regions != self._regions:
+            for before, after in zip(self._regions, self.outlook.regions, strict=False):
+                state, verdict = before.verdict.state, after.verdict
+                if state != verdict.state:
+                    _log.warning("%s is %s: %s", after.name, verdict.state, verdict.reason)
+            self._regions = regions
+            self._orders.clear()
+            self.changes += 1
+
+    async def _try_all(self) -> None:
+        assert self._try_door is not None
+        while True:
+            began_s = time.monotonic()
+            made = await asyncio.gather(
+                *(self._try_door(key, url) for key, url in self._urls.items())
+            )
+            self._tries = dict(zip(self._urls, made, strict=True))
+            await asyncio.sleep(max(TRY_S - (time.monotonic() - began_s), 0.1))
+
+
+def _rough(candidate: Candidate) -> Candidate:
+    """Without what changes all the time and decides nothing."""
+    step = max(candidate.room // ROUGH, 1)
+    verdict = replace(candidate.verdict, reason="")
+    return replace(candidate, connections=candidate.connections // step * step, verdict=verdict)
