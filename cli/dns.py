@@ -160,6 +160,14 @@ async def _reload(server: DnsServer, steerer: Steerer, path: Path, nsid: bytes) 
         click.echo("jetrelay: the topology was read again", err=True)
 
 
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
         stat = path.stat()
@@ -170,6 +178,12 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 def _zone(topology: Topology) -> Zone:
     dns = topology.dns
+    for region in topology.regions:
+        if not region.addresses and not _is_address(region.bind):
+            raise TopologyError(
+                f"{topology.where}: regions.{region.name}: addresses are needed for DNS, since "
+                f"bind is {region.bind!r}"
+            )
     return Zone(
         ZoneConfig(
             dns.zone,

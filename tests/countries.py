@@ -34,11 +34,9 @@ CITIES = {
 }
 
 
-def write_cities(path: Path) -> Path:
+def write_cities(path: Path, kind: str = "GeoIP2-City") -> Path:
     """Write a GeoIP2 database of cities; 2001:db8:8000::/33 has a country and no place."""
-    writer = MMDBWriter(
-        ip_version=6, database_type="GeoIP2-City", ipv4_compatible=True, int_type="u32"
-    )
+    writer = MMDBWriter(ip_version=6, database_type=kind, ipv4_compatible=True, int_type="u32")
     for network, (code, lat, lon) in CITIES.items():
         place = {"latitude": lat, "longitude": lon}
         writer.insert_network(IPSet([network]), {"country": {"iso_code": code}, "location": place})

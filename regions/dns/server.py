@@ -158,15 +158,16 @@ class DnsServer:
             return
         self._connections += 1
         try:
-            peer = writer.get_extra_info("peername")
+            peer = writer.get_extra_info("peername") or ("::",)  # it is gone already
             await self._talk(reader, writer, _address(peer[0]))
+            await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            pass
+            writer.transport.abort()  # who reads nothing would be waited for without end
         finally:
-            self._connections -= 1
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+            self._connections -= 1
 
     async def _talk(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: Address
@@ -180,6 +181,7 @@ class DnsServer:
                     return
                 writer.write(_LENGTH.pack(len(answer)) + answer)
                 await writer.drain()
+                await asyncio.sleep(0)  # one client's many queries are not all that there is
 
 
 def _both(family: int, host: str, port: int) -> tuple[socket.socket, socket.socket]:

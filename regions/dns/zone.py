@@ -23,6 +23,7 @@ from regions.dns.query import HEADER
 from regions.errors import TopologyError
 
 A, NS, SOA, TXT, AAAA, HTTPS, CAA, ANY, HINFO = 1, 2, 6, 16, 28, 65, 257, 255, 13
+KNOWN = frozenset({A, NS, SOA, TXT, AAAA, HTTPS, CAA, ANY})
 STEERED = frozenset({A, AAAA, HTTPS, TXT})
 NEGATIVE_S = 30  # what is not there is remembered so long
 REFRESH_S, RETRY_S, EXPIRE_S = 3_600, 600, 604_800
@@ -98,6 +99,13 @@ class Zone:
                 self._wires[_wire(name)] = name  # and what is between it and the zone
                 name = name.parent()
         self._packed = lru_cache(PACKED)(self._pack)
+        names = tuple(each.region for each in config.entrances)
+        try:
+            for wire in self._wires:
+                for qtype in KNOWN:
+                    self.section(wire, qtype, names)
+        except (dns.exception.DNSException, ValueError) as error:
+            raise TopologyError(f"dns: {error}") from error
 
     def holds(self, name: bytes) -> bool:
         """Whether a name (lower case, as on the wire) is in this zone."""
@@ -126,6 +134,8 @@ class Zone:
         """
         if name not in self._wires:  # all that are as long are alike
             return self._packed(_of_length(len(name) - len(self._suffix)) + self._suffix, 0, ())
+        if qtype not in KNOWN:
+            qtype = 0  # nothing is there, of whatever other type
         return self._packed(name, qtype, order if self.is_steered(name, qtype) else ())
 
     # --- packing -------------------------------------------------------------------------------
@@ -183,7 +193,9 @@ class Zone:
             case 257:
                 return [f'0 issue "{issuer}"' for issuer in self.config.caa]
             case 16:
-                return [f'"v=jetrelay1 regions={",".join(order)}"'] if order else []
+                text = f"v=jetrelay1 regions={','.join(order)}"
+                parts = [f'"{text[at : at + 255]}"' for at in range(0, len(text), 255)]
+                return [" ".join(parts)] if order else []
             case 65:
                 return [
                     text
@@ -227,7 +239,7 @@ def _of_length(size: int) -> bytes:
     while size > 0:
         length = min(size - 1, 63)
         length -= size - 1 - length == 1  # a label of nothing ends a name
-        labels += bytes([length]) + b"a" * length
+        labels += bytes([length]) + b"\0" * length  # as no name of ours is
         size -= 1 + length
     return labels
 

@@ -73,6 +73,7 @@ class Atlas:
             stat = self._path.stat()
             if (stat.st_mtime, stat.st_size) == self._stamp:
                 return False
+            self._stamp = stat.st_mtime, stat.st_size  # also of a bad one: it is said once
             self._open(self._path)
         except (OSError, ConfigError) as error:
             _log.warning("the database of places stays the old one: %s", error)
@@ -85,6 +86,14 @@ class Atlas:
             self._reader.close()
             self._reader = None
 
+    def _look(self, address: str) -> geoip2.models.Country:
+        assert self._reader is not None
+        if not self._cities:
+            return self._reader.country(address)
+        if "Enterprise" in self._reader.metadata().database_type:
+            return self._reader.enterprise(address)
+        return self._reader.city(address)
+
     def find(self, address: Address) -> Origin:
         """Where the network of an address is."""
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
@@ -94,7 +103,7 @@ class Atlas:
         if self._reader is None:
             return Origin(network, Whence(), how="no database of places is configured")
         try:
-            found = (self._reader.city if self._cities else self._reader.country)(str(address))
+            found = self._look(str(address))
         except (geoip2.errors.AddressNotFoundError, ValueError, maxminddb.InvalidDatabaseError):
             return nowhere
         code = found.country.iso_code or found.registered_country.iso_code or ""

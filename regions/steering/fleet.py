@@ -8,7 +8,6 @@ from regions.steering.decide import Candidate, Place
 from regions.steering.health import (
     EdgeKey,
     Observer,
-    State,
     Steady,
     Verdict,
     judge_edge,
@@ -114,13 +113,12 @@ class Fleet:
         self, name: str, edges: Mapping[EdgeKey, Verdict], figures: Mapping[EdgeKey, Figures]
     ) -> Candidate:
         region, mine = self.topology.region(name), {k: v for k, v in edges.items() if k[0] == name}
-        there = [key for key, verdict in mine.items() if verdict.state is not State.DOWN]
         admitting = [key for key, verdict in mine.items() if verdict.admits]
         return Candidate(
             name=name,
             place=Place(region.lat, region.lon),
             verdict=judge_region(mine),
-            connections=sum(figures[key].connections for key in there if key in figures),
+            connections=sum(figures[key].connections for key in admitting if key in figures),
             room=len(admitting) * self.topology.limits.connections,
             weight=region.weight,
         )

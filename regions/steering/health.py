@@ -67,12 +67,19 @@ class Observer:
         return self.connected and heard is not None and now_s - heard.at_s <= ALIVE_S
 
     def judges(self, region: str, now_s: float) -> bool:
-        """Whether its silence about a region means anything: it hears others than its own."""
-        if not self.connected or region == self.region:
-            return self.connected
-        return any(
-            key.region not in (self.region, region) and self.hears(key, now_s) for key in self.heard
-        )
+        """Whether its silence about a region means anything: it hears somebody else.
+
+        Of another region, somebody of a third one; of its own, anybody.
+        """
+        others = {region} if region == self.region else {self.region, region}
+        if region == self.region and not any(key.region != region for key in self.heard):
+            return self.connected  # there is no other region, as far as it knows
+        return any(key.region not in others and self.hears(key, now_s) for key in self.heard)
+
+    @property
+    def passes(self) -> bool:
+        """Whether it gets through any door: who gets through none may be cut off himself."""
+        return any(not each.failed for each in self.tries.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +134,11 @@ def _unheard(
     silent = "never heard" if newest is None else f"not heard for {now_s - newest.at_s:.0f} s"
     if passed:
         return Verdict(State.DARK, f"{silent}; its door works from {_names(passed)}", admits=False)
-    if not judging:
-        return Verdict(State.DARK, f"{silent}; no observer can tell", admits=False)
     if failed:
         reason = f"{silent}, its door fails from {_names(failed)}: {_why(key, failed)}"
         return Verdict(State.DOWN, reason, admits=False)
+    if not judging:
+        return Verdict(State.DARK, f"{silent}; no observer can tell", admits=False)
     return Verdict(State.DARK, f"{silent} in {_names(judging)}", admits=False)
 
 
@@ -142,7 +149,9 @@ def _tries(
     failed, passed = list[Observer](), list[Observer]()
     for each in observers:
         tried = each.tries.get(key)
-        if tried is not None and now_s - tried.at_s <= FRESH_S:
+        if tried is None or (tried.failed and not each.passes):
+            continue
+        if now_s - tried.at_s <= FRESH_S:
             (failed if tried.failed else passed).append(each)
     return failed, passed
 
@@ -186,6 +195,7 @@ class _Standing:
     better: Verdict | None = None
     better_since_s: float = 0.0
     falls_s: list[float] = field(default_factory=list)
+    new: bool = False  # it was never better than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +218,11 @@ class Steady:
         """What counts now, where this was judged."""
         known = self._standing.get(key)
         if known is None:
-            self._standing[key] = _Standing(verdict, now_s)
+            self._standing[key] = _Standing(verdict, now_s, new=not verdict.admits)
             return verdict
+        if known.new and verdict.better > known.verdict.better:
+            known.verdict, known.since_s, known.new = verdict, now_s, False
+            return verdict  # it was not better before, it was not heard yet
         if verdict.better <= known.verdict.better:
             if verdict.better < known.verdict.better:
                 known.since_s = now_s

@@ -52,8 +52,6 @@ class Post:
     async def close(self) -> None:
         """Hear no more."""
         await self._tasks.close()
-        if self._connection is not None:
-            await self._connection.close()
 
     @property
     def connected(self) -> bool:
@@ -61,19 +59,25 @@ class Post:
         return self._connection is not None and self._connection.hears
 
     async def _connect(self) -> None:
-        while self._connection is None or self._connection.is_closed:
+        while True:
+            connection: Connection | None = None
             try:
-                self._connection = await open_connection(
+                connection = await open_connection(
                     self._door.nats, "steering", inbox_of(self._door.nats, "console")
                 )
-                await self._connection.listen(telemetry_subject("*", "*"), self._hear)
-                await self._look_back(self._connection)
+                await connection.listen(telemetry_subject("*", "*"), self._hear)
+                await self._look_back(connection)
+                self._connection = connection
+                while not connection.is_closed:  # for good: credentials that ran out, say
+                    await asyncio.sleep(RETRY_S)
+                    self._forget(self._clock())
             except (OSError, TimeoutError, NatsError) as error:
                 _log.info("%s: its NATS is not reached: %s", self.region, error)
-                await asyncio.sleep(RETRY_S)
-        while not self._connection.is_closed:
+            finally:
+                self._connection = None
+                if connection is not None:
+                    await connection.close()
             await asyncio.sleep(RETRY_S)
-            self._forget(self._clock())
 
     async def _look_back(self, connection: Connection) -> None:
         """What edges said last, before anybody listened here: when each was heard of."""

@@ -19,9 +19,10 @@ from relay.tasks import Tasks
 _log = logging.getLogger("jetrelay.steering")
 
 LOOK_S = 0.5
+HEAR_S = 2.5  # every edge says how it is once a second
 TRY_S = 5.0
 NETWORKS = 100_000  # whose order is remembered, while nothing changes
-ROUGH = 20  # parts of a region's room: a change within one of them changes no share
+PARTS = 50  # of a region's room: by less than one of them, no share changes
 
 TryDoor = Callable[[EdgeKey, str], Awaitable[Try]]
 
@@ -54,12 +55,13 @@ class Steerer:
         self._tasks = Tasks("steering")
         self._regions: tuple[Candidate, ...] = ()
         self._orders: OrderedDict[Network, tuple[str, ...]] = OrderedDict()
+        self._loads: dict[str, tuple[int, int]] = {}  # region -> load that counts, of which room
         self.outlook: Outlook | None = None
         self.changes = 0  # of what is answered
 
     async def __aenter__(self) -> "Steerer":
         await self._posts.__aenter__()
-        await self._posts.heard(self._urls, 2 * LOOK_S)
+        await self._posts.heard(self._urls, HEAR_S)
         self._look()
         self._tasks.keep(self._watch, "watch")
         if self._try_door is not None:
@@ -105,12 +107,13 @@ class Steerer:
         if not any(each.connected for each in observers) and self.outlook is not None:
             return  # cut off itself: what was known goes on to count
         self.outlook = self._fleet.look(observers, figures, now_s)
-        regions = tuple(_rough(each) for each in self.outlook.regions)
+        regions = tuple(self._rough(each) for each in self.outlook.regions)
         if regions != self._regions:
-            for before, after in zip(self._regions, self.outlook.regions, strict=False):
-                state, verdict = before.verdict.state, after.verdict
-                if state != verdict.state:
-                    _log.warning("%s is %s: %s", after.name, verdict.state, verdict.reason)
+            states = {each.name: each.verdict.state for each in self._regions}
+            for each in self.outlook.regions:
+                if states.get(each.name, each.verdict.state) != each.verdict.state:
+                    _log.warning("%s is %s: %s", each.name, each.verdict.state,
+                                 each.verdict.reason)  # fmt: skip
             self._regions = regions
             self._orders.clear()
             self.changes += 1
@@ -125,9 +128,15 @@ class Steerer:
             self._tries = dict(zip(self._urls, made, strict=True))
             await asyncio.sleep(max(TRY_S - (time.monotonic() - began_s), 0.1))
 
-
-def _rough(candidate: Candidate) -> Candidate:
-    """Without what changes all the time and decides nothing."""
-    step = max(candidate.room // ROUGH, 1)
-    verdict = replace(candidate.verdict, reason="")
-    return replace(candidate, connections=candidate.connections // step * step, verdict=verdict)
+    def _rough(self, candidate: Candidate) -> Candidate:
+        """Without what changes all the time: its load counts anew when it has moved by a part."""
+        part = max(candidate.room // PARTS, 1)
+        used = self._loads.get(candidate.name)
+        if (
+            used is None
+            or used[1] != candidate.room
+            or abs(used[0] - candidate.connections) >= part
+        ):
+            used = self._loads[candidate.name] = candidate.connections, candidate.room
+        verdict = replace(candidate.verdict, reason="")
+        return replace(candidate, connections=used[0], verdict=verdict)

@@ -1,11 +1,14 @@
 """Trying an edge's public door as a client does: connect, identify, publish, receive."""
 
 import asyncio
+import logging
 import time
 
 from regions.steering.health import EdgeKey, Try
 from relay.client import Message, connect
 from relay.errors import RelayError
+
+_log = logging.getLogger("jetrelay.steering")
 
 TIMEOUT_S = 5.0
 
@@ -29,13 +32,20 @@ async def try_door(
             ack = await client.publish(room, "?")
             step = "receive"
             async for event in client:
-                if isinstance(event, Message) and event.seq == ack.seq:
+                if isinstance(event, Message) and (event.origin, event.seq, event.id) == (
+                    ack.origin, ack.seq, ack.id,
+                ):  # fmt: skip
                     break
+            else:
+                return Try(time.monotonic(), "receive: the session ended")
             if client.edge != key.edge or client.stats.resumes:
                 return Try(time.monotonic(), f"connect: {client.edge} answered in its place")
     except TimeoutError:
         return Try(time.monotonic(), f"{step}: no answer within {timeout_s:g} s")
     except (OSError, RelayError) as error:
         return Try(time.monotonic(), f"{step}: {error}")
+    except Exception as error:
+        _log.exception("%s: trying its door went wrong", key.edge)
+        return Try(time.monotonic(), f"{step}: {error!r}")
     now_s = time.monotonic()
     return Try(now_s, "", (now_s - began_s) * 1000)

@@ -197,6 +197,28 @@ def test_what_is_too_long_for_udp_is_cut_and_whole_over_tcp(steering: Steering) 
     assert len(texts(ask(answers, "relay.test", "HTTPS", tcp=True))) == 72
 
 
+def test_the_soa_is_that_of_the_zone_whatever_was_asked_for() -> None:
+    config = ZoneConfig("relay.test", (), {"a": [], "ns1.aaa": []}, contact="aa.relay.test.")
+    answers = Answers(Zone(config, serial=1), lambda _: ())
+    for name in ("b.relay.test", "foo.relay.test", "xx.yyy.relay.test"):
+        [soa] = ask(answers, name).authority
+        assert soa[0].to_text() == "a.relay.test. aa.relay.test. 1 3600 600 604800 30"
+
+
+def test_many_regions_are_told_in_parts_and_unknown_types_are_one() -> None:
+    many = tuple(Entrance("r" * 14 + f"{n:02}", ()) for n in range(16))
+    zone = Zone(ZoneConfig("relay.test", many))
+    answers = Answers(zone, lambda _: tuple(each.region for each in many))
+    [told] = [
+        rdata for rrset in ask(answers, "relay.test", "TXT", tcp=True).answer for rdata in rrset
+    ]
+    assert [len(part) for part in told.strings] == [255, 36]
+    packed = zone._packed.cache_info().currsize
+    for qtype in range(1_000, 1_050):
+        assert ask(answers, "relay.test", f"TYPE{qtype}").authority
+    assert zone._packed.cache_info().currsize == packed + 1
+
+
 def test_it_names_itself_where_it_is_asked(answers: Answers) -> None:
     nsid = [dns.edns.GenericOption(dns.edns.NSID, b"")]
     [told] = ask(answers, "relay.test", use_edns=0, options=nsid).options
@@ -223,6 +245,7 @@ def test_a_zone_that_can_not_be_is_refused() -> None:
         ZoneConfig("relay.test", (Entrance("ns1", ()),)),
         ZoneConfig("relay.test", (), {"ns1": ["nowhere"]}),
         ZoneConfig("x" * 64 + ".test", ()),
+        ZoneConfig("relay.test", (), caa=('a"b c',)),
     ):
         with pytest.raises(TopologyError, match="dns: "):
             Zone(config)

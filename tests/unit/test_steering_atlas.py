@@ -33,6 +33,12 @@ def test_a_city_is_a_place_and_a_country_without_one_is_somewhere_in_it(tmp_path
     atlas.close()
 
 
+def test_a_database_of_enterprises_is_one_of_cities(tmp_path: Path) -> None:
+    atlas = Atlas(write_cities(tmp_path / "cities.mmdb", "GeoIP2-Enterprise"))
+    assert find(atlas, "198.51.100.7").whence.place == Place(52.5, 13.4)
+    atlas.close()
+
+
 def test_of_a_database_of_countries_the_middle_of_a_country_is_taken(tmp_path: Path) -> None:
     atlas = Atlas(write_countries(tmp_path / "countries.mmdb"))
     assert find(atlas, "192.0.2.1").whence.place == Place(*COUNTRIES["US"])

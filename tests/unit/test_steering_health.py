@@ -67,7 +67,7 @@ def test_silence_alone_is_dark_and_a_door_that_fails_besides_is_down() -> None:
     deaf = [observer(name, {US: old, EU: READY, AP: READY}) for name in ("eu", "ap")]
     verdict = judge_edge(US, deaf, NOW)
     assert (verdict.state, verdict.reason) == (State.DARK, "not heard for 7 s in eu, ap")
-    failed = {US: Try(NOW - 2, "connect: refused")}
+    failed = {US: Try(NOW - 2, "connect: refused"), EU: Try(NOW - 2)}
     tried = [deaf[0], observer("ap", {US: old, EU: READY, AP: READY}, failed)]
     verdict = judge_edge(US, tried, NOW)
     assert verdict == Verdict(
@@ -75,7 +75,11 @@ def test_silence_alone_is_dark_and_a_door_that_fails_besides_is_down() -> None:
     )
     passed = [*tried, observer("eu", {}, {US: Try(NOW - 2)})]
     assert judge_edge(US, passed, NOW).state is State.DARK, "somebody got in"
-    stale = [observer("ap", {EU: READY, AP: READY}, {US: Try(NOW - FRESH_S - 1, "connect")})]
+    stale = [
+        observer(
+            "ap", {EU: READY, AP: READY}, {US: Try(NOW - FRESH_S - 1, "connect"), EU: Try(NOW)}
+        )
+    ]
     assert judge_edge(US, stale, NOW).state is State.DARK, "of long ago"
 
 
@@ -99,13 +103,35 @@ def test_of_two_regions_neither_can_tell_which_one_is_cut_off() -> None:
     assert verdict.state is State.DARK
 
 
+def test_who_gets_through_no_door_judges_none() -> None:
+    """His own network, his clock, or his key may be what is wrong."""
+    blind = observer(
+        "here", {}, {US: Try(NOW, "connect"), EU: Try(NOW, "connect")}, connected=False
+    )
+    assert judge_edge(US, [*all_hear(), blind], NOW).state is State.OK
+    old = Heard(NOW - ALIVE_S - 1, "ready")
+    cut = [observer(name, {US: old, EU: old, AP: old}) for name in ("us", "eu", "ap")]
+    verdict = judge_edge(US, [*cut, blind], NOW)
+    assert (verdict.state, verdict.reason) == (
+        State.DARK, "not heard for 7 s; no observer can tell",
+    )  # fmt: skip
+
+
+def test_of_two_regions_a_door_that_was_tried_tells() -> None:
+    tried = observer("here", {}, {EU: Try(NOW, "connect"), US: Try(NOW)}, connected=False)
+    verdict = judge_edge(EU, [observer("us", {US: READY}), tried], NOW)
+    assert verdict.state is State.DOWN
+
+
 def test_an_observer_without_its_nats_hears_nothing() -> None:
     off = observer("us", {US: READY, EU: READY}, connected=False)
     assert judge_edge(EU, [off], NOW).state is State.DARK
 
 
 def test_a_door_that_fails_is_degraded_and_closed_only_where_nobody_gets_in() -> None:
-    failed = observer("eu", {US: READY, EU: READY, AP: READY}, {US: Try(NOW, "publish: late")})
+    failed = observer(
+        "eu", {US: READY, EU: READY, AP: READY}, {US: Try(NOW, "publish: late"), EU: Try(NOW)}
+    )
     verdict = judge_edge(US, [failed], NOW)
     assert verdict == Verdict(State.DEGRADED, "its door fails from eu: publish: late", admits=False)
     passed = observer("ap", {US: READY}, {US: Try(NOW)})
@@ -170,6 +196,15 @@ def test_what_goes_to_and_fro_is_believed_later_each_time() -> None:
             now_s += 1
         waited.append(now_s - began_s)
     assert waited == [10, 20, 40, 60, 60]
+
+
+def test_what_was_not_heard_yet_is_believed_at_once() -> None:
+    dark = Verdict(State.DARK, "never heard", admits=False)
+    steady = Steady(Patience(better_s=10))
+    assert steady.take(US, dark, 0) == dark
+    assert steady.take(US, OK, 0.5) == OK
+    steady.take(US, GONE, 1)
+    assert steady.take(US, OK, 2).state is State.DOWN
 
 
 def test_what_is_forgotten_begins_anew() -> None:
