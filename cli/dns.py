@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from functools import partial
 from ipaddress import ip_address
@@ -22,18 +21,12 @@ from regions.doors import Door
 from regions.errors import TopologyError
 from regions.state import DEFAULT_STATE, find_world
 from regions.steering.atlas import Atlas
-from regions.steering.health import EdgeKey, Try
+from regions.steering.health import EdgeKey
 from regions.steering.steerer import Steerer
 from regions.steering.trying import try_door
-from regions.topology import Topology
+from regions.topology import Topology, is_address
 from regions.topology_file import load_topology
-from relay.config import TokenKey
-from relay.core.grants import Act, RoomGrant
-from relay.core.tokens import mint
 from relay.tasks import Tasks
-
-DOOR_ROOM = "jetrelay:door"
-TOKEN_S = 60
 
 
 def address_of(
@@ -112,7 +105,7 @@ async def _run(
         for edge in region.edges
     }
     atlas = Atlas(None if topology.clients.geoip is None else Path(topology.clients.geoip))
-    through = partial(_through, world.token_key()) if tries else None
+    through = partial(try_door, world.token_key()) if tries else None
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -160,14 +153,6 @@ async def _reload(server: DnsServer, steerer: Steerer, path: Path, nsid: bytes) 
         click.echo("jetrelay: the topology was read again", err=True)
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
         stat = path.stat()
@@ -179,7 +164,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 def _zone(topology: Topology) -> Zone:
     dns = topology.dns
     for region in topology.regions:
-        if not region.addresses and not _is_address(region.bind):
+        if not region.addresses and not is_address(region.bind):
             raise TopologyError(
                 f"{topology.where}: regions.{region.name}: addresses are needed for DNS, since "
                 f"bind is {region.bind!r}"
@@ -201,12 +186,6 @@ def _zone(topology: Topology) -> Zone:
             dns.caa,
         )
     )
-
-
-async def _through(key: TokenKey, edge: EdgeKey, url: str) -> Try:
-    grants = (RoomGrant(DOOR_ROOM, frozenset({Act.SUBSCRIBE, Act.PUBLISH}), False),)
-    token = mint(key, "jetrelay-door", grants, int(time.time()), TOKEN_S)
-    return await try_door(edge, url, token, DOOR_ROOM)
 
 
 class _Figures(Collector):

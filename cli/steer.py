@@ -16,18 +16,14 @@ from regions.doors import Door
 from regions.state import DEFAULT_STATE, find_world
 from regions.steering.atlas import Atlas, Origin
 from regions.steering.decide import Share, choose, shares
-from regions.steering.fleet import Figures, Fleet, Outlook
+from regions.steering.fleet import Fleet, Outlook
 from regions.steering.health import EdgeKey, Observer, Try
 from regions.steering.observing import Posts
 from regions.steering.trying import try_door
 from regions.steering.what_if import WhatIf
 from regions.topology import Topology
-from relay.core.grants import Act, RoomGrant
-from relay.core.tokens import mint
 
 HEAR_S = 2.5  # every edge says how it is once a second
-DOOR_ROOM = "jetrelay:door"
-TOKEN_S = 60
 
 _state = click.option(
     "--state",
@@ -139,19 +135,12 @@ async def _look(state: Path, *, tries: bool) -> tuple[Topology, Outlook]:
         await posts.heard(urls, HEAR_S)
         tried: dict[EdgeKey, Try] = {}
         if tries:
-            grants = (RoomGrant(DOOR_ROOM, frozenset({Act.SUBSCRIBE, Act.PUBLISH}), False),)
-            token = mint(key, "jetrelay-door", grants, int(time.time()), TOKEN_S)
-            made = await asyncio.gather(
-                *(try_door(each, url, token, DOOR_ROOM) for each, url in urls.items())
-            )
+            made = await asyncio.gather(*(try_door(key, *each) for each in urls.items()))
             tried = dict(zip(urls, made, strict=True))
         # Doors are tried from this machine, whatever region that is.
         observers = [*posts.observers, Observer("here", connected=False, tries=tried)]
-        figures = {
-            each: Figures(at_s, frame.connections, frame.url)
-            for each, (at_s, frame) in posts.newest.items()
-        }
-        return topology, Fleet(topology).look(observers, figures, time.monotonic())
+        connections = {each: frame.connections for each, (_, frame) in posts.newest.items()}
+        return topology, Fleet(topology).look(observers, connections, time.monotonic())
 
 
 # --- as text and JSON ---------------------------------------------------------------------------
@@ -171,8 +160,8 @@ def _status_lines(outlook: Outlook) -> list[str]:
         )  # fmt: skip
         for key, verdict in outlook.edges.items():
             if key.region == region.name:
-                known = outlook.figures.get(key)
-                count = "—" if known is None else f"{known.connections:,}"
+                known = outlook.connections.get(key)
+                count = "—" if known is None else f"{known:,}"
                 rows.append(("", key.edge, verdict.state, count, clean(verdict.reason)))
     return aligned(rows)
 

@@ -246,7 +246,8 @@ def _clients_problem(clients: Clients) -> str | None:
     return None
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether it is an IP address."""
     try:
         ip_address(text)
     except ValueError:
@@ -261,7 +262,7 @@ def _dns_problem(dns: DnsSettings) -> str | None:
         return f"dns.answers_per_s: {dns.answers_per_s} is not above 0"
     for host, addresses in dns.nameservers:
         for text in addresses:
-            if not _is_address(text):
+            if not is_address(text):
                 return f"dns.nameservers.{host}: {text!r} is no IP address"
     return None
 
@@ -280,10 +281,7 @@ def _region_problem(region: Region) -> str | None:
         (-180 <= region.lon <= 180, f"lon: {region.lon} is not in -180 to 180"),
         (0 <= region.weight <= 100, f"weight: {region.weight} is not in 0 to 100"),
         (1 <= region.port <= 65_535, f"port: {region.port} is not in 1 to 65535"),
-        *(
-            (_is_address(text), f"addresses: {text!r} is no IP address")
-            for text in region.addresses
-        ),
+        *((is_address(text), f"addresses: {text!r} is no IP address") for text in region.addresses),
         (_HOST.match(region.bind) is not None, f"bind: {region.bind!r} is not an address"),
         (
             region.netns is None or _NETNS.match(region.netns) is not None,

@@ -209,11 +209,17 @@ class World:
 
 
 @contextmanager
-def running(directory: Path, topology: str | None = None) -> Iterator[World]:
-    """A world with its state beneath `directory`; nothing of it is left afterwards."""
+def running(
+    directory: Path, topology: str | None = None, *, orderly: bool = False
+) -> Iterator[World]:
+    """A world with its state beneath `directory`; nothing of it is left afterwards.
+
+    `orderly`: it must end with exit code 0.
+    """
     world = World(directory / "state", topology)
     try:
         yield world.launch()
+        assert not orderly or world.end() == 0
     finally:
         world.clean()
     assert not world.leftovers()

@@ -20,7 +20,7 @@ _SUBNET = struct.Struct("!HBB")
 QR, OPCODE, AA, TC, RD = 0x8000, 0x7800, 0x0400, 0x0200, 0x0100
 DO = 0x8000
 LEAST_PAYLOAD, MOST_PAYLOAD = 512, 1232  # bytes over UDP, without EDNS and with
-OPT_TYPE, SUBNET_OPTION, NSID_OPTION, COOKIE_OPTION = 41, 8, 3, 10
+OPT_TYPE, SUBNET_OPTION, NSID_OPTION = 41, 8, 3
 _WIDTH = {1: 32, 2: 128}
 
 
@@ -136,14 +136,13 @@ def _question(wire: bytes) -> tuple[int, bytes, bytes, int, int]:
 
 
 def _edns(wire: bytes, at: int) -> tuple[Edns, int, int]:
-    kind, payload, extended, version, flags, length = _OPT.unpack_from(wire, at)
+    kind, payload, _, version, flags, length = _OPT.unpack_from(wire, at)
     if wire[at] != 0 or kind != OPT_TYPE:
         raise _MalformedError
     at += _OPT.size
     end = at + length
     if end > len(wire):
         raise _MalformedError
-    del extended
     subnet: Subnet | None = None
     nsid = False
     while at < end:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from regions.steering.decide import Candidate, Place
 from regions.steering.health import (
@@ -19,23 +18,14 @@ from regions.topology import Topology
 RECONNECT_S = 10.0  # in which clients whose region died have come elsewhere
 
 
-class Figures(NamedTuple):
-    """What an edge said of itself last."""
-
-    at_s: float  # monotonic, when it was heard
-    connections: int
-    url: str
-
-
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """A fleet at one moment."""
 
     edges: Mapping[EdgeKey, Verdict]
-    figures: Mapping[EdgeKey, Figures]
+    connections: Mapping[EdgeKey, int]  # as each edge said last
     regions: Sequence[Candidate]
-    edge_room: int  # connections that one edge holds
-    edge_admits_per_s: float  # and lets in
+    edge_admits_per_s: float  # connections that one edge lets in
 
     def region(self, name: str) -> Candidate:
         """The region called so.
@@ -81,13 +71,13 @@ class Fleet:
         self._known: set[EdgeKey] = set()
 
     def look(
-        self, observers: Sequence[Observer], figures: Mapping[EdgeKey, Figures], now_s: float
+        self, observers: Sequence[Observer], connections: Mapping[EdgeKey, int], now_s: float
     ) -> Outlook:
         """How it stands now.
 
         Args:
             observers: all of them.
-            figures: the newest of each edge that was ever heard.
+            connections: of each edge that was ever heard, as it said last.
             now_s: the time, monotonic.
         """
         names = set(self.topology.names)
@@ -96,21 +86,20 @@ class Fleet:
             for region in self.topology.regions
             for edge in region.edges
         }
-        keys |= {key for key in figures if key.region in names}
+        keys |= {key for key in connections if key.region in names}
         edges = {key: self._judge(key, observers, now_s) for key in sorted(keys)}
         if self._steady is not None:
             self._steady.forget(self._known - keys)
             self._known = keys
-        regions = [self._candidate(name, edges, figures) for name in self.topology.names]
-        limits = self.topology.limits
-        return Outlook(edges, figures, regions, limits.connections, limits.connections_per_s)
+        regions = [self._candidate(name, edges, connections) for name in self.topology.names]
+        return Outlook(edges, connections, regions, self.topology.limits.connections_per_s)
 
     def _judge(self, key: EdgeKey, observers: Sequence[Observer], now_s: float) -> Verdict:
         verdict = judge_edge(key, observers, now_s)
         return verdict if self._steady is None else self._steady.take(key, verdict, now_s)
 
     def _candidate(
-        self, name: str, edges: Mapping[EdgeKey, Verdict], figures: Mapping[EdgeKey, Figures]
+        self, name: str, edges: Mapping[EdgeKey, Verdict], connections: Mapping[EdgeKey, int]
     ) -> Candidate:
         region, mine = self.topology.region(name), {k: v for k, v in edges.items() if k[0] == name}
         admitting = [key for key, verdict in mine.items() if verdict.admits]
@@ -118,7 +107,7 @@ class Fleet:
             name=name,
             place=Place(region.lat, region.lon),
             verdict=judge_region(mine),
-            connections=sum(figures[key].connections for key in admitting if key in figures),
+            connections=sum(connections.get(key, 0) for key in admitting),
             room=len(admitting) * self.topology.limits.connections,
             weight=region.weight,
         )

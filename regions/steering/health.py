@@ -1,9 +1,9 @@
 """How edges and regions are, judged from what observers in several regions hear and try.
 
 An observer stands in one region. It hears what edges say of themselves, through its region's NATS,
-and tries their doors as a client does. It may be cut off itself: then it judges nobody but what is
-in its own region. So silence alone is `dark`, which may be the observers' own trouble, or a link's;
-`down` takes somebody who has tried the door, or the edge's own last word.
+and tries their doors as a client does. It may be cut off itself: who hears nobody, or gets through
+no door, judges nobody. So silence alone is `dark`, which may be the observers' own trouble, or a
+link's; `down` takes somebody who has tried the door, or the edge's own last word.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -10,7 +10,7 @@ from dataclasses import replace
 from regions.doors import Door
 from regions.steering.atlas import Atlas, Network
 from regions.steering.decide import Candidate, choose, shares
-from regions.steering.fleet import Figures, Fleet, Outlook
+from regions.steering.fleet import Fleet, Outlook
 from regions.steering.health import EdgeKey, Observer, Steady, Try
 from regions.steering.observing import Posts
 from regions.topology import Topology
@@ -99,14 +99,11 @@ class Steerer:
 
     def _look(self) -> None:
         now_s = time.monotonic()
-        figures = {
-            key: Figures(at_s, frame.connections, frame.url)
-            for key, (at_s, frame) in self._posts.newest.items()
-        }
+        connections = {key: frame.connections for key, (_, frame) in self._posts.newest.items()}
         observers = [*self._posts.observers, Observer("here", connected=False, tries=self._tries)]
         if not any(each.connected for each in observers) and self.outlook is not None:
             return  # cut off itself: what was known goes on to count
-        self.outlook = self._fleet.look(observers, figures, now_s)
+        self.outlook = self._fleet.look(observers, connections, now_s)
         regions = tuple(self._rough(each) for each in self.outlook.regions)
         if regions != self._regions:
             states = {each.name: each.verdict.state for each in self._regions}

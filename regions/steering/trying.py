@@ -6,30 +6,34 @@ import time
 
 from regions.steering.health import EdgeKey, Try
 from relay.client import Message, connect
+from relay.config import TokenKey
+from relay.core.grants import Act, RoomGrant
+from relay.core.tokens import mint
 from relay.errors import RelayError
 
 _log = logging.getLogger("jetrelay.steering")
 
+ROOM, USER = "jetrelay:door", "jetrelay-door"  # what is said there lasts as any event does
 TIMEOUT_S = 5.0
+TOKEN_S = 60
 
 
-async def try_door(
-    key: EdgeKey, url: str, token: str, room: str, timeout_s: float = TIMEOUT_S
-) -> Try:
+async def try_door(key: TokenKey, edge: EdgeKey, url: str, timeout_s: float = TIMEOUT_S) -> Try:
     """Go through a door once, and say where it ended.
 
     Args:
-        key: the edge.
+        key: that signs tokens.
+        edge: whose door it is.
         url: its WebSocket address.
-        token: which may join, and publish to, the room.
-        room: one of its own; what is said there lasts as any event does.
         timeout_s: for all of it.
     """
+    grants = (RoomGrant(ROOM, frozenset({Act.SUBSCRIBE, Act.PUBLISH}), False),)
+    token = mint(key, USER, grants, int(time.time()), TOKEN_S)
     began_s, step = time.monotonic(), "connect"
     try:
-        async with asyncio.timeout(timeout_s), connect([url], token=token, rooms=[room]) as client:
+        async with asyncio.timeout(timeout_s), connect([url], token=token, rooms=[ROOM]) as client:
             step = "publish"
-            ack = await client.publish(room, "?")
+            ack = await client.publish(ROOM, "?")
             step = "receive"
             async for event in client:
                 if isinstance(event, Message) and (event.origin, event.seq, event.id) == (
@@ -38,14 +42,14 @@ async def try_door(
                     break
             else:
                 return Try(time.monotonic(), "receive: the session ended")
-            if client.edge != key.edge or client.stats.resumes:
+            if client.edge != edge.edge or client.stats.resumes:
                 return Try(time.monotonic(), f"connect: {client.edge} answered in its place")
     except TimeoutError:
         return Try(time.monotonic(), f"{step}: no answer within {timeout_s:g} s")
     except (OSError, RelayError) as error:
         return Try(time.monotonic(), f"{step}: {error}")
     except Exception as error:
-        _log.exception("%s: trying its door went wrong", key.edge)
+        _log.exception("%s: trying its door went wrong", edge.edge)
         return Try(time.monotonic(), f"{step}: {error!r}")
     now_s = time.monotonic()
     return Try(now_s, "", (now_s - began_s) * 1000)

@@ -28,7 +28,7 @@ from regions.dns.zone import Entrance, Zone, ZoneConfig
 from regions.errors import TopologyError
 from tests.countries import write_cities
 from tests.ready import serving
-from tests.world import World
+from tests.world import World, running
 
 HOST = "127.0.0.1"
 CONFIG = ZoneConfig(
@@ -183,14 +183,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Three regions, and a database of cities."""
     directory = tmp_path_factory.mktemp("named")
     write_cities(directory / "cities.mmdb")
-    running = World(directory / "state", TOPOLOGY)
-    running.launch()
-    try:
-        yield running
-        assert running.end() == 0
-        assert running.leftovers() == []
-    finally:
-        running.clean()
+    with running(directory, TOPOLOGY, orderly=True) as started:
+        yield started
 
 
 @asynccontextmanager
