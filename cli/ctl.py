@@ -1,4 +1,4 @@
-"""`jetrelay ctl`: tell the supervisor of the local world what to do with single processes."""
+"""`jetrelay ctl`: operate a fleet, and tell the supervisor of a local world what to do."""
 
 from pathlib import Path
 from typing import get_args
@@ -8,6 +8,7 @@ import msgspec
 
 from cli.columns import aligned
 from cli.fault import fault
+from cli.operate import COMMANDS
 from regions.control import ProcessCmd, ProcessStatus, Request, control
 from regions.state import DEFAULT_STATE, StateDir, find_world
 
@@ -21,12 +22,13 @@ HELP: dict[ProcessCmd, str] = {
     "pause": "Stop a process where it is (SIGSTOP).",
     "continue": "Let a paused process go on.",
 }
+NAMES = {"status": "ps"}  # `ctl status` is about the fleet
 assert set(HELP) == set(get_args(ProcessCmd))
 
 
 @click.group()
 def command() -> None:
-    """Stop, hold and restart single processes of the local world, and break things in it."""
+    """Cordon, drain and evacuate edges and regions; stop and break things in a local world."""
 
 
 def run(cmd: ProcessCmd, process: str | None, state: Path, *, as_json: bool) -> None:
@@ -70,10 +72,12 @@ def subcommand(cmd: ProcessCmd) -> click.Command:
 
     arguments = [] if cmd == "status" else [click.Argument(["process"])]
     return click.Command(
-        cmd, params=[*arguments, state, as_json], callback=callback, help=HELP[cmd]
+        NAMES.get(cmd, cmd), params=[*arguments, state, as_json], callback=callback, help=HELP[cmd]
     )
 
 
+for _command in COMMANDS:
+    command.add_command(_command)
 for _cmd in HELP:
     command.add_command(subcommand(_cmd))
 command.add_command(fault)

@@ -20,12 +20,12 @@ from regions.dns.zone import Entrance, Zone, ZoneConfig
 from regions.doors import Door
 from regions.errors import TopologyError
 from regions.state import DEFAULT_STATE, find_world
-from regions.steering.atlas import Atlas
 from regions.steering.health import EdgeKey
 from regions.steering.steerer import Steerer
 from regions.steering.trying import try_door
 from regions.topology import Topology, is_address
 from regions.topology_file import load_topology
+from relay.geo.atlas import Atlas
 from relay.tasks import Tasks
 
 

@@ -25,7 +25,7 @@ COMMANDS = {
     "dns": ("cli.dns", "Answer DNS: each client network is sent to its region."),
     "steer": ("cli.steer", "Say how regions are, and which one clients are sent to."),
     "audit": ("cli.audit", "Rebuild who was here from the log, and judge the live figures."),
-    "ctl": ("cli.ctl", "Stop, hold and restart processes of the local world; break things."),
+    "ctl": ("cli.ctl", "Cordon, drain and evacuate edges and regions; break a local world."),
     "token": ("cli.token", "Make a client token for the local world."),
     "publish": ("cli.publish", "Publish an event to a room."),
     "tail": ("cli.tail", "Follow rooms, like tail -f."),

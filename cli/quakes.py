@@ -10,7 +10,7 @@ from importlib.resources import files
 
 import msgspec
 
-from regions.places import great_circle_km
+from relay.core.places import great_circle_km
 
 ROOM_ALL = "quakes:all"
 LARGEST = 7  # the rooms are quakes:m0 to quakes:m7

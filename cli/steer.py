@@ -14,14 +14,14 @@ from cli.columns import aligned
 from cli.text import clean
 from regions.doors import Door
 from regions.state import DEFAULT_STATE, find_world
-from regions.steering.atlas import Atlas, Origin
-from regions.steering.decide import Share, choose, shares
 from regions.steering.fleet import Fleet, Outlook
 from regions.steering.health import EdgeKey, Observer, Try
 from regions.steering.observing import Posts
 from regions.steering.trying import try_door
 from regions.steering.what_if import WhatIf
 from regions.topology import Topology
+from relay.core.steering import Share, choose, shares
+from relay.geo.atlas import Atlas, Origin
 
 HEAR_S = 2.5  # every edge says how it is once a second
 
@@ -140,7 +140,10 @@ async def _look(state: Path, *, tries: bool) -> tuple[Topology, Outlook]:
         # Doors are tried from this machine, whatever region that is.
         observers = [*posts.observers, Observer("here", connected=False, tries=tried)]
         connections = {each: frame.connections for each, (_, frame) in posts.newest.items()}
-        return topology, Fleet(topology).look(observers, connections, time.monotonic())
+        outlook = Fleet(topology).look(
+            observers, connections, time.monotonic(), posts.orders, int(time.time() * 1000)
+        )
+        return topology, outlook
 
 
 # --- as text and JSON ---------------------------------------------------------------------------

@@ -16,7 +16,7 @@ class EdgeReport(msgspec.Struct, frozen=True, kw_only=True):
     """One edge; a figure is null where nothing young enough is known."""
 
     name: str
-    state: str  # starting | ready | draining | cut_off | full | dark | unknown
+    state: str  # as the edge says it (`relay.core.telemetry.EdgeFrame`), dark or unknown
     connections: int | None
     events_in_per_s: float | None
     events_out_per_s: float | None

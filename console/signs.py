@@ -32,6 +32,8 @@ EDGE_SIGNS = {
     "ready": Sign("●", "ready", Tone.GOOD, "serves clients"),
     "starting": Sign("◔", "starting", Tone.WARN, "not serving yet"),
     "draining": Sign("◑", "draining", Tone.WARN, "sends its clients elsewhere"),
+    "cordoned": Sign("◇", "cordoned", Tone.WARN, "takes nobody new, as ordered"),
+    "drained": Sign("□", "drained", Tone.WARN, "empty, and takes nobody, as ordered"),
     "full": Sign("◕", "full", Tone.WARN, "refuses new connections"),
     "cut_off": Sign("⊘", "cut off", Tone.BAD, "does not reach its NATS"),
     "ended": Sign("◌", "ended", Tone.MUTED, "was ended in order"),

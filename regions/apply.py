@@ -12,6 +12,7 @@ import msgspec
 from regions.forks import Fork, find_fork, save
 from regions.holes import Extent, limits_of, must_rebuild
 from regions.jetstream import JetStream
+from regions.nats_config import MIRRORED
 from regions.streams import (
     Change,
     ConsumerConfig,
@@ -27,7 +28,7 @@ from regions.topology import Topology
 from relay.config import NatsConfig
 from relay.core.copy import ranges
 from relay.core.hole import Hole
-from relay.core.names import events_stream, hole_subject, log_stream, records_stream
+from relay.core.names import events_stream, hole_subject
 from relay.errors import RelayError, UnavailableError
 
 REGION_DEADLINE_S = 20.0
@@ -151,10 +152,10 @@ async def _where_to_begin(region: str, stream: str, regions: "Regions") -> dict[
     """With which sequence a home stream begins that is made anew, and has mirrors.
 
     Events: where the oldest mirror begins. The edges write back what mirrors hold, under the same
-    sequences; else that would begin with as many voids as there ever were events before. Records
-    and log: above all that mirrors hold. Nobody writes them back, and their numbers only grow.
+    sequences; else that would begin with as many voids as there ever were events before. Records,
+    log and book: above all that mirrors hold. Nobody writes them back, and their numbers only grow.
     """
-    if stream not in {events_stream(region), records_stream(region), log_stream(region)}:
+    if stream not in {stream_of(region) for stream_of in MIRRORED}:
         return {}
     states: list[Mapping[str, Any]] = []
     for other in regions.others(region):

@@ -18,7 +18,18 @@ from relay.config import save_config
 NATS_END_S = 3.0
 EDGE_END_S = 3.0
 WAN_END_S = 2.0
+ORDERED = frozenset({"cordoned", "drained"})  # states of an edge that takes nobody, and is up
 EDGE_PROGRAM = (sys.executable, "-m", "cli", "edge")
+
+
+class _Why(msgspec.Struct):
+    message: str
+
+
+class _Error(msgspec.Struct):
+    """The body of an edge's 503."""
+
+    error: _Why
 
 
 def nats_command(layout: Layout, program: Path, region: Region, server: NatsServer) -> Command:
@@ -93,13 +104,21 @@ def answers(url: str) -> Callable[[], Awaitable[bool]]:
 
 
 def serves(url: str) -> Callable[[], Awaitable[bool]]:
-    """A question: does a GET of `url` answer 200 now?"""
+    """A question: does a GET of `url` answer 200 now, or that it is as an operator wants it?"""
 
     async def ask() -> bool:
         answer = await http.get(url)
-        return answer is not None and answer.status == 200
+        return answer is not None and (answer.status == 200 or as_ordered(answer))
 
     return ask
+
+
+def as_ordered(answer: http.Answer) -> bool:
+    """Whether an edge answers that it takes nobody because an operator wants that."""
+    try:
+        return msgspec.json.decode(answer.body, type=_Error).error.message in ORDERED
+    except msgspec.DecodeError:
+        return False
 
 
 def _inside(region: Region) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import msgspec
 
 from regions import http
 from regions.apply import plan
+from regions.commands import as_ordered
 from regions.errors import ServerError, WorldError
 from regions.jetstream import JetStream
 from regions.nats_server import OLDEST, find_nats_server, version_of
@@ -61,7 +62,7 @@ async def check_world(world: World) -> list[Check]:
                 reached[region] = await JetStream.connect(region, config)
                 checks.append(Check(f"nats {region}", "ok", f"answers at {config.servers[0]}"))
             except RelayError as error:
-                advice = "`jetrelay ctl status`; nats/*/server.log in the state directory says why"
+                advice = "`jetrelay ctl ps`; nats/*/server.log in the state directory says why"
                 checks.append(Check(f"nats {region}", "fail", str(error), advice))
         checks.append(await _streams(world))
         for region, admin in reached.items():
@@ -222,7 +223,10 @@ async def _edge(edge: WorldEdge) -> Check:
     name = f"edge {edge.name}"
     answer = await http.get(f"{edge.http}/readyz")
     if answer is None:
-        return Check(name, "fail", f"{edge.http} does not answer", "`jetrelay ctl status`")
+        return Check(name, "fail", f"{edge.http} does not answer", "`jetrelay ctl ps`")
+    if as_ordered(answer):
+        text = "it takes nobody new, as an operator wants it"
+        return Check(name, "warn", text, "`jetrelay ctl status` says who, and why")
     if answer.status != 200:
         text = answer.body.decode("utf-8", "replace").strip()[:200]
         return Check(

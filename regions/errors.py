@@ -31,5 +31,9 @@ class AuditError(RelayError):
     """An audit can't be made; the text says of what time, and why."""
 
 
+class OperationError(RelayError):
+    """An operation makes no sense, is not possible now, or did not end well; the text says why."""
+
+
 class DrillError(RelayError):
     """A drill can't run here, or could not go on; the text says why."""

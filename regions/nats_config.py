@@ -27,6 +27,7 @@ MIRRORED: tuple[Callable[[str], str], ...] = (
     names.events_stream,
     names.records_stream,
     names.log_stream,
+    names.book_stream,
 )
 
 
@@ -121,7 +122,8 @@ def unlimited_config(text: str) -> str:
 
 def _jetstream(topology: Topology, region: Region, store: str) -> str:
     settings = topology.streams
-    each = 2 * settings.max_bytes + settings.log_max_bytes  # events, records and log
+    # events, records, log and book
+    each = 2 * settings.max_bytes + settings.log_max_bytes + settings.book_max_bytes
     kept = len(topology.regions) * each + settings.telemetry_max_bytes
     return "\n".join(
         (

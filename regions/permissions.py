@@ -52,6 +52,7 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
                     "$JS.API.CONSUMER.INFO.*.*",
                     *_log_reads(region, others),
                     *(f"$JS.{o}.API.DIRECT.GET.{names.log_stream(o)}" for o in others),
+                    *_book_reads(region, others),
                 ),
                 subscribe=(
                     names.below("tele"),
@@ -63,7 +64,15 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
             )
         case "control":
             # What a mirror skipped is recorded before it is filled anew.
-            return Permissions(publish=("$JS.API.>", names.hole_subject(region)), subscribe=(own,))
+            return Permissions(
+                publish=(
+                    "$JS.API.>",
+                    names.hole_subject(region),
+                    names.below("ops", region),
+                    names.duty_subject(region, names.RUNNING, "*"),
+                ),
+                subscribe=(own,),
+            )
         case "backend":
             return Permissions(
                 publish=(names.below("ev", region),),
@@ -75,6 +84,11 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
 def _log_reads(region: str, others: tuple[str, ...]) -> tuple[str, ...]:
     logs = (names.log_stream(origin) for origin in (region, *others))
     return tuple(f"$JS.API.DIRECT.GET.{stream}" for stream in (*logs, names.TELEMETRY_STREAM))
+
+
+def _book_reads(region: str, others: tuple[str, ...]) -> tuple[str, ...]:
+    books = (names.book_stream(origin) for origin in (region, *others))
+    return tuple(f"$JS.API.DIRECT.GET.{stream}" for stream in books)
 
 
 def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
@@ -111,6 +125,7 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
             *(f"$JS.API.DIRECT.GET.{stream}" for stream in readable),
             *(f"$JS.API.STREAM.INFO.{stream}" for stream in readable),
             f"$JS.API.DIRECT.GET.{names.TELEMETRY_STREAM}",
+            *_book_reads(region, others),
             *(
                 f"$JS.API.STREAM.MSG.GET.{names.events_stream(origin)}"  # what the leader has
                 for origin in (region, *others)
@@ -136,7 +151,6 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
             names.below("alarm"),
             names.skipped_subject(region),
             names.witness_subject(region),
-            names.below("ctl", region),
             own,
         ),
     )

@@ -94,7 +94,7 @@ class Processes:
 
 
 def status(process: Process, url: str) -> ProcessStatus:
-    """One process, as `jetrelay ctl status` tells."""
+    """One process, as `jetrelay ctl ps` tells."""
     return ProcessStatus(
         name=process.name,
         kind=process.command.kind,

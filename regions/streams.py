@@ -5,14 +5,14 @@ defaults added by the server, and keys that others own, are no differences. The 
 stream's metadata is set once, here, and owned by the edges' gate from then on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 
 from regions.nats_config import MIRRORED
-from regions.topology import Region, Topology
+from regions.topology import Region, StreamSettings, Topology
 from relay.core import names
 
 MAX_EVENT_BYTES = 65_536
@@ -251,6 +251,20 @@ def _home(topology: Topology, region: Region) -> list[StreamConfig]:
             allow_direct=True,
         ),
         StreamConfig(
+            name=names.book_stream(home),
+            subjects=[names.below("ops", home)],
+            storage="file",
+            num_replicas=replicas,
+            retention="limits",
+            discard="new",  # what is ordered stands until something else is: nothing old may go
+            compression="s2",
+            max_age=0,
+            max_bytes=settings.book_max_bytes,
+            max_msg_size=MAX_EVENT_BYTES,
+            duplicate_window=settings.duplicate_window_s * _SECOND,
+            allow_direct=True,
+        ),
+        StreamConfig(
             name=names.TELEMETRY_STREAM,
             subjects=[names.below("tele")],
             storage="file",
@@ -295,7 +309,7 @@ def _mirrors(topology: Topology, region: Region, origin: str) -> list[StreamConf
     configs: list[StreamConfig] = []
     for stream_of in MIRRORED:
         stream = stream_of(origin)
-        is_log = stream_of is names.log_stream
+        age_s, size = _kept(settings, stream_of)
         live = (
             Republish(names.below("ev", origin), names.below("live", home, origin))
             if stream_of is names.events_stream
@@ -308,8 +322,8 @@ def _mirrors(topology: Topology, region: Region, origin: str) -> list[StreamConf
                 num_replicas=len(region.servers),
                 discard="old",
                 compression="s2",
-                max_age=(settings.log_max_age_s if is_log else settings.max_age_s) * _SECOND,
-                max_bytes=settings.log_max_bytes if is_log else settings.max_bytes,
+                max_age=age_s * _SECOND,
+                max_bytes=size,
                 allow_direct=True,
                 mirror_direct=False,
                 mirror=Mirror(
@@ -323,6 +337,15 @@ def _mirrors(topology: Topology, region: Region, origin: str) -> list[StreamConf
             )
         )
     return configs
+
+
+def _kept(settings: StreamSettings, stream_of: Callable[[str], str]) -> tuple[int, int]:
+    """How long a mirror keeps what it holds, in seconds, and how many bytes."""
+    if stream_of is names.book_stream:
+        return 0, 2 * settings.book_max_bytes  # its home is full first
+    if stream_of is names.log_stream:
+        return settings.log_max_age_s, settings.log_max_bytes
+    return settings.max_age_s, settings.max_bytes
 
 
 def _differences(

@@ -81,6 +81,7 @@ class StreamSettings:
     max_bytes: int = 1024**3  # of one region's events, in each region
     log_max_age_s: int = 30 * 86_400  # of the log of who was here, and how many
     log_max_bytes: int = 2 * 1024**3  # of one region's, in each region
+    book_max_bytes: int = 64 * 1024**2  # of what operators ordered and did through one region
     telemetry_max_bytes: int = 1024**3  # of all edges' frames of a day, in each region
     duplicate_window_s: int = 120
     sync: str = "always"  # or a duration: how long an acknowledged event may be only in memory

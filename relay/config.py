@@ -33,6 +33,7 @@ class RegionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lon: float = 0.0
     urls: list[str] = msgspec.field(default_factory=list)  # ws:// address of each edge
     nats_servers: int = 1
+    weight: int = 100  # percent of what would come that is let come
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

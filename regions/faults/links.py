@@ -44,7 +44,7 @@ class Links:
             except _FAILURES as error:  # it is being started again
                 if time.monotonic() > deadline_s:
                     raise WorldError(
-                        "the links' process does not answer: see `jetrelay ctl status`"
+                        "the links' process does not answer: see `jetrelay ctl ps`"
                     ) from error
                 await asyncio.sleep(_AGAIN_S)
 

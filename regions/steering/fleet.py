@@ -1,19 +1,19 @@
 """A whole fleet as steering sees it: what was heard, judged, and put together by region. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from regions.steering.decide import Candidate, Place
 from regions.steering.health import (
     EdgeKey,
     Observer,
     Steady,
-    Verdict,
     judge_edge,
     judge_region,
 )
-from regions.steering.what_if import WhatIf, if_died
+from regions.steering.what_if import WhatIf, if_left
 from regions.topology import Topology
+from relay.core.orders import Orders
+from relay.core.steering import Candidate, Place, Verdict
 
 RECONNECT_S = 10.0  # in which clients whose region died have come elsewhere
 
@@ -44,14 +44,23 @@ class Outlook:
         Raises:
             KeyError: there is none.
         """
+        return self.if_left(region, self.region(region).connections, RECONNECT_S)
+
+    def if_left(self, region: str, connections: int, within_s: float) -> WhatIf:
+        """What would happen if so many clients left a region within so long, and it took none.
+
+        Raises:
+            KeyError: there is no such region.
+        """
         self.region(region)
         admitting = {each.name: 0 for each in self.regions}
         for key, verdict in self.edges.items():
             admitting[key.region] += verdict.admits
-        return if_died(
+        return if_left(
             self.regions,
             region,
-            within_s=RECONNECT_S,
+            connections,
+            within_s=within_s,
             admitted_per_s=self.edge_admits_per_s,
             edges=admitting,
         )
@@ -71,7 +80,12 @@ class Fleet:
         self._known: set[EdgeKey] = set()
 
     def look(
-        self, observers: Sequence[Observer], connections: Mapping[EdgeKey, int], now_s: float
+        self,
+        observers: Sequence[Observer],
+        connections: Mapping[EdgeKey, int],
+        now_s: float,
+        orders: Orders,
+        now_ms: int,
     ) -> Outlook:
         """How it stands now.
 
@@ -79,6 +93,8 @@ class Fleet:
             observers: all of them.
             connections: of each edge that was ever heard, as it said last.
             now_s: the time, monotonic.
+            orders: what operators want.
+            now_ms: the time, Unix ms.
         """
         names = set(self.topology.names)
         keys = {
@@ -91,12 +107,26 @@ class Fleet:
         if self._steady is not None:
             self._steady.forget(self._known - keys)
             self._known = keys
-        regions = [self._candidate(name, edges, connections) for name in self.topology.names]
+        regions = [
+            self._ordered(self._candidate(name, edges, connections), orders, now_ms)
+            for name in self.topology.names
+        ]
         return Outlook(edges, connections, regions, self.topology.limits.connections_per_s)
 
     def _judge(self, key: EdgeKey, observers: Sequence[Observer], now_s: float) -> Verdict:
         verdict = judge_edge(key, observers, now_s)
         return verdict if self._steady is None else self._steady.take(key, verdict, now_s)
+
+    def _ordered(self, candidate: Candidate, orders: Orders, now_ms: int) -> Candidate:
+        order = orders.of(candidate.name)
+        if order is None:
+            return candidate
+        return replace(
+            candidate,
+            weight=candidate.weight if order.weight is None else order.weight,
+            cordoned=(order.why or f"by {order.by}") if order.cordoned else "",
+            ramp=order.share(now_ms),
+        )
 
     def _candidate(
         self, name: str, edges: Mapping[EdgeKey, Verdict], connections: Mapping[EdgeKey, int]

@@ -8,26 +8,14 @@ link's; `down` takes somebody who has tried the door, or the edge's own last wor
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple
 
+from relay.core.steering import State, Verdict
 from relay.core.telemetry import ENDED
 
 READY = "ready"
 ALIVE_S = 6.0  # without a word from it, an edge is not heard: its lease runs out as well
 FRESH_S = 20.0  # what a try of a door says, holds for so long
-
-
-class State(StrEnum):
-    """How an edge or a region is."""
-
-    OK = "ok"
-    DEGRADED = "degraded"  # it is there, and not as it should be
-    DARK = "dark"  # nobody hears it
-    DOWN = "down"  # others confirm that it is not there
-
-
-_GOODNESS = {State.OK: 3, State.DEGRADED: 2, State.DARK: 1, State.DOWN: 0}
 
 
 class EdgeKey(NamedTuple):
@@ -41,7 +29,7 @@ class Heard(NamedTuple):
     """What an observer heard of an edge last."""
 
     at_s: float  # monotonic, when it came
-    state: str  # as the edge says it: ready | starting | draining | cut_off | full | ended
+    state: str  # as the edge says it, see `relay.core.telemetry.EdgeFrame`
 
 
 class Try(NamedTuple):
@@ -80,20 +68,6 @@ class Observer:
     def passes(self) -> bool:
         """Whether it gets through any door: who gets through none may be cut off himself."""
         return any(not each.failed for each in self.tries.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How something is, and why."""
-
-    state: State
-    reason: str
-    admits: bool  # whether new clients are to be sent there
-
-    @property
-    def better(self) -> int:
-        """What it is compared by: how much would be lost if it were believed and wrong."""
-        return _GOODNESS[self.state] * 2 + self.admits
 
 
 def judge_edge(key: EdgeKey, observers: Sequence[Observer], now_s: float) -> Verdict:

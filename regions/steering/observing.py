@@ -14,8 +14,10 @@ from regions.stats.reading import Past
 from regions.steering.health import EdgeKey, Heard, Observer
 from relay.bus.connection import Connection, Headers, open_connection
 from relay.bus.inbox import Inbox
+from relay.bus.orders import OrderBook
 from relay.bus.reader import Reader
 from relay.core.names import telemetry_subject
+from relay.core.orders import Orders
 from relay.core.telemetry import EdgeFrame, decode_frame
 from relay.errors import BusError
 from relay.tasks import Tasks
@@ -33,12 +35,22 @@ class Post:
 
     Args:
         door: the region's.
+        origins: all regions.
+        orders: takes what operators want, as the books in this region say it.
         clock: monotonic seconds.
     """
 
-    def __init__(self, door: Door, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        door: Door,
+        origins: Sequence[str],
+        orders: Orders,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.region = door.region
         self._door = door
+        self._origins = origins
+        self._orders = orders
         self._clock = clock
         self._connection: Connection | None = None
         self._tasks = Tasks(f"post.{door.region}")
@@ -66,10 +78,16 @@ class Post:
                     self._door.nats, "steering", inbox_of(self._door.nats, "console")
                 )
                 await connection.listen(telemetry_subject("*", "*"), self._hear)
-                await self._look_back(connection)
+                inbox = Inbox(connection)
+                await inbox.start()
+                reader = Reader(inbox, READS)
+                await self._look_back(reader)
+                book = OrderBook(reader, self._origins, self._orders)
+                await self._read(book)
                 self._connection = connection
                 while not connection.is_closed:  # for good: credentials that ran out, say
                     await asyncio.sleep(RETRY_S)
+                    await self._read(book)
                     self._forget(self._clock())
             except (OSError, TimeoutError, NatsError) as error:
                 _log.info("%s: its NATS is not reached: %s", self.region, error)
@@ -79,11 +97,15 @@ class Post:
                     await connection.close()
             await asyncio.sleep(RETRY_S)
 
-    async def _look_back(self, connection: Connection) -> None:
+    async def _read(self, book: OrderBook) -> None:
+        try:
+            await book.read()
+        except BusError as error:
+            _log.info("%s: what operators want is not all known here: %s", self.region, error)
+
+    async def _look_back(self, reader: Reader) -> None:
         """What edges said last, before anybody listened here: when each was heard of."""
-        inbox = Inbox(connection)
-        await inbox.start()
-        past = Past(self.region, Reader(inbox, READS))
+        past = Past(self.region, reader)
         try:
             heard, now_ms = await past.newest_frames(), await past.now_ms()
         except BusError as error:
@@ -132,7 +154,9 @@ class Posts:
 
     def __init__(self, doors: Sequence[Door], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self.posts = [Post(door, clock) for door in doors]
+        self.orders = Orders()  # what operators want, as far as it was heard anywhere
+        origins = [door.region for door in doors]
+        self.posts = [Post(door, origins, self.orders, clock) for door in doors]
 
     async def __aenter__(self) -> "Posts":
         for post in self.posts:

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from regions.doors import Door
-from regions.steering.atlas import Atlas, Network
-from regions.steering.decide import Candidate, choose, shares
 from regions.steering.fleet import Fleet, Outlook
 from regions.steering.health import EdgeKey, Observer, Steady, Try
 from regions.steering.observing import Posts
 from regions.topology import Topology
+from relay.core.steering import Candidate, choose, shares
+from relay.geo.atlas import Atlas, Network
 from relay.tasks import Tasks
 
 _log = logging.getLogger("jetrelay.steering")
@@ -94,7 +94,7 @@ class Steerer:
         while True:
             await asyncio.sleep(LOOK_S)
             self._look()
-            if self._atlas.refresh():
+            if await self._atlas.refresh():
                 self._orders.clear()
 
     def _look(self) -> None:
@@ -103,7 +103,9 @@ class Steerer:
         observers = [*self._posts.observers, Observer("here", connected=False, tries=self._tries)]
         if not any(each.connected for each in observers) and self.outlook is not None:
             return  # cut off itself: what was known goes on to count
-        self.outlook = self._fleet.look(observers, connections, now_s)
+        self.outlook = self._fleet.look(
+            observers, connections, now_s, self._posts.orders, int(time.time() * 1000)
+        )
         regions = tuple(self._rough(each) for each in self.outlook.regions)
         if regions != self._regions:
             states = {each.name: each.verdict.state for each in self._regions}
@@ -136,4 +138,5 @@ class Steerer:
         ):
             used = self._loads[candidate.name] = candidate.connections, candidate.room
         verdict = replace(candidate.verdict, reason="")
-        return replace(candidate, connections=used[0], verdict=verdict)
+        ramp = int(candidate.ramp * PARTS) / PARTS
+        return replace(candidate, connections=used[0], verdict=verdict, ramp=ramp)

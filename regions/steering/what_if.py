@@ -1,14 +1,13 @@
-"""If a region died now: where its clients would go, how fast, and whether they would fit. Pure."""
+"""If clients left a region now: where they would go, how fast, and whether they would fit. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from regions.steering.decide import Candidate, Whence, shares
-from regions.steering.health import State, Verdict
+from relay.core.steering import Candidate, State, Verdict, Whence, shares
 
 STEPS = 50  # the clients come in so many parts: where a region gets full, the next takes more
-GONE = Verdict(State.DOWN, "if it died now", admits=False)
+GONE = Verdict(State.DOWN, "if it were left now", admits=False)
 
 
 class Arrival(NamedTuple):
@@ -47,22 +46,24 @@ class WhatIf(NamedTuple):
         )
 
 
-def if_died(
+def if_left(
     candidates: Sequence[Candidate],
     region: str,
+    connections: int,
     *,
     within_s: float,
     admitted_per_s: float,
-    edges: dict[str, int],
+    edges: Mapping[str, int],
 ) -> WhatIf:
-    """What would happen if a region died now.
+    """What would happen if clients left a region now, and it took none.
 
-    Its clients are taken to be where the region is: they came to it for that.
+    They are taken to be where the region is: they came to it for that.
 
     Args:
         candidates: all regions as they are.
-        region: the one that dies.
-        within_s: seconds in which clients reconnect.
+        region: the one that is left.
+        connections: how many leave.
+        within_s: seconds in which they come elsewhere.
         admitted_per_s: connections that one edge lets in a second; 0.0: not known.
         edges: how many edges of each region admit.
     """
@@ -73,7 +74,7 @@ def if_died(
         for each in candidates
     }
     coming = dict.fromkeys(now, 0)
-    left = dying.connections
+    left = connections
     if len(now) > 1:
         for step in range(STEPS, 0, -1):
             part = left // step
@@ -95,4 +96,4 @@ def if_died(
         for name, count in coming.items()
         if name != region
     ]  # fmt: skip
-    return WhatIf(region, dying.connections, arrivals)
+    return WhatIf(region, connections, arrivals)

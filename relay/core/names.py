@@ -20,6 +20,7 @@ _ID = re.compile(r"[A-Za-z0-9_:.-]{1,64}\Z")
 _TENANT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}\Z")
 _PLACE = re.compile(r"[a-z][a-z0-9-]{0,15}\Z")
 _EDGE = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
+_RUN = re.compile(r"[A-Za-z0-9-]{1,128}\Z")
 
 
 def is_room(name: object) -> bool:
@@ -50,6 +51,11 @@ def is_edge(name: object) -> bool:
     return isinstance(name, str) and _EDGE.match(name) is not None
 
 
+def is_run(name: object) -> bool:
+    """Whether `name` may be an operation: 1 to 128 of `A-Z a-z 0-9 -`."""
+    return isinstance(name, str) and _RUN.match(name) is not None
+
+
 def msg_id(tenant: str, user: str, room: str, publish_id: str) -> str:
     """`Nats-Msg-Id` of a publish: dedup is per stream, so the id is scoped by user and room.
 
@@ -75,6 +81,11 @@ def records_stream(origin: str) -> str:
 def log_stream(origin: str) -> str:
     """The log of who was at `origin`'s edges, and how many, mirrored like the events."""
     return f"LOG_{origin}"
+
+
+def book_stream(origin: str) -> str:
+    """What operators ordered and did through `origin`, mirrored like the events."""
+    return f"OPS_{origin}"
 
 
 LEASE_STREAM = "LEASE"  # one region's edge leases; local, last value per subject
@@ -197,9 +208,22 @@ def slot_subject(region: str, slot: int) -> str:
     return f"slot.{region}.{slot}"
 
 
-def duty_subject(region: str, duty: str) -> str:
+RUNNING = "running"  # the duty of who carries out an operation, by scope
+
+
+def duty_subject(region: str, duty: str, *scope: str) -> str:
     """The stored lease of a duty that one edge of the region has (in LEASE_STREAM): `marker`."""
-    return f"duty.{region}.{duty}"
+    return ".".join(("duty", region, duty, *scope))
+
+
+def order_subject(origin: str, region: str, edge: str = "") -> str:
+    """What is wanted of a region or of an edge, stored in the book of `origin`."""
+    return f"ops.{origin}.order.{region}.{edge}" if edge else f"ops.{origin}.order.{region}"
+
+
+def run_subject(origin: str, run: str) -> str:
+    """What happened in an operation (`*`: in any), in the book of `origin`."""
+    return f"ops.{origin}.run.{run}"
 
 
 def takeover_subject(region: str) -> str:
@@ -250,8 +274,8 @@ def room_of(subject: str) -> tuple[str, str, str]:
 
 Kind = Literal[
     "ev", "rec", "sig", "tele", "lease", "slot", "duty", "takeover", "head", "alarm", "witness",
-    "ctl", "live", "siglive", "pres", "presask", "presans", "log", "users", "usersask",
-    "visit", "visitans",
+    "live", "siglive", "pres", "presask", "presans", "log", "users", "usersask",
+    "visit", "visitans", "ops",
 ]  # fmt: skip
 
 

@@ -31,7 +31,7 @@ class EdgeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     at_ms: int  # Unix ms when the frame was made
     url: str  # ws:// address for clients
     version: str
-    state: str  # starting | ready | draining | cut_off | full | ended
+    state: str  # starting | ready | cordoned | draining | drained | cut_off | full | ended
     nats_connected: bool
     connections: int  # open WebSockets
     sessions: int  # identified
@@ -71,6 +71,7 @@ class EdgeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     # origin -> events that its mirror here is behind, and how the mirror stands (MirrorState)
     lag_events: dict[str, int] = msgspec.field(default_factory=dict)
     mirrors: dict[str, str] = msgspec.field(default_factory=dict)
+    ordered_ms: int = 0  # Unix ms of the newest order that it knows of, whomever it is for
     watching: bool = False  # whether this edge is the region's watcher
     alarms: list[str] = msgspec.field(default_factory=list)  # those that stand, for people
 

@@ -59,6 +59,7 @@ def frame_of(edge: Edge) -> EdgeFrame:
         lag_ms={o: lag_ms(feeds.marks.get(o), now_ms) for o in edge.copies.origins},
         lag_events={o: pair.lag_events for o, pair in edge.mirrors.pairs.items()},
         mirrors=_mirror_states(edge),
+        ordered_ms=edge.standing.newest_ms,
         watching=edge.watcher.watching,
         alarms=[str(alarm) for alarm in edge.alarms.standing(clock.now().mono_s)],
     )

@@ -36,7 +36,14 @@ class Ticket:
 
 
 class Door:
-    """Admission of one edge."""
+    """Admission of one edge.
+
+    Args:
+        limits: of it.
+        origins: allowed Origin headers; None: any.
+        connections: how many there are now.
+        admits: whether anybody is let in now; told whether he comes back.
+    """
 
     def __init__(
         self,
@@ -44,11 +51,11 @@ class Door:
         origins: list[str] | None,
         *,
         connections: Callable[[], int],
-        admitting: Callable[[], bool],
+        admits: Callable[[bool], bool],
     ) -> None:
         self._limits = limits
         self._connections = connections
-        self._admitting = admitting
+        self._admits = admits
         rate = limits.connections_per_s
         now_s = clock.now().mono_s
         self._new = TokenBucket.full(rate, rate, now_s)
@@ -62,7 +69,8 @@ class Door:
             return Refusal(HTTPStatus.NOT_FOUND, "path", f"No gateway at {path[:64]!r}.\n")
         if self._connections() >= self._limits.connections:
             return _unavailable("full", "This edge is full.\n")
-        if not self._admitting():
+        resuming = query.get("resume") == "1"
+        if not self._admits(resuming):
             return _unavailable("draining", "This edge takes no connections now.\n")
         encoding = query.get("encoding", JSON.name)
         if encoding not in CODECS:
@@ -71,7 +79,6 @@ class Door:
         if query.get("compress", "none") != "none":
             text = f"compress {query['compress'][:32]!r} is not served.\n"
             return Refusal(HTTPStatus.BAD_REQUEST, "compress", text)
-        resuming = query.get("resume") == "1"
         now_s = clock.now().mono_s
         if self._new.take(now_s) > 0 and not (resuming and self._resumes.take(now_s) == 0):
             return _unavailable("rate", "Too many new connections.\n")

@@ -12,6 +12,7 @@ from relay.bus.gatekeeper import Gatekeeper
 from relay.bus.history import History
 from relay.bus.leases import TTL_S, Lease, Leases
 from relay.bus.marks import MarkWriter
+from relay.bus.orders import OrderBook
 from relay.bus.publisher import Publisher
 from relay.bus.records import newest_record
 from relay.bus.replay import Pages, StreamRanges
@@ -50,6 +51,7 @@ from relay.edge.peers import ALIVE_S, READY, Peers
 from relay.edge.presence import Presence
 from relay.edge.replays import Replays
 from relay.edge.rooms import Rooms
+from relay.edge.standing import Standing
 from relay.edge.streams import Streams
 from relay.edge.takeovers import decode_takeovers
 from relay.edge.watcher import Watcher
@@ -63,6 +65,7 @@ OVERLOOKED_S = 0.05
 HOLES = 64  # that are recorded of one mirror at the start; more become one
 LEAVE_S = 2.0  # in which clients of an edge without NATS are sent elsewhere
 DRAINING, CUT_OFF, STARTING, FULL = "draining", "cut_off", "starting", "full"
+DRAINED, CORDONED = "drained", "cordoned"  # as an operator wants it
 
 
 def rules_of(config: EdgeConfig) -> Rules:
@@ -213,6 +216,13 @@ class Edge:
             name,
             epoch,
         )
+        self.standing = Standing(
+            OrderBook(bus.reader, self._origins),
+            self.peers,
+            region,
+            name,
+            self.gateway.send_away,
+        )
         self.marks = MarkWriter(bus.inbox, bus.reader, leases, self.gate, region, name)
         self.alarms = Alarms()
         self.watcher = Watcher(
@@ -264,6 +274,7 @@ class Edge:
         self.watcher.on_again = self._home_went_back
         self.mirrors.on_skipped = self.jumps.skipped
         self.jumps.look = self._look_at_holes
+        await self.standing.begin()
         await self._begin_with_holes()
         await self.feeds.start(self._streams.epochs)
         self.copies.on_found, self.copies.heard = self._tell_skipped, self.feeds.heard
@@ -295,6 +306,7 @@ class Edge:
         self.ended = True
         await self._tasks.close()
         for part in (
+            self.standing,
             self.gateway,
             self.counting,
             self.presence,
@@ -452,8 +464,10 @@ class Edge:
 
     def not_ready(self) -> str | None:
         """Why no new client is taken: a state; None when they are."""
-        if self.draining:
+        if self.draining or (self.standing.drained and self.gateway.connections):
             return DRAINING
+        if self.standing.drained:
+            return DRAINED
         lost = not self.bus.connected or not self.feeds.attached
         if lost or self.lifeline.silent(clock.now().mono_s):
             return CUT_OFF
@@ -461,7 +475,16 @@ class Edge:
             return STARTING
         if len(self.gateway.connections) >= self.config.limits.connections:
             return FULL
-        return None
+        return CORDONED if self.standing.cordoned else None
+
+    def admits(self, *, resuming: bool) -> bool:
+        """Whether a client is let in.
+
+        Args:
+            resuming: it comes back: a cordon is no reason against that.
+        """
+        why = self.not_ready()
+        return why is None or (why == CORDONED and resuming)
 
     @property
     def state(self) -> str:

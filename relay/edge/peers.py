@@ -21,6 +21,8 @@ class LeaseBeat(msgspec.Struct, frozen=True):
     epoch: int
     url: str
     state: str
+    connections: int = 0
+    room: int = 0  # connections that it can hold; 0: it does not say
 
 
 _decoder = msgspec.json.Decoder(LeaseBeat)
@@ -43,7 +45,10 @@ class Peers:
         self._url = url
         self._heard: dict[tuple[str, str], tuple[LeaseBeat, float]] = {}
         self.cut = False  # this region's NATS is gone: nobody is pointed to it
-        self.draining = False  # this edge sends its clients to its neighbours
+        self.draining = False  # this edge sends its clients to its neighbours, and ends
+        self.drained = False  # it sends them there because an operator wants it
+        self.refusing: frozenset[tuple[str, str]] = frozenset()  # edges that operators closed
+        self.shunned: frozenset[str] = frozenset()  # other regions that nobody is to be sent to
         home = next(r for r in regions if r.name == region)
         self._regions = sorted(regions, key=lambda r: (r.name != region, _distance(home, r)))
 
@@ -75,35 +80,51 @@ class Peers:
         urls.update(next(each.urls for each in self._regions if each.name == self._region))
         return len(urls - {self._url})
 
-    def _ready(self, region: str, now_s: float) -> list[str]:
-        return sorted(
-            beat.url
-            for (name, edge), (beat, at) in self._heard.items()
-            if name == region
+    def ready(self, region: str, now_s: float) -> list[LeaseBeat]:
+        """The newest beats of the edges of a region that take clients, this one among them."""
+        return [
+            beat
+            for key, (beat, at) in sorted(self._heard.items())
+            if beat.region == region
             and beat.state == READY
             and now_s - at < ALIVE_S
-            and (name, edge) != (self._region, self._edge)
+            and key not in self.refusing
+        ]
+
+    def _ready(self, region: str, now_s: float) -> list[str]:
+        me = (self._region, self._edge)
+        return sorted(
+            beat.url for beat in self.ready(region, now_s) if (beat.region, beat.edge) != me
         )
 
     def regions(self, now_s: float) -> list[dict[str, str]]:
-        """`[{name, url}]` for HELLO: this region first, then by distance; live edges preferred.
+        """`[{name, url}]` for HELLO: this region first, then by distance, those that live first.
 
         This region is not in the list while its NATS is gone. While this edge drains, a live
-        neighbour stands for it; without one, the region is not in the list either.
+        neighbour stands for it; without one, the region is not in the list either. Nor are those
+        that operators have closed, as long as there is a live one besides.
         """
-        listed = []
+        living: list[dict[str, str]] = []
+        silent: list[dict[str, str]] = []
         for region in self._regions:
-            urls = self._ready(region.name, now_s) or region.urls
+            live = self._ready(region.name, now_s)
             if region.name == self._region:
-                urls = self._own(region, now_s)
+                live = self._own(region, now_s)
+                if not live:
+                    continue
+            urls = live or region.urls
             if urls:
-                listed.append({"name": region.name, "url": urls[0]})
-        return listed
+                (living if live else silent).append({"name": region.name, "url": urls[0]})
+        good = [each for each in living if each["name"] not in self.shunned]
+        if not good:
+            return living + silent
+        return good + [each for each in silent if each["name"] not in self.shunned]
 
     def _own(self, region: RegionConfig, now_s: float) -> list[str]:
         if self.cut:
             return []
-        return self._others(region, now_s) if self.draining else [self._url]
+        leaving = self.draining or self.drained
+        return self._others(region, now_s) if leaving else [self._url]
 
     def _others(self, region: RegionConfig, now_s: float) -> list[str]:
         live = self._ready(region.name, now_s)

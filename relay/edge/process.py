@@ -13,8 +13,10 @@ from relay.config import EdgeConfig
 from relay.edge import http, metrics
 from relay.edge.account import frame_of, levels_of, totals_of
 from relay.edge.admission import Door
+from relay.edge.compass import Compass
 from relay.edge.edge import Edge, rules_of
 from relay.edge.geography import Geography
+from relay.edge.negotiate import Negotiation
 from relay.edge.rhythm import Rhythm
 from relay.edge.visit_routes import VisitRoutes
 from relay.edge.websocket import GatewayProtocol
@@ -111,7 +113,7 @@ class EdgeProcess:
             config.limits,
             config.origins,
             connections=lambda: len(edge.gateway.connections),
-            admitting=lambda: edge.not_ready() is None,
+            admits=lambda resuming: edge.admits(resuming=resuming),
         )
         registry = metrics.registry(
             partial(frame_of, edge),
@@ -124,8 +126,11 @@ class EdgeProcess:
             edge.counting.visits, self._geography, config.origins, config.limits, edge.not_ready
         )
         self._tasks.spawn(self._refresh_geography(), "geography")
+        compass = Compass(edge.peers, edge.standing.orders, config.regions)
+        negotiation = Negotiation(compass, self._geography, config.origins)
+        routes = [*visits.routes, *negotiation.routes]
         servers = (
-            (http.listener(http.public_app(edge.not_ready, visits.routes), protocol), public),
+            (http.listener(http.public_app(edge.not_ready, routes), protocol), public),
             (http.listener(http.admin_app(edge.not_ready, registry), None), admin),
         )
         for server, bound in servers:
@@ -143,7 +148,7 @@ class EdgeProcess:
     async def _refresh_geography(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_S)
-            self._geography.refresh()
+            await self._geography.atlas.refresh()
 
     # --- signals -------------------------------------------------------------------------------
 

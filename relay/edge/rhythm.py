@@ -56,6 +56,7 @@ class Rhythm:
         self._every(INQUIRE_S, self._edge.mirrors.inquire)
         self._every(1.0, self._edge.watcher.turn)
         self._every(1.0, self._edge.owing.turn)
+        self._every(1.0, self._edge.standing.turn)
         self._every(1.0, self._sweep)
         self._every(1.0, self._record)
         self._every(ANNOUNCE_S, self._announce)
@@ -94,7 +95,15 @@ class Rhythm:
 
     async def _beat(self) -> None:
         edge = self._edge
-        beat = LeaseBeat(self._region, self._name, edge.epoch, edge.config.url, edge.state)
+        beat = LeaseBeat(
+            self._region,
+            self._name,
+            edge.epoch,
+            edge.config.url,
+            edge.state,
+            len(edge.gateway.connections),
+            edge.config.limits.connections,
+        )
         await self._inbox.send(subject_of(beat), msgspec.json.encode(beat), "")
         edge.peers.forget_dead(clock.now().mono_s)
 

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from relay.config import Limits
 from relay.edge.geography import Geography, share_of
+from relay.edge.origins import Origins
 from relay.edge.visits import FullError, Outcome, RateError, Visits
 from relay.errors import UnavailableError
 
@@ -41,7 +42,7 @@ class VisitRoutes:
     ) -> None:
         self._visits = visits
         self._geography = geography
-        self._origins = None if origins is None else set(origins)
+        self._origins = Origins(origins, "POST")
         self._limits = limits
         self._not_ready = not_ready
 
@@ -60,7 +61,7 @@ class VisitRoutes:
     # --- requests ------------------------------------------------------------------------------
 
     async def _open(self, request: Request) -> Response:
-        refused = self._refused(request)
+        refused = self._origins.refused(request)
         if refused is not None:
             return refused
         if self._not_ready() is not None:
@@ -81,7 +82,7 @@ class VisitRoutes:
             "beat_s": self._limits.visit_beat_s,
             "timeout_s": self._limits.visit_timeout_s,
         }
-        return JSONResponse(told, 201, headers=self._headers(request))
+        return JSONResponse(told, 201, headers=self._origins.headers(request))
 
     async def _beat(self, request: Request) -> Response:
         return await self._of_visit(request, closes=False)
@@ -90,7 +91,7 @@ class VisitRoutes:
         return await self._of_visit(request, closes=True)
 
     async def _of_visit(self, request: Request, *, closes: bool) -> Response:
-        refused = self._refused(request)
+        refused = self._origins.refused(request)
         if refused is not None:
             return refused
         try:
@@ -108,42 +109,17 @@ class VisitRoutes:
         if outcome is Outcome.OVER and not closes:
             return self._error(request, 410, "over", "this visit is over: open another")
         status = 202 if outcome is Outcome.HELD else 204
-        return Response(status_code=status, headers=self._headers(request))
+        return Response(status_code=status, headers=self._origins.headers(request))
 
     def _address(self, request: Request) -> str:
         peer = request.client.host if request.client is not None else ""
         return self._geography.address(peer, request.headers.getlist("x-forwarded-for"))
 
-    # --- origins -------------------------------------------------------------------------------
-
-    def _refused(self, request: Request) -> Response | None:
-        """An answer to a preflight, or to an origin that may not; None: go on."""
-        origin = request.headers.get("origin")
-        if origin is not None and self._origins is not None and origin not in self._origins:
-            return self._error(request, 403, "not_permitted", "this origin may not count visits")
-        if request.method == "OPTIONS":
-            headers = self._headers(request) | {
-                "Access-Control-Allow-Methods": "POST",
-                "Access-Control-Allow-Headers": "Content-Type",
-                "Access-Control-Max-Age": "86400",
-            }
-            return Response(status_code=204, headers=headers)
-        return None
-
-    def _headers(self, request: Request) -> dict[str, str]:
-        headers = {"Cache-Control": "no-store"}
-        origin = request.headers.get("origin")
-        if self._origins is None:
-            headers["Access-Control-Allow-Origin"] = "*"
-        elif origin in self._origins:
-            headers |= {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
-        return headers
-
     def _error(
         self, request: Request, status: int, code: str, text: str, retry_after_s: float = 0.0
     ) -> Response:
         error: dict[str, str | float] = {"code": code, "message": text}
-        headers = self._headers(request)
+        headers = self._origins.headers(request)
         if retry_after_s:
             error["retry_after"] = max(round(retry_after_s, 3), 0.1)
             headers["Retry-After"] = str(math.ceil(retry_after_s))

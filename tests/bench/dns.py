@@ -28,9 +28,8 @@ from regions.dns.answers import Answers
 from regions.dns.query import Network
 from regions.dns.server import Bounds, DnsServer
 from regions.dns.zone import Entrance, Zone, ZoneConfig
-from regions.steering.atlas import Atlas
-from regions.steering.decide import Candidate, Place, choose, shares
-from regions.steering.health import State, Verdict
+from relay.core.steering import Candidate, Place, State, Verdict, choose, shares
+from relay.geo.atlas import Atlas
 from tests.bench.machine import describe
 from tests.countries import write_cities
 

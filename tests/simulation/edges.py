@@ -84,7 +84,7 @@ class SimEdge:
             config.limits,
             config.origins,
             connections=lambda: len(edge.gateway.connections),
-            admitting=lambda: edge.not_ready() is None,
+            admits=lambda resuming: edge.admits(resuming=resuming),
         )
         self.edge = edge
 

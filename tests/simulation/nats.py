@@ -29,7 +29,7 @@ CROSSING = (  # what the links carry
     "tele", "lease", "sig", "takeover", "head", "alarm", "pres", "presask", "presans",
     "users", "usersask", "visit", "visitans",
 )  # fmt: skip
-_STREAM_OF = {"ev": names.events_stream, "log": names.log_stream}
+_STREAM_OF = {"ev": names.events_stream, "log": names.log_stream, "ops": names.book_stream}
 Respond = Callable[[list[Answer]], None]
 
 

@@ -108,7 +108,7 @@ class World:
         system = self.systems[region]
         created = stamp(system.now_s + 1e-6 * self.number())
         events, records = names.events_stream(region), names.records_stream(region)
-        log = names.log_stream(region)
+        log, book = names.log_stream(region), names.book_stream(region)
         system.streams |= {
             events: Stream(
                 events, (f"ev.{region}.>",), (f"ev.{region}.", f"live.{region}.{region}."),
@@ -116,6 +116,7 @@ class World:
             ),
             records: Stream(records, (f"rec.{region}.>",), None, created),
             log: Stream(log, (f"log.{region}.>",), None, created),
+            book: Stream(book, (f"ops.{region}.>",), None, created),
             names.LEASE_STREAM: Stream(
                 names.LEASE_STREAM, (f"slot.{region}.>", f"duty.{region}.>"), None, created,
                 last_per_subject=True,
@@ -141,7 +142,7 @@ class World:
             self.links[a, b] = link
             self.systems[a].links[b] = self.systems[b].links[a] = link
             for origin, dest in ((a, b), (b, a)):
-                for stream_of in (names.events_stream, names.records_stream):
+                for stream_of in (names.events_stream, names.records_stream, names.book_stream):
                     name = stream_of(origin)
                     self.mirror(dest, name)
                     pump = Pump(

@@ -3,7 +3,7 @@
 import pytest
 
 from cli.quakes import Quake, Site, load_quakes, nearest, rooms_of, schedule
-from regions.places import great_circle_km
+from relay.core.places import great_circle_km
 
 SITES = (
     Site("us", 39.0, -77.5),

@@ -99,7 +99,7 @@ async def test_no_ping_is_answered_before_the_fence() -> None:
         opened=lambda _: None,
         gone=lambda _connection, _code: None,
     )
-    door = Door(Limits(), None, connections=lambda: 0, admitting=lambda: True)
+    door = Door(Limits(), None, connections=lambda: 0, admits=lambda _resuming: True)
     kind = GatewayProtocol.bind(cast("Any", gateway), door, Geography())
     protocol = kind(None, SimpleNamespace(connections=set()), None)
     protocol.connection_made(transport)

@@ -52,24 +52,24 @@ def test_a_header_is_believed_as_far_as_proxies_are_trusted(
     assert Geography(proxies=["10.0.0.0/8"]).address(peer, forwarded) == address
 
 
-def test_a_new_database_counts_at_the_next_look_and_a_bad_one_changes_nothing(
+async def test_a_new_database_counts_at_the_next_look_and_a_bad_one_changes_nothing(
     tmp_path: Path,
 ) -> None:
     path = write_countries(tmp_path / "c.mmdb")
     where = Geography(path)
     write_countries(tmp_path / "new", {"192.0.2.0/24": "JP"}).replace(path)
     os.utime(path, (1, 1))
-    where.refresh()
+    await where.atlas.refresh()
     assert where.country("192.0.2.1") == "JP"
     path.write_bytes(b"")  # in place, as `scp` does it: what is mapped must not shrink
-    where.refresh()
+    await where.atlas.refresh()
     assert where.country("192.0.2.1") == "JP"
     (tmp_path / "bad").write_text("no database")
     (tmp_path / "bad").replace(path)
-    where.refresh()
+    await where.atlas.refresh()
     assert where.country("192.0.2.1") == "JP"
     path.unlink()
-    where.refresh()
+    await where.atlas.refresh()
     assert where.country("192.0.2.1") == "JP"
 
 

@@ -30,6 +30,7 @@ def test_a_region_has_its_streams_a_consumer_for_each_mirror_elsewhere_and_its_m
         ("home", "EV_us"),
         ("home", "REC_us"),
         ("home", "LOG_us"),
+        ("home", "OPS_us"),
         ("home", "TELE"),
         ("home", "LEASE"),
         ("home", "SIGNAL"),
@@ -39,12 +40,16 @@ def test_a_region_has_its_streams_a_consumer_for_each_mirror_elsewhere_and_its_m
         ("home", "REC_us/MIR_REC_us_to_ap"),
         ("home", "LOG_us/MIR_LOG_us_to_eu"),
         ("home", "LOG_us/MIR_LOG_us_to_ap"),
+        ("home", "OPS_us/MIR_OPS_us_to_eu"),
+        ("home", "OPS_us/MIR_OPS_us_to_ap"),
         ("mirror", "EV_eu"),
         ("mirror", "REC_eu"),
         ("mirror", "LOG_eu"),
+        ("mirror", "OPS_eu"),
         ("mirror", "EV_ap"),
         ("mirror", "REC_ap"),
         ("mirror", "LOG_ap"),
+        ("mirror", "OPS_ap"),
     ]
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from regions.steering.atlas import Atlas, Origin
-from regions.steering.countries import COUNTRIES
-from regions.steering.decide import Place, Whence
+from relay.core.steering import Place, Whence
 from relay.errors import ConfigError
+from relay.geo.atlas import Atlas, Origin
+from relay.geo.countries import COUNTRIES
 from tests.countries import write_cities, write_countries
 
 
@@ -45,26 +45,26 @@ def test_of_a_database_of_countries_the_middle_of_a_country_is_taken(tmp_path: P
     atlas.close()
 
 
-def test_without_a_database_nobody_is_anywhere() -> None:
+async def test_without_a_database_nobody_is_anywhere() -> None:
     atlas = Atlas(None)
     assert find(atlas, "192.0.2.1").whence == Whence()
-    assert not atlas.refresh()
+    assert not await atlas.refresh()
     atlas.close()
 
 
-def test_a_new_file_is_read_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
+async def test_a_new_file_is_read_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
     path = write_countries(tmp_path / "places.mmdb", {"192.0.2.0/24": "US"})
     atlas = Atlas(path)
-    assert not atlas.refresh()
+    assert not await atlas.refresh()
     path.write_bytes(b"half of it")
-    assert not atlas.refresh()
+    assert not await atlas.refresh()
     assert find(atlas, "192.0.2.1").country == "US"
     write_countries(tmp_path / "new.mmdb", {"192.0.2.0/24": "DE"}).replace(path)
     os.utime(path, (1, 1))
-    assert atlas.refresh()
+    assert await atlas.refresh()
     assert find(atlas, "192.0.2.1").country == "DE"
     path.unlink()
-    assert not atlas.refresh()
+    assert not await atlas.refresh()
     assert find(atlas, "192.0.2.1").country == "DE"
     atlas.close()
 

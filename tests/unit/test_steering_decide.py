@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regions.steering.decide import Candidate, Place, Whence, choose, shares
-from regions.steering.health import State, Verdict
-from regions.steering.what_if import Arrival, WhatIf, if_died
+from regions.steering.what_if import Arrival, WhatIf, if_left
+from relay.core.steering import Candidate, Place, State, Verdict, Whence, choose, shares
 
 OK = Verdict(State.OK, "all edges are ready", admits=True)
 DOWN = Verdict(State.DOWN, "gone", admits=False)
@@ -143,7 +142,8 @@ def test_shares_are_whole_and_each_network_gets_each_region_once(
 
 def what_if(candidates: list[Candidate], region: str) -> WhatIf:
     edges = {each.name: 2 for each in candidates}
-    return if_died(candidates, region, within_s=10, admitted_per_s=15, edges=edges)
+    leaving = next(each.connections for each in candidates if each.name == region)
+    return if_left(candidates, region, leaving, within_s=10, admitted_per_s=15, edges=edges)
 
 
 def test_the_clients_of_a_region_that_died_go_to_the_next() -> None:

@@ -11,13 +11,12 @@ from regions.steering.health import (
     Heard,
     Observer,
     Patience,
-    State,
     Steady,
     Try,
-    Verdict,
     judge_edge,
     judge_region,
 )
+from relay.core.steering import State, Verdict
 
 US, EU, AP = EdgeKey("us", "us-1"), EdgeKey("eu", "eu-1"), EdgeKey("ap", "ap-1")
 NOW = 1_000.0

@@ -10,6 +10,7 @@ from regions.steering import observing
 from regions.steering.health import EdgeKey
 from regions.steering.observing import Post
 from relay.config import NatsConfig
+from relay.core.orders import Orders
 from relay.core.telemetry import EdgeFrame, encode_frame
 from relay.errors import UnavailableError
 
@@ -22,8 +23,9 @@ class _Connection:
         self.hears = True
         self.handler: Any = None
 
-    async def listen(self, _subject: str, handler: Any) -> None:
-        self.handler = handler
+    async def listen(self, subject: str, handler: Any) -> None:
+        if subject.startswith("tele."):
+            self.handler = handler
 
     async def close(self) -> None:
         self.is_closed = True
@@ -65,7 +67,7 @@ def frame(edge: str = "us-1", number: int = 1, epoch: int = 1) -> bytes:
 async def test_it_connects_again_where_its_connection_ended_for_good(
     opened: list[_Connection],
 ) -> None:
-    post = Post(Door("us", NatsConfig(["nats://x"])))
+    post = Post(Door("us", NatsConfig(["nats://x"])), ["us"], Orders())
     post.start()
     async with asyncio.timeout(5):
         while not post.connected:
@@ -81,7 +83,7 @@ async def test_it_connects_again_where_its_connection_ended_for_good(
 async def test_it_hears_the_newest_of_each_edge_from_its_own_subject(
     opened: list[_Connection],
 ) -> None:
-    post = Post(Door("us", NatsConfig(["nats://x"])), lambda: 7.0)
+    post = Post(Door("us", NatsConfig(["nats://x"])), ["us"], Orders(), lambda: 7.0)
     post.start()
     async with asyncio.timeout(5):
         while not post.connected:

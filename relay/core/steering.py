@@ -9,14 +9,40 @@ sent to and fro while the shares stay, and few are when they move.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple
 
-from regions.places import great_circle_km
-from regions.steering.health import State, Verdict
+from relay.core.places import great_circle_km
 
 KM_PER_MS = 100.0  # of a round trip: light in fibre, there and back
 FULL_WEIGHT = 100
 EASY, FULL = 0.8, 0.95  # of its room: from here on less is sent there, from there on nothing
+
+
+class State(StrEnum):
+    """How an edge or a region is."""
+
+    OK = "ok"
+    DEGRADED = "degraded"  # it is there, and not as it should be
+    DARK = "dark"  # nobody hears it
+    DOWN = "down"  # others confirm that it is not there
+
+
+_GOODNESS = {State.OK: 3, State.DEGRADED: 2, State.DARK: 1, State.DOWN: 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How something is, and why."""
+
+    state: State
+    reason: str
+    admits: bool  # whether new clients are to be sent there
+
+    @property
+    def better(self) -> int:
+        """What it is compared by: how much would be lost if it were believed and wrong."""
+        return _GOODNESS[self.state] * 2 + self.admits
 
 
 class Place(NamedTuple):

@@ -1,25 +1,28 @@
 """Where client networks are, by a GeoIP2 or GeoLite2 database that the operator gives."""
 
+import asyncio
 import ipaddress
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import geoip2.database
 import geoip2.errors
 import geoip2.models
 import maxminddb
 
-from regions.steering.countries import COUNTRIES
-from regions.steering.decide import Place, Whence
+from relay.core.headcount import UNKNOWN
+from relay.core.steering import Place, Whence
 from relay.errors import ConfigError
-from relay.geoip import open_database
+from relay.geo.countries import COUNTRIES
+from relay.geo.database import Database, open_database
 
-_log = logging.getLogger("jetrelay.steering")
+_log = logging.getLogger("jetrelay.geo")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PREFIX = {4: 24, 6: 48}  # of a client network, where nothing else is known
+_CODE = re.compile(r"[A-Z]{2}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Origin:
 
 
 class Atlas:
-    """Looks client networks up.
+    """Looks addresses up.
 
     Args:
         database: an `.mmdb` file of cities or countries; None: nobody is anywhere.
@@ -42,26 +45,15 @@ class Atlas:
         ConfigError: the file is no such database.
     """
 
-    def __init__(self, database: Path | None) -> None:
+    def __init__(self, database: Path | None = None) -> None:
         self._path = database
-        self._reader: geoip2.database.Reader | None = None
-        self._cities = False
+        self._database: Database | None = None
         self._stamp = (0.0, 0)
         if database is not None:
-            self._open(database)
+            self._stamp = _stamp(database)
+            self._database = open_database(database)
 
-    def _open(self, path: Path) -> None:
-        try:
-            stat = path.stat()
-        except OSError as error:
-            raise ConfigError(f"geoip: {path}: {error.strerror}") from error
-        reader, self._cities = open_database(path)
-        old, self._reader = self._reader, reader
-        self._stamp = stat.st_mtime, stat.st_size
-        if old is not None:
-            old.close()
-
-    def refresh(self) -> bool:
+    async def refresh(self) -> bool:
         """Read the database again if the file is another. A bad one changes nothing.
 
         Returns:
@@ -70,29 +62,39 @@ class Atlas:
         if self._path is None:
             return False
         try:
-            stat = self._path.stat()
-            if (stat.st_mtime, stat.st_size) == self._stamp:
+            stamp = _stamp(self._path)
+            if stamp == self._stamp:
                 return False
-            self._stamp = stat.st_mtime, stat.st_size  # also of a bad one: it is said once
-            self._open(self._path)
-        except (OSError, ConfigError) as error:
+            self._stamp = stamp  # also of a bad one: it is said once
+            fresh = await asyncio.to_thread(open_database, self._path)  # it may be large
+        except ConfigError as error:
             _log.warning("the database of places stays the old one: %s", error)
             return False
+        old, self._database = self._database, fresh
+        if old is not None:
+            old.close()
+        _log.info("the database of places was read again")
         return True
 
     def close(self) -> None:
         """Close the database."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
-    def _look(self, address: str) -> geoip2.models.Country:
-        assert self._reader is not None
-        if not self._cities:
-            return self._reader.country(address)
-        if "Enterprise" in self._reader.metadata().database_type:
-            return self._reader.enterprise(address)
-        return self._reader.city(address)
+    def _look(self, address: str) -> geoip2.models.Country | None:
+        if self._database is None:
+            return None
+        try:
+            return self._database.look(address)
+        except (geoip2.errors.AddressNotFoundError, ValueError, maxminddb.InvalidDatabaseError):
+            return None
+
+    def country(self, address: str) -> str:
+        """The country of an address, as ISO 3166 codes it; `ZZ` where it is not known."""
+        found = self._look(address)
+        code = None if found is None else found.country.iso_code
+        return code if code is not None and _CODE.match(code) else UNKNOWN
 
     def find(self, address: Address) -> Origin:
         """Where the network of an address is."""
@@ -100,11 +102,10 @@ class Atlas:
             address = address.ipv4_mapped
         network = ipaddress.ip_network((address, PREFIX[address.version]), strict=False)
         nowhere = Origin(network, Whence(), how="the database does not know it")
-        if self._reader is None:
+        if self._database is None:
             return Origin(network, Whence(), how="no database of places is configured")
-        try:
-            found = self._look(str(address))
-        except (geoip2.errors.AddressNotFoundError, ValueError, maxminddb.InvalidDatabaseError):
+        found = self._look(str(address))
+        if found is None:
             return nowhere
         code = found.country.iso_code or found.registered_country.iso_code or ""
         if isinstance(found, geoip2.models.City):
@@ -116,3 +117,11 @@ class Atlas:
             place = Place(*COUNTRIES[code])
             return Origin(network, Whence(place), code, f"somewhere in {code}")
         return Origin(network, Whence(), code, nowhere.how)
+
+
+def _stamp(path: Path) -> tuple[float, int]:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise ConfigError(f"geoip: {path}: {error.strerror}") from error
+    return stat.st_mtime, stat.st_size

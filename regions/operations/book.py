@@ -1,0 +1,140 @@
+"""The books: what operators ordered and did, stored in one region and mirrored in all others.
+
+Any region will do to write in. What was written is read from every copy that is reached.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from regions.errors import OperationError
+from regions.operations.entry import Entry, Run, decode_entry, encode_entry, runs_of
+from regions.operations.station import Station
+from relay.bus.events import rfc3339
+from relay.bus.orders import OrderBook
+from relay.core.names import book_stream, is_run, order_subject, run_subject
+from relay.core.orders import Order, Orders, encode_order
+from relay.errors import BusError, UnavailableError
+
+PAGE = 256
+
+
+class Book:
+    """All books.
+
+    Args:
+        stations: the regions that are reached.
+        origins: all regions.
+    """
+
+    def __init__(self, stations: Sequence[Station], origins: Sequence[str]) -> None:
+        self._stations = list(stations)
+        self._origins = origins
+        self._orders = Orders()
+        self._books = [OrderBook(each.reader, origins, self._orders) for each in stations]
+        self._last_ms = 0
+
+    async def orders(self) -> Orders:
+        """What stands.
+
+        Raises:
+            OperationError: no book could be read.
+        """
+        failures = []
+        for book in self._books:
+            try:
+                await book.read()
+            except BusError as error:
+                failures.append(str(error))
+        if len(failures) == len(self._books):
+            raise OperationError(f"no book can be read: {failures[0]}")
+        return self._orders
+
+    async def runs(self, since_ms: int) -> list[Run]:
+        """The operations of which anything was stored since a time (Unix ms).
+
+        Raises:
+            OperationError: no book could be read.
+        """
+        return runs_of(await self._entries("*", since_ms))
+
+    async def run(self, name: str) -> Run:
+        """One operation, whole.
+
+        Raises:
+            OperationError: there is none of this name, or no book could be read.
+        """
+        runs = runs_of(await self._entries(name)) if is_run(name) else []
+        if not runs:
+            raise OperationError(f"no operation is called {name}")
+        return runs[0]
+
+    async def _entries(self, run: str, since_ms: int | None = None) -> list[Entry]:
+        found, failures = list[Entry](), []
+        for station in self._stations:
+            try:
+                for origin in self._origins:
+                    found += [each async for each in _entries(station, origin, run, since_ms)]
+            except BusError as error:
+                failures.append(str(error))
+        if len(failures) == len(self._stations):
+            raise OperationError(f"no book can be read: {failures[0]}")
+        return found
+
+    def stamp_ms(self, after_ms: int = 0) -> int:
+        """The time for what is written next (Unix ms): later than all that was written here."""
+        self._last_ms = max(int(time.time() * 1000), self._last_ms + 1, after_ms + 1)
+        return self._last_ms
+
+    async def write(self, entry: Entry) -> None:
+        """Add an entry to an operation.
+
+        Raises:
+            OperationError: no region stored it.
+        """
+        await self._store(lambda origin: run_subject(origin, entry.run), encode_entry(entry))
+
+    async def give(self, order: Order) -> None:
+        """Give an order; its time has to be later than that of the one before.
+
+        Raises:
+            OperationError: no region stored it.
+        """
+        await self._store(
+            lambda origin: order_subject(origin, order.region, order.edge), encode_order(order)
+        )
+
+    async def _store(self, subject_in: Callable[[str], str], data: bytes) -> None:
+        """In the first region that takes it, and from then on there, as long as it does."""
+        failures = []
+        for station in list(self._stations):
+            try:
+                ack = await station.store(subject_in(station.region), data)
+            except UnavailableError as error:
+                failures.append(f"{station.region}: {error}")
+            else:
+                if ack.error is None:
+                    return
+                failures.append(f"{station.region}: {ack.error.description}")
+            self._stations.remove(station)
+            self._stations.append(station)
+        raise OperationError(f"no region stored it: {'; '.join(failures)}")
+
+
+async def _entries(
+    station: Station, origin: str, run: str, since_ms: int | None
+) -> AsyncIterator[Entry]:
+    """What one copy holds of an operation, or of all (`*`), from a time on."""
+    stream, subject = book_stream(origin), run_subject(origin, run)
+    if since_ms is None:
+        page = await station.reader.page(stream, 1, batch=PAGE, subject=subject)
+    else:
+        start = rfc3339(since_ms)
+        page = await station.reader.since(stream, start, batch=PAGE, subject=subject)
+    while page.messages:
+        for _, data in page.messages:
+            entry = decode_entry(data)
+            if entry is not None:
+                yield entry
+        if page.pending == 0:
+            return
+        page = await station.reader.page(stream, page.last + 1, batch=PAGE, subject=subject)

@@ -1,0 +1,203 @@
+"""Carrying an operation out: its stages one after the other, until they have taken, or somebody
+aborts it.
+
+What was ordered stands by itself: edges do it also when nobody follows. So whoever carries an
+operation out may die; somebody else takes it up where it is.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from regions.operations.book import Book
+from regions.operations.entry import Entry, Run, Stage, What
+from regions.operations.lock import Lock
+from regions.operations.watch import Seen, Watch
+from regions.steering.health import EdgeKey
+from relay.core.orders import Order
+
+LOOK_S = 0.25
+TELL_S = 1.0  # between two lines about the same stage
+HEED_S = 1.0  # between two looks whether somebody aborts
+SILENT_S = 10.0  # an edge that is not heard for so long is not waited for
+READY, DRAINED = "ready", "drained"
+
+
+class Progress(NamedTuple):
+    """How far a stage is."""
+
+    text: str
+    done: bool
+
+
+def progress(stage: Stage, given: Mapping[EdgeKey, int], seen: Mapping[EdgeKey, Seen]) -> Progress:
+    """How far a stage is. Pure.
+
+    Args:
+        stage: it.
+        given: when its orders were given (Unix ms), by region and edge.
+        seen: what edges said last.
+    """
+    alive = {key: each for key, each in seen.items() if each.alive}
+    if stage.wait == "known":
+        newest_ms = max(given.values(), default=0)
+        late = sorted(key.edge for key, each in alive.items() if each.frame.ordered_ms < newest_ms)
+        return Progress(f"not known to {', '.join(late)}" if late else "every edge knows", not late)
+    if stage.wait == "ready":
+        names = {key.region for key in given}
+        mine = {key: each for key, each in alive.items() if key.region in names}
+        ready = sum(each.frame.state == READY for each in mine.values())
+        return Progress(
+            f"{ready} of {len(mine)} edges ready", bool(mine) and 2 * ready >= len(mine)
+        )
+    parts, done = [], True
+    for key, at_ms in sorted(given.items()):
+        there = seen.get(key)
+        if key in alive:
+            frame = alive[key].frame
+            parts.append(f"{key.edge} {frame.connections:,}")
+            done &= frame.ordered_ms >= at_ms and frame.state == DRAINED
+        else:
+            silent = there is None or there.age_s > SILENT_S
+            parts.append(f"{key.edge} is not heard")
+            done &= silent or (
+                there is not None and not there.alive and there.frame.state == "ended"
+            )
+    return Progress(f"clients left: {', '.join(parts)}", done)
+
+
+class Execution:
+    """Carries out one operation.
+
+    Args:
+        run: it, as it was submitted.
+        book: all books.
+        lock: of its region; held.
+        watch: sees the fleet.
+        by: who carries it out.
+        tell: is told what happens, for people.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        book: Book,
+        lock: Lock,
+        watch: Watch,
+        by: str,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._run = run
+        self._book = book
+        self._lock = lock
+        self._watch = watch
+        self._by = by
+        self._tell = tell
+        self._last_ms = run.entries[-1].at_ms
+        self.aborting = ""  # who wants it aborted, and why
+
+    @property
+    def name(self) -> str:
+        """The operation's."""
+        return self._run.name
+
+    async def carry_out(self) -> What:
+        """Do all of it; how it ended.
+
+        Raises:
+            OperationError: what happened could not be stored anywhere; nothing more was done.
+        """
+        for stage in self._run.plan.stages:
+            await self._heed()
+            end = await self._abort() if self.aborting else await self._carry_out(stage)
+            if end is not None:
+                return end
+        await self._note("done")
+        self._tell("done")
+        return "done"
+
+    async def _carry_out(self, stage: Stage) -> What | None:
+        """One stage; how the operation ended, if it did here."""
+        given = await self._give(stage)
+        self._tell(stage.text)
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        until_s, heed_s, tell_s, told = now_s + stage.patience_s, now_s + HEED_S, now_s, ""
+        while True:
+            now_s = loop.time()
+            if not self._lock.stands:
+                self._tell("the lease is lost: this stops here; `resume` goes on")
+                return "failed"
+            made = progress(stage, given, self._watch.seen())
+            if made.text != told and (made.done or now_s >= tell_s):
+                told, tell_s = made.text, now_s + TELL_S
+                self._tell(f"  {made.text}")
+            if made.done:
+                return None
+            if now_s >= heed_s:
+                heed_s = now_s + HEED_S
+                await self._heed()
+            if self.aborting:
+                return await self._abort()
+            if now_s >= until_s:
+                text = f"not within {stage.patience_s:g} s: {made.text}"
+                await self._note("failed", text)
+                self._tell(f"{text}; what was ordered stands")
+                return "failed"
+            await asyncio.sleep(LOOK_S)
+
+    async def _give(self, stage: Stage) -> dict[EdgeKey, int]:
+        """Give the orders that this operation has not given yet; when each was, Unix ms."""
+        orders = await self._book.orders()
+        given: dict[EdgeKey, int] = {}
+        fresh = False
+        for wanted in stage.orders:
+            known = orders.of(wanted.region, wanted.edge)
+            key = EdgeKey(wanted.region, wanted.edge)
+            if known is not None and known.run == self._run.name:
+                given[key] = known.at_ms
+            else:
+                given[key] = await self._order(wanted, known)
+                fresh = True
+        if fresh:
+            await self._note("given", stage.text)
+        return given
+
+    async def _order(self, wanted: Order, known: Order | None) -> int:
+        at_ms = self._book.stamp_ms(0 if known is None else known.at_ms)
+        await self._book.give(msgspec.structs.replace(wanted, at_ms=at_ms, run=self._run.name))
+        return at_ms
+
+    async def _heed(self) -> None:
+        run = await self._book.run(self._run.name)
+        self._last_ms = max(self._last_ms, run.entries[-1].at_ms)
+        if run.abort is not None and not self.aborting:
+            self.aborting = ": ".join(part for part in (run.abort.by, run.abort.text) if part)
+
+    async def _abort(self) -> What:
+        """Stop where it is: who was not sent away yet, stays, and who comes back, is let in."""
+        orders = await self._book.orders()
+        kept = []
+        for stage in self._run.plan.stages:
+            for wanted in stage.orders:
+                known = orders.of(wanted.region, wanted.edge)
+                if known is None or known.run != self._run.name or known.drain_s is None:
+                    continue
+                await self._order(msgspec.structs.replace(known, drain_s=None), known)
+                kept.append(known.edge)
+        text = f"{', '.join(kept)} keep the clients that are left" if kept else "nothing to undo"
+        order = orders.of(self._run.request.region)
+        if order is not None and order.cordoned:
+            name = order.region
+            text += f"; {name} stays cordoned until `jetrelay ctl uncordon {name}`"
+        await self._note("aborted", f"{text} ({self.aborting})")
+        self._tell(f"aborted by {self.aborting}: {text}")
+        return "aborted"
+
+    async def _note(self, what: What, text: str = "") -> None:
+        self._last_ms = self._book.stamp_ms(self._last_ms)
+        await self._book.write(
+            Entry(run=self._run.name, at_ms=self._last_ms, by=self._by, what=what, text=text)
+        )

@@ -1,0 +1,291 @@
+"""What an operation would do: its orders, who moves where, and what speaks against it. Pure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from regions.errors import OperationError
+from regions.operations.entry import Coming, Plan, Request, Stage
+from regions.steering.fleet import Outlook
+from regions.steering.health import EdgeKey
+from regions.topology import Topology
+from relay.core.orders import Order, Orders, Ramp, wrong_with
+
+FULL = 0.8  # of its room: no operation fills a region or an edge further
+PACE = 0.5  # of what the others let in is asked of them: their own clients come back, too
+LEAST_S = 10.0  # over which clients are spread
+KNOWN_S = 10.0  # in which edges that live have heard of an order: they look once a second
+MARGIN_S = 30.0  # beyond a drain's window
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What is seen of a fleet."""
+
+    topology: Topology
+    outlook: Outlook
+    orders: Orders
+    now_ms: int
+    reached: int  # regions whose NATS answers
+    unknown: Sequence[EdgeKey] = field(default=())  # edges that are not heard now
+
+
+def make_plan(request: Request, sight: Sight) -> Plan:
+    """What would be done.
+
+    Raises:
+        OperationError: what is asked for makes no sense, or there is no such region or edge.
+    """
+    return _Planner(request, sight).plan()
+
+
+class _Planner:
+    def __init__(self, request: Request, sight: Sight) -> None:
+        self._request = request
+        self._sight = sight
+        self._outlook = sight.outlook
+        names = [each.name for each in self._outlook.regions]
+        if request.region not in names:
+            raise OperationError(f"no region {request.region!r}: there are {', '.join(names)}")
+        self._edges = [key for key in self._outlook.edges if key.region == request.region]
+        if request.edge and request.edge not in {key.edge for key in self._edges}:
+            known = ", ".join(key.edge for key in self._edges) or "none"
+            raise OperationError(f"no edge {request.edge!r} in {request.region}: there are {known}")
+        self._objections: list[str] = []
+        self._notes: list[str] = []
+
+    def plan(self) -> Plan:
+        request = self._request
+        match request.verb:
+            case "cordon":
+                plan = self._cordon()
+            case "uncordon":
+                plan = self._uncordon()
+            case "drain" | "evacuate":
+                plan = self._drain()
+            case "weight":
+                plan = self._weigh()
+            case "ramp":
+                plan = self._ramp()
+            case "return":
+                plan = self._return()
+        if plan.nothing:
+            return plan
+        for wrong in (wrong_with(order) for stage in plan.stages for order in stage.orders):
+            if wrong:
+                raise OperationError(wrong)
+        total = len(self._sight.topology.regions)
+        if 2 * self._sight.reached <= total:
+            self._objections.append(
+                f"{self._sight.reached} of {total} regions answer: in the others somebody else may "
+                "be at work, and what is ordered here is heard there only later"
+            )
+        return plan
+
+    # --- what is wanted ------------------------------------------------------------------------
+
+    def _order(self, edge: str = "") -> Order:
+        """What stands for the region or one of its edges, as it would be said again now."""
+        request = self._request
+        known = self._sight.orders.of(request.region, edge)
+        return Order(
+            region=request.region,
+            edge=edge,
+            at_ms=0,
+            by=request.by,
+            why=request.why,
+            cordoned=known is not None and known.cordoned,
+            drain_s=None if known is None else known.drain_s,
+            weight=None if known is None else known.weight,
+            ramp=None if known is None else known.ramp,
+        )
+
+    def _open(self, edge: str = "") -> Order:
+        """Nothing is wanted of it any more, but its weight."""
+        weight = None if edge else self._order().weight
+        request = self._request
+        return Order(
+            region=request.region, edge=edge, at_ms=0, by=request.by, why=request.why,
+            weight=weight,
+        )  # fmt: skip
+
+    def _stands(self, order: Order) -> bool:
+        """Whether it is already so; a drain's pace does not matter."""
+        known = self._sight.orders.of(order.region, order.edge)
+        if known is None:
+            return order.idle
+        return (known.cordoned, known.drain_s is None, known.weight, known.ramp) == (
+            order.cordoned, order.drain_s is None, order.weight, order.ramp,
+        )  # fmt: skip
+
+    def _stage(self, text: str, orders: Sequence[Order]) -> list[Stage]:
+        """Orders that edges only have to hear of; none where they stand."""
+        lacking = [order for order in orders if not self._stands(order)]
+        return [Stage(text, lacking, "known", KNOWN_S)] if lacking else []
+
+    def _finish(self, stages: list[Stage], **more: Any) -> Plan:
+        return Plan(stages, objections=self._objections, notes=self._notes, **more)
+
+    # --- verbs ---------------------------------------------------------------------------------
+
+    def _cordon(self) -> Plan:
+        request = self._request
+        order = self._order(request.edge)
+        wanted = _with(order, cordoned=True)
+        stages = self._stage(f"nobody new is sent to {request.scope}", [wanted])
+        if stages:
+            self._keep_one_open(but_edge=request.edge)
+        return self._finish(stages)
+
+    def _uncordon(self) -> Plan:
+        request = self._request
+        orders = [self._open(request.edge)]
+        if not request.edge:
+            orders += [self._open(key.edge) for key in self._edges]
+        stages = self._stage(f"{request.scope} is open", orders)
+        if stages and not request.edge:
+            self._somebody_there()
+        return self._finish(stages)
+
+    def _weigh(self) -> Plan:
+        request = self._request
+        if request.edge or request.weight is None:
+            raise OperationError("a weight is of a region, and 0 to 100")
+        wanted = _with(self._order(), weight=request.weight)
+        stages = self._stage(f"{request.region} takes {request.weight} %", [wanted])
+        if stages and request.weight == 0:
+            self._keep_one_open()
+        return self._finish(stages)
+
+    def _ramp(self) -> Plan:
+        request = self._request
+        if request.edge:
+            raise OperationError("a ramp is of a region")
+        ramp = Ramp(self._sight.now_ms, request.over_s)
+        text = f"{request.region} takes more and more, all after {request.over_s:g} s"
+        return self._finish(
+            self._stage(text, [_with(self._order(), ramp=ramp)]), takes_s=request.over_s
+        )
+
+    def _return(self) -> Plan:
+        request = self._request
+        if request.edge:
+            raise OperationError("a region returns; an edge is opened with `uncordon`")
+        edges = [self._open(key.edge) for key in self._edges]
+        closed = [order for order in edges if not self._stands(order)]
+        stages = []
+        if closed:
+            stages.append(
+                Stage(f"the edges of {request.region} are open", closed, "ready", MARGIN_S)
+            )
+        order = self._sight.orders.of(request.region)
+        if closed or (order is not None and order.cordoned):
+            ramp = Ramp(self._sight.now_ms, request.over_s)
+            wanted = _with(self._open(), ramp=ramp)
+            text = f"{request.region} takes more and more, all after {request.over_s:g} s"
+            stages.append(Stage(text, [wanted], "known", KNOWN_S))
+        if stages:
+            self._somebody_there()
+        return self._finish(stages, takes_s=request.over_s if stages else 0.0)
+
+    def _drain(self) -> Plan:
+        request = self._request
+        keys = [key for key in self._edges if not request.edge or key.edge == request.edge]
+        moves = sum(self._outlook.connections.get(key, 0) for key in keys)
+        coming = self._coming(keys, moves, 1.0)
+        within_s = request.within_s
+        if within_s is None:
+            within_s = max(
+                [
+                    LEAST_S,
+                    *(c.per_s / (PACE * c.admitted_per_s) for c in coming if c.admitted_per_s),
+                ]
+            )
+            within_s = float(math.ceil(within_s))
+        drains = [_with(self._order(key.edge), drain_s=within_s) for key in keys]
+        stages = []
+        if not request.edge:
+            wanted = _with(self._order(), cordoned=True, ramp=None)
+            stages += self._stage(f"nobody new is sent to {request.region}", [wanted])
+        if moves or not all(self._stands(order) for order in drains):
+            names = ", ".join(key.edge for key in keys)
+            stages.append(
+                Stage(f"the clients of {names} go elsewhere", drains, "gone", within_s + MARGIN_S)
+            )
+        if not stages:
+            return self._finish(stages)
+        self._keep_one_open(but_edge=request.edge)
+        coming = self._coming(keys, moves, max(within_s, 1.0))
+        for each in coming:
+            if each.connections and each.taken > FULL:
+                self._objections.append(
+                    f"{each.name} would be {each.taken:.0%} full, and {FULL:.0%} is the most"
+                )
+            if each.connections and each.admitted_per_s and each.per_s > each.admitted_per_s:
+                self._objections.append(
+                    f"{each.per_s:,.0f}/s would come to {each.name}, which lets in "
+                    f"{each.admitted_per_s:,.0f}/s: over {within_s:g} s is too fast"
+                )
+        for key in keys:
+            if key in self._sight.unknown:
+                self._notes.append(f"{key.edge} is not heard: it does so when it is back")
+        return self._finish(stages, moves=moves, coming=coming, takes_s=within_s)
+
+    # --- what it does --------------------------------------------------------------------------
+
+    def _coming(self, keys: Sequence[EdgeKey], moves: int, within_s: float) -> list[Coming]:
+        region = self._request.region
+        stay = [key for key in self._edges if key not in keys and self._outlook.edges[key].admits]
+        if stay:
+            return self._to_neighbours(stay, moves, within_s)
+        return [
+            Coming(
+                each.region, each.connections, each.after, each.room, each.per_s,
+                each.admitted_per_s,
+            )
+            for each in self._outlook.if_left(region, moves, within_s).arrivals
+        ]  # fmt: skip
+
+    def _to_neighbours(self, stay: Sequence[EdgeKey], moves: int, within_s: float) -> list[Coming]:
+        limits, found, left = self._sight.topology.limits, [], moves
+        for at, key in enumerate(stay):
+            part = left // (len(stay) - at)
+            left -= part
+            after = self._outlook.connections.get(key, 0) + part
+            found.append(
+                Coming(
+                    key.edge, part, after, limits.connections, part / within_s,
+                    limits.connections_per_s,
+                )
+            )  # fmt: skip
+        return found
+
+    def _keep_one_open(self, but_edge: str = "") -> None:
+        """Somebody must take clients afterwards."""
+        region = self._request.region
+        others = [
+            each
+            for each in self._outlook.regions
+            if each.name != region and each.verdict.admits and not each.cordoned and each.weight
+        ]
+        stay = but_edge and any(
+            self._outlook.edges[key].admits for key in self._edges if key.edge != but_edge
+        )
+        if not others and not stay:
+            self._objections.append(
+                f"{region} is the last region that takes clients"
+                if not but_edge
+                else f"{but_edge} is the last edge that takes clients"
+            )
+
+    def _somebody_there(self) -> None:
+        heard = [key for key in self._edges if key not in self._sight.unknown]
+        if not heard:
+            self._objections.append(f"no edge of {self._request.region} is heard")
+
+
+def _with(order: Order, **changes: Any) -> Order:
+    return msgspec.structs.replace(order, **changes)

@@ -1,0 +1,155 @@
+"""Standing orders: what operators want of a region or of an edge, until they say otherwise. Pure.
+
+An order replaces the one before it of the same scope, whichever region it was given through. Edges
+do what theirs say; steering counts those of regions.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from relay.core.names import is_edge, is_region, order_subject
+
+TEXT = 512  # characters of who and why
+SCOPES = 4_096  # of which orders are known at once
+FULL_WEIGHT = 100
+LONGEST_S = 86_400.0  # that a drain or a ramp may take
+
+
+class Scope(NamedTuple):
+    """What an order is for: a region, or one edge of it."""
+
+    region: str
+    edge: str = ""  # empty: the region
+
+    def __str__(self) -> str:
+        return self.edge or self.region
+
+
+class Ramp(msgspec.Struct, frozen=True):
+    """A region takes more and more of what would come to it."""
+
+    since_ms: int  # Unix ms
+    over_s: float
+
+    def share(self, now_ms: int) -> float:
+        """How much it takes at a time (Unix ms), 0 to 1."""
+        if self.over_s <= 0:
+            return 1.0
+        return min(max((now_ms - self.since_ms) / 1000 / self.over_s, 0.0), 1.0)
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is wanted of a scope."""
+
+    region: str
+    edge: str = ""  # empty: the region
+    at_ms: int  # Unix ms, and later than any before of this scope
+    by: str  # who wants it
+    why: str = ""
+    run: str = ""  # the operation that gave it
+    cordoned: bool = False  # nobody new; who is here stays, and may come back
+    drain_s: float | None = None  # of an edge: its clients go elsewhere, spread over so long
+    weight: int | None = None  # of a region, percent; None: as the topology says
+    ramp: Ramp | None = None  # of a region
+
+    @property
+    def scope(self) -> Scope:
+        """What it is for."""
+        return Scope(self.region, self.edge)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it wants nothing."""
+        nothing = self.drain_s is None and self.weight is None and self.ramp is None
+        return nothing and not self.cordoned
+
+    def share(self, now_ms: int) -> float:
+        """How much of what would come a region takes, by its ramp; 0 to 1."""
+        return 1.0 if self.ramp is None else self.ramp.share(now_ms)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Order)
+
+
+def encode_order(order: Order) -> bytes:
+    """The order as UTF-8 JSON."""
+    return _encoder.encode(order)
+
+
+def decode_order(origin: str, subject: str, data: bytes) -> Order | None:
+    """The order in a message of the book of `origin`; None where there is none."""
+    try:
+        order = _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    named = is_region(order.region) and (not order.edge or is_edge(order.edge))
+    if not named or subject != order_subject(origin, order.region, order.edge):
+        return None
+    return order if not wrong_with(order) else None
+
+
+def wrong_with(order: Order) -> str:
+    """What is wrong with an order, for people; empty: nothing."""
+    if len(order.by) > TEXT or len(order.why) > TEXT:
+        return f"who and why have at most {TEXT} characters"
+    if order.drain_s is not None:
+        if not order.edge:
+            return "a region is drained edge by edge"
+        if not 0 <= order.drain_s <= LONGEST_S:
+            return f"a drain takes 0 to {LONGEST_S:,.0f} s"
+    if order.weight is not None and (order.edge or not 0 <= order.weight <= FULL_WEIGHT):
+        return f"a weight is of a region, and 0 to {FULL_WEIGHT}"
+    if order.ramp is not None and (order.edge or not 0 <= order.ramp.over_s <= LONGEST_S):
+        return f"a ramp is of a region, and takes 0 to {LONGEST_S:,.0f} s"
+    return ""
+
+
+class Orders:
+    """The orders that stand, as far as they were heard."""
+
+    def __init__(self) -> None:
+        self._standing: dict[Scope, tuple[int, str, Order]] = {}
+
+    def __iter__(self) -> Iterator[Order]:
+        return (order for _, _, order in self._standing.values())
+
+    def take(self, origin: str, order: Order) -> bool:
+        """An order was heard.
+
+        Args:
+            origin: the region through which it was given.
+            order: it.
+
+        Returns:
+            Whether it stands now, and did not before.
+        """
+        known = self._standing.get(order.scope)
+        if known is None and len(self._standing) >= SCOPES:
+            return False
+        if known is not None and (order.at_ms, origin) <= known[:2]:
+            return False
+        self._standing[order.scope] = order.at_ms, origin, order
+        return True
+
+    def of(self, region: str, edge: str = "") -> Order | None:
+        """What is wanted of a scope; None where nothing was ever said."""
+        known = self._standing.get(Scope(region, edge))
+        return None if known is None else known[2]
+
+    @property
+    def newest_ms(self) -> int:
+        """Unix ms of the newest that was heard; 0: there is none."""
+        return max((at_ms for at_ms, _, _ in self._standing.values()), default=0)
+
+    def shut(self, region: str) -> bool:
+        """Whether nobody is to be sent to a region."""
+        order = self.of(region)
+        return order is not None and (order.cordoned or order.weight == 0)
+
+    def share(self, region: str, now_ms: int) -> float:
+        """How much of what would come a region takes, by its ramp; 0 to 1."""
+        order = self.of(region)
+        return 1.0 if order is None else order.share(now_ms)

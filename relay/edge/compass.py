@@ -1,0 +1,92 @@
+"""Where clients are sent: the same decision as GeoDNS makes, from what edges say of themselves.
+
+Every edge hears from every other one how full it is, and reads what operators want. So it needs
+nobody to decide for it, and goes on deciding when nobody else is there.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from relay.config import RegionConfig
+from relay.core.orders import FULL_WEIGHT, Orders
+from relay.core.steering import Candidate, Place, State, Verdict, choose, shares
+from relay.edge.peers import Peers
+from relay.geo.atlas import Origin
+
+_READY = Verdict(State.OK, "edges of it are ready", admits=True)
+_SILENT = Verdict(State.DARK, "no edge of it says that it is ready", admits=False)
+
+
+class Course(NamedTuple):
+    """A region to go to."""
+
+    name: str
+    url: str
+    distance_ms: float | None  # of a round trip, by the distance; None: not known
+
+
+class Compass:
+    """Ranks the regions for client networks.
+
+    Args:
+        peers: the edges that were heard, this one among them.
+        orders: what operators want.
+        regions: all of them.
+    """
+
+    def __init__(self, peers: Peers, orders: Orders, regions: Sequence[RegionConfig]) -> None:
+        self._peers = peers
+        self._orders = orders
+        self._regions = {region.name: region for region in regions}
+
+    def candidates(self, now_s: float, now_ms: int) -> list[Candidate]:
+        """The regions as they are.
+
+        Args:
+            now_s: monotonic.
+            now_ms: Unix ms.
+        """
+        return [self._candidate(region, now_s, now_ms) for region in self._regions.values()]
+
+    def _candidate(self, region: RegionConfig, now_s: float, now_ms: int) -> Candidate:
+        ready = self._peers.ready(region.name, now_s)
+        order = self._orders.of(region.name)
+        weight = region.weight if order is None or order.weight is None else order.weight
+        rooms = [beat.room for beat in ready]
+        return Candidate(
+            name=region.name,
+            place=Place(region.lat, region.lon),
+            verdict=_READY if ready else _SILENT,
+            connections=sum(beat.connections for beat in ready),
+            room=sum(rooms) if all(rooms) else 0,  # an older edge does not say
+            weight=min(weight, FULL_WEIGHT),
+            cordoned=order.why or order.by if order is not None and order.cordoned else "",
+            ramp=1.0 if order is None else order.share(now_ms),
+        )
+
+    def rank(self, origin: Origin, now_s: float, now_ms: int) -> list[Course]:
+        """The regions for a client network, best first, each with an address.
+
+        Args:
+            origin: the network, and where it is.
+            now_s: monotonic.
+            now_ms: Unix ms.
+        """
+        given = shares(self.candidates(now_s, now_ms), origin.whence)
+        network = str(origin.network).encode()
+        distances = {share.region: share.distance_ms for share in given}
+        courses = []
+        for name in choose(given, network):
+            urls = [beat.url for beat in self._peers.ready(name, now_s)]
+            urls = urls or self._regions[name].urls
+            if urls:
+                courses.append(Course(name, _spread(urls, network), distances[name]))
+        return courses
+
+
+def _spread(urls: Sequence[str], network: bytes) -> str:
+    """One of some addresses, the same one each time for a network (rendezvous hashing)."""
+    return max(
+        urls, key=lambda url: hashlib.blake2b(network + url.encode(), digest_size=8).digest()
+    )

@@ -1,0 +1,1 @@
+"""Where client networks are, by a database that the operator gives."""

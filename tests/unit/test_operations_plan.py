@@ -1,0 +1,238 @@
+"""Plans: what would be ordered, who moves where, and what speaks against it."""
+
+from dataclasses import replace
+
+import pytest
+
+from regions.errors import OperationError
+from regions.operations.entry import Plan, Request, Verb
+from regions.operations.plan import Sight, make_plan
+from regions.steering.fleet import Fleet
+from regions.steering.health import EdgeKey, Heard, Observer
+from regions.topology_file import parse_topology
+from relay.core.orders import Order, Orders, Ramp
+
+NOW_S, NOW_MS = 1_000.0, 1_800_000_000_000
+TOPOLOGY = parse_topology(
+    """
+    [limits]
+    connections = 1000
+    connections_per_s = 20.0
+    [[regions]]
+    name = "us"
+    lat = 39.0
+    lon = -77.5
+    edges = 2
+    [[regions]]
+    name = "eu"
+    lat = 50.1
+    lon = 8.7
+    edges = 2
+    [[regions]]
+    name = "ap"
+    lat = 1.35
+    lon = 103.8
+    edges = 2
+    """,
+    "test.toml",
+)
+EDGES = [EdgeKey(region, f"{region}-{n}") for region in ("us", "eu", "ap") for n in (1, 2)]
+
+
+def sight(
+    *orders: Order,
+    connections: int = 100,
+    states: dict[str, str] | None = None,
+    dead: tuple[str, ...] = (),
+    reached: int = 3,
+) -> Sight:
+    """Six edges with as many connections each, and what is ordered."""
+    standing = Orders()
+    for order in orders:
+        standing.take("us", order)
+    alive = [key for key in EDGES if key.edge not in dead]
+    heard = {key: Heard(NOW_S, (states or {}).get(key.edge, "ready")) for key in alive}
+    observers = [Observer(name, connected=True, heard=heard) for name in ("us", "eu", "ap")]
+    counts = dict.fromkeys(EDGES, connections)
+    outlook = Fleet(TOPOLOGY).look(observers, counts, NOW_S, standing, NOW_MS)
+    unknown = tuple(key for key in EDGES if key.edge in dead)
+    return Sight(TOPOLOGY, outlook, standing, NOW_MS, reached, unknown)
+
+
+def plan(verb: Verb, scope: str, seen: Sight, **more: float) -> Plan:
+    region, _, number = scope.partition("-")
+    request = Request(
+        verb=verb, region=region, edge=scope if number else "", by="ops", why="work",
+        **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return make_plan(request, seen)
+
+
+def given(found: Plan) -> list[list[tuple[str, bool, float | None]]]:
+    """Of each stage: scope, cordoned, and over how long a drain goes."""
+    return [
+        [(str(order.scope), order.cordoned, order.drain_s) for order in stage.orders]
+        for stage in found.stages
+    ]
+
+
+def test_a_region_is_cordoned_by_one_order_that_all_edges_have_to_hear() -> None:
+    found = plan("cordon", "eu", sight())
+    assert given(found) == [[("eu", True, None)]]
+    assert found.stages[0].wait == "known"
+    assert found.objections == []
+    assert found.moves == 0
+
+
+def test_who_evacuates_cordons_first_and_then_drains_no_faster_than_others_let_in() -> None:
+    found = plan("evacuate", "eu", sight(connections=300))
+    # 600 clients to us, whose two edges let in 40 a second: at half of that, 30 s.
+    assert given(found) == [
+        [("eu", True, None)],
+        [("eu-1", False, 30.0), ("eu-2", False, 30.0)],
+    ]
+    assert [stage.wait for stage in found.stages] == ["known", "gone"]
+    assert (found.moves, found.takes_s) == (600, 30.0)
+    coming = {each.name: (each.connections, each.after) for each in found.coming}
+    assert coming == {"us": (600, 1_200), "ap": (0, 600)}
+    assert found.objections == []
+
+
+def test_few_clients_are_spread_all_the_same() -> None:
+    assert plan("evacuate", "eu", sight(connections=1)).takes_s == 10.0
+
+
+def test_an_edge_is_drained_to_its_neighbours() -> None:
+    found = plan("drain", "eu-1", sight(), within_s=20)
+    assert given(found) == [[("eu-1", False, 20.0)]]
+    assert [(each.name, each.connections, each.after) for each in found.coming] == [
+        ("eu-2", 100, 200)
+    ]
+    assert found.coming[0].per_s == 5.0
+
+
+def test_an_edge_without_a_neighbour_is_drained_to_other_regions() -> None:
+    found = plan("drain", "eu-1", sight(dead=("eu-2",)))
+    assert {each.name for each in found.coming} == {"us", "ap"}
+
+
+def test_it_is_refused_where_others_would_be_too_full() -> None:
+    found = plan("evacuate", "eu", sight(connections=700))
+    assert any("full, and 80% is the most" in each for each in found.objections)
+
+
+def test_it_is_refused_where_more_would_come_than_are_let_in() -> None:
+    found = plan("drain", "eu", sight(connections=300), within_s=5)
+    assert found.objections == ["120/s would come to us, which lets in 40/s: over 5 s is too fast"]
+
+
+CORDONS = [Order(region=name, at_ms=1, by="ops", cordoned=True) for name in ("us", "ap")]
+
+
+@pytest.mark.parametrize("verb", ["cordon", "drain", "evacuate"])
+def test_the_last_open_region_stays_open(verb: Verb) -> None:
+    assert (
+        "eu is the last region that takes clients" in plan(verb, "eu", sight(*CORDONS)).objections
+    )
+
+
+def test_a_weight_of_nothing_is_a_cordon() -> None:
+    found = plan("weight", "eu", sight(*CORDONS), weight=0)
+    assert found.objections == ["eu is the last region that takes clients"]
+    assert plan("weight", "eu", sight(*CORDONS), weight=10).objections == []
+
+
+def test_the_last_edge_that_takes_clients_is_not_drained() -> None:
+    seen = sight(*CORDONS, states={"eu-2": "cordoned"})
+    found = plan("drain", "eu-1", seen)
+    assert "eu-1 is the last edge that takes clients" in found.objections
+
+
+def test_where_most_regions_do_not_answer_somebody_else_may_be_at_work() -> None:
+    assert plan("cordon", "eu", sight(reached=2)).objections == []
+    found = plan("cordon", "eu", sight(reached=1)).objections
+    assert len(found) == 1
+    assert found[0].startswith("1 of 3 regions answer")
+
+
+EVACUATED = [
+    Order(region="eu", at_ms=1, by="ops", cordoned=True),
+    Order(region="eu", edge="eu-1", at_ms=1, by="ops", drain_s=30),
+    Order(region="eu", edge="eu-2", at_ms=1, by="ops", drain_s=30),
+]
+
+
+def test_what_is_done_already_is_nothing_to_do() -> None:
+    drained = sight(*EVACUATED, connections=0, states={"eu-1": "drained", "eu-2": "drained"})
+    assert plan("evacuate", "eu", drained).nothing
+    assert plan("cordon", "eu", drained).nothing
+    assert plan("drain", "eu-1", drained).nothing
+    assert not plan("drain", "eu-1", sight(*EVACUATED)).nothing, "clients are there yet"
+    assert plan("uncordon", "us", drained).nothing
+    assert plan("return", "us", drained).nothing
+    weighted = sight(Order(region="eu", at_ms=1, by="ops", weight=30))
+    assert plan("weight", "eu", weighted, weight=30).nothing
+
+
+def test_who_returns_opens_the_edges_and_then_takes_more_and_more() -> None:
+    found = plan("return", "eu", sight(*EVACUATED), over_s=60)
+    assert given(found) == [
+        [("eu-1", False, None), ("eu-2", False, None)],
+        [("eu", False, None)],
+    ]
+    assert [stage.wait for stage in found.stages] == ["ready", "known"]
+    assert found.stages[1].orders[0].ramp == Ramp(NOW_MS, 60)
+
+
+def test_a_region_of_which_nothing_is_heard_is_not_opened() -> None:
+    seen = sight(*EVACUATED, dead=("eu-1", "eu-2"))
+    assert plan("return", "eu", seen).objections == ["no edge of eu is heard"]
+
+
+def test_what_is_not_spoken_of_stays_as_it_is() -> None:
+    weighted = Order(region="eu", at_ms=1, by="ops", weight=30)
+    orders = [
+        plan("cordon", "eu", sight(weighted)).stages[0].orders[0],
+        plan("return", "eu", sight(weighted, EVACUATED[1])).stages[1].orders[0],
+        plan("ramp", "eu", sight(weighted), over_s=5).stages[0].orders[0],
+    ]
+    assert [order.weight for order in orders] == [30, 30, 30]
+    kept = plan("weight", "eu", sight(EVACUATED[0]), weight=5).stages[0].orders[0]
+    assert kept.cordoned
+
+
+def test_edges_that_are_not_heard_are_named_and_obey_when_they_are_back() -> None:
+    found = plan("evacuate", "eu", sight(dead=("eu-2",)))
+    assert found.notes == ["eu-2 is not heard: it does so when it is back"]
+    assert [str(order.scope) for order in found.stages[1].orders] == ["eu-1", "eu-2"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "scope", "more", "named"),
+    [
+        ("cordon", "mars", {}, "no region 'mars'"),
+        ("drain", "eu-9", {}, "no edge 'eu-9'"),
+        ("weight", "eu-1", {"weight": 5}, "a weight is of a region"),
+        ("weight", "eu", {"weight": 101}, "0 to 100"),
+        ("ramp", "eu-1", {}, "a ramp is of a region"),
+        ("return", "eu-1", {}, "uncordon"),
+        ("drain", "eu", {"within_s": 1e9}, "a drain takes"),
+    ],
+)
+def test_what_makes_no_sense_is_named(
+    verb: Verb, scope: str, more: dict[str, float], named: str
+) -> None:
+    with pytest.raises(OperationError, match=named):
+        plan(verb, scope, sight(), **more)
+
+
+def test_who_orders_is_named_in_each_order() -> None:
+    for stage in plan("evacuate", "eu", sight()).stages:
+        assert {(order.by, order.why) for order in stage.orders} == {("ops", "work")}
+
+
+def test_a_cordoned_region_is_no_target() -> None:
+    seen = sight(Order(region="us", at_ms=1, by="ops", cordoned=True), connections=100)
+    coming = {each.name: each.connections for each in plan("evacuate", "eu", seen).coming}
+    assert coming == {"us": 0, "ap": 200} or coming == {"ap": 200}
+    assert replace(seen, reached=3) == seen
