@@ -134,8 +134,10 @@ class Peers:
         return live
 
     def resume_url(self, now_s: float) -> str:
-        """Another live edge: of this region, else of the next one; else any other that is known."""
-        for region in self._regions:
+        """Another live edge: of this region, else of the next one that operators have not closed,
+        else of one that they have; else any other that is known.
+        """
+        for region in sorted(self._regions, key=lambda region: region.name in self.shunned):
             if self.cut and region.name == self._region:
                 continue
             urls = self._others(region, now_s)

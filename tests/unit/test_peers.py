@@ -95,3 +95,26 @@ def test_the_dead_are_forgotten() -> None:
     hear(known, beat("eu", "eu-9"), LATER_S)
     known.forget_dead(LATER_S + 11 * ALIVE_S)
     assert known.regions(LATER_S)[1] == {"name": "eu", "url": "ws://eu-1"}
+
+
+def test_what_operators_closed_is_not_in_the_list_as_long_as_something_else_lives() -> None:
+    known = peers()
+    for one in (beat("eu", "eu-1"), beat("ap", "ap-1"), beat("us", "us-2")):
+        hear(known, one, LATER_S)
+    known.shunned = frozenset({"eu"})
+    assert [each["name"] for each in known.regions(LATER_S)] == ["us", "ap"]
+    known.drained = True
+    known.refusing = frozenset({("us", "us-2")})
+    assert [each["name"] for each in known.regions(LATER_S)] == ["ap"]
+    assert known.resume_url(LATER_S) == "ws://ap-1"
+    known.shunned = frozenset({"eu", "ap"})
+    assert known.resume_url(LATER_S) == "ws://eu-1", "one that is closed is better than none"
+    assert [each["name"] for each in known.regions(LATER_S)] == ["eu", "ap"]
+
+
+def test_regions_of_which_nothing_is_heard_come_last() -> None:
+    known = peers()
+    hear(known, beat("ap", "ap-1"), LATER_S)
+    assert [each["name"] for each in known.regions(LATER_S)] == ["us", "ap", "eu"]
+    hear(known, beat("eu", "eu-1"), LATER_S)
+    assert [each["name"] for each in known.regions(LATER_S)] == ["us", "eu", "ap"]

@@ -1,0 +1,134 @@
+"""`GET /v1/negotiate` on running edges: the same decision as DNS, for who asks by HTTP."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.countries import write_cities
+from tests.raw import Raw
+from tests.ready import serving
+from tests.world import World, running
+
+TOPOLOGY = """
+[clients]
+geoip = "cities.mmdb"
+trusted_proxies = ["127.0.0.0/8"]
+[[regions]]
+name = "us"
+lat = 39.0
+lon = -77.5
+edges = 1
+[[regions]]
+name = "eu"
+lat = 50.1
+lon = 8.7
+edges = 2
+[[regions]]
+name = "ap"
+lat = 1.35
+lon = 103.8
+edges = 1
+"""
+NEAREST = {
+    "192.0.2.1": ("US", "us"),
+    "198.51.100.1": ("DE", "eu"),
+    "2001:db8::1": ("FR", "eu"),
+    "203.0.113.1": ("SG", "ap"),
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Three regions, and a database of cities."""
+    directory = tmp_path_factory.mktemp("negotiated")
+    write_cities(directory / "cities.mmdb")
+    with running(directory, TOPOLOGY, orderly=True) as started:
+        yield started
+
+
+async def ask(world: World, edge: str, address: str = "", **headers: str) -> Any:
+    """An edge's answer to a client with this address."""
+    url = f"{world.edges[edge].http}/v1/negotiate"
+    if address:
+        headers["X-Forwarded-For"] = address
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        assert answer.status == 200
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.headers["Cache-Control"] == "no-store"
+        return await answer.json()
+
+
+async def first(world: World, address: str, region: str, timeout_s: float = 15.0) -> None:
+    """Wait until this region is the first for an address."""
+    async with asyncio.timeout(timeout_s):
+        while (await ask(world, "us-1", address))["regions"][0]["name"] != region:
+            await asyncio.sleep(0.2)
+
+
+async def test_every_edge_ranks_the_regions_for_who_asks_and_the_first_takes_him(
+    world: World,
+) -> None:
+    for address, (country, region) in NEAREST.items():
+        await first(world, address, region)
+        for edge in world.edges:
+            answer = await ask(world, edge, address)
+            assert (answer["v"], answer["country"]) == (1, country)
+            names = [each["name"] for each in answer["regions"]]
+            assert (names[0], sorted(names)) == (region, ["ap", "eu", "us"])
+            explained = await asyncio.to_thread(
+                world.run, "steer", "explain", address, "--no-try", "--json"
+            )
+            assert json.loads(explained.stdout)["order"] == names
+        (transport,) = answer["transports"]
+        assert transport == {
+            "name": "websocket", "path": "/gateway", "encodings": ["json", "msgpack"],
+        }  # fmt: skip
+        async with Raw(answer["regions"][0]["url"]) as raw:
+            assert raw.hello["d"]["region"] == region
+
+
+async def test_it_follows_what_lives_and_what_is_ordered(world: World) -> None:
+    berlin = "198.51.100.1"
+    await first(world, berlin, "eu")
+    for edge in ("eu-1", "eu-2"):
+        await world.ctl("hold", edge)
+    try:
+        await first(world, berlin, "us", timeout_s=10)
+    finally:
+        for edge in ("eu-1", "eu-2"):
+            await world.ctl("start", edge)
+    for edge in ("eu-1", "eu-2"):
+        await serving(world, edge)
+    await first(world, berlin, "eu")
+    done = await asyncio.to_thread(world.run, "ctl", "drain", "eu-1", "--yes", "--within", "0")
+    assert done.returncode == 0, done.stderr
+    drained = await ask(world, "eu-1", berlin)
+    assert drained["regions"][0] == {
+        "name": "eu", "url": world.edges["eu-2"].url,
+        "distance_ms": drained["regions"][0]["distance_ms"],
+    }  # fmt: skip
+    done = await asyncio.to_thread(world.run, "ctl", "uncordon", "eu-1", "--yes")
+    assert done.returncode == 0, done.stderr
+
+
+async def test_an_address_that_is_none_is_nowhere(world: World) -> None:
+    answer = await ask(world, "us-1", "no address")
+    assert answer["country"] is None
+    assert answer["regions"][0]["distance_ms"] is None
+
+
+async def test_a_page_may_ask_before_it_asks(world: World) -> None:
+    url = f"{world.edges['us-1'].http}/v1/negotiate"
+    headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "GET"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.options(url, headers=headers) as answer,
+    ):
+        assert answer.status == 204
+        assert answer.headers["Access-Control-Allow-Methods"] == "GET"
+    async with aiohttp.ClientSession() as session, session.post(url) as answer:
+        assert answer.status == 405
