@@ -17,7 +17,6 @@ from cli.text import clean
 from regions.dns.answers import Answers
 from regions.dns.server import Bounds, DnsServer
 from regions.dns.zone import Entrance, Zone, ZoneConfig
-from regions.doors import Door
 from regions.errors import TopologyError
 from regions.state import DEFAULT_STATE, find_world
 from regions.steering.health import EdgeKey
@@ -96,9 +95,7 @@ async def _run(
 ) -> None:
     world = find_world(state)
     topology = world.topology() if path is None else load_topology(path)
-    doors = [
-        Door(region.name, world.nats_config(region.name, "console")) for region in world.regions
-    ]
+    doors = world.doors("console")
     urls = {
         EdgeKey(region.name, edge.name): edge.url
         for region in world.regions

@@ -67,9 +67,7 @@ def _local(state: Path, first: str | None) -> Fleet:
     world = find_world(state)
     if first is not None:
         world.region(first)
-    names = [region.name for region in world.regions]
-    doors = [Door(name, world.nats_config(name, "console")) for name in names]
-    doors.sort(key=lambda door: door.region != first)
+    doors = sorted(world.doors("console"), key=lambda door: door.region != first)
     known = {region.name: tuple(edge.name for edge in region.edges) for region in world.regions}
     return Fleet(doors, known, f"local · {state}")
 

@@ -101,6 +101,11 @@ def _why_not(drill: Drill, places: Places) -> str | None:
 @_STATE
 @click.option("--clients", type=click.IntRange(2, 100_000), default=300, show_default=True)
 @click.option(
+    "--rooms",
+    type=click.IntRange(1, 100_000),
+    help="Each client is in three; without, one for each ten clients.",
+)
+@click.option(
     "--rate",
     type=Rate(0, 100_000, min_open=True),
     default=200.0,
@@ -137,6 +142,7 @@ def run(
     names: tuple[str, ...],
     state: Path,
     clients: int,
+    rooms: int | None,
     rate: float,
     seed: int,
     report: Path | None,
@@ -165,7 +171,7 @@ def run(
         if any(where.glob("ledger/*.jsonl*")):
             raise DrillError(f"{where}: has a report already; take another --report")
         orders[label] = Order(
-            drill, state, where, clients, rate, seed, lasts_s, region, topology, links
+            drill, state, where, clients, rate, seed, lasts_s, region, topology, links, rooms
         )
     table: list[tuple[str, Verdict | None, int]] = []
     for label, order in orders.items():

@@ -20,7 +20,6 @@ import msgspec
 
 from cli.columns import aligned
 from cli.text import clean
-from regions.doors import Door
 from regions.errors import OperationError
 from regions.operations.entry import Plan, Request, Run, Verb, What
 from regions.operations.execution import Execution
@@ -301,12 +300,8 @@ def _code(end: What | None) -> int:
 @asynccontextmanager
 async def _office(state: Path) -> AsyncIterator[Office]:
     world = find_world(state)
-    topology = world.topology()
-    listen, control = (
-        [Door(name, world.nats_config(name, user)) for name in topology.names]
-        for user in ("console", "control")
-    )
-    async with open_office(topology, listen, control) as office:
+    listen, control = world.doors("console"), world.doors("control")
+    async with open_office(world.topology(), listen, control) as office:
         yield office
 
 

@@ -12,7 +12,6 @@ import click
 
 from cli.columns import aligned
 from cli.text import clean
-from regions.doors import Door
 from regions.state import DEFAULT_STATE, find_world
 from regions.steering.fleet import Fleet, Outlook
 from regions.steering.health import EdgeKey, Observer, Try
@@ -125,7 +124,7 @@ def what_if(state: Path, region: str, *, as_json: bool) -> None:
 async def _look(state: Path, *, tries: bool) -> tuple[Topology, Outlook]:
     world = find_world(state)
     topology, key = world.topology(), world.token_key()
-    doors = [Door(name, world.nats_config(name, "console")) for name in topology.names]
+    doors = world.doors("console")
     urls = {
         EdgeKey(region.name, edge.name): edge.url
         for region in world.regions

@@ -140,10 +140,9 @@ async def outcome(work: Coroutine[object, object, object]) -> RelayError | None:
 async def console(supervisor: Supervisor) -> None:
     """Show the console until the operator quits."""
     from console.app import watch
-    from regions.doors import Door
 
     world = supervisor.world()
-    doors = [Door(one.name, world.nats_config(one.name, "console")) for one in world.regions]
+    doors = world.doors("console")
     known = {one.name: [edge.name for edge in one.edges] for one in world.regions}
     await watch(doors, known, world="local world")
 

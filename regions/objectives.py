@@ -11,12 +11,15 @@ MAX_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Objectives:
-    """Bounds: in seconds (`_s`), a share that is to be reached (`_min`), a number (`_max`).
+    """Bounds: in seconds (`_s`), a share that is to be reached (`_min`), a number (`_max`), how
+    many times what it was (`_times`).
 
     A gap is a client's longest wait for an acknowledged event.
     """
 
     planned_gap_p99_s: float = 1.0  # drain, rolling deploy, failback
+    operated_latency_times: float = 2.0  # what latency's p99 may be of what it was, meanwhile
+    refused_max: int = 0  # handshakes, for too many at once or in all, while clients are moved
     edge_killed_gap_p99_s: float = 5.0
     edge_hung_gap_p99_s: float = 15.0
     region_lost_gap_p99_s: float = 10.0
@@ -43,6 +46,9 @@ class Objectives:
             elif field.name.endswith("_min"):
                 if not 0 <= value <= 1:
                     return f"{field.name}: {value:g} is not in 0 to 1"
+            elif field.name.endswith("_times"):
+                if not value >= 1:
+                    return f"{field.name}: {value:g} is less than 1"
             elif not 0 < value <= MAX_S:
                 return f"{field.name}: {value:g} is not in 0 to {MAX_S:g}, 0 excluded"
         return None

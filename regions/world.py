@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from regions.credentials import SecretsFile, login_of
+from regions.doors import Door
 from regions.errors import WorldError
 from regions.identity import Identity, boot_id, is_alive
 from regions.permissions import User
@@ -138,6 +139,14 @@ class World:
         if self.is_deployment:
             return login_of(user, found.logins, servers)
         return NatsConfig(servers, user=user, password=self.secrets.nats[f"{region}/{user}"])
+
+    def doors(self, user: User) -> list[Door]:
+        """How `user` reaches the NATS of every region.
+
+        Raises:
+            WorldError: credentials can't be read.
+        """
+        return [Door(each.name, self.nats_config(each.name, user)) for each in self.regions]
 
     def token_key(self) -> TokenKey:
         """The key that signs this world's own client tokens (`kid` "local")."""

@@ -7,6 +7,7 @@ import msgspec
 
 from regions.drills import cursors, hand
 from regions.drills.lookout import Lookout
+from regions.drills.operating import operate
 from regions.drills.signs import Watchman
 from regions.drills.step import (
     Break,
@@ -16,6 +17,7 @@ from regions.drills.step import (
     Hold,
     Home,
     KillLeader,
+    Operate,
     Plan,
     PresentCursors,
     Recover,
@@ -26,13 +28,15 @@ from regions.drills.step import (
     Up,
 )
 from regions.drills.timeline import Outage, Stage, StageName, Wait
-from regions.errors import WorldError
+from regions.errors import OperationError, WorldError
 from regions.faults.client import Faults
 from regions.faults.fault import Held, RewindFault, WedgeFault
 from regions.ledger.crowd import Crowd
 from regions.objectives import Objectives
+from regions.operations.entry import Request
 from regions.state import StateDir
 from regions.world import World
+from relay.errors import RelayError
 from relay.tasks import Tasks
 
 UP_S = 90.0
@@ -113,16 +117,24 @@ class Actor:
                 await self._heal(key, names)
             case Up(names):
                 await self._up(names)
-            case Restart(edge):
-                await self._restart(edge)
-            case Drop(region):
-                await self._drop(region)
+            case Restart() | Operate() | Drop():
+                await self._move(step)
             case Recover() | Home():
                 await self._wait(step)
             case TakeCursors() | PresentCursors():
                 await self._cursors(step)
             case Calm():
                 raise AssertionError(step)
+
+    async def _move(self, step: Restart | Operate | Drop) -> None:
+        """Make clients go elsewhere."""
+        match step:
+            case Restart(edge):
+                await self._restart(edge)
+            case Operate():
+                await self._operate(step)
+            case Drop(region):
+                await self._drop(region)
 
     async def _cursors(self, step: TakeCursors | PresentCursors) -> None:
         begin_s = time.monotonic()
@@ -216,8 +228,26 @@ class Actor:
         self._healed(number, at_s, begin_ns)
         self._say("heal", f"up again: {edge}", at_s - begin_ns / 1e9)
 
+    async def _operate(self, step: Operate) -> None:
+        await self.lookout.begin(planned=True)
+        self._crowd.mark(FAULT)
+        begin_ns = time.monotonic_ns()
+        number = len(self.outages)
+        text = f"{step.verb} {step.region}"
+        self.outages.append(Outage(text, begin_ns, planned=True))
+        self._say("fault", text)
+        request = Request(
+            verb=step.verb, region=step.region, by="jetrelay drill", why="a drill",
+            over_s=step.over_s,
+        )  # fmt: skip
+        operating = operate(self._world, request, lambda said: self._say("note", said))
+        await self._while_looking(operating)
+        at_s = time.monotonic()
+        self._healed(number, at_s, begin_ns)
+        self._say("heal", f"{text}: done", at_s - begin_ns / 1e9)
+
     async def _while_looking(self, work: Coroutine[None, None, None]) -> None:
-        doing = self._tasks.spawn(_outcome(work), "restart")
+        doing = self._tasks.spawn(_outcome(work), "work")
         try:
             while not doing.done():
                 await self.lookout.rest(0.2)
@@ -262,11 +292,11 @@ class Actor:
         self._tell(Stage(name, round(time.monotonic() - self._began_s, 3), text, took))
 
 
-async def _outcome(work: Coroutine[None, None, None]) -> WorldError | None:
+async def _outcome(work: Coroutine[None, None, None]) -> RelayError | None:
     """Do `work`; what was refused, as a value: that is the drill's to say, not the log's."""
     try:
         await work
-    except WorldError as error:
+    except (WorldError, OperationError) as error:
         return error
     return None
 

@@ -12,7 +12,7 @@ from regions.drills.step import Plan
 from regions.errors import DrillError
 
 # What its clients' gaps are held against; None: only that everybody is current again in time.
-Kind = Literal["planned", "killed", "hung", "lost", "wedge", "rewind", "cut", "other"]
+Kind = Literal["planned", "operated", "killed", "hung", "lost", "wedge", "rewind", "cut", "other"]
 Map = Literal["three", "leader"]
 
 
@@ -52,6 +52,8 @@ DRILLS = (
     Drill("pair-partition", "cut two regions from each other", "cut", plans.pair_partition, 10),
     Drill("one-way", "cut one direction between two regions", "cut", plans.one_way, 20),
     Drill("wan-slow", "slow, unsteady, narrow and lossy links", "other", plans.wan_slow, 20),
+    Drill("evacuate", "a region is evacuated, and returns, as an operator does it", "operated",
+          plans.evacuate, 12, safe=True),
     Drill("mirror-wedge", "stop what feeds a mirror, unnoticed by NATS", "wedge",
           plans.mirror_wedge, 20),
     Drill("partition-wedged", "cut two regions, and leave a mirror wedged after it", "cut",

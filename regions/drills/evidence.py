@@ -14,7 +14,14 @@ CALM_MIN = 0.8  # share of what was asked for that has to be acknowledged, befor
 LOAD_MIN = 0.5  # and in all
 SHOWN_MIN = 0.5  # share of the faults that have to be seen by somebody
 LAG_MIN = 0.5  # share of a cut's time to which a lag has to rise
-_HITS: set[Kind] = {"planned", "killed", "hung", "lost"}  # what costs clients their connections
+# What costs clients their connections.
+_HITS: set[Kind] = {
+    "planned",
+    "operated",
+    "killed",
+    "hung",
+    "lost",
+}
 
 
 def shortcomings(

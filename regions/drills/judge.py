@@ -12,6 +12,7 @@ from regions.ledger.findings import RULES, Findings
 from regions.ledger.timing import FAULT
 from regions.objectives import Objectives
 
+Unit = Literal["s", "share", "count", "times"]
 EPOCH = "epoch"  # the reason with which what an older epoch had is refused, or declared
 _WAITED = {
     "recovered_s": "every client connected and every mirror current, the longest wait",
@@ -30,7 +31,7 @@ class Result(msgspec.Struct, frozen=True):
     limit: float
     measured: float | None  # None: it could not be measured, and so is missed
     met: bool
-    unit: Literal["s", "share", "count"] = "s"
+    unit: Unit = "s"
     why: str = ""  # why it could not be measured
 
     @property
@@ -47,7 +48,13 @@ class Result(msgspec.Struct, frozen=True):
     def _with_unit(self, value: float) -> str:
         if self.unit == "share":
             return f"{value * 100:.4g} %"
-        return f"{value:g} s" if self.unit == "s" else f"{value:.0f}"
+        match self.unit:
+            case "s":
+                return f"{value:g} s"
+            case "times":
+                return f"{value:.3g} times"
+            case "count":
+                return f"{value:.0f}"
 
 
 def results(
@@ -57,8 +64,12 @@ def results(
     history: History,
     outages: Sequence[Outage],
     waits: Sequence[Wait] = (),
+    refused: int = 0,
 ) -> list[Result]:
-    """All objectives of a kind of drill."""
+    """All objectives of a kind of drill.
+
+    `refused`: handshakes that edges refused because too many came.
+    """
     worst_s = round(max(findings.gap_ms.p99, findings.gap_hit_ms.p99) / 1000, 3)
     found: list[Result] = []
 
@@ -68,6 +79,14 @@ def results(
     match kind:
         case "planned":
             add("planned_gap_p99_s", "gap of a client, p99: planned", worst_s)
+        case "operated":
+            add("planned_gap_p99_s", "gap of a client, p99: planned", worst_s)
+            add(
+                "operated_latency_times",
+                "latency while clients are moved, p99, of what it was before",
+                _slower(history),
+            )
+            add("refused_max", "handshakes refused, since too many came", refused)
         case "killed":
             add("edge_killed_gap_p99_s", "gap of a client, p99: connection lost", worst_s)
         case "hung":
@@ -107,9 +126,9 @@ def _result(
     limit: float = getattr(objectives, key)
     is_least = key.endswith("_min")
     met = measured is not None and (measured >= limit if is_least else measured <= limit)
-    unit: Literal["s", "share", "count"] = "s"
-    if not key.endswith("_s"):
-        unit = "share" if is_least else "count"
+    unit: Unit = "share" if is_least else "s"
+    if key.endswith(("_max", "_times")):
+        unit = "count" if key.endswith("_max") else "times"
     return Result(key, text, limit, measured, met, unit, why)
 
 
@@ -153,6 +172,14 @@ def _kept(objectives: Objectives, findings: Findings, outages: Sequence[Outage])
         text = "acknowledged events that an origin lost, with a new epoch"
         add("lost_by_epoch_max", text, findings.lost_by_epoch)
     return found
+
+
+def _slower(history: History) -> float | None:
+    """How many times what it was the latency's p99 is while something is done; None: not known."""
+    before, during = (history.periods.get(name) for name in ("before", "during"))
+    if before is None or during is None or not before.p99 or not during.count:
+        return None
+    return round(during.p99 / before.p99, 2)
 
 
 def violations(findings: Findings) -> dict[str, int]:

@@ -9,6 +9,7 @@ from regions.drills.step import (
     Hold,
     Home,
     KillLeader,
+    Operate,
     Plan,
     PresentCursors,
     Recover,
@@ -33,6 +34,7 @@ from regions.faults.flow import Change, Pair
 
 CALM_S = 6.0
 HOME_S = 5.0
+RAMP_S = 45.0  # in which clients come home one by one
 SLOW_MS = 250.0
 SLOW_JITTER_MS = 80.0
 SLOW_LOSS = 0.03
@@ -134,6 +136,25 @@ def region_return(choice: Choice, hold_s: float) -> Plan:
     lost, held, healed, *rest = plan.steps[1:]
     steps = (Calm(CALM_S), lost, held, healed, Recover(), Home(), *rest)
     return Plan(steps, plan.needs, home_after_s=HOME_S)
+
+
+def evacuate(choice: Choice, hold_s: float) -> Plan:
+    """Evacuate a region as an operator does, and let it return."""
+    choice.partner  # noqa: B018 (raises where there is none)
+    name = choice.at.name
+    return Plan(
+        (
+            Calm(CALM_S),
+            Operate("evacuate", name),
+            Recover(),
+            Calm(hold_s),
+            Operate("return", name, RAMP_S),
+            Home(),
+            Recover(),
+            Calm(CALM_S),
+        ),
+        home_after_s=HOME_S,
+    )
 
 
 def mirror_wedge(choice: Choice, hold_s: float) -> Plan:

@@ -22,7 +22,7 @@ from regions.drills.preflight import check_healthy, check_room
 from regions.drills.signs import Watchman
 from regions.drills.step import Plan
 from regions.drills.survey import running, survey, wanted
-from regions.drills.telemetry import Heard, Telemetry, read_telemetry
+from regions.drills.telemetry import Heard, Telemetry, crowded_out, read_telemetry
 from regions.drills.timeline import Outage, Stage, StageName, Wait
 from regions.drills.verdict import (
     Run,
@@ -66,6 +66,7 @@ class Order:
     region: str | None = None
     topology: Path | None = None
     links: LinkMode | None = None
+    rooms: int | None = None  # None: one for each ten clients
 
 
 class DrillRun:
@@ -136,7 +137,7 @@ class DrillRun:
                 run=f"{order.drill.name}-{secrets.token_hex(3)}",
                 seed=order.seed,
                 clients=order.clients,
-                rooms=max(1, order.clients // MEMBERS_A_ROOM),
+                rooms=order.rooms or max(1, order.clients // MEMBERS_A_ROOM),
                 rate=order.rate,
                 home_after_s=plan.home_after_s,
             )
@@ -168,7 +169,7 @@ class DrillRun:
         assert self._topology is not None
         objectives = results(
             order.drill.kind, self._topology.objectives, findings, history, self._outages,
-            self._waits,
+            self._waits, crowded_out(frames, fault_ns),
         )  # fmt: skip
         lags = pair_lags(frames, history.first_ns, fault_ns)
         seen = first_signs(frames, self._outages)

@@ -7,6 +7,7 @@ from relay.core.telemetry import EdgeFrame
 
 SILENT_S = 2.6  # two frames missed
 LAG_MS = 3_000.0
+AS_WANTED = ("ready", "cordoned", "drained")  # an operator's wish is nothing wrong
 SLOWER, SLOWER_MS = 2.0, 150.0  # a lag of more than so many times what it was, and so much
 
 
@@ -53,7 +54,7 @@ def _wrongs(frame: EdgeFrame) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = [(0, alarm) for alarm in frame.alarms]
     if not frame.nats_connected:
         found.append((1, f"{frame.edge} has lost its NATS"))
-    if frame.state != "ready":
+    if frame.state not in AS_WANTED:
         found.append((2, f"{frame.edge} is {frame.state}"))
     for origin, state in frame.mirrors.items():
         if origin != frame.region and state != MirrorState.CURRENT:

@@ -5,6 +5,7 @@ the ledger, and each healing one is called `healed`.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from regions.faults.fault import Fault, FaultName
 
@@ -79,6 +80,15 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
+class Operate:
+    """What an operator does to a region, planned, carried out and recorded as by `jetrelay ctl`."""
+
+    verb: Literal["evacuate", "return"]
+    region: str
+    over_s: float = 0.0  # of a return: until it takes all that would come
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """Break the connections of all the drill's clients in a region at once."""
 
@@ -97,7 +107,7 @@ class Home:
 
 Step = (
     Calm | Snapshot | TakeCursors | PresentCursors | Break | KillLeader | Hold | Heal | Up
-    | Restart | Drop | Recover | Home
+    | Restart | Operate | Drop | Recover | Home
 )  # fmt: skip
 
 

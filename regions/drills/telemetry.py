@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,7 @@ FILE = "telemetry.jsonl"
 CONNECT_S = 3.0
 AGAIN_S = 0.5
 PING_S = 2
+CROWDED = ("rate", "full")  # why a door refuses somebody, see `relay.edge.admission`
 REFUSALS = ("permissions violation", "authorization violation", "authentication expired")
 
 
@@ -118,6 +119,16 @@ class Telemetry:
         self._file.write(encode(heard) + b"\n")
         self._file.flush()
         self._hear(heard)
+
+
+def crowded_out(frames: Iterable[Heard], since_ns: int) -> int:
+    """How many handshakes edges refused from a time on, since too many came at once, or in all."""
+    seen: dict[tuple[str, int], tuple[int, int]] = {}  # edge and epoch -> the first, the newest
+    for frame in (heard.frame for heard in frames if heard.t >= since_ns):
+        refused = sum(frame.refused.get(reason, 0) for reason in CROWDED)
+        first, _ = seen.get((frame.edge, frame.epoch), (refused, refused))
+        seen[frame.edge, frame.epoch] = first, refused
+    return sum(newest - first for first, newest in seen.values())
 
 
 def read_telemetry(directory: Path) -> list[Heard]:

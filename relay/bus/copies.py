@@ -31,6 +31,14 @@ REPLICA_LOOKS, REPLICA_WAIT_S = 3, 0.05
 MOST_BEFORE = 65_536  # events before a mirror's beginning that are read at the origin one by one
 
 
+class Proved(NamedTuple):
+    """Up to a sequence, a mirror was seen to hold nothing of a later epoch."""
+
+    created: str  # what tells it from one that was made anew
+    last: int
+    epoch: int
+
+
 @dataclass(slots=True)
 class _Mirror:
     """A mirror at the last look, and what its origin has said of it."""
@@ -44,6 +52,7 @@ class _Mirror:
     jumped: list[tuple[int, int]] = field(default_factory=list)  # never held: it began behind them
     before: set[int] = field(default_factory=set)  # of those, what its origin holds
     behind: int = 0  # the origin has dropped all up to here
+    proved: Proved | None = None
     asked: int = 0  # up to where it was asked whether it has dropped what neither holds
 
     def look(
@@ -215,10 +224,11 @@ class Copies:
         Raises:
             UnavailableError: NATS did not answer.
         """
+        if api == API and origin == self._region:
+            copy = await self.look(origin)
+            return Standing(copy.first, copy.last, self.home_epoch)
         if api == API:
-            at_home = origin == self._region
-            copy = await self.look(origin) if at_home else self.known(origin)  # `whole` has looked
-            return Standing(copy.first, copy.last, self.home_epoch if at_home else 0)
+            return await self._mirror_stands(origin)
         stream = events_stream(origin)
         first, last, epoch = await asyncio.gather(
             self._reader.page(stream, 1, batch=1, api=api),
@@ -226,6 +236,27 @@ class Copies:
             self.epoch_at(origin, api),
         )
         return Standing(first.last or 1, last, epoch)
+
+    async def _mirror_stands(self, origin: str) -> Standing:
+        """How a mirror here stood at the look of `whole`.
+
+        One that is filled anew, or was behind, may hold a later epoch's where this edge has passed
+        what an epoch before had. What it holds up to a sequence is looked at once.
+        """
+        mirror, copy = self._mirrors[origin], self.known(origin)
+        created = "" if mirror.info is None else mirror.info.created
+        proved = mirror.proved
+        if proved is None or proved.created != created or proved.last < copy.last:
+            stream = events_stream(origin)
+            found = await asyncio.gather(
+                *(
+                    self._reader.last_headers(stream, subject)
+                    for subject in (mark_subject(origin), void_subject(origin))
+                )
+            )
+            epoch = max((epoch_in(headers) for headers in found if headers), default=1)
+            proved = mirror.proved = Proved(created, copy.last, epoch)
+        return Standing(copy.first, copy.last, proved.epoch)
 
     async def epoch_at(self, origin: str, api: str) -> int:
         """The newest epoch that an edge wrote into an origin's stream, at an API.

@@ -6,11 +6,12 @@ connection that carries live events or publishes.
 
 import asyncio
 import json
+from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from relay.bus.connection import STATUS, Headers
+from relay.bus.connection import STATUS, Headers, parse_headers
 from relay.bus.events import LAST_SEQUENCE, SEQUENCE, stamp_ms
 from relay.bus.inbox import NO_RESPONDERS, Inbox
 from relay.errors import BusError, UnavailableError
@@ -203,10 +204,21 @@ class Reader:
         found = await self._at_leader(stream, {"last_by_subj": subject})
         return None if found is None else stamp_ms(found["time"])
 
-    async def _at_leader(self, stream: str, request: dict[str, Any]) -> dict[str, Any] | None:
+    async def last_headers(self, stream: str, subject: str) -> Headers | None:
+        """The headers of the newest message on `subject`, as the leader knows; None: there is none.
+
+        Raises:
+            UnavailableError: no answer in time, or there is no leader.
+        """
+        found = await self._at_leader(stream, {"last_by_subj": subject}, headers=True)
+        return None if found is None else parse_headers(b64decode(found.get("hdrs", "")))
+
+    async def _at_leader(
+        self, stream: str, request: dict[str, Any], *, headers: bool = False
+    ) -> dict[str, Any] | None:
         call = f"{API}.STREAM.MSG.GET.{stream}"
         self.reads += 1
-        body = json.dumps(request | {"no_hdr": True}).encode()
+        body = json.dumps(request if headers else request | {"no_hdr": True}).encode()
         _, data = await self._inbox.request(call, body, self._timeout_s)
         answer: dict[str, Any] = json.loads(data)
         error = answer.get("error")

@@ -37,5 +37,8 @@ class Homing:
         if self.deadline is None or now < self.deadline:
             return False
         self.deadline = None
-        self._tries += 1
         return True
+
+    def tried(self) -> None:
+        """The home region is asked whether it takes clients; where it is closed, it is not."""
+        self._tries += 1

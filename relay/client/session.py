@@ -441,6 +441,7 @@ class Session:
         if url is None:
             self._homing.plan(self.route.away, now)
             return []
+        self._homing.tried()
         return [Probe(gateway_url(url, self._settings.encoding, resume=False), OPEN_S)]
 
     def _probed(self, alive: bool, now: float) -> list[Effect]:

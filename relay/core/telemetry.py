@@ -47,6 +47,7 @@ class EdgeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     replayed: int = 0  # events sent by replay, total
     holes: int = 0  # found in the live feed and repaired, total
     closes: dict[str, int] = msgspec.field(default_factory=dict)  # close code -> connections, total
+    refused: dict[str, int] = msgspec.field(default_factory=dict)  # why -> handshakes, total
     users: int = 0  # different users with a session here, now
     changes: int = 0  # comings and goings of sessions, total
     opened: dict[str, int] = msgspec.field(default_factory=dict)  # how -> sessions, total

@@ -39,6 +39,7 @@ def frame_of(edge: Edge) -> EdgeFrame:
         replayed=edge.joining.replayed,
         holes=sum(feed.holes for feed in feeds.feeds.values()),
         closes={str(code): count for code, count in counters.closes.items()},
+        refused=dict(counters.refused),
         users=headcount.users,
         changes=headcount.changes,
         opened=dict(headcount.opened),

@@ -4,14 +4,13 @@ Every edge hears from every other one how full it is, and reads what operators w
 nobody to decide for it, and goes on deciding when nobody else is there.
 """
 
-import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from relay.config import RegionConfig
 from relay.core.orders import FULL_WEIGHT, Orders
 from relay.core.steering import Candidate, Place, State, Verdict, choose, shares
-from relay.edge.peers import Peers
+from relay.edge.peers import Peers, spread
 from relay.geo.atlas import Origin
 
 _READY = Verdict(State.OK, "edges of it are ready", admits=True)
@@ -74,19 +73,12 @@ class Compass:
             now_ms: Unix ms.
         """
         given = shares(self.candidates(now_s, now_ms), origin.whence)
-        network = str(origin.network).encode()
+        network = str(origin.network)
         distances = {share.region: share.distance_ms for share in given}
         courses = []
-        for name in choose(given, network):
+        for name in choose(given, network.encode()):
             urls = [beat.url for beat in self._peers.ready(name, now_s)]
             urls = urls or self._regions[name].urls
             if urls:
-                courses.append(Course(name, _spread(urls, network), distances[name]))
+                courses.append(Course(name, spread(urls, network), distances[name]))
         return courses
-
-
-def _spread(urls: Sequence[str], network: bytes) -> str:
-    """One of some addresses, the same one each time for a network (rendezvous hashing)."""
-    return max(
-        urls, key=lambda url: hashlib.blake2b(network + url.encode(), digest_size=8).digest()
-    )

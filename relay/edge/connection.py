@@ -72,6 +72,7 @@ class ClientConnection(Seat):
         self.open = True
         self.transport = "websocket"
         self.country = country
+        self.lot = 0  # which of a region's edges it is pointed to
         self.membership = gateway.membership(self)
         self.resumed_at = 0
         self.signals_dropped = 0
@@ -94,7 +95,7 @@ class ClientConnection(Seat):
 
     def opened(self) -> None:
         """The handshake is done: say HELLO."""
-        self.send(Payload(Op.HELLO, self.gateway.hello()))
+        self.send(Payload(Op.HELLO, self.gateway.hello(self.lot)))
         self._watch_time()
 
     def message(self, data: bytes) -> None:

@@ -24,7 +24,7 @@ from relay.edge.hub import Hub
 from relay.edge.joining import Joining
 from relay.edge.logbook import Logbook
 from relay.edge.membership import Membership
-from relay.edge.peers import Peers
+from relay.edge.peers import LOTS, Listing, Peers, picked
 from relay.edge.presence import Presence
 from relay.edge.standstill import Standstill
 from relay.edge.streams import Streams
@@ -78,7 +78,7 @@ class Gateway:
         self._epoch = epoch
         self._tasks = Tasks("gateway")
         self._sessions: dict[str, ClientConnection] = {}
-        self._regions: list[dict[str, str]] = []
+        self._listing: Listing = []
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -88,38 +88,41 @@ class Gateway:
 
     # --- what every client is told -------------------------------------------------------------
 
-    def hello(self) -> dict[str, Any]:
-        """HELLO.d"""
+    def hello(self, lot: int) -> dict[str, Any]:
+        """HELLO.d, for a client with this lot."""
         limits = self.rules.limits
         return {
             "heartbeat_interval": limits.heartbeat_interval_ms,
             "region": self._region,
             "edge": self._edge,
-            "regions": self._peers.regions(clock.now().mono_s),
+            "regions": self._peers.regions(clock.now().mono_s, lot),
             "reconnect": {"base_ms": 100, "jitter_ms": 1000, "max_ms": 30_000},
             "resume_window_s": limits.resume_window_s,
         }
 
-    def resume_url(self) -> str:
-        """Where a client of this edge resumes first."""
-        return self._peers.resume_url(clock.now().mono_s)
+    def resume_url(self, lot: int) -> str:
+        """Where a client of this edge resumes first, by its lot."""
+        return self._peers.resume_url(clock.now().mono_s, lot)
 
-    def _ready(self) -> dict[str, Any]:
+    def _ready(self, lot: int) -> dict[str, Any]:
         return {
             "v": 10,
-            "resume_gateway_url": self.resume_url(),
+            "resume_gateway_url": self.resume_url(lot),
             "region": self._region,
             "edge": self._edge,
-            "regions": self._peers.regions(clock.now().mono_s),
+            "regions": self._peers.regions(clock.now().mono_s, lot),
         }
 
     def tell_regions(self) -> None:
-        """Send REGIONS when the list of HELLO has changed."""
-        regions = self._peers.regions(clock.now().mono_s)
-        if self._regions and regions != self._regions:
-            for connection in list(self.connections):
-                connection.send(Payload(Op.REGIONS, regions))
-        self._regions = regions
+        """Send REGIONS to those for whom the list of HELLO has changed."""
+        before, self._listing = self._listing, self._peers.listing(clock.now().mono_s)
+        if not before or before == self._listing:
+            return
+        lists = [(picked(before, lot), picked(self._listing, lot)) for lot in range(LOTS)]
+        for connection in list(self.connections):
+            had, has = lists[connection.lot]
+            if had != has:
+                connection.send(Payload(Op.REGIONS, has))
 
     # --- connections ---------------------------------------------------------------------------
 
@@ -130,6 +133,7 @@ class Gateway:
     def opened(self, connection: ClientConnection) -> None:
         """A WebSocket opened."""
         self.counters.connections += 1
+        connection.lot = self.counters.connections % LOTS
         self.connections.add(connection)
         self._empty.clear()
         connection.opened()
@@ -208,7 +212,7 @@ class Gateway:
                 self._logbook.came(effect.session_id, who, How.IDENTIFY)
                 await self._logbook.stored()
                 if connection.alive:
-                    await connection.membership.enter(effect, self._ready())
+                    await connection.membership.enter(effect, self._ready(connection.lot))
             case Join():
                 await connection.membership.subscribe(effect)
             case Resume():

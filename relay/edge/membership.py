@@ -352,7 +352,7 @@ class Membership:
             "rooms": [wish.room for wish in effect.rooms],
             "refused": refused_rooms(effect.refused),
             "cursor": self._hub.cursor_of(connection),
-            "resume_gateway_url": connection.gateway.resume_url(),
+            "resume_gateway_url": connection.gateway.resume_url(connection.lot),
         }
         connection.gateway.counters.resumes += 1
         connection.run(connection.session.resumed(resumed, s, now))

@@ -1,7 +1,9 @@
 """The other edges: alive while they say so, and where clients are pointed to."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,6 +13,19 @@ from relay.core.names import lease_subject
 ALIVE_S = 6.0
 BEAT_S = 2.0
 READY = "ready"
+LOTS = 64  # by which clients are spread over the edges of a region
+STRIDE = 37  # from one that is pointed to a region that opens to the next; prime to `LOTS`
+
+
+class Listed(NamedTuple):
+    """A region that clients are pointed to."""
+
+    name: str
+    urls: tuple[str, ...]
+    share: float = 1.0  # of the clients that are pointed there, 0 to 1
+
+
+Listing = list[Listed]
 
 
 class LeaseBeat(msgspec.Struct, frozen=True):
@@ -48,7 +63,8 @@ class Peers:
         self.draining = False  # this edge sends its clients to its neighbours, and ends
         self.drained = False  # it sends them there because an operator wants it
         self.refusing: frozenset[tuple[str, str]] = frozenset()  # edges that operators closed
-        self.shunned: frozenset[str] = frozenset()  # other regions that nobody is to be sent to
+        # Other regions that operators let take less than all of what would come -> how much.
+        self.shares: Mapping[str, float] = {}
         home = next(r for r in regions if r.name == region)
         self._regions = sorted(regions, key=lambda r: (r.name != region, _distance(home, r)))
 
@@ -97,15 +113,25 @@ class Peers:
             beat.url for beat in self.ready(region, now_s) if (beat.region, beat.edge) != me
         )
 
-    def regions(self, now_s: float) -> list[dict[str, str]]:
-        """`[{name, url}]` for HELLO: this region first, then by distance, those that live first.
+    def regions(self, now_s: float, lot: int = 0) -> list[dict[str, str]]:
+        """`[{name, url}]` for HELLO.
+
+        Args:
+            now_s: monotonic.
+            lot: of the client; clients are spread over the edges of a region by it.
+        """
+        return picked(self.listing(now_s), lot)
+
+    def listing(self, now_s: float) -> Listing:
+        """The regions and their addresses: this one first, then by distance, who lives first.
 
         This region is not in the list while its NATS is gone. While this edge drains, a live
         neighbour stands for it; without one, the region is not in the list either. Nor are those
-        that operators have closed, as long as there is a live one besides.
+        that operators have closed, as long as there is a live one besides; one that is opened
+        little by little is in the lists of some.
         """
-        living: list[dict[str, str]] = []
-        silent: list[dict[str, str]] = []
+        living: Listing = []
+        silent: Listing = []
         for region in self._regions:
             live = self._ready(region.name, now_s)
             if region.name == self._region:
@@ -114,11 +140,11 @@ class Peers:
                     continue
             urls = live or region.urls
             if urls:
-                (living if live else silent).append({"name": region.name, "url": urls[0]})
-        good = [each for each in living if each["name"] not in self.shunned]
-        if not good:
-            return living + silent
-        return good + [each for each in silent if each["name"] not in self.shunned]
+                share = self.shares.get(region.name, 1.0)
+                (living if live else silent).append(Listed(region.name, tuple(urls), share))
+        if not any(each.share >= 1 for each in living):
+            return [each._replace(share=1.0) for each in living + silent]
+        return [each for each in living + silent if each.share > 0]
 
     def _own(self, region: RegionConfig, now_s: float) -> list[str]:
         if self.cut:
@@ -133,18 +159,35 @@ class Peers:
             return [url for url in region.urls if url != self._url]
         return live
 
-    def resume_url(self, now_s: float) -> str:
+    def resume_url(self, now_s: float, lot: int = 0) -> str:
         """Another live edge: of this region, else of the next one that operators have not closed,
         else of one that they have; else any other that is known.
         """
-        for region in sorted(self._regions, key=lambda region: region.name in self.shunned):
+        for region in sorted(self._regions, key=lambda region: region.name in self.shares):
             if self.cut and region.name == self._region:
                 continue
             urls = self._others(region, now_s)
             if urls:
-                return urls[0]
+                return spread(urls, lot)
         others = [url for region in self._regions for url in region.urls if url != self._url]
-        return others[0] if others else self._url
+        return spread(others, lot) if others else self._url
+
+
+def picked(listing: Listing, lot: int) -> list[dict[str, str]]:
+    """`[{name, url}]` for a client with this lot."""
+    point = (lot * STRIDE % LOTS + 0.5) / LOTS
+    return [
+        {"name": each.name, "url": spread(each.urls, lot)} for each in listing if each.share > point
+    ]
+
+
+def spread(urls: Sequence[str], lot: int | str) -> str:
+    """One of some addresses, the same one each time (rendezvous hashing): when one goes, only
+    those who had it get another.
+    """
+    if len(urls) == 1:
+        return urls[0]
+    return max(urls, key=lambda url: blake2b(f"{lot} {url}".encode(), digest_size=8).digest())
 
 
 def _distance(a: RegionConfig, b: RegionConfig) -> float:

@@ -1,6 +1,5 @@
 """What operators want of this edge: read from the book once a second, and done."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -38,10 +37,6 @@ class Standing:
         self._send_away = send_away
         self._tasks = Tasks("standing")
         self._draining: Order | None = None  # the order that clients are being sent away by
-        # From which share on a region that takes more and more of what would come is pointed to:
-        # all edges together come to it one after the other.
-        digest = hashlib.blake2b(edge.encode(), digest_size=4).digest()
-        self._point = int.from_bytes(digest, "big") / 2**32
 
     @property
     def orders(self) -> Orders:
@@ -92,12 +87,12 @@ class Standing:
         self._peers.refusing = frozenset(
             each.scope for each in orders if each.edge and not each.idle
         )
-        self._peers.shunned = frozenset(
-            each.region
+        shares = {
+            each.region: 0.0 if orders.shut(each.region) else each.share(now_ms)
             for each in orders
             if not each.edge and each.region != self._region
-            if orders.shut(each.region) or each.share(now_ms) < self._point
-        )
+        }
+        self._peers.shares = {name: share for name, share in shares.items() if share < 1}
 
     def _obey(self) -> None:
         mine = self._mine

@@ -146,7 +146,8 @@ def _ask_leader(dice: random.Random, last: int) -> Callable[[str], Call]:
     request: dict[str, Any] = {"next_by_subj": subject, "seq": dice.randrange(1, last + 3)}
     if dice.random() < 0.5:
         request = {"last_by_subj": subject}
-    request["no_hdr"] = True
+    if dice.random() < 0.5:
+        request["no_hdr"] = True
     return _at_home("$JS.API.STREAM.MSG.GET.EV_us", json.dumps(request).encode())
 
 

@@ -1,6 +1,7 @@
 """The JetStream API over subjects, as far as the edges call it: one request in, answers out."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -142,6 +143,9 @@ def message_get(stream: Stream, body: bytes, now_s: float) -> Answer:
         error = {"code": 404, "err_code": 10037, "description": "no message found"}
         return _EMPTY, json.dumps({"error": error}).encode()
     message = {"subject": found.subject, "seq": found.seq, "time": stamp(found.at_s)}
+    if found.headers and not request.get("no_hdr"):
+        lines = "".join(f"{name}: {value}\r\n" for name, value in found.headers.items())
+        message["hdrs"] = b64encode(f"NATS/1.0\r\n{lines}\r\n".encode()).decode()
     return _EMPTY, json.dumps({"message": message}).encode()
 
 

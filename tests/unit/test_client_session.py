@@ -426,6 +426,18 @@ def test_away_from_home_the_way_back_is_probed_first() -> None:
     assert book.session._homing.deadline is None
 
 
+def test_a_home_that_is_closed_is_no_failure_and_is_probed_soon_after_it_opened() -> None:
+    book = away()
+    book.session._liveness.closed()  # this test is not about silence
+    book.hears(Op.REGIONS, [{"name": "us", "url": AWAY}])
+    for _ in range(10):
+        book.wait(60.1)
+        assert not book.all(Probe)
+    book.hears(Op.REGIONS, [{"name": "us", "url": AWAY}, {"name": "eu", "url": HOME}])
+    book.wait(60.1)
+    assert len(book.all(Probe)) == 1
+
+
 # --- is the edge alive? --------------------------------------------------------------------------
 
 

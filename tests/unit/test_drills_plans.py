@@ -110,7 +110,7 @@ def test_a_deployment_is_only_drained_and_dropped_from() -> None:
         for drill in DRILLS
         if why_not(drill, drill.plan(choice, drill.hold_s), choice) is None
     ]
-    assert can == ["edge-drain", "edge-rolling", "herd"]
+    assert can == ["edge-drain", "edge-rolling", "evacuate", "herd"]
 
 
 def test_a_full_disk_is_a_limit_where_no_store_has_a_small_one() -> None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from relay.bus.copies import Copies
+from relay.bus.copies import Copies, Standing
 from relay.bus.events import SEQUENCE, SUBJECT
 from relay.bus.reader import API, Page, StreamInfo, remote_api
 from relay.core.codes import Invalid
@@ -51,6 +51,8 @@ class Reader:
     here: _Region
     origin: _Region
     answers: bool = True
+    epoch: int = 1  # that the newest marker here says
+    proofs: int = 0  # how often it was asked for
     across: list[int] = field(default_factory=list)  # sequences asked of the origin
     looks: int = 0
 
@@ -67,6 +69,13 @@ class Reader:
     ) -> tuple[dict[str, str], bytes] | None:
         assert (stream, subject, api) == ("EV_us", ">", remote_api("us"))
         return self.origin.page(max(self.origin.held), 1).messages[-1]
+
+    async def last_headers(self, stream: str, subject: str) -> dict[str, str] | None:
+        assert stream == "EV_us"
+        if not subject.endswith(".mark"):
+            return None
+        self.proofs += 1
+        return {"Jr-Epoch": str(self.epoch)}
 
     async def next_seq(self, _stream: str, seq: int, _subject: str) -> int | None:
         return min((each for each in self.here.held if each >= seq), default=None)
@@ -119,6 +128,25 @@ async def test_what_is_read_whole_is_read_where_all_of_it_is_stored_now() -> Non
     with pytest.raises(UnavailableError, match="holds less"):
         await eu.whole_source("us", 5, 20)
     assert await eu.whole_source("us", 5, 10) == API
+
+
+async def test_a_mirror_says_of_which_epoch_it_is_and_is_asked_once_about_each_of_its_ends() -> (
+    None
+):
+    """Seed 21004: it was filled anew under an edge that had not heard of the epoch in it yet."""
+    reader = Reader(region((1, 20)), region((1, 20)))
+    one = copies(reader)
+    for proofs in (1, 1):
+        assert await one.whole("us", 5, 20)
+        assert await one.stands_at("us", API) == Standing(1, 20, 1)
+        assert reader.proofs == proofs
+    reader.here = region((1, 24))
+    assert await one.whole("us", 5, 20)
+    assert (await one.stands_at("us", API)).epoch == 1
+    assert reader.proofs == 2, "what came since may be of another"
+    reader.here.created, reader.epoch = "tuesday", 2
+    assert await one.whole("us", 5, 20)
+    assert await one.stands_at("us", API) == Standing(1, 24, 2)
 
 
 async def test_an_origin_that_does_not_answer_is_asked_once_in_a_turn() -> None:

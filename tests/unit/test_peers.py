@@ -3,7 +3,7 @@
 import msgspec
 
 from relay.config import RegionConfig
-from relay.edge.peers import ALIVE_S, BEAT_S, LeaseBeat, Peers, subject_of
+from relay.edge.peers import ALIVE_S, BEAT_S, LOTS, LeaseBeat, Peers, subject_of
 
 REGIONS = [
     RegionConfig("us", 0, 39.0, -77.5, ["ws://us-1", "ws://us-2"]),
@@ -101,15 +101,51 @@ def test_what_operators_closed_is_not_in_the_list_as_long_as_something_else_live
     known = peers()
     for one in (beat("eu", "eu-1"), beat("ap", "ap-1"), beat("us", "us-2")):
         hear(known, one, LATER_S)
-    known.shunned = frozenset({"eu"})
+    known.shares = {"eu": 0.0}
     assert [each["name"] for each in known.regions(LATER_S)] == ["us", "ap"]
     known.drained = True
     known.refusing = frozenset({("us", "us-2")})
     assert [each["name"] for each in known.regions(LATER_S)] == ["ap"]
     assert known.resume_url(LATER_S) == "ws://ap-1"
-    known.shunned = frozenset({"eu", "ap"})
+    known.shares = {"eu": 0.0, "ap": 0.0}
     assert known.resume_url(LATER_S) == "ws://eu-1", "one that is closed is better than none"
     assert [each["name"] for each in known.regions(LATER_S)] == ["eu", "ap"]
+
+
+def test_clients_are_spread_over_the_edges_of_a_region_and_stay_where_theirs_lives() -> None:
+    known = peers()
+    for name in ("eu-1", "eu-2", "eu-3"):
+        hear(known, beat("eu", name), LATER_S)
+
+    def chosen() -> list[str]:
+        return [known.regions(LATER_S, lot)[1]["url"] for lot in range(LOTS)]
+
+    before = chosen()
+    assert set(before) == {"ws://eu-1", "ws://eu-2", "ws://eu-3"}
+    assert max(map(before.count, set(before))) < LOTS / 2
+    hear(known, beat("eu", "eu-2", state="draining"), LATER_S)
+    for was, now in zip(before, chosen(), strict=True):
+        assert now != "ws://eu-2"
+        assert was in ("ws://eu-2", now)
+    known.drained = True
+    assert {known.resume_url(LATER_S, lot) for lot in range(LOTS)} == {"ws://eu-1", "ws://eu-3"}
+
+
+def test_a_region_that_is_opened_little_by_little_is_named_to_more_and_more() -> None:
+    known = peers()
+    for one in (beat("eu", "eu-1"), beat("ap", "ap-1")):
+        hear(known, one, LATER_S)
+    named = [set[int]()]
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        known.shares = {"eu": share} if share < 1 else {}
+        now = {
+            lot
+            for lot in range(LOTS)
+            if "eu" in [each["name"] for each in known.regions(LATER_S, lot)]
+        }
+        assert len(now) == LOTS * share
+        assert now >= named[-1], "who was pointed there is pointed there yet"
+        named.append(now)
 
 
 def test_regions_of_which_nothing_is_heard_come_last() -> None:

@@ -32,9 +32,11 @@ class _Cluster:
     reads: int = 0
     first: int = 1  # limits have dropped what came before
     epoch: int = 1
+    mirror: bool = False
 
     async def whole(self, _origin: str, _after: int, _upto: int) -> bool:
-        raise AssertionError("the home stream is not asked for as a mirror is")
+        assert self.mirror, "the home stream is not asked for as a mirror is"
+        return True
 
     async def stands_at(self, origin: str, api: str) -> Standing:
         assert (origin, api) == ("us", "$JS.API")
@@ -100,6 +102,16 @@ def parts_of(parts: list[Sequence[Event]]) -> list[Sequence[Event]]:
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relay.bus.replay.REPLICA_WAIT_S", 0)
+
+
+async def test_a_mirror_of_a_later_epoch_shows_nothing_of_the_one_before() -> None:
+    cluster = _Cluster([A, B, A, A], mirror=True)
+    mirror = StreamRanges(SharedReader(cast("Reader", cluster)), Pages(9, 99), (), "eu", cluster)
+    source = Source("us", 1, strict=True)
+    assert len((await mirror.chunk(source, 1, 4, None)).events) == 4
+    cluster.epoch = 2
+    with pytest.raises(UnavailableError, match="has not heard of epoch 2 of us yet"):
+        await mirror.chunk(source, 1, 4, None)
 
 
 async def test_what_a_replica_lacks_is_waited_for() -> None:
