@@ -53,10 +53,11 @@ class Compass:
         order = self._orders.of(region.name)
         weight = region.weight if order is None or order.weight is None else order.weight
         rooms = [beat.room for beat in ready]
+        early = bool(region.urls) and self._peers.early(now_s)
         return Candidate(
             name=region.name,
             place=Place(region.lat, region.lon),
-            verdict=_READY if ready else _SILENT,
+            verdict=_READY if ready or early else _SILENT,
             connections=sum(beat.connections for beat in ready),
             room=sum(rooms) if all(rooms) else 0,  # an older edge does not say
             weight=min(weight, FULL_WEIGHT),

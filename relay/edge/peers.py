@@ -83,6 +83,10 @@ class Peers:
         self._heard[key] = (beat, now_s)
         return beat
 
+    def early(self, now_s: float) -> bool:
+        """Whether it is too early to have heard everybody: the configuration says who is there."""
+        return now_s - self._since_s < 2 * BEAT_S
+
     def forget_dead(self, now_s: float) -> None:
         """Drop edges not heard of for long: the table stays as large as the fleet."""
         for key in [k for k, (_, at) in self._heard.items() if now_s - at > 10 * ALIVE_S]:
@@ -154,8 +158,7 @@ class Peers:
 
     def _others(self, region: RegionConfig, now_s: float) -> list[str]:
         live = self._ready(region.name, now_s)
-        if not live and now_s - self._since_s < 2 * BEAT_S:
-            # Too early to have heard anybody: the configuration says who should be there.
+        if not live and self.early(now_s):
             return [url for url in region.urls if url != self._url]
         return live
 

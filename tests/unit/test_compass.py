@@ -89,6 +89,11 @@ def test_where_nobody_is_heard_all_are_named_as_configured() -> None:
     assert {course.url for course in ranked} <= {url for each in REGIONS for url in each.urls}
 
 
+def test_who_has_just_begun_to_listen_takes_all_to_be_there() -> None:
+    of = Compass(Peers("us", "us-1", "ws://us-1", REGIONS, NOW_S), Orders(), REGIONS)
+    assert names(of, now_s=NOW_S + 1) == ["eu", "us", "ap"]
+
+
 def test_an_edge_that_does_not_say_its_room_does_not_count_as_full() -> None:
     assert names(compass(full="eu", room=0))[0] == "eu"
 
