@@ -242,6 +242,9 @@ class Actor:
         )  # fmt: skip
         operating = operate(self._world, request, lambda said: self._say("note", said))
         await self._while_looking(operating)
+        if step.over_s:
+            self._say("hold", f"{step.region} takes more and more for {step.over_s:g} s")
+            await self.lookout.rest(step.over_s)
         at_s = time.monotonic()
         self._healed(number, at_s, begin_ns)
         self._say("heal", f"{text}: done", at_s - begin_ns / 1e9)

@@ -34,7 +34,7 @@ from regions.faults.flow import Change, Pair
 
 CALM_S = 6.0
 HOME_S = 5.0
-RAMP_S = 45.0  # in which clients come home one by one
+RAMP_S = 90.0  # in which clients come home one by one
 SLOW_MS = 250.0
 SLOW_JITTER_MS = 80.0
 SLOW_LOSS = 0.03
