@@ -47,6 +47,10 @@ class Watchman:
                 return f"nothing is heard of {edge}"
             for _, text in _wrongs(frame):
                 return text
+            for origin, lag in frame.lag_ms.items():
+                # A stream without a leader is quiet, and its mirrors have all there is.
+                if since_s and (lag is None or lag / 1000 > at_s - since_s):
+                    return f"{frame.region} has heard nothing of {origin} since"
         return None
 
 
