@@ -13,16 +13,17 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from cli.dns_export import export
+from cli.doors import has_subcommand
 from cli.text import clean
 from regions.dns.answers import Answers
 from regions.dns.server import Bounds, DnsServer
-from regions.dns.zone import Entrance, Zone, ZoneConfig
+from regions.dns.zone import zone_of
 from regions.errors import TopologyError
 from regions.state import DEFAULT_STATE, find_world
 from regions.steering.health import EdgeKey
 from regions.steering.steerer import Steerer
 from regions.steering.trying import try_door
-from regions.topology import Topology, is_address
 from regions.topology_file import load_topology
 from relay.geo.atlas import Atlas
 from relay.tasks import Tasks
@@ -41,7 +42,7 @@ def address_of(
         raise click.BadParameter(f"{text!r} is not ADDRESS:PORT") from error
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--listen",
     callback=address_of,
@@ -69,7 +70,9 @@ def address_of(
     "--try/--no-try", "tries", default=True, show_default=True,
     help="Go through every edge's door every 5 s.",
 )  # fmt: skip
+@click.pass_context
 def command(
+    ctx: click.Context,
     listen: tuple[str, int],
     state: Path,
     topology: Path | None,
@@ -82,7 +85,12 @@ def command(
     Runs until SIGTERM or Ctrl-C; connected clients do not need it. Exit codes: 0 ended, 2 no world
     runs, the address can't be had, or wrong use.
     """
+    if has_subcommand(ctx):
+        return
     asyncio.run(_run(listen, state, topology, metrics, tries=tries))
+
+
+command.add_command(export)
 
 
 async def _run(
@@ -110,7 +118,7 @@ async def _run(
     async with Steerer(topology, doors, atlas, urls, through) as steerer:
         nsid = socket.gethostname().encode()[:64]
         server = DnsServer(
-            Answers(_zone(topology), steerer.order, nsid),
+            Answers(zone_of(topology), steerer.order, nsid),
             Bounds(answers_per_s=topology.dns.answers_per_s),
         )
         host, port = await server.start(*listen)
@@ -141,7 +149,7 @@ async def _reload(server: DnsServer, steerer: Steerer, path: Path, nsid: bytes) 
         stamp = now
         try:
             topology = load_topology(path)
-            zone = _zone(topology)
+            zone = zone_of(topology)
         except TopologyError as error:
             click.echo(f"jetrelay: the old zone stays: {clean(str(error))}", err=True)
             continue
@@ -156,33 +164,6 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_size
-
-
-def _zone(topology: Topology) -> Zone:
-    dns = topology.dns
-    for region in topology.regions:
-        if not region.addresses and not is_address(region.bind):
-            raise TopologyError(
-                f"{topology.where}: regions.{region.name}: addresses are needed for DNS, since "
-                f"bind is {region.bind!r}"
-            )
-    return Zone(
-        ZoneConfig(
-            dns.zone,
-            tuple(
-                Entrance(
-                    region.name,
-                    tuple(ip_address(text) for text in region.addresses or (region.bind,)),
-                    (region.port,),
-                )
-                for region in topology.regions
-            ),
-            dict(dns.nameservers),
-            dns.contact,
-            dns.ttl_s,
-            dns.caa,
-        )
-    )
 
 
 class _Figures(Collector):

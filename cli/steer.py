@@ -4,21 +4,17 @@ import asyncio
 import ipaddress
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cli.columns import aligned
+from cli.outlook import look
 from cli.text import clean
 from regions.state import DEFAULT_STATE, find_world
-from regions.steering.fleet import Fleet, Outlook
-from regions.steering.health import EdgeKey, Observer, Try
-from regions.steering.observing import Posts
-from regions.steering.trying import try_door
+from regions.steering.fleet import Outlook
 from regions.steering.what_if import WhatIf
-from regions.topology import Topology
 from relay.core.steering import Share, choose, shares
 from relay.geo.atlas import Atlas, Origin
 
@@ -59,7 +55,7 @@ def status(state: Path, *, tries: bool, as_json: bool) -> None:
 
     Exit codes: 0 all regions are ok, 1 one is not, 2 no world runs or wrong use.
     """
-    _, outlook = asyncio.run(_look(state, tries=tries))
+    _, outlook = asyncio.run(look(state, tries=tries))
     if as_json:
         _print_json(_status_json(outlook))
     else:
@@ -82,7 +78,7 @@ def explain(state: Path, address: str, *, tries: bool, as_json: bool) -> None:
         parsed = ipaddress.ip_address(address)
     except ValueError as error:
         raise click.UsageError(f"{address!r} is no IP address") from error
-    topology, outlook = asyncio.run(_look(state, tries=tries))
+    topology, outlook = asyncio.run(look(state, tries=tries))
     atlas = Atlas(None if topology.clients.geoip is None else Path(topology.clients.geoip))
     try:
         origin = atlas.find(parsed)
@@ -108,7 +104,7 @@ def what_if(state: Path, region: str, *, as_json: bool) -> None:
     Exit codes: 0 they fit, 1 they do not, 2 no world runs, no such region or wrong use.
     """
     find_world(state).topology().region(region)
-    _, outlook = asyncio.run(_look(state, tries=False))
+    _, outlook = asyncio.run(look(state, tries=False))
     found = outlook.if_died(region)
     if as_json:
         _print_json(_what_if_json(found))
@@ -116,33 +112,6 @@ def what_if(state: Path, region: str, *, as_json: bool) -> None:
         for line in _what_if_lines(found):
             click.echo(line)
     sys.exit(0 if found.fits else 1)
-
-
-# --- looking -----------------------------------------------------------------------------------
-
-
-async def _look(state: Path, *, tries: bool) -> tuple[Topology, Outlook]:
-    world = find_world(state)
-    topology, key = world.topology(), world.token_key()
-    doors = world.doors("console")
-    urls = {
-        EdgeKey(region.name, edge.name): edge.url
-        for region in world.regions
-        for edge in region.edges
-    }
-    async with Posts(doors) as posts:
-        await posts.heard(urls, HEAR_S)
-        tried: dict[EdgeKey, Try] = {}
-        if tries:
-            made = await asyncio.gather(*(try_door(key, *each) for each in urls.items()))
-            tried = dict(zip(urls, made, strict=True))
-        # Doors are tried from this machine, whatever region that is.
-        observers = [*posts.observers, Observer("here", connected=False, tries=tried)]
-        connections = {each: frame.connections for each, (_, frame) in posts.newest.items()}
-        outlook = Fleet(topology).look(
-            observers, connections, time.monotonic(), posts.orders, int(time.time() * 1000)
-        )
-        return topology, outlook
 
 
 # --- as text and JSON ---------------------------------------------------------------------------

@@ -21,6 +21,7 @@ import dns.rrset
 
 from regions.dns.query import HEADER
 from regions.errors import TopologyError
+from regions.topology import Topology, is_address
 
 A, NS, SOA, TXT, AAAA, HTTPS, CAA, ANY, HINFO = 1, 2, 6, 16, 28, 65, 257, 255, 13
 KNOWN = frozenset({A, NS, SOA, TXT, AAAA, HTTPS, CAA, ANY})
@@ -138,6 +139,16 @@ class Zone:
             qtype = 0  # nothing is there, of whatever other type
         return self._packed(name, qtype, order if self.is_steered(name, qtype) else ())
 
+    @property
+    def hosts(self) -> list[str]:
+        """The names of regions and name servers."""
+        return [name.to_text() for name in (*self._regions, *self._servers)]
+
+    def texts(self, name: str, qtype: int, order: tuple[str, ...] = ()) -> list[str]:
+        """The records of a type at a name, as a zone file says them."""
+        known = dns.name.from_text(name).canonicalize()
+        return [text for _, _, texts in self._records(known, qtype, order) for text in texts]
+
     # --- packing -------------------------------------------------------------------------------
 
     def _pack(self, name: bytes, qtype: int, order: tuple[str, ...]) -> Section:
@@ -225,6 +236,38 @@ class Zone:
         server = next(iter(self._servers)).to_text()
         times = f"{self.serial} {REFRESH_S} {RETRY_S} {EXPIRE_S} {NEGATIVE_S}"
         return f"{server} {self._contact.to_text()} {times}"
+
+
+def zone_of(topology: Topology) -> Zone:
+    """The zone of a topology.
+
+    Raises:
+        TopologyError: a name or an address is wrong, or a region has none.
+    """
+    settings = topology.dns
+    for region in topology.regions:
+        if not region.addresses and not is_address(region.bind):
+            raise TopologyError(
+                f"{topology.where}: regions.{region.name}: addresses are needed for DNS, since "
+                f"bind is {region.bind!r}"
+            )
+    return Zone(
+        ZoneConfig(
+            settings.zone,
+            tuple(
+                Entrance(
+                    region.name,
+                    tuple(ip_address(text) for text in region.addresses or (region.bind,)),
+                    (region.port,),
+                )
+                for region in topology.regions
+            ),
+            dict(settings.nameservers),
+            settings.contact,
+            settings.ttl_s,
+            settings.caa,
+        )
+    )
 
 
 def _wire(name: dns.name.Name) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,20 @@ class Atlas:
         if self._database is not None:
             self._database.close()
             self._database = None
+
+    def networks(self) -> Iterator[Network]:
+        """The networks that the database knows, none smaller than one that is looked up.
+
+        Of one that has several, its first address counts, as where it is looked up.
+        """
+        for network in () if self._database is None else self._database.networks():
+            most = PREFIX[network.version]
+            if network.prefixlen <= most:
+                yield network
+                continue
+            whole = network.supernet(new_prefix=most)
+            if whole.network_address == network.network_address:
+                yield whole
 
     def _look(self, address: str) -> geoip2.models.Country | None:
         if self._database is None:

@@ -1,6 +1,8 @@
 """GeoIP2 and GeoLite2 databases, as operators give them."""
 
+import ipaddress
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import geoip2.database
@@ -15,8 +17,9 @@ KINDS = ("Enterprise", "City", "Country")  # what the type of a database is call
 class Database:
     """A database of cities or countries. `open_database` opens it."""
 
-    def __init__(self, reader: geoip2.database.Reader, kind: str) -> None:
+    def __init__(self, reader: geoip2.database.Reader, kind: str, path: Path) -> None:
         self._reader = reader
+        self._path = path
         looks = {
             "Enterprise": reader.enterprise,
             "City": reader.city,
@@ -33,6 +36,12 @@ class Database:
             maxminddb.InvalidDatabaseError: the database is broken there.
         """
         return self._look(address)
+
+    def networks(self) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """All that it says anything of, as the file stands now."""
+        # In memory: a file that is mapped, and overwritten meanwhile, would end the process.
+        for network, _ in maxminddb.open_database(self._path, maxminddb.MODE_MEMORY):
+            yield network
 
     def close(self) -> None:
         """Close it."""
@@ -64,4 +73,4 @@ def open_database(path: Path) -> Database:
     if kind is None:
         reader.close()
         raise ConfigError(f"geoip: {path} is of type {called}: countries or cities are needed")
-    return Database(reader, kind)
+    return Database(reader, kind, path)

@@ -1,6 +1,7 @@
 """The name server over real sockets, and `jetrelay dns` in a running world."""
 
 import asyncio
+import json
 import os
 import random
 import shutil
@@ -20,6 +21,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 import pytest
+import yaml
 
 from regions.dns.answers import Answers
 from regions.dns.query import Network
@@ -269,3 +271,25 @@ async def test_another_topology_counts_without_a_lost_query_and_a_bad_one_change
         os.utime(topology, (1, 1))
         await asyncio.sleep(1.5)
         assert await ask(port, "198.51.100.0") == ["192.0.2.9"]
+
+
+async def test_the_decision_is_written_for_other_name_servers(world: World, tmp_path: Path) -> None:
+    out = tmp_path / "zones.yaml"
+    done = await asyncio.to_thread(
+        world.run, "dns", "export", "--to", "powerdns", "--out", str(out), "--no-try"
+    )
+    assert done.returncode == 0, done.stderr
+    (domain,) = yaml.safe_load(out.read_text())["domains"]
+    (way,) = domain["services"]["relay.test"]["198.51.100.0/24"]
+    assert {"a": "192.0.2.2"} in domain["records"][way]
+    assert [path.name for path in tmp_path.iterdir()] == ["zones.yaml"]
+    done = await asyncio.to_thread(world.run, "dns", "export", "--to", "route53", "--no-try")
+    sets = [one["ResourceRecordSet"] for one in json.loads(done.stdout)["Changes"]]
+    (germany,) = [one for one in sets if one["SetIdentifier"] == "DE" and one["Type"] == "A"]
+    assert germany["ResourceRecords"] == [{"Value": "192.0.2.2"}]
+    bad = await asyncio.to_thread(
+        world.run, "dns", "export", "--to", "powerdns", "--out", str(tmp_path / "no" / "file")
+    )
+    assert bad.returncode == 2
+    assert "No such file" in bad.stderr
+    assert "Traceback" not in bad.stderr

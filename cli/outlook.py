@@ -1,0 +1,46 @@
+"""How a running world stands, for commands that say so once."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from regions.state import find_world
+from regions.steering.fleet import Fleet, Outlook
+from regions.steering.health import EdgeKey, Observer, Try
+from regions.steering.observing import Posts
+from regions.steering.trying import try_door
+from regions.topology import Topology
+
+HEAR_S = 2.5  # every edge says how it is once a second
+
+
+async def look(state: Path, *, tries: bool) -> tuple[Topology, Outlook]:
+    """Listen in all regions for a moment, and try the edges' doors.
+
+    Args:
+        state: the world's directory.
+        tries: whether doors are tried.
+
+    Raises:
+        WorldError: no world runs there.
+    """
+    world = find_world(state)
+    topology, key = world.topology(), world.token_key()
+    urls = {
+        EdgeKey(region.name, edge.name): edge.url
+        for region in world.regions
+        for edge in region.edges
+    }
+    async with Posts(world.doors("console")) as posts:
+        await posts.heard(urls, HEAR_S)
+        tried: dict[EdgeKey, Try] = {}
+        if tries:
+            made = await asyncio.gather(*(try_door(key, *each) for each in urls.items()))
+            tried = dict(zip(urls, made, strict=True))
+        # Doors are tried from this machine, whatever region that is.
+        observers = [*posts.observers, Observer("here", connected=False, tries=tried)]
+        connections = {each: frame.connections for each, (_, frame) in posts.newest.items()}
+        outlook = Fleet(topology).look(
+            observers, connections, time.monotonic(), posts.orders, int(time.time() * 1000)
+        )
+        return topology, outlook
