@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install up test lint check-types contracts pytest bench soak drill leader room churn campaign mutants simulate simulate-mutants lock clean
+.PHONY: install up test lint check-types contracts pytest bench soak drill leader stability room churn campaign mutants simulate simulate-mutants lock clean
 
 install: $(VENV)/.installed
 
@@ -46,6 +46,10 @@ drill: install
 # A stream's leader of three is killed 20 times, and a client resumes elsewhere half a second later.
 leader: install
 	$(BIN)/python -m pytest -m drill -s tests/drills/test_leader.py
+
+# Supervisor, name server and console are killed; for ten minutes the data plane serves on alone.
+stability: install
+	$(BIN)/python -m pytest -m drill -s tests/system/test_static_stability.py
 
 # 20,000 users come and go over three regions while an edge is killed, one hangs and a region is cut
 # off: presence, counts and the audit against the generator's ledger; 20 minutes or so.
