@@ -19,6 +19,7 @@ MARK: RoomKey = (SYSTEM_TENANT, MARK_ROOM)
 # A leader that died may have stored and acknowledged events that are never republished. Markers
 # come once a second, so an event that is stamped, or arrives, this long after the last one may
 # have lost others before it: it does not pass before the stream was read.
+TURNS = 8  # of epochs that are remembered
 MARK_SILENCE_MS = 2_500
 
 
@@ -95,6 +96,7 @@ class Feed:
     _joining: dict[RoomKey, list[tuple[int, int]]] = field(default_factory=dict)
     _scanned: dict[RoomKey, int] = field(default_factory=dict)  # of rooms that are being joined
     _delivered: Delivered = field(default_factory=Delivered)
+    _turns: list[NewEpoch] = field(default_factory=list)  # the newest
 
     def __post_init__(self) -> None:
         self.marked_seq = self.position  # no room was joined before
@@ -206,10 +208,24 @@ class Feed:
         return max(stamped_ms, now_ms - self.heard_ms) > MARK_SILENCE_MS
 
     def _turn_epoch(self, event: Event, now_ms: int) -> Sequence[Action]:
-        turned = NewEpoch(self.epoch, event.epoch, self.position)
-        self.epoch = event.epoch
+        turned = self._begin_epoch(event.epoch)
         self.marked_ms, self.marked_seq = 0, self.position
         return (turned, *self._repair_before(event, now_ms, self.position + 1))
+
+    def _begin_epoch(self, epoch: int) -> NewEpoch:
+        turned = NewEpoch(self.epoch, epoch, self.position)
+        self._turns = [*self._turns[1 - TURNS :], turned]
+        self.epoch = epoch
+        return turned
+
+    def passed_in(self, first: int, last: int) -> list[tuple[int, int, int]]:
+        """Under which epochs the position passed these sequences: (epoch, first, last) in order."""
+        runs: list[tuple[int, int, int]] = []
+        for turned in self._turns:
+            if first <= min(last, turned.position):
+                runs.append((turned.old, first, min(last, turned.position)))
+                first = turned.position + 1
+        return [*runs, (self.epoch, first, last)] if first <= last else runs
 
     def _deliver(self, event: Event) -> Action:
         key = event.key
@@ -364,8 +380,7 @@ class Feed:
         actions: list[Action] = []
         key = event.key
         if event.epoch > self.epoch:
-            actions.append(NewEpoch(self.epoch, event.epoch, self.position))
-            self.epoch = event.epoch
+            actions.append(self._begin_epoch(event.epoch))
         if event.stored_ms > self.marked_ms:
             self.marked_ms, self.marked_seq = event.stored_ms, event.seq
         tail = self._tails.get(key)

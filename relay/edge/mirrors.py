@@ -85,13 +85,18 @@ class Mirrors:
                 later.append((first, last))
             elif first not in handled or last not in handled:
                 handled.add(first, last)
-                self._feeds.scans.on_dropped(origin, feed.epoch, first, last)
+                self._say_dropped(feed, first, last)
                 await self.on_skipped(origin, first, last)  # others may be told, who come from here
         self._copies.not_yet(origin, later)
         missing = self._copies.known(origin).missing
         fresh = [seq for seq in missing if seq not in handled and seq <= feed.position]
         for first, last in ranges(fresh):
             await self.on_skipped(origin, first, last)
+
+    def _say_dropped(self, feed: Feed, first: int, last: int) -> None:
+        """Declare them under the epoch in which they were passed: a newer one may stand by now."""
+        for epoch, start, end in feed.passed_in(first, last):
+            self._feeds.scans.on_dropped(feed.origin, epoch, start, end)
 
     def _go_past(self, feed: Feed) -> None:
         """The origin is further than its mirror here for a second: read it at the origin."""
@@ -138,7 +143,7 @@ class Mirrors:
         # What is held nowhere, limits have dropped; here a mirror may have been filled anew since.
         dropped = (n for n in lacking if n not in held and feed.heard(n, n) is None)
         for start, end in ranges(dropped):
-            self._feeds.scans.on_dropped(origin, feed.epoch, start, end)
+            self._say_dropped(feed, start, end)
         self.unheard += len(unheard)
         return Lacked(frozenset(unheard - there.keys()), frozenset(unheard & there.keys()))
 

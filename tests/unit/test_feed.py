@@ -3,13 +3,14 @@
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.core.event import Event
-from relay.core.feed import Action, Dispatch, Feed, Missed, Moved, NewEpoch, Overlooked, Scan
+from relay.core.feed import TURNS, Action, Dispatch, Feed, Missed, Moved, NewEpoch, Overlooked, Scan
 from relay.core.hold import Hold
 from relay.core.names import SYSTEM_TENANT
 from tests.unit.streams_model import StreamModel, key
@@ -266,6 +267,28 @@ def test_a_new_epoch_is_told_before_its_first_event() -> None:
     assert actions[0] == NewEpoch(1, 2, 1)
     assert seqs(actions) == [3]
     assert feed.epoch == 2
+    assert feed.passed_in(1, 3) == [(1, 1, 1), (2, 2, 3)]
+
+
+def test_what_was_passed_is_of_the_epoch_that_stood_then() -> None:
+    """Seed 7620: what limits had dropped was declared under an epoch that had begun since."""
+    stream = StreamModel("us")
+    feed = live_feed(stream)
+    assert feed.passed_in(5, 6) == [(1, 5, 6)]
+    for epoch in range(2, 2 + TURNS + 1):
+        for _ in range(3):
+            feed.live(stream.mark(), NOW)
+        stream.epoch = epoch
+        feed.live(stream.mark(), NOW)
+        scanned = [event for event in stream.events if event.seq > feed.position]
+        feed.scanned(scanned, stream.head + 1, NOW, more=False)
+    runs = feed.passed_in(1, stream.head)
+    assert [(last, first) for _, first, last in runs[1:]] == [
+        (after[2], before[2] + 1) for before, after in pairwise(runs)
+    ], "each once, in order"
+    assert [epoch for epoch, _, _ in runs] == sorted({epoch for epoch, _, _ in runs})
+    assert (runs[0][1], runs[-1]) == (1, (2 + TURNS, stream.head, stream.head))
+    assert len(runs) == TURNS + 1, "the oldest turn is forgotten"
 
 
 def test_an_epoch_that_only_a_backend_claims_is_none() -> None:

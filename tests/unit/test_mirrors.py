@@ -257,6 +257,9 @@ class _Feed:
     def heard(self, _first: int, _last: int) -> int | None:
         return None
 
+    def passed_in(self, first: int, last: int) -> list[tuple[int, int, int]]:
+        return [(1, first, last)]
+
 
 class _Feeds:
     def __init__(self) -> None:
