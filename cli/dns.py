@@ -3,17 +3,15 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
 import click
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from cli.dns_export import export
+from cli.dns_figures import Figures
 from cli.doors import has_subcommand
 from cli.text import clean
 from regions.dns.answers import Answers
@@ -124,7 +122,7 @@ async def _run(
         host, port = await server.start(*listen)
         if metrics is not None:
             registry = CollectorRegistry()
-            registry.register(_Figures(server, steerer))
+            registry.register(Figures(server, steerer))
             start_http_server(metrics[1], metrics[0], registry)
         click.echo(f"jetrelay: {topology.dns.zone} is answered at {host}:{port}", err=True)
         tasks = Tasks("dns.command")
@@ -164,36 +162,3 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_size
-
-
-class _Figures(Collector):
-    """What the server counts, in the exposition format."""
-
-    def __init__(self, server: DnsServer, steerer: Steerer) -> None:
-        self._server = server
-        self._steerer = steerer
-
-    def collect(self) -> Iterator[Metric]:
-        """All of it, as it is now."""
-        queries = CounterMetricFamily(
-            "jetrelay_dns_queries", "Queries that were read.", labels=["transport", "type"]
-        )
-        for (transport, qtype), count in list(self._server.queries.items()):
-            queries.add_metric([transport, str(qtype)], count)
-        answered = CounterMetricFamily("jetrelay_dns_answers", "Answers.", labels=["code"])
-        for code, count in list(self._server.answered.items()):
-            answered.add_metric([code], count)
-        dropped = CounterMetricFamily(
-            "jetrelay_dns_dropped", "What was not answered, or cut short.", labels=["why"]
-        )
-        for why, count in list(self._server.dropped.items()):
-            dropped.add_metric([why], count)
-        admits = GaugeMetricFamily(
-            "jetrelay_steering_admits",
-            "Whether clients are sent there.",
-            labels=["region", "state"],
-        )
-        outlook = self._steerer.outlook
-        for region in () if outlook is None else outlook.regions:
-            admits.add_metric([region.name, region.verdict.state], region.verdict.admits)
-        yield from (queries, answered, dropped, admits)

@@ -58,6 +58,7 @@ class Steerer:
         self._loads: dict[str, tuple[int, int]] = {}  # region -> load that counts, of which room
         self.outlook: Outlook | None = None
         self.changes = 0  # of what is answered
+        self._looked_s = time.monotonic()
 
     async def __aenter__(self) -> "Steerer":
         await self._posts.__aenter__()
@@ -76,6 +77,16 @@ class Steerer:
         """Go on with another topology: weights, places and limits count at once."""
         self._fleet.topology = topology
         self._look()
+
+    @property
+    def hearing(self) -> dict[str, bool]:
+        """Whether each region's NATS is listened to."""
+        return {each.region: each.connected for each in self._posts.posts}
+
+    @property
+    def age_s(self) -> float:
+        """Since the fleet was last looked at; it is not while nothing is heard anywhere."""
+        return time.monotonic() - self._looked_s
 
     def order(self, network: Network) -> tuple[str, ...]:
         """The regions for a client network, best first."""
@@ -103,6 +114,7 @@ class Steerer:
         observers = [*self._posts.observers, Observer("here", connected=False, tries=self._tries)]
         if not any(each.connected for each in observers) and self.outlook is not None:
             return  # cut off itself: what was known goes on to count
+        self._looked_s = now_s
         self.outlook = self._fleet.look(
             observers, connections, now_s, self._posts.orders, int(time.time() * 1000)
         )

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
+import aiohttp
 import dns.asyncquery
 import dns.edns
 import dns.flags
@@ -190,11 +191,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @asynccontextmanager
-async def command(world: World, topology: Path) -> AsyncIterator[int]:
-    """`jetrelay dns` runs; its port."""
+async def command(world: World, topology: Path, *more: str) -> AsyncIterator[int]:
+    """`jetrelay dns` runs, with these arguments besides; its port."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "cli", "dns", "--listen", f"{HOST}:0", "--state",
-        str(world.state_dir), "--topology", str(topology), stderr=subprocess.PIPE,
+        str(world.state_dir), "--topology", str(topology), *more, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stderr is not None
     try:
@@ -271,6 +272,25 @@ async def test_another_topology_counts_without_a_lost_query_and_a_bad_one_change
         os.utime(topology, (1, 1))
         await asyncio.sleep(1.5)
         assert await ask(port, "198.51.100.0") == ["192.0.2.9"]
+
+
+async def test_its_metrics_say_what_it_sees_and_what_if(world: World) -> None:
+    topology = world.state_dir.with_name("measured.toml")
+    topology.write_text(TOPOLOGY)
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        where = f"{HOST}:{probe.getsockname()[1]}"
+    async with command(world, topology, "--metrics", where) as port:
+        assert await ask(port, "198.51.100.0") == ["192.0.2.2"]
+        async with aiohttp.ClientSession() as session, session.get(f"http://{where}/") as answer:
+            lines = (await answer.text()).splitlines()
+    figures = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert figures['jetrelay_dns_answers_total{code="NOERROR"}'] == "1.0"
+    assert figures['jetrelay_steering_hears{region="eu"}'] == "1.0"
+    assert float(figures["jetrelay_steering_age_seconds"]) < 3
+    assert figures['jetrelay_steering_admits{region="eu",state="ok"}'] == "1.0"
+    assert figures['jetrelay_what_if_fits{region="eu"}'] == "1.0"
+    assert figures['jetrelay_what_if_connections{region="eu",to="us"}'] == "0.0"
 
 
 async def test_the_decision_is_written_for_other_name_servers(world: World, tmp_path: Path) -> None:
