@@ -12,7 +12,7 @@ import click
 from cli.outlook import look
 from regions.dns.export import Decider, powerdns, route53, ways_of
 from regions.dns.zone import zone_of
-from regions.errors import TopologyError
+from regions.errors import TopologyError, WorldError
 from regions.state import DEFAULT_STATE
 from regions.topology_file import load_topology
 from relay.geo.atlas import Atlas
@@ -43,7 +43,7 @@ Target = Literal["powerdns", "route53"]
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write it there, whole or not at all; stdout without.",
+    help="Write it there, whole or not at all (of route53, NAME-1.json and so on); stdout without.",
 )
 @click.option("--try/--no-try", "tries", default=True, show_default=True,
               help="Go through every edge's door first.")  # fmt: skip
@@ -58,9 +58,13 @@ def export(
     if topology is not None:
         found = load_topology(topology)
     zone, decider = zone_of(found), Decider(outlook.regions)
+    if not any(region.verdict.admits for region in outlook.regions):
+        raise WorldError("no region admits, as far as is seen from here: nothing is written")
     if target == "route53":
-        batches = [json.dumps(batch, indent=1) for batch in route53(zone, decider)]
-        _write("\n".join(batches) + "\n", out)
+        batches = route53(zone, decider)
+        for number, batch in enumerate(batches, 1):
+            name = out if out is None else out.with_stem(f"{out.stem}-{number}")
+            _write(json.dumps(batch) + "\n", name)
         return
     if found.clients.geoip is None:
         raise TopologyError(f"{found.where}: clients.geoip: PowerDNS needs networks to tell apart")

@@ -5,15 +5,17 @@ it: what operators do to a running fleet.
 import asyncio
 import getpass
 import json
+import logging
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -29,6 +31,7 @@ from regions.state import DEFAULT_STATE, find_world
 from regions.steering.fleet import Outlook
 from relay.core.orders import TEXT, Order, Orders
 
+T = TypeVar("T")
 RUNS_DAYS = 7.0
 LISTED = 20
 RAMP_S = 300.0
@@ -152,7 +155,7 @@ def return_(region: str, **options: Any) -> None:
 @click.argument("operation")
 def resume(operation: str, state: Path, by: str | None) -> None:
     """Go on with an OPERATION that nobody carries out any more."""
-    sys.exit(_code(asyncio.run(_resume(operation, state, _who(by)))))
+    sys.exit(_code(_run(_resume(operation, state, _who(by)))))
 
 
 @click.command()
@@ -163,11 +166,11 @@ def resume(operation: str, state: Path, by: str | None) -> None:
 def abort(operation: str, state: Path, by: str | None, why: str) -> None:
     """Stop an OPERATION where it is; who was not sent away yet, stays."""
 
-    async def go() -> None:
+    async def go() -> bool:
         async with _office(state) as office:
-            await office.abort(operation, _who(by), why, _tell)
+            return await office.abort(operation, _who(by), why, _tell)
 
-    asyncio.run(go())
+    sys.exit(0 if _run(go()) else 1)
 
 
 @click.command()
@@ -183,10 +186,13 @@ def status(state: Path, *, as_json: bool) -> None:
             return office.watch.outlook(orders), orders, holders, runs
 
     outlook, orders, holders, runs = asyncio.run(look())
+    at_work, standing = {each.run for each in holders.values()}, {order.run for order in orders}
     stalled = [
-        run for run in runs
-        if run.end is None and run.name not in {each.run for each in holders.values()}
-    ]  # fmt: skip
+        run
+        for run in runs
+        if run.name not in at_work
+        if run.end is None or (run.end.what == "failed" and run.name in standing)
+    ]
     if as_json:
         _print_json(_status_json(outlook, orders, holders, stalled))
         return
@@ -232,11 +238,28 @@ def _operate(verb: Verb, scope: str, options: dict[str, Any]) -> None:
     asking = not options["yes"] and not options["dry_run"]
     if asking and (options["as_json"] or not sys.stdin.isatty()):
         raise click.UsageError("nobody can be asked here: give --yes, or --dry-run")
-    sys.exit(_code(asyncio.run(_carry_out(verb, scope, options))))
+    request, plan = _run(_planned(verb, scope, options))
+    if options["as_json"]:
+        _print_json({"plan": msgspec.to_builtins(plan)})
+    else:
+        for line in _plan_lines(request, plan):
+            click.echo(line)
+    refused = bool(plan.objections) and not options["override"]
+    if plan.nothing or options["dry_run"]:
+        sys.exit(2 if refused else 0)
+    if refused:
+        click.echo("refused; --override REASON does it nevertheless", err=True)
+        sys.exit(2)
+    try:
+        # Asked here and not while anything is connected: it may take as long as it takes.
+        if asking and not click.confirm("Go on?"):
+            sys.exit(2)
+    except click.Abort:
+        sys.exit(2)
+    sys.exit(_code(_run(_carry_out(request, plan, options))))
 
 
-async def _carry_out(verb: Verb, scope: str, options: dict[str, Any]) -> What | None:
-    as_json = options["as_json"]
+async def _planned(verb: Verb, scope: str, options: dict[str, Any]) -> tuple[Request, Plan]:
     async with _office(options["state"]) as office:
         region, edge = _find(office, scope)
         request = Request(
@@ -249,28 +272,29 @@ async def _carry_out(verb: Verb, scope: str, options: dict[str, Any]) -> What | 
             weight=options.get("weight"),
             over_s=options.get("over_s", 0.0),
         )
-        plan = await office.plan(request)
-        if as_json:
-            _print_json({"plan": msgspec.to_builtins(plan)})
-        else:
-            for line in _plan_lines(request, plan):
-                click.echo(line)
-        if plan.nothing or options["dry_run"]:
-            return "done" if not plan.objections or options["override"] else None
-        if plan.objections and not options["override"]:
-            click.echo("refused; --override REASON does it nevertheless", err=True)
-            return None
-        if not options["yes"] and not await asyncio.to_thread(click.confirm, "Go on?"):
-            return None
-        tell = _tell if not as_json else _tell_json
+        return request, await office.plan(request)
+
+
+async def _carry_out(request: Request, plan: Plan, options: dict[str, Any]) -> What:
+    async with _office(options["state"]) as office:
+        tell = _tell_json if options["as_json"] else _tell
         async with office.submitted(request, plan, tell, options["override"]) as execution:
-            tell(f"{execution.name}")
+            tell(execution.name)
             return await _follow(execution)
 
 
-async def _resume(operation: str, state: Path, by: str) -> What | None:
+async def _resume(operation: str, state: Path, by: str) -> What:
     async with _office(state) as office, office.resumed(operation, by, _tell) as execution:
         return await _follow(execution)
+
+
+def _run(main: Coroutine[Any, Any, T]) -> T:
+    """Run it to its end; a second signal leaves what was ordered to others."""
+    try:
+        return asyncio.run(main)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        click.echo("left as it is: `jetrelay ctl resume` goes on, `abort` stops it", err=True)
+        sys.exit(1)
 
 
 async def _follow(execution: Execution) -> What:
@@ -278,30 +302,39 @@ async def _follow(execution: Execution) -> What:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
+    signals = count(1)
+
     def interrupt() -> None:
-        if execution.aborting:
+        if next(signals) > 1:
             task.cancel()
-        execution.aborting = "whoever carried it out, by a signal"
+        execution.aborting = execution.aborting or "whoever carried it out, by a signal"
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
     try:
         return await execution.carry_out()
+    except OperationError as error:
+        click.echo(f"jetrelay: {clean(str(error))}", err=True)
+        return "failed"
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
 
 
-def _code(end: What | None) -> int:
-    """0: done. 1: it was begun, and did not end well. 2: nothing was done."""
-    return {None: 2, "done": 0}.get(end, 1)
+def _code(end: What) -> int:
+    """0: done. 1: it was begun, and did not end well."""
+    return 0 if end == "done" else 1
 
 
 @asynccontextmanager
 async def _office(state: Path) -> AsyncIterator[Office]:
     world = find_world(state)
+    # What is not reached is said once; the library would say each try.
+    logging.getLogger("jetrelay.bus").setLevel(logging.CRITICAL)
     listen, control = world.doors("console"), world.doors("control")
     async with open_office(world.topology(), listen, control) as office:
+        if office.unreached:
+            click.echo(f"jetrelay: not reached: {', '.join(office.unreached)}", err=True)
         yield office
 
 
@@ -309,6 +342,8 @@ def _find(office: Office, scope: str) -> tuple[str, str]:
     """The region and edge that somebody named: `eu`, `eu-1`, or `eu/eu-1`."""
     outlook = office.watch.outlook(Orders())
     region, slash, edge = scope.partition("/")
+    if slash and not (region and edge):
+        raise OperationError(f"{scope!r} is neither REGION, nor EDGE, nor REGION/EDGE")
     if slash or scope in {each.name for each in outlook.regions}:
         return region, edge
     found = [key for key in outlook.edges if key.edge == scope]
@@ -383,11 +418,11 @@ def _status_lines(
     rows = [("region", "edge", "state", "connections", "wanted", "by", "since", "why")]
     for region in outlook.regions:
         rows.append(
-            (region.name, "", region.verdict.state, f"{region.connections:,}",
+            (region.name, "", region.verdict.state, f"{_there(outlook, region.name):,}",
              *_order_cells(orders.of(region.name), now_ms))
         )  # fmt: skip
         rows += [
-            ("", key.edge, verdict.state, _count(outlook.connections.get(key)),
+            ("", clean(key.edge), verdict.state, _count(outlook.connections.get(key)),
              *_order_cells(orders.of(*key), now_ms))
             for key, verdict in outlook.edges.items()
             if key.region == region.name
@@ -402,6 +437,11 @@ def _status_lines(
         for run in stalled
     ]
     return lines
+
+
+def _there(outlook: Outlook, region: str) -> int:
+    """Connections at all edges of a region, also at those that take nobody."""
+    return sum(count for key, count in outlook.connections.items() if key.region == region)
 
 
 def _count(connections: int | None) -> str:
@@ -423,7 +463,7 @@ def _status_json(
             {
                 "name": region.name,
                 "state": region.verdict.state,
-                "connections": region.connections,
+                "connections": _there(outlook, region.name),
                 "edges": [
                     {
                         "name": key.edge,

@@ -115,7 +115,7 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
             *(names.below("presans", each) for each in (region, *others)),
             names.below("lease", region),
             names.below("slot", region),
-            names.below("duty", region),
+            names.duty_subject(region, "*"),  # not the operators' own, which are longer
             names.takeover_subject(region),
             names.head_subject(region),
             names.alarm_subject(region),

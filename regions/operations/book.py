@@ -1,8 +1,10 @@
 """The books: what operators ordered and did, stored in one region and mirrored in all others.
 
-Any region will do to write in. What was written is read from every copy that is reached.
+What is written goes into the books of all regions that are reached: each of them may be cut off
+from the others, or lose what it holds. What was written is read from every copy that is reached.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -32,6 +34,23 @@ class Book:
         self._orders = Orders()
         self._books = [OrderBook(each.reader, origins, self._orders) for each in stations]
         self._last_ms = 0
+        self._offset_ms = 0
+
+    async def set_clock(self) -> None:
+        """Go by the regions' own clock from now on: operators' clocks may differ by minutes.
+
+        Raises:
+            OperationError: no region says what time it is.
+        """
+        offsets = []
+        for station in self._stations:
+            try:
+                offsets.append(await station.now_ms() - int(time.time() * 1000))
+            except BusError:
+                continue
+        if not offsets:
+            raise OperationError("no region says what time it is")
+        self._offset_ms = sorted(offsets)[len(offsets) // 2]
 
     async def orders(self) -> Orders:
         """What stands.
@@ -82,7 +101,8 @@ class Book:
 
     def stamp_ms(self, after_ms: int = 0) -> int:
         """The time for what is written next (Unix ms): later than all that was written here."""
-        self._last_ms = max(int(time.time() * 1000), self._last_ms + 1, after_ms + 1)
+        now_ms = int(time.time() * 1000) + self._offset_ms
+        self._last_ms = max(now_ms, self._last_ms + 1, after_ms + 1)
         return self._last_ms
 
     async def write(self, entry: Entry) -> None:
@@ -104,20 +124,18 @@ class Book:
         )
 
     async def _store(self, subject_in: Callable[[str], str], data: bytes) -> None:
-        """In the first region that takes it, and from then on there, as long as it does."""
-        failures = []
-        for station in list(self._stations):
+        """In the books of all regions that are reached; one is enough."""
+
+        async def one(station: Station) -> str:
             try:
                 ack = await station.store(subject_in(station.region), data)
             except UnavailableError as error:
-                failures.append(f"{station.region}: {error}")
-            else:
-                if ack.error is None:
-                    return
-                failures.append(f"{station.region}: {ack.error.description}")
-            self._stations.remove(station)
-            self._stations.append(station)
-        raise OperationError(f"no region stored it: {'; '.join(failures)}")
+                return f"{station.region}: {error}"
+            return "" if ack.error is None else f"{station.region}: {ack.error.description}"
+
+        failures = await asyncio.gather(*(one(station) for station in self._stations))
+        if all(failures):
+            raise OperationError(f"no region stored it: {'; '.join(failures)}")
 
 
 async def _entries(

@@ -124,13 +124,23 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def end(self) -> Entry | None:
-        """How it ended; None: it has not."""
-        return next((each for each in reversed(self.entries) if each.what in ENDS), None)
+        """How it ended; None: it has not, or was taken up since."""
+        for entry in reversed(self.entries):
+            if entry.what in ENDS:
+                return entry
+            if entry.what in ("resumed", "abort"):
+                return None
+        return None
 
     @property
     def abort(self) -> Entry | None:
-        """Who wants it aborted; None: nobody."""
-        return next((each for each in self.entries if each.what == "abort"), None)
+        """Who wants it aborted; None: nobody does who was not heeded."""
+        for entry in reversed(self.entries):
+            if entry.what in ENDS:
+                return None
+            if entry.what == "abort":
+                return entry
+        return None
 
     @property
     def began_ms(self) -> int:

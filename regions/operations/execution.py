@@ -6,17 +6,18 @@ operation out may die; somebody else takes it up where it is.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
 
+from regions.errors import OperationError
 from regions.operations.book import Book
 from regions.operations.entry import Entry, Run, Stage, What
 from regions.operations.lock import Lock
 from regions.operations.watch import Seen, Watch
 from regions.steering.health import EdgeKey
-from relay.core.orders import Order
+from relay.core.orders import Order, Ramp
 
 LOOK_S = 0.25
 TELL_S = 1.0  # between two lines about the same stage
@@ -96,6 +97,8 @@ class Execution:
         self._by = by
         self._tell = tell
         self._last_ms = run.entries[-1].at_ms
+        self._abort_known = False  # it stands in the books
+        self.begun: Callable[[], Awaitable[None]] | None = None  # after the first orders
         self.aborting = ""  # who wants it aborted, and why
 
     @property
@@ -107,13 +110,17 @@ class Execution:
         """Do all of it; how it ended.
 
         Raises:
-            OperationError: what happened could not be stored anywhere; nothing more was done.
+            OperationError: what happened could not be stored anywhere, the lease is lost, or
+                somebody else has ended it; nothing more was done.
         """
         for stage in self._run.plan.stages:
             await self._heed()
             end = await self._abort() if self.aborting else await self._carry_out(stage)
             if end is not None:
                 return end
+        await self._heed()
+        if self.aborting:
+            return await self._abort()
         await self._note("done")
         self._tell("done")
         return "done"
@@ -121,6 +128,9 @@ class Execution:
     async def _carry_out(self, stage: Stage) -> What | None:
         """One stage; how the operation ended, if it did here."""
         given = await self._give(stage)
+        if self.begun is not None:
+            await self.begun()
+            self.begun = None
         self._tell(stage.text)
         loop = asyncio.get_running_loop()
         now_s = loop.time()
@@ -141,6 +151,11 @@ class Execution:
                 await self._heed()
             if self.aborting:
                 return await self._abort()
+            if now_s >= until_s and stage.wait == "known":
+                # It stands: they do it when they hear of it.
+                await self._note("note", made.text)
+                self._tell(f"  {made.text}: not waited for any longer")
+                return None
             if now_s >= until_s:
                 text = f"not within {stage.patience_s:g} s: {made.text}"
                 await self._note("failed", text)
@@ -156,7 +171,7 @@ class Execution:
         for wanted in stage.orders:
             known = orders.of(wanted.region, wanted.edge)
             key = EdgeKey(wanted.region, wanted.edge)
-            if known is not None and known.run == self._run.name:
+            if known is not None and known.run == self._run.name and known.same(wanted):
                 given[key] = known.at_ms
             else:
                 given[key] = await self._order(wanted, known)
@@ -166,18 +181,28 @@ class Execution:
         return given
 
     async def _order(self, wanted: Order, known: Order | None) -> int:
+        if not self._lock.stands:
+            raise OperationError("the lease is lost: this stops here; `resume` goes on")
         at_ms = self._book.stamp_ms(0 if known is None else known.at_ms)
-        await self._book.give(msgspec.structs.replace(wanted, at_ms=at_ms, run=self._run.name))
+        ramp = wanted.ramp and Ramp(at_ms, wanted.ramp.over_s)  # it begins now
+        await self._book.give(
+            msgspec.structs.replace(wanted, at_ms=at_ms, run=self._run.name, ramp=ramp)
+        )
         return at_ms
 
     async def _heed(self) -> None:
         run = await self._book.run(self._run.name)
         self._last_ms = max(self._last_ms, run.entries[-1].at_ms)
+        if run.end is not None and run.end.what != "failed":
+            raise OperationError(f"{run.end.by} has ended it: {run.end.what}")
         if run.abort is not None and not self.aborting:
             self.aborting = ": ".join(part for part in (run.abort.by, run.abort.text) if part)
+            self._abort_known = True
 
     async def _abort(self) -> What:
         """Stop where it is: who was not sent away yet, stays, and who comes back, is let in."""
+        if not self._abort_known:
+            await self._note("abort", self.aborting)  # whoever takes it up goes on with that
         orders = await self._book.orders()
         kept = []
         for stage in self._run.plan.stages:

@@ -7,7 +7,9 @@ holder works. Who has it in more than half of all regions, has it.
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -21,7 +23,8 @@ _log = logging.getLogger("jetrelay.operations")
 
 TTL_S = 15
 RENEW_S = 4.0
-TRIES = 4
+FLEET = "_fleet"  # held from a plan until its first orders are given
+TRIES = 6
 PAUSE_S = (0.1, 0.4)
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _TTL = "Nats-TTL"
@@ -33,13 +36,18 @@ class Holder(msgspec.Struct, frozen=True):
     run: str  # the operation
     by: str
     since_ms: int  # Unix ms
+    token: str = ""  # tells one who carries it out from another
 
 
 class BusyError(OperationError):
     """Somebody else is at work there."""
 
     def __init__(self, region: str, holder: Holder) -> None:
-        super().__init__(f"{holder.by} is at work on {region}: {holder.run}")
+        since = datetime.fromtimestamp(holder.since_ms / 1000, UTC)
+        where = "the fleet" if region == FLEET else region
+        super().__init__(
+            f"{holder.by} is at work on {where} since {since:%Y-%m-%d %H:%M:%SZ}: {holder.run}"
+        )
         self.holder = holder
 
 
@@ -75,7 +83,7 @@ class Lock:
     @property
     def stands(self) -> bool:
         """Whether nobody else can have it by now."""
-        return not self._lost and asyncio.get_running_loop().time() < self._until_s
+        return not self._lost and _now_s() < self._until_s
 
     async def take(self) -> None:
         """Take it, and keep it until `release`.
@@ -103,7 +111,7 @@ class Lock:
 
     async def _try(self) -> Holder | None:
         """Take it wherever it is free; who has it elsewhere, if anybody."""
-        until_s = asyncio.get_running_loop().time() + TTL_S
+        until_s = _now_s() + TTL_S
         found = await asyncio.gather(*(self._take_in(each) for each in self._stations))
         if len(self._held) >= self._needed:
             self._until_s = until_s
@@ -121,7 +129,7 @@ class Lock:
                 return None
             data, seq = await station.holder(subject)
             other = _holder(data)
-            if other is not None and other.run != self._holder.run:
+            if other is not None and other.token != self._holder.token:
                 self._held.pop(station.region, None)
                 return other
             # Its own, of which it did not hear, or gone meanwhile.
@@ -135,7 +143,7 @@ class Lock:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(RENEW_S)
-            began_s = asyncio.get_running_loop().time()
+            began_s = _now_s()
             kept = 0
             for station in self._stations:
                 before = self._held.get(station.region)
@@ -172,6 +180,11 @@ async def holder_of(stations: Sequence[Station], region: str) -> Holder | None:
         if found is not None:
             return found
     return None
+
+
+def _now_s() -> float:
+    """Seconds of a clock that goes on while the machine sleeps: the leases do so, too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _holder(data: bytes) -> Holder | None:

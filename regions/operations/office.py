@@ -5,6 +5,7 @@ whom, and returns what carries it out.
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,7 @@ from regions.errors import OperationError
 from regions.operations.book import Book
 from regions.operations.entry import Entry, Plan, Request, Run, new_run
 from regions.operations.execution import Execution
-from regions.operations.lock import Holder, Lock, holder_of
+from regions.operations.lock import FLEET, Holder, Lock, holder_of
 from regions.operations.plan import make_plan
 from regions.operations.station import Station, open_stations
 from regions.operations.watch import Watch
@@ -23,6 +24,8 @@ from regions.topology import Topology
 from relay.core.orders import Orders
 
 HEAR_S = 2.5  # every edge says how it is once a second
+LOOK_S = 0.5  # whether who carries an operation out has stopped
+MORE, FEW = 1.2, 20  # clients that come between plan and submission change nothing
 DAY_MS = 86_400_000
 Tell = Callable[[str], None]
 
@@ -40,6 +43,12 @@ class Office:
     def reached(self) -> int:
         """Regions whose NATS answers."""
         return len(self._stations)
+
+    @property
+    def unreached(self) -> list[str]:
+        """Regions whose NATS does not."""
+        there = {station.region for station in self._stations}
+        return [name for name in self._topology.names if name not in there]
 
     async def orders(self) -> Orders:
         """What stands.
@@ -79,16 +88,25 @@ class Office:
         _refuse(plan, override)
         at_ms = self.book.stamp_ms()
         name = new_run(request, at_ms)
-        async with self._locked(request.region, name, request.by, at_ms, override) as lock:
-            plan = await self.plan(request)
-            _refuse(plan, override)
+        holder = Holder(name, request.by, at_ms, secrets.token_hex(8))
+        async with (
+            self._locked(request.region, holder, override) as lock,
+            # Nobody else plans until the first orders stand: what is open is the fleet's matter.
+            self._locked(FLEET, holder, override) as fleet,
+        ):
+            fresh = await self.plan(request)
+            _refuse(fresh, override)
+            if changed := _changed(plan, fresh):
+                raise OperationError(f"since it was confirmed, {changed}; look at the plan again")
             entry = Entry(
-                run=name, at_ms=at_ms, by=request.by, what="submitted", request=request, plan=plan,
-                override=override,
+                run=name, at_ms=at_ms, by=request.by, what="submitted", request=request,
+                plan=fresh, override=override,
             )  # fmt: skip
             await self.book.write(entry)
-            run = Run(name, request, plan, [entry])
-            yield Execution(run, self.book, lock, self.watch, request.by, tell)
+            run = Run(name, request, fresh, [entry])
+            execution = Execution(run, self.book, lock, self.watch, request.by, tell)
+            execution.begun = fleet.release
+            yield execution
 
     @asynccontextmanager
     async def resumed(self, name: str, by: str, tell: Tell) -> AsyncIterator[Execution]:
@@ -106,25 +124,45 @@ class Office:
         run = await self.book.run(name)
         if run.end is not None and run.end.what != "failed":
             raise OperationError(f"{name} has ended: {run.end.what}")
-        holder = await holder_of(self._stations, run.request.region)
-        if holder is not None and holder.run == name:
-            raise OperationError(f"{holder.by} carries {name} out")
         at_ms = self.book.stamp_ms(run.entries[-1].at_ms)
         override = run.entries[0].override
-        async with self._locked(run.request.region, name, by, at_ms, override) as lock:
+        holder = Holder(name, by, at_ms, secrets.token_hex(8))
+        async with self._locked(run.request.region, holder, override) as lock:
+            run = await self.book.run(name)  # by whoever had it until now
+            if run.abort is None:
+                await self._still_wanted(run, override)
             entry = Entry(run=name, at_ms=at_ms, by=by, what="resumed")
             await self.book.write(entry)
             run.entries.append(entry)
             yield Execution(run, self.book, lock, self.watch, by, tell)
 
-    async def abort(self, name: str, by: str, why: str, tell: Tell) -> None:
+    async def _still_wanted(self, run: Run, override: str) -> None:
+        """Whether an operation may go on as it was planned.
+
+        Raises:
+            OperationError: something else was ordered since, or it would hurt now.
+        """
+        orders = await self.orders()
+        for wanted in (order for stage in run.plan.stages for order in stage.orders):
+            known = orders.of(wanted.region, wanted.edge)
+            if known is not None and known.run != run.name and known.at_ms > run.began_ms:
+                raise OperationError(
+                    f"{known.by} has ordered something else of {known.scope} since ({known.run}): "
+                    "plan it anew"
+                )
+        _refuse(await self.plan(run.request), override)
+
+    async def abort(self, name: str, by: str, why: str, tell: Tell) -> bool:
         """Have an operation aborted: by who carries it out, or, where nobody does, here.
+
+        Returns:
+            Whether it was; else it was done before anybody heard.
 
         Raises:
             OperationError: there is no such operation, or it has ended.
         """
         run = await self.book.run(name)
-        if run.end is not None:
+        if run.end is not None and run.end.what != "failed":
             raise OperationError(f"{name} has ended: {run.end.what}")
         await self.book.write(
             Entry(
@@ -132,12 +170,21 @@ class Office:
                 text=why,
             )
         )  # fmt: skip
-        holder = await holder_of(self._stations, run.request.region)
-        if holder is not None and holder.run == name:
-            tell(f"{holder.by} is told to stop")
-            return
-        async with self.resumed(name, by, tell) as execution:
-            await execution.carry_out()
+        told = ""
+        while True:
+            holder = await holder_of(self._stations, run.request.region)
+            if holder is None or holder.run != name:
+                break
+            if holder.by != told:
+                told = holder.by
+                tell(f"{told} is told to stop")
+            await asyncio.sleep(LOOK_S)
+            run = await self.book.run(name)
+            if run.end is not None:
+                tell(f"{run.end.what}: {run.end.text}" if run.end.text else run.end.what)
+                return run.end.what == "aborted"
+        async with self.resumed(name, by, tell) as execution:  # its carrier is gone
+            return await execution.carry_out() == "aborted"
 
     async def runs(self, days: float) -> list[Run]:
         """The operations of the last days.
@@ -153,11 +200,11 @@ class Office:
         return {name: holder for name, holder in found.items() if holder is not None}
 
     @asynccontextmanager
-    async def _locked(
-        self, region: str, name: str, by: str, at_ms: int, override: str
-    ) -> AsyncIterator[Lock]:
+    async def _locked(self, scope: str, holder: Holder, override: str) -> AsyncIterator[Lock]:
         total = len(self._topology.regions)
-        lock = Lock(self._stations, total, region, Holder(name, by, at_ms), minority=bool(override))
+        # Who says why may go on where most regions do not answer.
+        minority = bool(override) and 2 * self.reached <= total
+        lock = Lock(self._stations, total, scope, holder, minority=minority)
         try:
             await lock.take()
             yield lock
@@ -168,6 +215,18 @@ class Office:
 def _refuse(plan: Plan, override: str) -> None:
     if plan.objections and not override:
         raise OperationError("; ".join(plan.objections))
+
+
+def _changed(confirmed: Plan, fresh: Plan) -> str:
+    """What is worse about a plan than about the one that was confirmed; empty: nothing."""
+    objections = [each for each in fresh.objections if each not in confirmed.objections]
+    if confirmed.objections == [] and objections:
+        return objections[0]
+    if len(fresh.objections) > len(confirmed.objections):
+        return objections[0]
+    if fresh.moves > confirmed.moves * MORE + FEW:
+        return f"{fresh.moves:,} clients would move instead of {confirmed.moves:,}"
+    return ""
 
 
 @asynccontextmanager
@@ -189,4 +248,6 @@ async def open_office(
             EdgeKey(region.name, edge.name) for region in topology.regions for edge in region.edges
         ]
         await posts.heard(keys, HEAR_S)
-        yield Office(topology, stations, Watch(topology, posts))
+        office = Office(topology, stations, Watch(topology, posts))
+        await office.book.set_clock()
+        yield office

@@ -12,7 +12,7 @@ from regions.operations.entry import Coming, Plan, Request, Stage
 from regions.steering.fleet import Outlook
 from regions.steering.health import EdgeKey
 from regions.topology import Topology
-from relay.core.orders import Order, Orders, Ramp, wrong_with
+from relay.core.orders import FULL_WEIGHT, Order, Orders, Ramp, wrong_with
 
 FULL = 0.8  # of its room: no operation fills a region or an edge further
 PACE = 0.5  # of what the others let in is asked of them: their own clients come back, too
@@ -148,6 +148,8 @@ class _Planner:
         stages = self._stage(f"{request.scope} is open", orders)
         if stages and not request.edge:
             self._somebody_there()
+        if not request.edge:
+            self._note_weight()
         return self._finish(stages)
 
     def _weigh(self) -> Plan:
@@ -164,11 +166,17 @@ class _Planner:
         request = self._request
         if request.edge:
             raise OperationError("a ramp is of a region")
+        known = self._sight.orders.of(request.region)
+        ramp = None if known is None else known.ramp
+        if ramp is not None and (ramp.over_s, ramp.share(self._sight.now_ms) < 1) == (
+            request.over_s, True,
+        ):  # fmt: skip
+            return self._finish([])  # it goes on
         ramp = Ramp(self._sight.now_ms, request.over_s)
         text = f"{request.region} takes more and more, all after {request.over_s:g} s"
-        return self._finish(
-            self._stage(text, [_with(self._order(), ramp=ramp)]), takes_s=request.over_s
-        )
+        stages = self._stage(text, [_with(self._order(), ramp=ramp)])
+        self._keep_one_open()
+        return self._finish(stages, takes_s=request.over_s)
 
     def _return(self) -> Plan:
         request = self._request
@@ -182,6 +190,7 @@ class _Planner:
                 Stage(f"the edges of {request.region} are open", closed, "ready", MARGIN_S)
             )
         order = self._sight.orders.of(request.region)
+        self._note_weight()
         if closed or (order is not None and order.cordoned):
             ramp = Ramp(self._sight.now_ms, request.over_s)
             wanted = _with(self._open(), ramp=ramp)
@@ -193,6 +202,8 @@ class _Planner:
 
     def _drain(self) -> Plan:
         request = self._request
+        if request.verb == "evacuate" and request.edge:
+            raise OperationError("a region is evacuated; an edge is drained")
         keys = [key for key in self._edges if not request.edge or key.edge == request.edge]
         moves = sum(self._outlook.connections.get(key, 0) for key in keys)
         coming = self._coming(keys, moves, 1.0)
@@ -205,13 +216,18 @@ class _Planner:
                 ]
             )
             within_s = float(math.ceil(within_s))
-        drains = [_with(self._order(key.edge), drain_s=within_s) for key in keys]
+        drains = [
+            order
+            for key in keys
+            if not self._stands(order := _with(self._order(key.edge), drain_s=within_s))
+            or self._outlook.connections.get(key, 0)
+        ]
         stages = []
         if not request.edge:
             wanted = _with(self._order(), cordoned=True, ramp=None)
             stages += self._stage(f"nobody new is sent to {request.region}", [wanted])
-        if moves or not all(self._stands(order) for order in drains):
-            names = ", ".join(key.edge for key in keys)
+        if drains:
+            names = ", ".join(order.edge for order in drains)
             stages.append(
                 Stage(f"the clients of {names} go elsewhere", drains, "gone", within_s + MARGIN_S)
             )
@@ -269,7 +285,8 @@ class _Planner:
         others = [
             each
             for each in self._outlook.regions
-            if each.name != region and each.verdict.admits and not each.cordoned and each.weight
+            if each.name != region and each.verdict.admits and not each.cordoned
+            if each.accepts > 0
         ]
         stay = but_edge and any(
             self._outlook.edges[key].admits for key in self._edges if key.edge != but_edge
@@ -279,6 +296,14 @@ class _Planner:
                 f"{region} is the last region that takes clients"
                 if not but_edge
                 else f"{but_edge} is the last edge that takes clients"
+            )
+
+    def _note_weight(self) -> None:
+        weight = self._order().weight
+        if weight is not None and weight < FULL_WEIGHT:
+            region = self._request.region
+            self._notes.append(
+                f"{region} has weight {weight} still: `jetrelay ctl weight {region} 100` ends that"
             )
 
     def _somebody_there(self) -> None:

@@ -12,7 +12,7 @@ from regions.errors import OperationError
 from regions.permissions import inbox_of
 from relay.bus.ack import PubAck, read_ack
 from relay.bus.connection import Connection, Headers, open_connection
-from relay.bus.events import SEQUENCE
+from relay.bus.events import SEQUENCE, stamp_ms
 from relay.bus.inbox import Inbox
 from relay.bus.reader import API, Reader
 from relay.core.names import LEASE_STREAM
@@ -64,6 +64,14 @@ class Station:
             UnavailableError: no answer: it may be stored, or not.
         """
         return read_ack(*await self._inbox.request(subject, data, STORE_S, headers))
+
+    async def now_ms(self) -> int:
+        """The time by the region's NATS (Unix ms).
+
+        Raises:
+            UnavailableError: no answer.
+        """
+        return stamp_ms((await self.reader.api(f"STREAM.INFO.{LEASE_STREAM}", {}))["ts"])
 
     async def holder(self, subject: str) -> tuple[bytes, int]:
         """What a lease says, and its sequence; empty and 0 where nobody holds it.

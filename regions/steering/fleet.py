@@ -124,7 +124,7 @@ class Fleet:
         return replace(
             candidate,
             weight=candidate.weight if order.weight is None else order.weight,
-            cordoned=(order.why or f"by {order.by}") if order.cordoned else "",
+            cordoned=order.reason if order.cordoned else "",
             ramp=order.share(now_ms),
         )
 

@@ -66,6 +66,8 @@ class _Mirror:
             if came != first:
                 self.jumped.append((first, last if came is None else came - 1))
         self.reached = max(self.reached or 0, info.last)
+        if self.info is not None and info.last < self.info.last:
+            self.proved = None  # it lost its end: something else may come there
         deleted = deleted | self.before
         self.info, self.deleted = info, deleted
         self.gone &= deleted

@@ -65,6 +65,17 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         nothing = self.drain_s is None and self.weight is None and self.ramp is None
         return nothing and not self.cordoned
 
+    @property
+    def reason(self) -> str:
+        """Why it is so, for people; never empty."""
+        return self.why or f"by {self.by or 'an operator'}"
+
+    def same(self, other: "Order") -> bool:
+        """Whether both want the same, whoever does, when and why."""
+        return (self.scope, self.cordoned, self.drain_s, self.weight) == (
+            other.scope, other.cordoned, other.drain_s, other.weight,
+        ) and (self.ramp and self.ramp.over_s) == (other.ramp and other.ramp.over_s)  # fmt: skip
+
     def share(self, now_ms: int) -> float:
         """How much of what would come a region takes, by its ramp; 0 to 1."""
         return 1.0 if self.ramp is None else self.ramp.share(now_ms)

@@ -61,7 +61,7 @@ class Compass:
             connections=sum(beat.connections for beat in ready),
             room=sum(rooms) if all(rooms) else 0,  # an older edge does not say
             weight=min(weight, FULL_WEIGHT),
-            cordoned=order.why or order.by if order is not None and order.cordoned else "",
+            cordoned=order.reason if order is not None and order.cordoned else "",
             ramp=1.0 if order is None else order.share(now_ms),
         )
 

@@ -304,7 +304,8 @@ async def test_the_decision_is_written_for_other_name_servers(world: World, tmp_
     assert {"a": "192.0.2.2"} in domain["records"][way]
     assert [path.name for path in tmp_path.iterdir()] == ["zones.yaml"]
     done = await asyncio.to_thread(world.run, "dns", "export", "--to", "route53", "--no-try")
-    sets = [one["ResourceRecordSet"] for one in json.loads(done.stdout)["Changes"]]
+    batches = [json.loads(line) for line in done.stdout.splitlines()]
+    sets = [one["ResourceRecordSet"] for batch in batches for one in batch["Changes"]]
     (germany,) = [one for one in sets if one["SetIdentifier"] == "DE" and one["Type"] == "A"]
     assert germany["ResourceRecords"] == [{"Value": "192.0.2.2"}]
     bad = await asyncio.to_thread(

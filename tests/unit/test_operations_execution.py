@@ -87,6 +87,22 @@ def test_one_that_was_taken_up_after_it_failed_ended_as_it_ended_last() -> None:
     assert run.end.what == "done"
 
 
+def test_one_that_was_taken_up_has_not_ended_and_may_be_aborted() -> None:
+    first = entry(1, "submitted", request=REQUEST, plan=Plan([]))
+    failed, resumed, abort = entry(2, "failed"), entry(3, "resumed"), entry(4, "abort")
+    (run,) = runs_of([first, failed])
+    assert run.end == failed
+    (run,) = runs_of([first, failed, resumed])
+    assert run.end is None
+    (run,) = runs_of([first, failed, resumed, abort])
+    assert (run.end, run.abort) == (None, abort)
+    (run,) = runs_of([first, failed, abort, entry(5, "resumed")])
+    assert (run.end, run.abort) == (None, abort)
+    aborted = entry(6, "aborted")
+    (run,) = runs_of([first, abort, aborted])
+    assert (run.end, run.abort) == (aborted, None), "that wish was heeded"
+
+
 def test_an_operation_whose_beginning_is_not_known_is_left_out() -> None:
     assert runs_of([entry(2, "given"), entry(3, "done")]) == []
 

@@ -1,0 +1,146 @@
+"""The lease of who works on a region: in most of the regions, and nobody else's."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from regions.errors import OperationError
+from regions.operations import lock as module
+from regions.operations.lock import FLEET, BusyError, Holder, Lock, holder_of
+from relay.bus.ack import PubAck, _ApiError
+from relay.core.names import is_region
+from relay.errors import UnavailableError
+
+
+@dataclass
+class _Station:
+    """A region's LEASE stream, as far as one lease goes: compare-and-set by sequence."""
+
+    region: str
+    held: tuple[bytes, int] = (b"", 0)
+    silent: bool = False
+    stores: list[str] = field(default_factory=list)
+    last: int = 0
+
+    async def store(self, subject: str, data: bytes, headers: dict[str, str]) -> PubAck:
+        await asyncio.sleep(0)
+        if self.silent:
+            raise UnavailableError("no answer")
+        if int(headers["Nats-Expected-Last-Subject-Sequence"]) != self.held[1]:
+            return PubAck(error=_ApiError(400, 10071, "wrong last sequence"))
+        self.stores.append(subject)
+        self.last += 1
+        self.held = data, self.last
+        return PubAck(seq=self.last)
+
+    async def holder(self, _subject: str) -> tuple[bytes, int]:
+        if self.silent:
+            raise UnavailableError("no answer")
+        return self.held
+
+    async def drop(self, seq: int) -> None:
+        if self.held[1] == seq:
+            self.held = b"", 0
+
+    def expire(self) -> None:
+        self.held = b"", 0
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE_S", (0.0, 0.001))
+    monkeypatch.setattr(module, "RENEW_S", 0.01)
+
+
+def has(one: Lock) -> bool:
+    """Whether it stands now."""
+    return one.stands
+
+
+def stations() -> list[_Station]:
+    return [_Station(name) for name in ("us", "eu", "ap")]
+
+
+def lock(of: list[_Station], token: str, *, minority: bool = False, run: str = "") -> Lock:
+    holder = Holder(run or f"run-{token}", token, 1_800_000_000_000, token)
+    return Lock(cast("Any", of), 3, "eu", holder, minority=minority)
+
+
+async def test_one_has_it_and_the_second_is_told_who_and_since_when() -> None:
+    there = stations()
+    first, second = lock(there, "one"), lock(there, "two")
+    await first.take()
+    assert has(first)
+    with pytest.raises(
+        BusyError, match=r"one is at work on eu since 2027-01-15 08:00:00Z: run-one"
+    ):
+        await second.take()
+    assert not has(second)
+    found = await holder_of(cast("Any", there), "eu")
+    assert found is not None
+    assert found.by == "one"
+    await first.release()
+    assert not has(first)
+    await second.take()
+    assert has(second)
+    await second.release()
+    assert [each.held for each in there] == [(b"", 0)] * 3
+
+
+async def test_two_that_begin_at_once_do_not_both_have_it() -> None:
+    for _ in range(50):
+        there = stations()
+        both = [lock(there, "one"), lock(there, "two")]
+        await asyncio.gather(*(each.take() for each in both), return_exceptions=True)
+        assert sum(has(each) for each in both) <= 1
+        await asyncio.gather(*(each.release() for each in both))
+
+
+async def test_two_who_take_up_the_same_operation_do_not_both_have_it() -> None:
+    there = stations()
+    first, second = lock(there, "one", run="r"), lock(there, "two", run="r")
+    await first.take()
+    with pytest.raises(BusyError):
+        await second.take()
+    await first.release()
+
+
+async def test_most_regions_are_enough_and_fewer_are_not_unless_it_is_said() -> None:
+    there = stations()
+    there[0].silent = True
+    one = lock(there, "one")
+    await one.take()
+    await one.release()
+    there[1].silent = True
+    with pytest.raises(OperationError, match="2 are needed"):
+        await lock(there, "one").take()
+    alone = lock(there, "one", minority=True)
+    await alone.take()
+    assert has(alone)
+    await alone.release()
+
+
+async def test_it_is_prolonged_and_lost_where_somebody_else_has_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "TTL_S", 0.3)
+    there = stations()
+    one = lock(there, "one")
+    await one.take()
+    await asyncio.sleep(0.6)
+    assert has(one), "it was prolonged"
+    thief = msgspec.json.encode(Holder("other", "two", 0, "two"))
+    for each in there:
+        each.held = thief, each.last + 5
+        each.last += 5
+    await asyncio.sleep(0.6)
+    assert not has(one)
+    await one.release()
+    assert all(each.held[0] == thief for each in there), "what is another's is not given back"
+
+
+def test_the_fleet_is_no_region() -> None:
+    assert not is_region(FLEET)
