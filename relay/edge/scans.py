@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from relay.bus.copies import Copies
@@ -26,6 +27,17 @@ ACROSS = 8  # a page that is read across a link is so much larger: each costs a 
 
 def _nothing(_origin: str, _epoch: int, _first: int, _last: int) -> None:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a scan read, for the feed (see `Feed.scanned`)."""
+
+    events: Sequence[Event]
+    next_seq: int
+    asked_ms: int
+    more: bool
+    ahead: bool
 
 
 class Scans:
@@ -143,45 +155,31 @@ class Scans:
                 if api != API:
                     self.handled[origin].add(max(first, passed + 1), next_seq - 1)
                 ahead = self._behind(feed, page, api, next_seq - 1)
-                await self._scanned(feed, events, next_seq, asked_ms, more=more, ahead=ahead)
+                await self._scanned(feed, _Part(events, next_seq, asked_ms, more, ahead))
         finally:
             self._scanning.discard(origin)
             if origin in self._wanted:
                 self.want(feed, self._wanted[origin])
 
-    async def _scanned(
-        self,
-        feed: Feed,
-        events: Sequence[Event],
-        next_seq: int,
-        asked_ms: int,
-        *,
-        more: bool,
-        ahead: bool,
-    ) -> None:
+    async def _scanned(self, feed: Feed, read: _Part) -> None:
         """Hand the feed what a scan read, a part at a time: a long page does not hold the loop."""
-        generation = self.generation
-        while len(events) > self._pages.events:
-            part, events = events[: self._pages.events], events[self._pages.events :]
-            self._take_part(feed, part, events[0].seq, asked_ms, more=True, ahead=ahead)
+        generation, size = self.generation, self._pages.events
+        while len(read.events) > size:
+            part, rest = read.events[:size], read.events[size:]
+            self._take_part(feed, replace(read, events=part, next_seq=rest[0].seq, more=True))
             await asyncio.sleep(0)
-            if generation != self.generation or self._wanted.get(feed.origin) != events[0].seq:
+            if generation != self.generation or self._wanted.get(feed.origin) != rest[0].seq:
                 return  # the scan goes on elsewhere
             del self._wanted[feed.origin]
-        self._take_part(feed, events, next_seq, asked_ms, more=more, ahead=ahead)
+            read = replace(read, events=rest)
+        self._take_part(feed, read)
 
-    def _take_part(
-        self,
-        feed: Feed,
-        events: Sequence[Event],
-        next_seq: int,
-        asked_ms: int,
-        *,
-        more: bool,
-        ahead: bool,
-    ) -> None:
-        self._carry_out(feed, feed.scanned(events, next_seq, asked_ms, more=more, ahead=ahead))
-        for event in events:
+    def _take_part(self, feed: Feed, part: _Part) -> None:
+        actions = feed.scanned(
+            part.events, part.next_seq, part.asked_ms, more=part.more, ahead=part.ahead
+        )
+        self._carry_out(feed, actions)
+        for event in part.events:
             self._found(event)  # the room may have been past it
 
     async def _read(self, feed: Feed, first: int) -> tuple[Page, str]:
