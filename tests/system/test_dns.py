@@ -29,6 +29,7 @@ from regions.dns.query import Network
 from regions.dns.server import Bounds, DnsServer
 from regions.dns.zone import Entrance, Zone, ZoneConfig
 from regions.errors import TopologyError
+from relay.edge.machine import rss_bytes
 from tests.countries import write_cities
 from tests.ready import serving
 from tests.world import World, running
@@ -127,7 +128,8 @@ async def test_whatever_is_sent_to_it_it_serves_on() -> None:
     wire = bytearray(query("relay.test", "A", "192.0.2.0").to_wire())
     async with server(answers_per_s=1e9) as (made, port):
         sent = answered = 0
-        for number in range(20_000):
+        before = rss_bytes()
+        for number in range(100_000):
             data = bytearray(wire) if number % 2 else bytearray(dice.randbytes(dice.randrange(80)))
             for _ in range(dice.randrange(4)):
                 if data:
@@ -136,6 +138,7 @@ async def test_whatever_is_sent_to_it_it_serves_on() -> None:
             sent += len(data)
             answered += len(made._answer_datagram(bytes(data), (HOST, 5_353)) or b"")
         assert answered < 4 * sent
+        assert rss_bytes() - before < 16 * 2**20
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         for _ in range(2_000):
             sock.sendto(dice.randbytes(dice.randrange(1, 600)), (HOST, port))
