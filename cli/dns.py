@@ -13,12 +13,13 @@ from prometheus_client import CollectorRegistry, start_http_server
 from cli.dns_export import export
 from cli.dns_figures import Figures
 from cli.doors import has_subcommand
+from cli.state_option import state_option
 from cli.text import clean
 from regions.dns.answers import Answers
 from regions.dns.server import Bounds, DnsServer
 from regions.dns.zone import zone_of
 from regions.errors import TopologyError
-from regions.state import DEFAULT_STATE, find_world
+from regions.state import find_world
 from regions.steering.health import EdgeKey
 from regions.steering.steerer import Steerer
 from regions.steering.trying import try_door
@@ -49,13 +50,7 @@ def address_of(
     metavar="ADDRESS:PORT",
     help="Where to answer, over UDP and TCP; port 0: any that is free.",
 )
-@click.option(
-    "--state",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=DEFAULT_STATE,
-    show_default=True,
-    help="State directory of the local world.",
-)
+@state_option
 @click.option(
     "--topology",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),

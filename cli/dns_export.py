@@ -10,10 +10,10 @@ from typing import Literal
 import click
 
 from cli.outlook import look
+from cli.state_option import state_option
 from regions.dns.export import Decider, powerdns, route53, ways_of
 from regions.dns.zone import zone_of
 from regions.errors import TopologyError, WorldError
-from regions.state import DEFAULT_STATE
 from regions.topology_file import load_topology
 from relay.geo.atlas import Atlas
 
@@ -28,13 +28,7 @@ Target = Literal["powerdns", "route53"]
     required=True,
     help="powerdns: a zones file of its GeoIP backend; route53: change batches, as JSON.",
 )
-@click.option(
-    "--state",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=DEFAULT_STATE,
-    show_default=True,
-    help="State directory of the local world.",
-)
+@state_option
 @click.option(
     "--topology",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),

@@ -4,15 +4,12 @@ it: what operators do to a running fleet.
 
 import asyncio
 import getpass
-import json
 import logging
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,29 +17,31 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from cli.columns import aligned
+from cli.operate_text import (
+    entry_lines,
+    log_lines,
+    plan_lines,
+    print_json,
+    status_json,
+    status_lines,
+    tell,
+    tell_json,
+)
+from cli.state_option import state_option
 from cli.text import clean
 from regions.errors import OperationError
 from regions.operations.entry import Plan, Request, Run, Verb, What
 from regions.operations.execution import Execution
 from regions.operations.lock import Holder
 from regions.operations.office import Office, open_office
-from regions.state import DEFAULT_STATE, find_world
+from regions.state import find_world
 from regions.steering.fleet import Outlook
-from relay.core.orders import TEXT, Order, Orders
+from relay.core.orders import TEXT, Orders
 
 T = TypeVar("T")
 RUNS_DAYS = 7.0
-LISTED = 20
 RAMP_S = 300.0
 
-_state = click.option(
-    "--state",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=DEFAULT_STATE,
-    show_default=True,
-    help="State directory of the local world.",
-)
 _json = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 _within = click.option(
     "--within",
@@ -67,7 +66,7 @@ def _doing(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of a command that plans, asks, submits and follows."""
     for option in reversed(
         (
-            _state,
+            state_option,
             _by,
             click.option("--why", metavar="TEXT", default="", help="Why; it is recorded."),
             click.option("--yes", is_flag=True, help="Do not ask."),
@@ -150,7 +149,7 @@ def return_(region: str, **options: Any) -> None:
 
 
 @click.command()
-@_state
+@state_option
 @_by
 @click.argument("operation")
 def resume(operation: str, state: Path, by: str | None) -> None:
@@ -159,7 +158,7 @@ def resume(operation: str, state: Path, by: str | None) -> None:
 
 
 @click.command()
-@_state
+@state_option
 @_by
 @click.option("--why", metavar="TEXT", default="", help="Why; it is recorded.")
 @click.argument("operation")
@@ -168,13 +167,13 @@ def abort(operation: str, state: Path, by: str | None, why: str) -> None:
 
     async def go() -> bool:
         async with _office(state) as office:
-            return await office.abort(operation, _who(by), why, _tell)
+            return await office.abort(operation, _who(by), why, tell)
 
     sys.exit(0 if _run(go()) else 1)
 
 
 @click.command()
-@_state
+@state_option
 @_json
 def status(state: Path, *, as_json: bool) -> None:
     """What operators want of regions and edges, who is at work, and what is not finished."""
@@ -194,14 +193,14 @@ def status(state: Path, *, as_json: bool) -> None:
         if run.end is None or (run.end.what == "failed" and run.name in standing)
     ]
     if as_json:
-        _print_json(_status_json(outlook, orders, holders, stalled))
+        print_json(status_json(outlook, orders, holders, stalled))
         return
-    for line in _status_lines(outlook, orders, holders, stalled):
+    for line in status_lines(outlook, orders, holders, stalled):
         click.echo(line)
 
 
 @click.command()
-@_state
+@state_option
 @_json
 @click.option("--days", type=click.FloatRange(0), default=RUNS_DAYS, show_default=True,
               help="How far back.")  # fmt: skip
@@ -217,9 +216,9 @@ def log(state: Path, days: float, operation: str | None, *, as_json: bool) -> No
 
     runs = asyncio.run(look())
     if as_json:
-        _print_json(msgspec.to_builtins(runs))
+        print_json(msgspec.to_builtins(runs))
         return
-    for line in _log_lines(runs) if operation is None else _entry_lines(runs[0]):
+    for line in log_lines(runs) if operation is None else entry_lines(runs[0]):
         click.echo(line)
 
 
@@ -240,9 +239,9 @@ def _operate(verb: Verb, scope: str, options: dict[str, Any]) -> None:
         raise click.UsageError("nobody can be asked here: give --yes, or --dry-run")
     request, plan = _run(_planned(verb, scope, options))
     if options["as_json"]:
-        _print_json({"plan": msgspec.to_builtins(plan)})
+        print_json({"plan": msgspec.to_builtins(plan)})
     else:
-        for line in _plan_lines(request, plan):
+        for line in plan_lines(request, plan):
             click.echo(line)
     refused = bool(plan.objections) and not options["override"]
     if plan.nothing or options["dry_run"]:
@@ -277,14 +276,14 @@ async def _planned(verb: Verb, scope: str, options: dict[str, Any]) -> tuple[Req
 
 async def _carry_out(request: Request, plan: Plan, options: dict[str, Any]) -> What:
     async with _office(options["state"]) as office:
-        tell = _tell_json if options["as_json"] else _tell
-        async with office.submitted(request, plan, tell, options["override"]) as execution:
-            tell(execution.name)
+        say = tell_json if options["as_json"] else tell
+        async with office.submitted(request, plan, say, options["override"]) as execution:
+            say(execution.name)
             return await _follow(execution)
 
 
 async def _resume(operation: str, state: Path, by: str) -> What:
-    async with _office(state) as office, office.resumed(operation, by, _tell) as execution:
+    async with _office(state) as office, office.resumed(operation, by, tell) as execution:
         return await _follow(execution)
 
 
@@ -360,150 +359,3 @@ def _who(given: str | None) -> str:
     if len(name) > TEXT:
         raise click.UsageError(f"--by: {TEXT} characters are the most")
     return name
-
-
-# --- text and JSON ------------------------------------------------------------------------------
-
-
-def _tell(text: str) -> None:
-    click.echo(f"{datetime.now(UTC):%H:%M:%S}  {clean(text)}")
-
-
-def _tell_json(text: str) -> None:
-    click.echo(json.dumps({"at_ms": int(time.time() * 1000), "text": text}))
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value))
-
-
-def _plan_lines(request: Request, plan: Plan) -> list[str]:
-    what = f"{request.verb} {request.scope}"
-    if plan.nothing:
-        return [f"{what}: nothing to do, it is so already"]
-    lines = [f"{what}, by {clean(request.by)}{f': {clean(request.why)}' if request.why else ''}"]
-    lines += [f"  {number}. {stage.text}" for number, stage in enumerate(plan.stages, 1)]
-    if plan.moves:
-        lines.append(f"{plan.moves:,} clients go elsewhere within {plan.takes_s:,.0f} s:")
-        rows = [("to", "come", "per s", "let in per s", "then", "of", "full")]
-        rows += [
-            (each.name, f"{each.connections:,}", f"{each.per_s:,.0f}",
-             f"{each.admitted_per_s:,.0f}" if each.admitted_per_s else "—", f"{each.after:,}",
-             f"{each.room:,}" if each.room else "—", f"{each.taken:.0%}" if each.room else "—")
-            for each in plan.coming
-        ]  # fmt: skip
-        lines += [f"  {line}" for line in aligned(rows)]
-    lines += [f"note: {clean(text)}" for text in plan.notes]
-    lines += [f"against it: {clean(text)}" for text in plan.objections]
-    return lines
-
-
-def _wanted(order: Order, now_ms: int) -> str:
-    parts = []
-    if order.cordoned:
-        parts.append("cordoned")
-    if order.drain_s is not None:
-        parts.append("drained")
-    if order.weight is not None:
-        parts.append(f"weight {order.weight}")
-    if order.ramp is not None and order.share(now_ms) < 1:
-        parts.append(f"ramp, at {order.share(now_ms):.0%}")
-    return ", ".join(parts)
-
-
-def _status_lines(
-    outlook: Outlook, orders: Orders, holders: dict[str, Holder], stalled: list[Run]
-) -> list[str]:
-    now_ms = int(time.time() * 1000)
-    rows = [("region", "edge", "state", "connections", "wanted", "by", "since", "why")]
-    for region in outlook.regions:
-        rows.append(
-            (region.name, "", region.verdict.state, f"{_there(outlook, region.name):,}",
-             *_order_cells(orders.of(region.name), now_ms))
-        )  # fmt: skip
-        rows += [
-            ("", clean(key.edge), verdict.state, _count(outlook.connections.get(key)),
-             *_order_cells(orders.of(*key), now_ms))
-            for key, verdict in outlook.edges.items()
-            if key.region == region.name
-        ]  # fmt: skip
-    lines = aligned(rows)
-    lines += [
-        f"at work on {region}: {clean(each.by)} since {_moment(each.since_ms)}: {each.run}"
-        for region, each in holders.items()
-    ]
-    lines += [
-        f"not finished, and nobody carries it out: {run.name} (`jetrelay ctl resume` or `abort`)"
-        for run in stalled
-    ]
-    return lines
-
-
-def _there(outlook: Outlook, region: str) -> int:
-    """Connections at all edges of a region, also at those that take nobody."""
-    return sum(count for key, count in outlook.connections.items() if key.region == region)
-
-
-def _count(connections: int | None) -> str:
-    return "—" if connections is None else f"{connections:,}"
-
-
-def _order_cells(order: Order | None, now_ms: int) -> tuple[str, str, str, str]:
-    wanted = "" if order is None else _wanted(order, now_ms)
-    if order is None or not wanted:
-        return "", "", "", ""
-    return wanted, clean(order.by), _moment(order.at_ms), clean(order.why)
-
-
-def _status_json(
-    outlook: Outlook, orders: Orders, holders: dict[str, Holder], stalled: list[Run]
-) -> Any:
-    return {
-        "regions": [
-            {
-                "name": region.name,
-                "state": region.verdict.state,
-                "connections": _there(outlook, region.name),
-                "edges": [
-                    {
-                        "name": key.edge,
-                        "state": verdict.state,
-                        "reason": verdict.reason,
-                        "connections": outlook.connections.get(key),
-                    }
-                    for key, verdict in outlook.edges.items()
-                    if key.region == region.name
-                ],
-            }
-            for region in outlook.regions
-        ],
-        "orders": [msgspec.to_builtins(order) for order in orders if not order.idle],
-        "at_work": {region: msgspec.to_builtins(each) for region, each in holders.items()},
-        "unfinished": [run.name for run in stalled],
-    }
-
-
-def _log_lines(runs: list[Run]) -> list[str]:
-    rows = [("operation", "by", "began", "ended", "why")]
-    for run in runs[-LISTED:]:
-        end = run.end
-        rows.append(
-            (run.name, clean(run.request.by), _moment(run.began_ms),
-             "—" if end is None else f"{end.what} {_moment(end.at_ms)}", clean(run.request.why))
-        )  # fmt: skip
-    left_out = len(runs) - LISTED
-    return aligned(rows) + ([f"{left_out} before these"] if left_out > 0 else [])
-
-
-def _entry_lines(run: Run) -> list[str]:
-    lines = _plan_lines(run.request, run.plan)
-    if run.entries[0].override:
-        lines.append(f"in spite of that: {clean(run.entries[0].override)}")
-    rows = [
-        (_moment(each.at_ms), each.what, clean(each.by), clean(each.text)) for each in run.entries
-    ]
-    return lines + aligned(rows)
-
-
-def _moment(at_ms: int) -> str:
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%SZ}"

@@ -11,8 +11,9 @@ import click
 
 from cli.columns import aligned
 from cli.outlook import look
+from cli.state_option import state_option
 from cli.text import clean
-from regions.state import DEFAULT_STATE, find_world
+from regions.state import find_world
 from regions.steering.fleet import Outlook
 from regions.steering.what_if import WhatIf
 from relay.core.steering import Share, choose, shares
@@ -20,13 +21,6 @@ from relay.geo.atlas import Atlas, Origin
 
 HEAR_S = 2.5  # every edge says how it is once a second
 
-_state = click.option(
-    "--state",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=DEFAULT_STATE,
-    show_default=True,
-    help="State directory of the local world.",
-)
 _try = click.option(
     "--try/--no-try",
     "tries",
@@ -47,7 +41,7 @@ def command() -> None:
 
 
 @command.command()
-@_state
+@state_option
 @_try
 @_json
 def status(state: Path, *, tries: bool, as_json: bool) -> None:
@@ -65,7 +59,7 @@ def status(state: Path, *, tries: bool, as_json: bool) -> None:
 
 
 @command.command()
-@_state
+@state_option
 @_try
 @_json
 @click.argument("address")
@@ -95,7 +89,7 @@ def explain(state: Path, address: str, *, tries: bool, as_json: bool) -> None:
 
 
 @command.command("what-if")
-@_state
+@state_option
 @_json
 @click.argument("region")
 def what_if(state: Path, region: str, *, as_json: bool) -> None:

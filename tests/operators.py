@@ -14,27 +14,12 @@ from regions.operations.station import open_stations
 from relay.client import Client, Message, connect
 from relay.core.orders import Order
 from relay.tasks import Tasks
+from tests.places import three
 from tests.raw import token
 from tests.ready import serving
 from tests.world import World
 
-TOPOLOGY = """
-[[regions]]
-name = "us"
-lat = 39.0
-lon = -77.5
-edges = 2
-[[regions]]
-name = "eu"
-lat = 50.1
-lon = 8.7
-edges = 2
-[[regions]]
-name = "ap"
-lat = 1.35
-lon = 103.8
-edges = 1
-"""
+TOPOLOGY = three(2, 2, 1)
 ROOM = "operated"
 
 

@@ -1,4 +1,4 @@
-"""The books: what operators ordered and did, stored in one region and mirrored in all others.
+"""The books: what operators ordered and did; each region has one, and mirrors those of the others.
 
 What is written goes into the books of all regions that are reached: each of them may be cut off
 from the others, or lose what it holds. What was written is read from every copy that is reached.
@@ -6,7 +6,8 @@ from the others, or lose what it holds. What was written is read from every copy
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
 from regions.errors import OperationError
 from regions.operations.entry import Entry, Run, decode_entry, encode_entry, runs_of
@@ -58,14 +59,7 @@ class Book:
         Raises:
             OperationError: no book could be read.
         """
-        failures = []
-        for book in self._books:
-            try:
-                await book.read()
-            except BusError as error:
-                failures.append(str(error))
-        if len(failures) == len(self._books):
-            raise OperationError(f"no book can be read: {failures[0]}")
+        await self._each(book.read() for book in self._books)
         return self._orders
 
     async def runs(self, since_ms: int) -> list[Run]:
@@ -88,16 +82,25 @@ class Book:
         return runs[0]
 
     async def _entries(self, run: str, since_ms: int | None = None) -> list[Entry]:
-        found, failures = list[Entry](), []
-        for station in self._stations:
-            try:
-                for origin in self._origins:
-                    found += [each async for each in _entries(station, origin, run, since_ms)]
-            except BusError as error:
-                failures.append(str(error))
+        found: list[Entry] = []
+
+        async def read(station: Station) -> None:
+            for origin in self._origins:
+                async for entry in _entries(station, origin, run, since_ms):
+                    found.append(entry)  # noqa: PERF401 (others add theirs meanwhile)
+
+        await self._each(read(station) for station in self._stations)
+        return found
+
+    async def _each(self, readings: Iterable[Coroutine[Any, Any, object]]) -> None:
+        """Read in all regions at once; one that can be read is enough."""
+        ended = await asyncio.gather(*readings, return_exceptions=True)
+        failures = [each for each in ended if isinstance(each, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, BusError):
+                raise failure
         if len(failures) == len(self._stations):
             raise OperationError(f"no book can be read: {failures[0]}")
-        return found
 
     def stamp_ms(self, after_ms: int = 0) -> int:
         """The time for what is written next (Unix ms): later than all that was written here."""

@@ -18,6 +18,7 @@ from regions.operations.lock import Lock
 from regions.operations.watch import Seen, Watch
 from regions.steering.health import EdgeKey
 from relay.core.orders import Order, Ramp
+from relay.core.telemetry import ENDED
 
 LOOK_S = 0.25
 TELL_S = 1.0  # between two lines about the same stage
@@ -61,11 +62,8 @@ def progress(stage: Stage, given: Mapping[EdgeKey, int], seen: Mapping[EdgeKey, 
             parts.append(f"{key.edge} {frame.connections:,}")
             done &= frame.ordered_ms >= at_ms and frame.state == DRAINED
         else:
-            silent = there is None or there.age_s > SILENT_S
             parts.append(f"{key.edge} is not heard")
-            done &= silent or (
-                there is not None and not there.alive and there.frame.state == "ended"
-            )
+            done &= there is None or there.age_s > SILENT_S or there.frame.state == ENDED
     return Progress(f"clients left: {', '.join(parts)}", done)
 
 

@@ -220,9 +220,7 @@ def _refuse(plan: Plan, override: str) -> None:
 def _changed(confirmed: Plan, fresh: Plan) -> str:
     """What is worse about a plan than about the one that was confirmed; empty: nothing."""
     objections = [each for each in fresh.objections if each not in confirmed.objections]
-    if confirmed.objections == [] and objections:
-        return objections[0]
-    if len(fresh.objections) > len(confirmed.objections):
+    if objections and len(fresh.objections) > len(confirmed.objections):
         return objections[0]
     if fresh.moves > confirmed.moves * MORE + FEW:
         return f"{fresh.moves:,} clients would move instead of {confirmed.moves:,}"

@@ -113,13 +113,9 @@ class _Planner:
         )  # fmt: skip
 
     def _stands(self, order: Order) -> bool:
-        """Whether it is already so; a drain's pace does not matter."""
+        """Whether it is already so."""
         known = self._sight.orders.of(order.region, order.edge)
-        if known is None:
-            return order.idle
-        return (known.cordoned, known.drain_s is None, known.weight, known.ramp) == (
-            order.cordoned, order.drain_s is None, order.weight, order.ramp,
-        )  # fmt: skip
+        return order.idle if known is None else known.same(order)
 
     def _stage(self, text: str, orders: Sequence[Order]) -> list[Stage]:
         """Orders that edges only have to hear of; none where they stand."""
@@ -174,7 +170,7 @@ class _Planner:
             return self._finish([])  # it goes on
         ramp = Ramp(self._sight.now_ms, request.over_s)
         text = f"{request.region} takes more and more, all after {request.over_s:g} s"
-        stages = self._stage(text, [_with(self._order(), ramp=ramp)])
+        stages = [Stage(text, [_with(self._order(), ramp=ramp)], "known", KNOWN_S)]
         self._keep_one_open()
         return self._finish(stages, takes_s=request.over_s)
 

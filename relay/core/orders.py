@@ -71,9 +71,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.why or f"by {self.by or 'an operator'}"
 
     def same(self, other: "Order") -> bool:
-        """Whether both want the same, whoever does, when and why."""
-        return (self.scope, self.cordoned, self.drain_s, self.weight) == (
-            other.scope, other.cordoned, other.drain_s, other.weight,
+        """Whether both want the same, whoever does, when and why, and at which pace."""
+        return (self.scope, self.cordoned, self.drain_s is None, self.weight) == (
+            other.scope, other.cordoned, other.drain_s is None, other.weight,
         ) and (self.ramp and self.ramp.over_s) == (other.ramp and other.ramp.over_s)  # fmt: skip
 
     def share(self, now_ms: int) -> float:

@@ -62,7 +62,7 @@ class Compass:
             room=sum(rooms) if all(rooms) else 0,  # an older edge does not say
             weight=min(weight, FULL_WEIGHT),
             cordoned=order.reason if order is not None and order.cordoned else "",
-            ramp=1.0 if order is None else order.share(now_ms),
+            ramp=self._orders.share(region.name, now_ms),
         )
 
     def rank(self, origin: Origin, now_s: float, now_ms: int) -> list[Course]:

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from tests.countries import write_cities
+from tests.places import three
 from tests.raw import Raw
 from tests.ready import serving
 from tests.world import World, running
@@ -17,22 +18,7 @@ TOPOLOGY = """
 [clients]
 geoip = "cities.mmdb"
 trusted_proxies = ["127.0.0.0/8"]
-[[regions]]
-name = "us"
-lat = 39.0
-lon = -77.5
-edges = 1
-[[regions]]
-name = "eu"
-lat = 50.1
-lon = 8.7
-edges = 2
-[[regions]]
-name = "ap"
-lat = 1.35
-lon = 103.8
-edges = 1
-"""
+""" + three(1, 2, 1)
 NEAREST = {
     "192.0.2.1": ("US", "us"),
     "198.51.100.1": ("DE", "eu"),

@@ -9,6 +9,7 @@ import pytest
 
 from relay.client import connect
 from tests.countries import write_cities
+from tests.places import three
 from tests.raw import token
 from tests.ready import serving
 from tests.world import World, running
@@ -16,22 +17,7 @@ from tests.world import World, running
 TOPOLOGY = """
 [clients]
 geoip = "cities.mmdb"
-[[regions]]
-name = "us"
-lat = 39.0
-lon = -77.5
-edges = 2
-[[regions]]
-name = "eu"
-lat = 50.1
-lon = 8.7
-edges = 1
-[[regions]]
-name = "ap"
-lat = 1.35
-lon = 103.8
-edges = 1
-"""
+""" + three(2, 1, 1)
 NEAREST = {
     "192.0.2.1": "us",  # the United States
     "192.0.2.129": "us",  # Brazil

@@ -9,6 +9,7 @@ from regions.steering.fleet import Fleet
 from regions.steering.health import EdgeKey, Heard, Observer
 from regions.topology_file import parse_topology
 from relay.core.orders import Order, Orders, Ramp
+from tests.places import three
 
 NOW_S, NOW_MS = 1_000.0, 1_800_000_000_000
 TOPOLOGY = parse_topology(
@@ -16,22 +17,8 @@ TOPOLOGY = parse_topology(
     [limits]
     connections = 1000
     connections_per_s = 20.0
-    [[regions]]
-    name = "us"
-    lat = 39.0
-    lon = -77.5
-    edges = 2
-    [[regions]]
-    name = "eu"
-    lat = 50.1
-    lon = 8.7
-    edges = 2
-    [[regions]]
-    name = "ap"
-    lat = 1.35
-    lon = 103.8
-    edges = 2
-    """,
+    """
+    + three(2, 2, 2),
     "test.toml",
 )
 EDGES = [EdgeKey(region, f"{region}-{n}") for region in ("us", "eu", "ap") for n in (1, 2)]

@@ -1,0 +1,170 @@
+"""What `jetrelay ctl` says of operations: for people, and as JSON."""
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import msgspec
+
+from cli.columns import aligned
+from cli.text import clean
+from regions.operations.entry import Plan, Request, Run
+from regions.operations.lock import Holder
+from regions.steering.fleet import Outlook
+from relay.core.orders import Order, Orders
+
+LISTED = 20
+
+
+def tell(text: str) -> None:
+    """Say what happens, for people."""
+    click.echo(f"{datetime.now(UTC):%H:%M:%S}  {clean(text)}")
+
+
+def tell_json(text: str) -> None:
+    """Say what happens, as a line of JSON."""
+    click.echo(json.dumps({"at_ms": int(time.time() * 1000), "text": text}))
+
+
+def print_json(value: Any) -> None:
+    """A value on stdout."""
+    click.echo(json.dumps(value))
+
+
+def plan_lines(request: Request, plan: Plan) -> list[str]:
+    """A plan."""
+    what = f"{request.verb} {request.scope}"
+    if plan.nothing:
+        return [f"{what}: nothing to do, it is so already"]
+    lines = [f"{what}, by {clean(request.by)}{f': {clean(request.why)}' if request.why else ''}"]
+    lines += [f"  {number}. {stage.text}" for number, stage in enumerate(plan.stages, 1)]
+    if plan.moves:
+        lines.append(f"{plan.moves:,} clients go elsewhere within {plan.takes_s:,.0f} s:")
+        rows = [("to", "come", "per s", "let in per s", "then", "of", "full")]
+        rows += [
+            (each.name, f"{each.connections:,}", f"{each.per_s:,.0f}",
+             f"{each.admitted_per_s:,.0f}" if each.admitted_per_s else "—", f"{each.after:,}",
+             f"{each.room:,}" if each.room else "—", f"{each.taken:.0%}" if each.room else "—")
+            for each in plan.coming
+        ]  # fmt: skip
+        lines += [f"  {line}" for line in aligned(rows)]
+    lines += [f"note: {clean(text)}" for text in plan.notes]
+    lines += [f"against it: {clean(text)}" for text in plan.objections]
+    return lines
+
+
+def _wanted(order: Order, now_ms: int) -> str:
+    parts = []
+    if order.cordoned:
+        parts.append("cordoned")
+    if order.drain_s is not None:
+        parts.append("drained")
+    if order.weight is not None:
+        parts.append(f"weight {order.weight}")
+    if order.ramp is not None and order.share(now_ms) < 1:
+        parts.append(f"ramp, at {order.share(now_ms):.0%}")
+    return ", ".join(parts)
+
+
+def status_lines(
+    outlook: Outlook, orders: Orders, holders: dict[str, Holder], stalled: list[Run]
+) -> list[str]:
+    """What is wanted of whom, who is at work, and what is not finished."""
+    now_ms = int(time.time() * 1000)
+    rows = [("region", "edge", "state", "connections", "wanted", "by", "since", "why")]
+    for region in outlook.regions:
+        rows.append(
+            (region.name, "", region.verdict.state, f"{_there(outlook, region.name):,}",
+             *_order_cells(orders.of(region.name), now_ms))
+        )  # fmt: skip
+        rows += [
+            ("", clean(key.edge), verdict.state, _count(outlook.connections.get(key)),
+             *_order_cells(orders.of(*key), now_ms))
+            for key, verdict in outlook.edges.items()
+            if key.region == region.name
+        ]  # fmt: skip
+    lines = aligned(rows)
+    lines += [
+        f"at work on {region}: {clean(each.by)} since {_moment(each.since_ms)}: {each.run}"
+        for region, each in holders.items()
+    ]
+    lines += [
+        f"not finished, and nobody carries it out: {run.name} (`jetrelay ctl resume` or `abort`)"
+        for run in stalled
+    ]
+    return lines
+
+
+def _there(outlook: Outlook, region: str) -> int:
+    """Connections at all edges of a region, also at those that take nobody."""
+    return sum(count for key, count in outlook.connections.items() if key.region == region)
+
+
+def _count(connections: int | None) -> str:
+    return "—" if connections is None else f"{connections:,}"
+
+
+def _order_cells(order: Order | None, now_ms: int) -> tuple[str, str, str, str]:
+    wanted = "" if order is None else _wanted(order, now_ms)
+    if order is None or not wanted:
+        return "", "", "", ""
+    return wanted, clean(order.by), _moment(order.at_ms), clean(order.why)
+
+
+def status_json(
+    outlook: Outlook, orders: Orders, holders: dict[str, Holder], stalled: list[Run]
+) -> Any:
+    """The same as JSON."""
+    return {
+        "regions": [
+            {
+                "name": region.name,
+                "state": region.verdict.state,
+                "connections": _there(outlook, region.name),
+                "edges": [
+                    {
+                        "name": key.edge,
+                        "state": verdict.state,
+                        "reason": verdict.reason,
+                        "connections": outlook.connections.get(key),
+                    }
+                    for key, verdict in outlook.edges.items()
+                    if key.region == region.name
+                ],
+            }
+            for region in outlook.regions
+        ],
+        "orders": [msgspec.to_builtins(order) for order in orders if not order.idle],
+        "at_work": {region: msgspec.to_builtins(each) for region, each in holders.items()},
+        "unfinished": [run.name for run in stalled],
+    }
+
+
+def log_lines(runs: list[Run]) -> list[str]:
+    """Operations, a line each."""
+    rows = [("operation", "by", "began", "ended", "why")]
+    for run in runs[-LISTED:]:
+        end = run.end
+        rows.append(
+            (run.name, clean(run.request.by), _moment(run.began_ms),
+             "—" if end is None else f"{end.what} {_moment(end.at_ms)}", clean(run.request.why))
+        )  # fmt: skip
+    left_out = len(runs) - LISTED
+    return aligned(rows) + ([f"{left_out} before these"] if left_out > 0 else [])
+
+
+def entry_lines(run: Run) -> list[str]:
+    """All that happened in one."""
+    lines = plan_lines(run.request, run.plan)
+    if run.entries[0].override:
+        lines.append(f"in spite of that: {clean(run.entries[0].override)}")
+    rows = [
+        (_moment(each.at_ms), each.what, clean(each.by), clean(each.text)) for each in run.entries
+    ]
+    return lines + aligned(rows)
+
+
+def _moment(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%SZ}"
