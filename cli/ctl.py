@@ -9,8 +9,9 @@ import msgspec
 from cli.columns import aligned
 from cli.fault import fault
 from cli.operate import COMMANDS
+from cli.state_option import state_option
 from regions.control import ProcessCmd, ProcessStatus, Request, control
-from regions.state import DEFAULT_STATE, StateDir, find_world
+from regions.state import StateDir, find_local_world
 
 HELP: dict[ProcessCmd, str] = {
     "status": "Show every process of the local world.",
@@ -33,7 +34,7 @@ def command() -> None:
 
 def run(cmd: ProcessCmd, process: str | None, state: Path, *, as_json: bool) -> None:
     """Send one request and print the processes that it concerns."""
-    find_world(state)
+    find_local_world(state)
     statuses = control(StateDir(state).control_socket, Request(cmd, process))
     if as_json:
         click.echo(msgspec.json.encode(statuses))
@@ -61,19 +62,16 @@ def table(statuses: list[ProcessStatus]) -> list[str]:
 
 def subcommand(cmd: ProcessCmd) -> click.Command:
     """The click command of one request."""
-    state = click.Option(
-        ["--state"], type=click.Path(path_type=Path), default=DEFAULT_STATE, show_default=True,
-        help="State directory of the local world.",
-    )  # fmt: skip
     as_json = click.Option(["--json", "as_json"], is_flag=True, help="JSON on stdout.")
 
     def callback(state: Path, as_json: bool, process: str | None = None) -> None:
         run(cmd, process, state, as_json=as_json)
 
     arguments = [] if cmd == "status" else [click.Argument(["process"])]
-    return click.Command(
-        NAMES.get(cmd, cmd), params=[*arguments, state, as_json], callback=callback, help=HELP[cmd]
+    made = click.Command(
+        NAMES.get(cmd, cmd), params=[*arguments, as_json], callback=callback, help=HELP[cmd]
     )
+    return state_option(made)
 
 
 for _command in COMMANDS:

@@ -14,9 +14,10 @@ import msgspec
 
 from cli.lines import run_until_signal
 from cli.quakes import Quake, Site, load_quakes, nearest, rooms_of, schedule
+from cli.state_option import state_option
 from cli.target import region_urls, world_token
 from cli.text import clean
-from regions.state import DEFAULT_STATE, find_world
+from regions.state import find_world
 from regions.world import World
 from relay.client import Client, ClientError, connect
 
@@ -119,10 +120,7 @@ def command() -> None:
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
 @click.option("--user", default="usgs", show_default=True, help="Who publishes.")
-@click.option(
-    "--state", type=click.Path(path_type=Path), default=DEFAULT_STATE, show_default=True,
-    help="State directory of the local world.",
-)  # fmt: skip
+@state_option
 def quakes(speed: float, as_json: bool, user: str, state: Path) -> None:
     """A week of the world's earthquakes, as it happened.
 

@@ -4,16 +4,18 @@ import asyncio
 import signal
 import socket
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 
 import click
 from prometheus_client import CollectorRegistry, start_http_server
 
+from cli.addresses import address_of
 from cli.dns_export import export
-from cli.dns_figures import Figures
+from cli.dns_figures import DnsFigures
 from cli.doors import has_subcommand
+from cli.logs import to_stderr
 from cli.state_option import state_option
+from cli.steering_figures import SteeringFigures
 from cli.text import clean
 from regions.dns.answers import Answers
 from regions.dns.server import Bounds, DnsServer
@@ -26,19 +28,6 @@ from regions.steering.trying import try_door
 from regions.topology_file import load_topology
 from relay.geo.atlas import Atlas
 from relay.tasks import Tasks
-
-
-def address_of(
-    _ctx: click.Context, _param: click.Parameter, text: str | None
-) -> tuple[str, int] | None:
-    """HOST:PORT, with an address of IPv6 in brackets."""
-    if text is None:
-        return None
-    host, _, port = text.rpartition(":")
-    try:
-        return str(ip_address(host.strip("[]"))), int(port)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not ADDRESS:PORT") from error
 
 
 @click.group(invoke_without_command=True)
@@ -80,6 +69,7 @@ def command(
     """
     if has_subcommand(ctx):
         return
+    to_stderr("WARNING")
     asyncio.run(_run(listen, state, topology, metrics, tries=tries))
 
 
@@ -117,7 +107,8 @@ async def _run(
         host, port = await server.start(*listen)
         if metrics is not None:
             registry = CollectorRegistry()
-            registry.register(Figures(server, steerer))
+            registry.register(DnsFigures(server))
+            registry.register(SteeringFigures(steerer))
             start_http_server(metrics[1], metrics[0], registry)
         click.echo(f"jetrelay: {topology.dns.zone} is answered at {host}:{port}", err=True)
         tasks = Tasks("dns.command")

@@ -7,16 +7,14 @@ from pathlib import Path
 import click
 import msgspec
 
+from cli.state_option import state_option
 from regions.doctor import Check, check_machine, check_world
 from regions.errors import WorldError
-from regions.state import DEFAULT_STATE, find_world
+from regions.state import find_world
 
 
 @click.command()
-@click.option(
-    "--state", type=click.Path(path_type=Path), default=DEFAULT_STATE, show_default=True,
-    help="State directory of the local world.",
-)  # fmt: skip
+@state_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON list on stdout.")
 def command(state: Path, as_json: bool) -> None:
     """Check this machine and the local world, and say what to do.

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import click
 from click.core import ParameterSource
 
+from cli.state_option import state_option
 from regions.credentials import read_login
 from regions.doors import Door
-from regions.state import DEFAULT_STATE, find_world
+from regions.state import find_world
 from relay.config import NatsConfig
 from relay.errors import ConfigError
 
@@ -29,13 +30,7 @@ def door_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--state`, `--region`, `--nats` and `--creds` to a command."""
     for option in reversed(
         (
-            click.option(
-                "--state",
-                type=click.Path(path_type=Path, file_okay=False),
-                default=DEFAULT_STATE,
-                show_default=True,
-                help="State directory of the local world.",
-            ),
+            state_option,
             click.option("--region", help="Look through this region's NATS first."),
             click.option(
                 "--nats", "url", help="Look at an existing deployment instead: nats://host:port."
@@ -69,7 +64,8 @@ def _local(state: Path, first: str | None) -> Fleet:
         world.region(first)
     doors = sorted(world.doors("console"), key=lambda door: door.region != first)
     known = {region.name: tuple(edge.name for edge in region.edges) for region in world.regions}
-    return Fleet(doors, known, f"local · {state}")
+    name = world.topology().dns.zone if world.is_rendered else f"local · {state}"
+    return Fleet(doors, known, name)
 
 
 def _deployment(url: str, creds: Path | None, region: str | None) -> Fleet:

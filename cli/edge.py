@@ -1,12 +1,12 @@
 """`jetrelay edge`: one edge process."""
 
-import logging
 import sys
 from pathlib import Path
 
 import click
 import uvloop
 
+from cli.logs import to_stderr
 from relay.config import EdgeConfig, load_config
 from relay.edge.process import EdgeProcess
 from relay.errors import ConfigError
@@ -34,11 +34,7 @@ def command(path: Path, log_level: str) -> None:
 
     Exit codes: 0 ended as asked, 1 it could not serve, 3 the configuration is wrong.
     """
-    logging.basicConfig(
-        level=log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    to_stderr(log_level.upper())
     try:
         config = load_config(path)
         uvloop.run(_run(config))

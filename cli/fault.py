@@ -13,11 +13,12 @@ import msgspec
 
 from cli.columns import aligned
 from cli.lines import run_until_signal
+from cli.state_option import state_option
 from regions.errors import WorldError
 from regions.faults.client import Faults
 from regions.faults.fault import Held, Possible
 from regions.faults.flow import Change
-from regions.state import DEFAULT_STATE, find_world
+from regions.state import find_local_world
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m)?\Z")
 _FOR_EVER_S = 1e9
@@ -57,14 +58,6 @@ class Share(click.ParamType[float]):
         return share
 
 
-def state_option(function: Callable[..., None]) -> Callable[..., None]:
-    """`--state`."""
-    return click.option(
-        "--state", type=click.Path(path_type=Path), default=DEFAULT_STATE, show_default=True,
-        help="State directory of the local world.",
-    )(function)  # fmt: skip
-
-
 def held(function: Callable[..., None]) -> Callable[..., None]:
     """The options of a command that holds a fault."""
     with_for = click.option(
@@ -88,7 +81,7 @@ def show(state: Path, as_json: bool) -> None:
         async with Faults(state) as faults:
             return await faults.overview()
 
-    find_world(state)
+    find_local_world(state)
     possible, now = asyncio.run(ask())
     if as_json:
         click.echo(msgspec.json.encode({"possible": possible, "held": now}))
@@ -236,7 +229,7 @@ def rewind(
 
 def hold(state: Path, for_s: float | None, make: Make) -> None:
     """Make a fault, say so, and hold it until its time is over or a signal comes."""
-    find_world(state)
+    find_local_world(state)
     faults = Faults(state)
     run_until_signal(_hold(faults, for_s, make))
     if faults.unhealed is not None:

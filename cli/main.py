@@ -24,6 +24,8 @@ COMMANDS = {
     "stats": ("cli.stats", "Count who is connected, now and before; export the series."),
     "dns": ("cli.dns", "Answer DNS: each client network is sent to its region."),
     "steer": ("cli.steer", "Say how regions are, and which one clients are sent to."),
+    "keeper": ("cli.keeper", "Keep a region's streams as declared, and watch the fleet."),
+    "compose": ("cli.compose", "Render a deployment: containers or services of machines."),
     "audit": ("cli.audit", "Rebuild who was here from the log, and judge the live figures."),
     "ctl": ("cli.ctl", "Cordon, drain and evacuate edges and regions; break a local world."),
     "token": ("cli.token", "Make a client token for the local world."),

@@ -59,7 +59,12 @@ _over = click.option(
     metavar="S",
     help="Seconds until it takes all that would come.",
 )
-_by = click.option("--by", metavar="WHO", help="Who does it; without, USER@HOST.")
+_by = click.option(
+    "--by",
+    metavar="WHO",
+    envvar="JETRELAY_BY",
+    help="Who does it; without, USER@HOST. [env: JETRELAY_BY]",
+)
 
 
 def _doing(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -355,7 +360,10 @@ def _find(office: Office, scope: str) -> tuple[str, str]:
 
 
 def _who(given: str | None) -> str:
-    name = given or f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        name = given or f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError) as error:  # in a container, say
+        raise click.UsageError("say who you are: --by WHO, or JETRELAY_BY=WHO") from error
     if len(name) > TEXT:
         raise click.UsageError(f"--by: {TEXT} characters are the most")
     return name

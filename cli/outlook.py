@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from regions.state import find_world
+from regions.steering.canary import Canaries
 from regions.steering.fleet import Fleet, Outlook
 from regions.steering.health import EdgeKey, Observer, Try
 from regions.steering.observing import Posts
@@ -12,6 +13,7 @@ from regions.steering.trying import try_door
 from regions.topology import Topology
 
 HEAR_S = 2.5  # every edge says how it is once a second
+ARRIVE_S = 2.0  # what is said in one region, in the others
 
 
 async def look(state: Path, *, tries: bool) -> tuple[Topology, Outlook]:
@@ -31,16 +33,28 @@ async def look(state: Path, *, tries: bool) -> tuple[Topology, Outlook]:
         for region in world.regions
         for edge in region.edges
     }
-    async with Posts(world.doors("console")) as posts:
+    listen_at = {region.name: [edge.url for edge in region.edges] for region in world.regions}
+    async with (
+        Posts(world.doors("console")) as posts,
+        Canaries(key, listen_at if tries else {}) as canaries,
+    ):
         await posts.heard(urls, HEAR_S)
         tried: dict[EdgeKey, Try] = {}
         if tries:
-            made = await asyncio.gather(*(try_door(key, *each) for each in urls.items()))
+            note = canaries.note()
+            made = await asyncio.gather(*(try_door(key, *each, note) for each in urls.items()))
             tried = dict(zip(urls, made, strict=True))
+            canaries.take(tried)
+            await canaries.settled(ARRIVE_S)
         # Doors are tried from this machine, whatever region that is.
         observers = [*posts.observers, Observer("here", connected=False, tries=tried)]
         connections = {each: frame.connections for each, (_, frame) in posts.newest.items()}
         outlook = Fleet(topology).look(
-            observers, connections, time.monotonic(), posts.orders, int(time.time() * 1000)
+            observers,
+            connections,
+            time.monotonic(),
+            posts.orders,
+            int(time.time() * 1000),
+            canaries.flights,
         )
         return topology, outlook

@@ -1,4 +1,4 @@
-"""The option that names a local world."""
+"""The option that names a world."""
 
 from pathlib import Path
 
@@ -11,5 +11,6 @@ state_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=DEFAULT_STATE,
     show_default=True,
-    help="State directory of the local world.",
+    envvar="JETRELAY_STATE",
+    help="State directory of the world. [env: JETRELAY_STATE]",
 )

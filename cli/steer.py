@@ -128,7 +128,21 @@ def _status_lines(outlook: Outlook) -> list[str]:
                 known = outlook.connections.get(key)
                 count = "—" if known is None else f"{known:,}"
                 rows.append(("", key.edge, verdict.state, count, clean(verdict.reason)))
-    return aligned(rows)
+    return [*aligned(rows), *_canary_lines(outlook)]
+
+
+def _canary_lines(outlook: Outlook) -> list[str]:
+    """What was published in each region, and how long it took to each other one."""
+    flights, names = outlook.flights, [region.name for region in outlook.regions]
+    if not flights.said:
+        return []
+    rows = [("canaries, ms", *(f"to {name}" for name in names))]
+    for one in names:
+        took = (flights.arrived.get((one, other)) for other in names)
+        rows.append(
+            (f"from {one}", *("—" if each is None else f"{each.took_ms:.0f}" for each in took))
+        )
+    return ["", *aligned(rows)]
 
 
 def _status_json(outlook: Outlook) -> Any:
@@ -154,7 +168,15 @@ def _status_json(outlook: Outlook) -> Any:
                 ],
             }
             for region in outlook.regions
-        ]
+        ],
+        "canaries_ms": {
+            one: {
+                other: round(flight.took_ms, 1)
+                for (source, other), flight in outlook.flights.arrived.items()
+                if source == one
+            }
+            for one in outlook.flights.said
+        },
     }
 
 

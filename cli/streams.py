@@ -9,19 +9,17 @@ from typing import Any
 import click
 import msgspec
 
+from cli.state_option import state_option
 from regions.apply import Report, apply, plan
 from regions.deployment import parse_deployment
-from regions.state import DEFAULT_STATE, find_world
+from regions.state import find_world
 from regions.topology import Topology
 from regions.topology_file import load_topology
 from relay.config import NatsConfig
 
 OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--topology", type=click.Path(path_type=Path), help="TOML; else the world's."),
-    click.option(
-        "--state", type=click.Path(path_type=Path), default=DEFAULT_STATE, show_default=True,
-        help="State directory of the local world.",
-    ),
+    state_option,
     click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout."),
     click.option("--nats", multiple=True, metavar="REGION=URL[,URL]", help="Use this NATS."),
     click.option(

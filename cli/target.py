@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from regions.state import DEFAULT_STATE, find_world
+from cli.state_option import state_option
+from regions.state import find_world
 from regions.world import World
 from relay.core.grants import Act, RoomGrant
 from relay.core.tokens import mint
@@ -31,13 +32,7 @@ def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--state`, `--region`, `--url`, `--token` and `--user` to a command."""
     for option in reversed(
         (
-            click.option(
-                "--state",
-                type=click.Path(path_type=Path),
-                default=DEFAULT_STATE,
-                show_default=True,
-                help="State directory of the local world.",
-            ),
+            state_option,
             click.option("--region", metavar="NAME", help="Which region of it; the first without."),
             click.option("--url", metavar="URL", help="An edge elsewhere: ws://HOST/gateway."),
             click.option("--token", help="Token for --url; $JETRELAY_TOKEN without."),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from regions.state import DEFAULT_STATE, find_world
+from cli.state_option import state_option
+from regions.state import find_world
 from relay.core.grants import Act, RoomGrant
 from relay.core.names import is_room, is_user
 from relay.core.tokens import mint
@@ -55,10 +56,7 @@ def grant(pattern: str, can: tuple[str, ...], *, auto: bool) -> RoomGrant:
     default=[act.value for act in Act],
     help="What is granted; everything without. Repeatable.",
 )  # fmt: skip
-@click.option(
-    "--state", type=click.Path(path_type=Path), default=DEFAULT_STATE, show_default=True,
-    help="State directory of the local world.",
-)  # fmt: skip
+@state_option
 def command(
     user: str, rooms: tuple[str, ...], auto: bool, ttl: str, can: tuple[str, ...], state: Path
 ) -> None:

@@ -73,7 +73,10 @@ async def plan(topology: Topology, nats: Mapping[str, NatsConfig]) -> Report:
 
 
 async def apply(
-    topology: Topology, nats: Mapping[str, NatsConfig], keep: Path | None = None
+    topology: Topology,
+    nats: Mapping[str, NatsConfig],
+    keep: Path | None = None,
+    only: str | None = None,
 ) -> Report:
     """Make every region as declared: home streams and consumers of all regions, then mirrors.
 
@@ -82,6 +85,7 @@ async def apply(
         nats: region -> how to reach it.
         keep: a directory for what only a diverged mirror holds; without one such a mirror is named
             and left as it is.
+        only: the region that is made so; None: every one.
     """
 
     def carry_out(step: Step) -> Callable[[JetStream], Awaitable[list[Change]]]:
@@ -92,7 +96,7 @@ async def apply(
 
         return run
 
-    async with Regions(topology, nats) as regions:
+    async with Regions(topology, nats, only) as regions:
         home = await regions.ask(carry_out("home"))
         fresh = await regions.ask(
             lambda admin: start_over(topology, regions, admin, keep), SAVING_DEADLINE_S
@@ -283,8 +287,11 @@ async def _deleted(admin: JetStream, info: Mapping[str, Any]) -> set[int]:
 class Regions:
     """A connection to each region that can be reached, and why the others can't."""
 
-    def __init__(self, topology: Topology, nats: Mapping[str, NatsConfig]) -> None:
+    def __init__(
+        self, topology: Topology, nats: Mapping[str, NatsConfig], only: str | None = None
+    ) -> None:
         self._names = topology.names
+        self._asked = topology.names if only is None else (only,)
         self._nats = nats
         self._admins: dict[str, JetStream] = {}
         self._unreached: dict[str, Failure] = {}
@@ -315,7 +322,7 @@ class Regions:
         question: Callable[[JetStream], Awaitable[list[Change]]],
         deadline_s: float = REGION_DEADLINE_S,
     ) -> Report:
-        """Put `question` to every region at once; the order of the answer is the topology's."""
+        """Put `question` to every region that is asked at once, in the order of the topology."""
         changes: dict[str, list[Change]] = {}
         failures = dict(self._unreached)
 
@@ -328,8 +335,9 @@ class Regions:
             except TimeoutError:
                 failures[region] = Failure(region, f"no answer within {deadline_s:.0f} s")
 
-        await asyncio.gather(*(one(region, admin) for region, admin in self._admins.items()))
+        asked = {name: self._admins[name] for name in self._asked if name in self._admins}
+        await asyncio.gather(*(one(region, admin) for region, admin in asked.items()))
         return Report(
-            [change for region in self._names for change in changes.get(region, [])],
-            [failures[region] for region in self._names if region in failures],
+            [change for region in self._asked for change in changes.get(region, [])],
+            [failures[region] for region in self._asked if region in failures],
         )

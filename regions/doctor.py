@@ -52,7 +52,9 @@ def check_machine(state: Path) -> list[Check]:
 
 async def check_world(world: World) -> list[Check]:
     """NATS, streams, mirrors, edges and clocks of a running world."""
-    checks = [Check("supervisor", "ok", f"runs, pid {world.record.supervisor.pid}")]
+    supervisor = world.record.supervisor
+    text = "none: a deployment" if supervisor is None else f"runs, pid {supervisor.pid}"
+    checks = [Check("supervisor", "ok", text)]
     regions = [region.name for region in world.regions]
     reached: dict[str, JetStream] = {}
     try:

@@ -1,6 +1,7 @@
-"""One GET request to a process of this world."""
+"""One GET request to a process of a world."""
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -15,13 +16,15 @@ class Answer:
 
 
 async def get(url: str, timeout_s: float = 2.0) -> Answer | None:
-    """GET an `http://` URL; None if nobody answers in time, or not in HTTP."""
+    """GET an `http://` or `https://` URL; None if nobody answers in time, or not in HTTP."""
     parts = urlsplit(url)
+    tls = ssl.create_default_context() if parts.scheme == "https" else None
+    port = parts.port or (80 if tls is None else 443)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     request = f"GET {target} HTTP/1.0\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
     try:
         async with asyncio.timeout(timeout_s):
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
+            reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=tls)
             try:
                 writer.write(request.encode())
                 return _parse(await reader.read(1 << 20))

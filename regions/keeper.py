@@ -20,6 +20,14 @@ class StreamKeeper:
 
     A nats-server that stands alone forgets its streams in memory when it restarts, and a mirror
     may have skipped events when its link came back.
+
+    Args:
+        topology: the world.
+        nats: region -> how to reach it.
+        tell: hears what was changed, and failures.
+        keep: a directory for what only a diverged mirror holds.
+        only: the region whose streams are kept; None: every one's. Two keepers must not keep the
+            same ones.
     """
 
     def __init__(
@@ -28,13 +36,16 @@ class StreamKeeper:
         nats: Mapping[str, NatsConfig],
         tell: Callable[[Report], None],
         keep: Path | None = None,
+        only: str | None = None,
     ) -> None:
         self._topology = topology
         self._nats = nats
         self._tell = tell
         self._keep = keep
+        self._only = only
         self._due = asyncio.Event()
         self._last_failures: list[str] = []
+        self.rounds = 0  # that ended
         self.errors = 0  # rounds that ended with an error that nobody foresaw
 
     def hurry(self) -> None:
@@ -45,7 +56,7 @@ class StreamKeeper:
         """Apply until everything is as declared, or time is over; the last round's report."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         while True:
-            report = await apply(self._topology, self._nats, self._keep)
+            report = await apply(self._topology, self._nats, self._keep, self._only)
             if not report.failures or asyncio.get_running_loop().time() > deadline:
                 return report
             await asyncio.sleep(0.25)
@@ -74,7 +85,8 @@ class StreamKeeper:
                 _log.exception("the streams could not be looked after")
 
     async def _round(self) -> None:
-        report = await apply(self._topology, self._nats, self._keep)
+        report = await apply(self._topology, self._nats, self._keep, self._only)
+        self.rounds += 1
         failures = [failure.error for failure in report.failures]
         if report.changes or failures != self._last_failures:
             self._tell(report)

@@ -8,17 +8,18 @@ import msgspec
 
 from regions.credentials import SecretsFile
 from regions.deployment import Deployment
+from regions.edge_config import EdgePlace, edge_config
 from regions.errors import WorldError
 from regions.faults.route import HERE, LINKS, address_behind, base_flows, hops, through_relays
 from regions.faults.wan import Directed, RelayPlace, Space, WanConfig
 from regions.identity import Identity
-from regions.nats_config import ServerFiles, ServerPorts, server_config
+from regions.nats_config import ServerFiles, ServerPlace, server_config
 from regions.permissions import User
 from regions.ports import Claims
 from regions.state import StateDir
 from regions.topology import Edge, NatsServer, Region, Topology
 from regions.world import WorldEdge, WorldNats, WorldRegion
-from relay.config import EdgeConfig, NatsConfig, RegionConfig
+from relay.config import EdgeConfig, NatsConfig
 
 Child = TypeVar("Child", WorldNats, WorldEdge)
 
@@ -120,7 +121,7 @@ class Layout:
             topology,
             region,
             server,
-            self._server_ports(),
+            self._places(),
             ServerFiles(str(self.state.server_store(server.name)), str(directory / "server.log")),
             self.secrets.of_region(region.name, self.topology),
         )
@@ -146,37 +147,11 @@ class Layout:
 
     def edge_config(self, region: Region, edge: Edge) -> EdgeConfig:
         """What an edge is told."""
-        topology = self.topology
-        return EdgeConfig(
-            region=region.name,
-            edge=edge.name,
-            host=region.bind,
-            port=self.ports[f"{edge.name}/http"],
-            url=self._edge_url(region, edge),
-            admin_host=region.bind,
-            admin_port=self.ports[f"{edge.name}/admin"],
-            nats=self.nats_config(region.name, "edge"),
-            regions=[
-                RegionConfig(
-                    name=other.name,
-                    index=other.index,
-                    lat=other.lat,
-                    lon=other.lon,
-                    urls=[self._edge_url(other, one) for one in other.edges],
-                    nats_servers=len(other.servers),
-                )
-                for other in topology.regions
-            ],
-            session_key=self.secrets.session_key,
-            cursor_key=self.secrets.cursor_key,
-            token_keys=[self.secrets.local_key(), *topology.tokens.keys],
-            token_audience=topology.tokens.audience,
-            token_tenant=topology.tokens.tenant,
-            limits=topology.limits,
-            origins=None if topology.origins is None else list(topology.origins),
-            geoip=topology.clients.geoip,
-            trusted_proxies=list(topology.clients.trusted_proxies),
+        place = EdgePlace(
+            region.bind, self.ports[f"{edge.name}/http"], self.ports[f"{edge.name}/admin"]
         )
+        nats = self.nats_config(region.name, "edge")
+        return edge_config(self.topology, region, edge, place, nats, self._edge_url, self.secrets)
 
     def regions(self, running: Mapping[str, Identity]) -> list[WorldRegion]:
         """The regions as `world.json` names them; `running` is process name -> who it is."""
@@ -209,9 +184,12 @@ class Layout:
             logins=logins,
         )
 
-    def _server_ports(self) -> dict[str, ServerPorts]:
+    def _places(self) -> dict[str, ServerPlace]:
         return {
-            server.name: ServerPorts(
+            server.name: ServerPlace(
+                near=region.bind,
+                far=region.bind,
+                watched=region.bind,
                 client=self.ports[f"{server.name}/client"],
                 monitor=self.ports[f"{server.name}/monitor"],
                 leaf=self.ports[f"{server.name}/leaf"],
@@ -222,12 +200,12 @@ class Layout:
         }
 
     def _nats(self, region: Region) -> list[WorldNats]:
-        ports = self._server_ports()
+        places = self._places()
         return [
             WorldNats(
                 name=server.name,
-                url=f"nats://{_host(region)}:{ports[server.name].client}",
-                monitor_url=f"http://{_host(region)}:{ports[server.name].monitor}",
+                url=f"nats://{_host(region)}:{places[server.name].client}",
+                monitor_url=f"http://{_host(region)}:{places[server.name].monitor}",
             )
             for server in region.servers
         ]

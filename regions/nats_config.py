@@ -8,7 +8,7 @@ can do here no more than what is listed in `_offers`.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,9 +32,12 @@ MIRRORED: tuple[Callable[[str], str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class ServerPorts:
-    """Where one nats-server listens."""
+class ServerPlace:
+    """Where one nats-server listens, and where other servers reach it."""
 
+    near: str  # host, for the servers of its own region
+    far: str  # for those of the others
+    watched: str  # address on which it answers about itself
     client: int
     monitor: int
     leaf: int
@@ -42,11 +45,21 @@ class ServerPorts:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """The certificates of one nats-server, in PEM; absolute paths."""
+
+    certificate: str  # for clients, routes and links; as server and as client
+    key: str
+    authority: str  # that signed those of all servers
+
+
+@dataclass(frozen=True, slots=True)
 class ServerFiles:
     """Where one nats-server keeps its things; absolute paths."""
 
     store: str
-    log: str
+    log: str | None  # None: it logs on stderr
+    tls: TlsFiles | None = None  # None: everything is said in plain text
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,30 +84,30 @@ def server_config(
     topology: Topology,
     region: Region,
     server: NatsServer,
-    ports: dict[str, ServerPorts],
+    places: Mapping[str, ServerPlace],
     files: ServerFiles,
     secrets: Secrets,
 ) -> str:
-    """The configuration of `server`; `ports` holds those of every server of the world."""
-    own = ports[server.name]
+    """The configuration of `server`; `places` holds those of every server of the world."""
+    own = places[server.name]
     others = topology.others(region.name)
     parts = [
         f"server_name: {_quote(server.name)}",
         f"listen: {_quote(_address(region.bind, own.client))}",
-        f"http: {_quote(_address(region.bind, own.monitor))}",
-        f"log_file: {_quote(files.log)}",
-        "logfile_size_limit: 16MB",
-        "logfile_max_num: 2",
+        f"http: {_quote(_address(own.watched, own.monitor))}",
+        *_log(files.log),
         # A cut is noticed after 6 to 8 s. One that ends before it was keeps the old connection, on
         # which TCP then waits nearly as long again before it repeats what was lost.
         'ping_interval: "2s"',
         "ping_max: 3",
         _jetstream(topology, region, files.store),
     ]
+    if files.tls is not None:
+        parts.append(_tls(files.tls, mutual=False))  # clients have a password
     if len(region.servers) > 1:
-        parts.append(_cluster(region, own, ports, secrets))
+        parts.append(_cluster(region, own, places, files.tls, secrets))
     parts += [
-        _leafnodes(topology, region, own, ports, secrets),
+        _leafnodes(topology, region, own, places, files.tls, secrets),
         f"system_account: {SYSTEM}",
         "accounts {",
         f"  {SYSTEM} {{ users: [ {_user('sys', secrets.users['sys'])} ] }}",
@@ -120,6 +133,22 @@ def unlimited_config(text: str) -> str:
     return text.replace(_LIMITED, _UNLIMITED)
 
 
+def _log(path: str | None) -> tuple[str, ...]:
+    if path is None:
+        return ()
+    return f"log_file: {_quote(path)}", "logfile_size_limit: 16MB", "logfile_max_num: 2"
+
+
+def _tls(files: TlsFiles, *, mutual: bool) -> str:
+    given = (
+        f"cert_file: {_quote(files.certificate)}",
+        f"key_file: {_quote(files.key)}",
+        f"ca_file: {_quote(files.authority)}",
+        *(("verify: true",) if mutual else ()),
+    )
+    return f"tls {{ {', '.join(given)} }}"
+
+
 def _jetstream(topology: Topology, region: Region, store: str) -> str:
     settings = topology.streams
     # events, records, log and book
@@ -140,19 +169,26 @@ def _jetstream(topology: Topology, region: Region, store: str) -> str:
 
 
 def _cluster(
-    region: Region, own: ServerPorts, ports: dict[str, ServerPorts], secrets: Secrets
+    region: Region,
+    own: ServerPlace,
+    places: Mapping[str, ServerPlace],
+    tls: TlsFiles | None,
+    secrets: Secrets,
 ) -> str:
     password = secrets.users["cluster"]
+    peers = (places[server.name] for server in region.servers)
     routes = ", ".join(
-        _quote(f"nats://cluster:{password}@{_address(region.bind, ports[server.name].cluster)}")
-        for server in region.servers
+        _quote(f"nats://cluster:{password}@{_address(peer.near, peer.cluster)}") for peer in peers
     )
     return "\n".join(
         (
             "cluster {",
             f"  name: {_quote(region.name)}",
             f"  listen: {_quote(_address(region.bind, own.cluster))}",
+            # What is gossiped is dialled as well, and its certificate is for this host.
+            f"  advertise: {_quote(_address(own.near, own.cluster))}",
             f"  authorization {{ user: cluster, password: {_quote(password)} }}",
+            *(() if tls is None else (f"  {_tls(tls, mutual=True)}",)),
             f"  routes: [ {routes} ]",
             "}",
         )
@@ -162,13 +198,15 @@ def _cluster(
 def _leafnodes(
     topology: Topology,
     region: Region,
-    own: ServerPorts,
-    ports: dict[str, ServerPorts],
+    own: ServerPlace,
+    places: Mapping[str, ServerPlace],
+    tls: TlsFiles | None,
     secrets: Secrets,
 ) -> str:
     lines = [
         "leafnodes {",
         f"  listen: {_quote(_address(region.bind, own.leaf))}",
+        *(() if tls is None else (f"  {_tls(tls, mutual=True)}",)),
         '  reconnect: "250ms"  # besides the second that a dial waits for an answer',
         # A server dials again only when its last write to the dead connection has ended.
         '  write_deadline: "4s"',
@@ -179,12 +217,13 @@ def _leafnodes(
         if other.name == region.name or not topology.dials(region.name, other.name):
             continue
         addresses = topology.via(region.name, other.name) or tuple(
-            _address(other.bind, ports[server.name].leaf) for server in other.servers
+            _address(places[server.name].far, places[server.name].leaf) for server in other.servers
         )
+        shown = "" if tls is None else f"{_tls(tls, mutual=False)}, "
         login = f"link-{region.name}:{secrets.links_out[other.name]}"
         urls = ", ".join(_quote(f"nats-leaf://{login}@{address}") for address in addresses)
         lines.append(
-            f"    {{ urls: [ {urls} ], account: {_quote(link_account(other.name))}, "
+            f"    {{ urls: [ {urls} ], account: {_quote(link_account(other.name))}, {shown}"
             "ignore_discovered_servers: true }"
         )
     return "\n".join((*lines, "  ]", "}"))

@@ -95,7 +95,8 @@ class StateDir:
         except OSError as error:
             file.close()
             record = self.world()
-            who = "" if record is None else f" (pid {record.supervisor.pid})"
+            supervisor = None if record is None else record.supervisor
+            who = "" if supervisor is None else f" (pid {supervisor.pid})"
             raise WorldError(
                 f"a world runs in {self.path}{who}: stop it, or use another --state"
             ) from error
@@ -160,6 +161,21 @@ def write_private(path: Path, data: bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
     temporary.replace(path)
+
+
+def find_local_world(path: Path = DEFAULT_STATE) -> World:
+    """The world that a supervisor on this machine runs in the state directory `path`.
+
+    Raises:
+        WorldError: none does; the text says what to do.
+    """
+    world = find_world(path)
+    if world.is_rendered:
+        raise WorldError(
+            f"{path} describes a deployment: its processes are in the hands of what runs them "
+            "(`docker compose`, `systemctl`)"
+        )
+    return world
 
 
 def find_world(path: Path = DEFAULT_STATE) -> World:

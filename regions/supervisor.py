@@ -168,6 +168,10 @@ class Supervisor:
         record = self.state.world()
         if record is None:
             return
+        if record.supervisor is None:
+            raise WorldError(
+                f"{self.state.path} describes a deployment that runs elsewhere: use another --state"
+            )
         left = await asyncio.to_thread(end_all, record.processes(), STALE_END_S)
         if left:
             pids = ", ".join(str(process.pid) for process in left)

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import Literal
 
 from regions.errors import TopologyError
@@ -45,6 +44,7 @@ class NatsServer:
     monitor_port: int | None = None
     leaf_port: int | None = None
     cluster_port: int | None = None
+    host: str | None = None  # where other regions reach it; without: as it is deployed
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ class DnsSettings:
     nameservers: tuple[tuple[str, tuple[str, ...]], ...] = ()  # host, addresses
     caa: tuple[str, ...] = ()
     answers_per_s: float = 1_000.0  # over UDP, to one network
+    port: int = 53  # where a rendered deployment answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +243,6 @@ def _clients_problem(clients: Clients) -> str | None:
             ip_network(network)
         except ValueError:
             return f"clients.trusted_proxies: {network!r} is no network"
-    if clients.geoip is not None and not Path(clients.geoip).is_file():
-        return f"clients.geoip: no file {clients.geoip}"
     return None
 
 
@@ -259,6 +258,8 @@ def is_address(text: str) -> bool:
 def _dns_problem(dns: DnsSettings) -> str | None:
     if not 0 <= dns.ttl_s <= 86_400:
         return f"dns.ttl_s: {dns.ttl_s} is not in 0 to 86400"
+    if not 1 <= dns.port <= 65_535:
+        return f"dns.port: {dns.port} is not in 1 to 65535"
     if dns.answers_per_s <= 0:
         return f"dns.answers_per_s: {dns.answers_per_s} is not above 0"
     for host, addresses in dns.nameservers:
@@ -284,6 +285,13 @@ def _region_problem(region: Region) -> str | None:
         (1 <= region.port <= 65_535, f"port: {region.port} is not in 1 to 65535"),
         *((is_address(text), f"addresses: {text!r} is no IP address") for text in region.addresses),
         (_HOST.match(region.bind) is not None, f"bind: {region.bind!r} is not an address"),
+        *(
+            (
+                server.host is None or _HOST.match(server.host) is not None,
+                f"nats.hosts: {server.host!r} is not an address",
+            )
+            for server in region.servers
+        ),
         (
             region.netns is None or _NETNS.match(region.netns) is not None,
             f"netns: {region.netns!r} is not a name",

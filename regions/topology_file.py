@@ -42,6 +42,7 @@ class _Nats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     monitor_ports: list[int] | None = None
     leaf_ports: list[int] | None = None
     cluster_ports: list[int] | None = None
+    hosts: list[str] | None = None
 
 
 class _Edge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,6 +100,7 @@ class _Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nameservers: dict[str, list[str]] = {}
     caa: list[str] = []
     answers_per_s: float = DnsSettings().answers_per_s
+    port: int = DnsSettings().port
 
 
 class _Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,7 +167,11 @@ def load_topology(path: Path | None) -> Topology:
         raise TopologyError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise TopologyError(f"{path}: not UTF-8 (byte {error.start})") from error
-    return parse_topology(text, str(path))
+    topology = parse_topology(text, str(path))
+    database = topology.clients.geoip
+    if database is not None and not Path(database).is_file():
+        raise TopologyError(f"{path}: clients.geoip: no file {database}")
+    return topology
 
 
 def builtin_topology(name: str) -> Topology:
@@ -218,6 +224,7 @@ def parse_topology(text: str, where: str) -> Topology:
             tuple((host, tuple(addresses)) for host, addresses in dns.nameservers.items()),
             tuple(dns.caa),
             dns.answers_per_s,
+            dns.port,
         ),
         faults=FaultSettings(faults.links, faults.wan, faults.disk_mb),
         watch=Watch(supervisor.hung_s, supervisor.restart_hung_s),
@@ -237,23 +244,13 @@ def _region(table: _Region, number: int, where: str) -> Region:
     nats = table.nats
     if not 1 <= nats.servers <= 9:
         raise TopologyError(f"{where}: regions.{table.name}.nats.servers: {nats.servers}, not 1, 3")
-    lists = {
-        "ports": nats.ports,
-        "monitor_ports": nats.monitor_ports,
-        "leaf_ports": nats.leaf_ports,
-        "cluster_ports": nats.cluster_ports,
-    }
-    for key, given in lists.items():
+    for key in ("hosts", "ports", "monitor_ports", "leaf_ports", "cluster_ports"):
+        given = getattr(nats, key)
         if given is not None and len(given) != nats.servers:
             raise TopologyError(
                 f"{where}: regions.{table.name}.nats.{key}: {len(given)} given for "
                 f"{nats.servers} servers"
             )
-
-    def port(key: str, at: int) -> int | None:
-        given = lists[key]
-        return None if given is None else given[at]
-
     return Region(
         name=table.name,
         index=number if table.index is None else table.index,
@@ -267,15 +264,20 @@ def _region(table: _Region, number: int, where: str) -> Region:
         servers=tuple(
             NatsServer(
                 name=server_name(table.name, at + 1),
-                port=port("ports", at),
-                monitor_port=port("monitor_ports", at),
-                leaf_port=port("leaf_ports", at),
-                cluster_port=port("cluster_ports", at),
+                port=_at(nats.ports, at),
+                monitor_port=_at(nats.monitor_ports, at),
+                leaf_port=_at(nats.leaf_ports, at),
+                cluster_port=_at(nats.cluster_ports, at),
+                host=_at(nats.hosts, at),
             )
             for at in range(nats.servers)
         ),
         edges=_edges(table, where),
     )
+
+
+def _at(given: list[T] | None, at: int) -> T | None:
+    return None if given is None else given[at]
 
 
 def _edges(table: _Region, where: str) -> tuple[Edge, ...]:

@@ -1,6 +1,6 @@
-"""The local world as `world.json` describes it: what runs where, under which pid."""
+"""A world as `world.json` describes it: what runs where; of a local one, under which pid."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -20,7 +20,7 @@ class WorldNats(msgspec.Struct, frozen=True):
     """A nats-server; without pid where it is not ours, or is down now."""
 
     name: str
-    url: str  # nats://host:port
+    url: str  # nats://host:port, or tls://
     monitor_url: str | None = None
     pid: int | None = None
     started: int | None = None
@@ -50,15 +50,16 @@ class WorldRegion(msgspec.Struct, frozen=True):
 
 
 class WorldRecord(msgspec.Struct, frozen=True):
-    """The content of `world.json`."""
+    """The content of `world.json`. One without supervisor describes a rendered deployment."""
 
     version: int
     boot: str
-    supervisor: Identity
+    supervisor: Identity | None
     topology_where: str
     topology_text: str
     regions: list[WorldRegion]
     wan: Identity | None = None  # the process that carries the links, where they are not direct
+    geoip: str | None = None  # where the topology's database of places is, if not where it says
 
     def processes(self) -> list[Identity]:
         """Every child that it names, edges first; none if it is from another boot."""
@@ -86,8 +87,14 @@ class World:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its supervisor runs."""
-        return self.record.boot == boot_id() and is_alive(self.record.supervisor)
+        """Whether its supervisor runs; a rendered deployment has none, and counts as alive."""
+        supervisor = self.record.supervisor
+        return supervisor is None or (self.record.boot == boot_id() and is_alive(supervisor))
+
+    @property
+    def is_rendered(self) -> bool:
+        """Whether `jetrelay compose render` described it: it has no supervisor."""
+        return self.record.supervisor is None
 
     @property
     def is_deployment(self) -> bool:
@@ -136,9 +143,12 @@ class World:
         """
         found = self.region(region)
         servers = [server.url for server in found.nats]
-        if self.is_deployment:
+        if self.is_deployment and not self.is_rendered:
             return login_of(user, found.logins, servers)
-        return NatsConfig(servers, user=user, password=self.secrets.nats[f"{region}/{user}"])
+        password = self.secrets.nats.get(f"{region}/{user}")
+        if password is None:
+            raise WorldError(f"no login for the NATS user {user!r} of {region} is kept here")
+        return NatsConfig(servers, user=user, password=password)
 
     def doors(self, user: User) -> list[Door]:
         """How `user` reaches the NATS of every region.
@@ -154,4 +164,7 @@ class World:
 
     def topology(self) -> Topology:
         """The topology with which the world was started."""
-        return parse_topology(self.record.topology_text, self.record.topology_where)
+        topology = parse_topology(self.record.topology_text, self.record.topology_where)
+        if self.record.geoip is None:
+            return topology
+        return replace(topology, clients=replace(topology.clients, geoip=self.record.geoip))

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from regions.steering.health import (
+    NO_FLIGHTS,
     EdgeKey,
+    Flights,
     Observer,
     Steady,
     judge_edge,
     judge_region,
+    with_canaries,
 )
 from regions.steering.what_if import WhatIf, if_left
 from regions.topology import Topology
@@ -26,6 +29,7 @@ class Outlook:
     connections: Mapping[EdgeKey, int]  # as each edge said last
     regions: Sequence[Candidate]
     edge_admits_per_s: float  # connections that one edge lets in
+    flights: Flights = NO_FLIGHTS
 
     def region(self, name: str) -> Candidate:
         """The region called so.
@@ -86,6 +90,7 @@ class Fleet:
         now_s: float,
         orders: Orders,
         now_ms: int,
+        flights: Flights = NO_FLIGHTS,
     ) -> Outlook:
         """How it stands now.
 
@@ -95,6 +100,7 @@ class Fleet:
             now_s: the time, monotonic.
             orders: what operators want.
             now_ms: the time, Unix ms.
+            flights: what canaries saw.
         """
         names = set(self.topology.names)
         keys = {
@@ -108,10 +114,15 @@ class Fleet:
             self._steady.forget(self._known - keys)
             self._known = keys
         regions = [
-            self._ordered(self._candidate(name, edges, connections), orders, now_ms)
+            self._ordered(
+                self._candidate(name, edges, connections, flights.missing(name, now_s)),
+                orders,
+                now_ms,
+            )
             for name in self.topology.names
         ]
-        return Outlook(edges, connections, regions, self.topology.limits.connections_per_s)
+        rate = self.topology.limits.connections_per_s
+        return Outlook(edges, connections, regions, rate, flights)
 
     def _judge(self, key: EdgeKey, observers: Sequence[Observer], now_s: float) -> Verdict:
         verdict = judge_edge(key, observers, now_s)
@@ -129,14 +140,18 @@ class Fleet:
         )
 
     def _candidate(
-        self, name: str, edges: Mapping[EdgeKey, Verdict], connections: Mapping[EdgeKey, int]
+        self,
+        name: str,
+        edges: Mapping[EdgeKey, Verdict],
+        connections: Mapping[EdgeKey, int],
+        missing: Sequence[str],
     ) -> Candidate:
         region, mine = self.topology.region(name), {k: v for k, v in edges.items() if k[0] == name}
         admitting = [key for key, verdict in mine.items() if verdict.admits]
         return Candidate(
             name=name,
             place=Place(region.lat, region.lon),
-            verdict=judge_region(mine),
+            verdict=with_canaries(judge_region(mine), missing),
             connections=sum(connections.get(key, 0) for key in admitting),
             room=len(admitting) * self.topology.limits.connections,
             weight=region.weight,

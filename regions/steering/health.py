@@ -16,6 +16,7 @@ from relay.core.telemetry import ENDED
 READY = "ready"
 ALIVE_S = 6.0  # without a word from it, an edge is not heard: its lease runs out as well
 FRESH_S = 20.0  # what a try of a door says, holds for so long
+LATE_S = 12.0  # doors are tried every 5 s: two canaries did not arrive
 
 
 class EdgeKey(NamedTuple):
@@ -38,6 +39,45 @@ class Try(NamedTuple):
     at_s: float  # monotonic, when it was over
     failed: str = ""  # the step that did, and why; empty: none
     took_ms: float = 0.0
+
+
+class Said(NamedTuple):
+    """Something was published through a region's doors, again and again."""
+
+    since_s: float  # monotonic
+    last_s: float
+
+
+class Flight(NamedTuple):
+    """What was published in one region arrived in another one."""
+
+    at_s: float  # monotonic, when
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flights:
+    """What canaries saw."""
+
+    listening: Mapping[str, float] = field(default_factory=dict)  # region -> since when
+    said: Mapping[str, Said] = field(default_factory=dict)  # region -> when
+    arrived: Mapping[tuple[str, str], Flight] = field(default_factory=dict)  # from, to -> newest
+
+    def missing(self, region: str, now_s: float) -> list[str]:
+        """Where nothing arrives of what is published in a region, though somebody listens."""
+        said = self.said.get(region)
+        if said is None or now_s - said.last_s > LATE_S:
+            return []
+        lost: list[str] = []
+        for other, since_s in self.listening.items():
+            last = self.arrived.get((region, other))
+            waited_s = now_s - max(since_s, said.since_s, last.at_s if last else 0.0)
+            if other != region and waited_s > LATE_S:
+                lost.append(other)
+        return sorted(lost)
+
+
+NO_FLIGHTS = Flights()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +198,17 @@ def judge_region(edges: Mapping[EdgeKey, Verdict]) -> Verdict:
     best = max(edges.items(), key=lambda item: (item[1].better, item[0]))
     reason = f"no edge admits; {best[0].edge}: {best[1].reason}"
     return Verdict(best[1].state, reason, admits=False)
+
+
+def with_canaries(verdict: Verdict, missing: Sequence[str]) -> Verdict:
+    """How a region is, where what is published there does not arrive in others.
+
+    Clients go there all the same: it stores what they say, and the others get it later.
+    """
+    if not missing or verdict.state is not State.OK:
+        return verdict
+    reason = f"what is published there does not arrive in {', '.join(missing)}"
+    return Verdict(State.DEGRADED, reason, verdict.admits)
 
 
 @dataclass(slots=True)

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from regions.doors import Door
+from regions.steering.canary import Canaries
 from regions.steering.fleet import Fleet, Outlook
-from regions.steering.health import EdgeKey, Observer, Steady, Try
+from regions.steering.health import NO_FLIGHTS, EdgeKey, Observer, Steady, Try
 from regions.steering.observing import Posts
 from regions.topology import Topology
 from relay.core.steering import Candidate, choose, shares
@@ -24,7 +25,7 @@ TRY_S = 5.0
 NETWORKS = 100_000  # whose order is remembered, while nothing changes
 PARTS = 50  # of a region's room: by less than one of them, no share changes
 
-TryDoor = Callable[[EdgeKey, str], Awaitable[Try]]
+TryDoor = Callable[[EdgeKey, str, object], Awaitable[Try]]  # of which edge, where, saying what
 
 
 class Steerer:
@@ -36,6 +37,7 @@ class Steerer:
         atlas: says where networks are.
         urls: the edges whose doors are tried.
         try_door: goes through one; None: none is tried.
+        canaries: hear in all regions what is said at the tries; who made them closes them.
     """
 
     def __init__(
@@ -45,13 +47,15 @@ class Steerer:
         atlas: Atlas,
         urls: Mapping[EdgeKey, str],
         try_door: TryDoor | None = None,
+        canaries: Canaries | None = None,
     ) -> None:
         self._posts = Posts(doors)
         self._fleet = Fleet(topology, Steady())
         self._atlas = atlas
         self._urls = urls
         self._try_door = try_door
-        self._tries: dict[EdgeKey, Try] = {}
+        self._canaries = canaries
+        self.tries: dict[EdgeKey, Try] = {}  # the newest of each door
         self._tasks = Tasks("steering")
         self._regions: tuple[Candidate, ...] = ()
         self._orders: OrderedDict[Network, tuple[str, ...]] = OrderedDict()
@@ -111,12 +115,13 @@ class Steerer:
     def _look(self) -> None:
         now_s = time.monotonic()
         connections = {key: frame.connections for key, (_, frame) in self._posts.newest.items()}
-        observers = [*self._posts.observers, Observer("here", connected=False, tries=self._tries)]
+        observers = [*self._posts.observers, Observer("here", connected=False, tries=self.tries)]
         if not any(each.connected for each in observers) and self.outlook is not None:
             return  # cut off itself: what was known goes on to count
         self._looked_s = now_s
+        flights = NO_FLIGHTS if self._canaries is None else self._canaries.flights
         self.outlook = self._fleet.look(
-            observers, connections, now_s, self._posts.orders, int(time.time() * 1000)
+            observers, connections, now_s, self._posts.orders, int(time.time() * 1000), flights
         )
         regions = tuple(self._rough(each) for each in self.outlook.regions)
         if regions != self._regions:
@@ -133,10 +138,13 @@ class Steerer:
         assert self._try_door is not None
         while True:
             began_s = time.monotonic()
+            said = "?" if self._canaries is None else self._canaries.note()
             made = await asyncio.gather(
-                *(self._try_door(key, url) for key, url in self._urls.items())
+                *(self._try_door(key, url, said) for key, url in self._urls.items())
             )
-            self._tries = dict(zip(self._urls, made, strict=True))
+            self.tries = dict(zip(self._urls, made, strict=True))
+            if self._canaries is not None:
+                self._canaries.take(self.tries)
             await asyncio.sleep(max(TRY_S - (time.monotonic() - began_s), 0.1))
 
     def _rough(self, candidate: Candidate) -> Candidate:

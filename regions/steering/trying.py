@@ -18,13 +18,16 @@ TIMEOUT_S = 5.0
 TOKEN_S = 60
 
 
-async def try_door(key: TokenKey, edge: EdgeKey, url: str, timeout_s: float = TIMEOUT_S) -> Try:
+async def try_door(
+    key: TokenKey, edge: EdgeKey, url: str, said: object = "?", timeout_s: float = TIMEOUT_S
+) -> Try:
     """Go through a door once, and say where it ended.
 
     Args:
         key: that signs tokens.
         edge: whose door it is.
         url: its WebSocket address.
+        said: what is published.
         timeout_s: for all of it.
     """
     grants = (RoomGrant(ROOM, frozenset({Act.SUBSCRIBE, Act.PUBLISH}), False),)
@@ -33,7 +36,7 @@ async def try_door(key: TokenKey, edge: EdgeKey, url: str, timeout_s: float = TI
     try:
         async with asyncio.timeout(timeout_s), connect([url], token=token, rooms=[ROOM]) as client:
             step = "publish"
-            ack = await client.publish(ROOM, "?")
+            ack = await client.publish(ROOM, said)
             step = "receive"
             async for event in client:
                 if isinstance(event, Message) and (event.origin, event.seq, event.id) == (

@@ -154,6 +154,7 @@ def test_a_drill_ends_the_world_that_it_started_also_when_it_is_killed(tmp_path:
                     break
             record = StateDir(report / "world").world()
             assert record is not None
+            assert record.supervisor is not None
             started = [record.supervisor, *record.processes()]
             assert len(started) == 7
         finally:

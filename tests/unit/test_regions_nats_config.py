@@ -3,23 +3,35 @@
 import re
 
 from regions.credentials import SecretsFile
-from regions.nats_config import ServerFiles, ServerPorts, server_config
+from regions.nats_config import ServerFiles, ServerPlace, server_config
 from regions.topology import Topology
 from regions.topology_file import builtin_topology, parse_topology
 
 FILES = ServerFiles("/state/store", "/state/log")
 
 
-def text_of(topology: Topology, region: str, number: int = 0) -> str:
-    """The configuration of one server, ports counted from 1000 in steps of 10."""
+def text_of(
+    topology: Topology,
+    region: str,
+    number: int = 0,
+    *,
+    hosts: tuple[str, str] = ("127.0.0.1", "127.0.0.1"),
+    files: ServerFiles = FILES,
+) -> str:
+    """The configuration of one server, ports counted from 1000 in steps of 10.
+
+    `hosts`: where servers are reached from their own region, and from the others.
+    """
     servers = [server for one in topology.regions for server in one.servers]
-    ports = {
-        server.name: ServerPorts(*(1000 + 10 * at + offset for offset in range(4)))
+    places = {
+        server.name: ServerPlace(
+            *hosts, "127.0.0.1", *(1000 + 10 * at + offset for offset in range(4))
+        )
         for at, server in enumerate(servers)
     }
     found = topology.region(region)
     secrets = SecretsFile().completed(topology).of_region(region, topology)
-    return server_config(topology, found, found.servers[number], ports, FILES, secrets)
+    return server_config(topology, found, found.servers[number], places, files, secrets)
 
 
 def test_one_server_has_its_domain_and_no_cluster() -> None:

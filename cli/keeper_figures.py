@@ -1,0 +1,89 @@
+"""What a keeper does and sees besides steering, in the exposition format."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from regions.apply import Report
+from regions.steering.steerer import Steerer
+
+
+class StreamCounts:
+    """What was done to a region's streams, and whether they are as declared."""
+
+    def __init__(self, region: str) -> None:
+        self.region = region
+        self.failing = False
+        self.changes: Counter[str] = Counter()  # by action
+
+    def take(self, report: Report) -> None:
+        """A round changed something, or ended otherwise than the one before."""
+        self.failing = bool(report.failures)
+        self.changes.update(change.action for change in report.changes)
+
+
+class KeeperFigures(Collector):
+    """All figures of one keeper."""
+
+    def __init__(self, streams: StreamCounts, steerer: Steerer) -> None:
+        self._streams = streams
+        self._steerer = steerer
+
+    def collect(self) -> Iterator[Metric]:
+        """All of it, as it is now."""
+        yield from self._kept()
+        yield from self._canaries()
+        yield from self._doors()
+
+    def _kept(self) -> Iterator[Metric]:
+        failing = GaugeMetricFamily(
+            "jetrelay_streams_failing",
+            "Whether the streams of a region are not as declared, and could not be made so.",
+            labels=["region"],
+        )
+        failing.add_metric([self._streams.region], self._streams.failing)
+        changes = CounterMetricFamily(
+            "jetrelay_streams_changes",
+            "What was created, updated or filled anew.",
+            labels=["region", "action"],
+        )
+        for action, count in list(self._streams.changes.items()):
+            changes.add_metric([self._streams.region, action], count)
+        yield from (failing, changes)
+
+    def _canaries(self) -> Iterator[Metric]:
+        took = GaugeMetricFamily(
+            "jetrelay_canary_seconds",
+            "From a publish through one region's door until it came out of another one's.",
+            labels=["from", "to"],
+        )
+        age = GaugeMetricFamily(
+            "jetrelay_canary_age_seconds",
+            "Since the newest that came out.",
+            labels=["from", "to"],
+        )
+        outlook, now_s = self._steerer.outlook, time.monotonic()
+        for pair, flight in ({} if outlook is None else outlook.flights.arrived).items():
+            took.add_metric([*pair], flight.took_ms / 1000)
+            age.add_metric([*pair], now_s - flight.at_s)
+        yield from (took, age)
+
+    def _doors(self) -> Iterator[Metric]:
+        passed = GaugeMetricFamily(
+            "jetrelay_door_ok",
+            "Whether an edge's public door was gone through at the last try.",
+            labels=["region", "edge"],
+        )
+        took = GaugeMetricFamily(
+            "jetrelay_door_seconds",
+            "How long that took: connect, identify, publish, receive.",
+            labels=["region", "edge"],
+        )
+        for key, tried in list(self._steerer.tries.items()):
+            passed.add_metric([*key], not tried.failed)
+            if not tried.failed:
+                took.add_metric([*key], tried.took_ms / 1000)
+        yield from (passed, took)

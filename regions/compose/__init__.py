@@ -1,0 +1,1 @@
+"""A deployment in containers, rendered from a topology file."""

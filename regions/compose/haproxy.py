@@ -1,0 +1,91 @@
+"""The balancer of a region: ends TLS, and hands each client to an edge. Pure."""
+
+from regions.compose.site import BALANCER_METRICS, EDGES, ETC, Site
+from regions.topology import Region
+
+CERTIFICATE = ETC / "haproxy" / "public.pem"  # certificate, chain and key
+CHECK = "check inter 1s fastinter 500ms fall 2 rise 2"
+NAMED = " resolvers engine init-addr last,libc,none"
+RESOLVERS = (
+    "resolvers engine",
+    "  parse-resolv-conf",
+    "  timeout resolve 1s",
+    "  timeout retry 1s",
+    "  hold valid 2s",
+    "  hold nx 10s",
+    # What the engine's name server does not answer is where it was.
+    *(f"  hold {why} 1d" for why in ("other", "refused", "timeout", "obsolete")),
+    "",
+)
+QUIET_S = 90  # a client that is there sends a heartbeat every 20 s
+
+
+def balancer_config(site: Site, region: Region) -> str:
+    """The configuration of HAProxy 2.6 or later, in one region.
+
+    `/edges/<edge>/…` is that edge, or another one while it takes nobody; every other path is the
+    edge with the fewest connections. Edges say on `/readyz` whether they take clients: one that is
+    drained gets nobody new, and keeps who is there until they have gone.
+    """
+    limits = site.topology.limits
+    # An edge's container may come later than this one, and come again at another address.
+    named = NAMED if site.way == "containers" else ""
+    total = limits.connections * len(region.edges)
+    lines = [
+        "global",
+        "  log stderr format raw local0 notice",
+        f"  maxconn {total + total // 10 + 100}",
+        "  hard-stop-after 1h",  # whom an old process still serves after a reload
+        "  ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets",
+        "  ssl-default-bind-ciphers ECDHE+AESGCM:ECDHE+CHACHA20",
+        "  tune.ssl.default-dh-param 2048",
+        "",
+        "defaults",
+        "  mode http",
+        "  log global",
+        "  option dontlognull",
+        "  option dontlog-normal",
+        "  option redispatch",
+        "  retries 2",
+        "  timeout connect 2s",
+        "  timeout client 30s",
+        "  timeout server 30s",
+        f"  timeout tunnel {QUIET_S}s",
+        "  timeout http-request 10s",
+        "  timeout http-keep-alive 15s",
+        "  timeout queue 2s",
+        "",
+        *(RESOLVERS if named else ()),
+        "frontend public",
+        f"  bind :{region.port} ssl crt {CERTIFICATE} alpn http/1.1",
+        "  http-request set-header X-Forwarded-For %[src]",
+        f"  http-request set-var(txn.edge) path,field(3,/) if {{ path_beg {EDGES}/ }}",
+        f"  http-request set-path %[path,regsub(^{EDGES}/[^/]+,)] if {{ path_beg {EDGES}/ }}",
+        "  http-response set-header Strict-Transport-Security max-age=31536000",
+        "  default_backend edges",
+        "",
+        "backend edges",
+        "  balance leastconn",
+        "  option httpchk",
+        "  http-check send meth GET uri /readyz",
+        "  http-check expect status 200",
+        # An edge that is full says so itself, and when to come again.
+        f"  default-server {CHECK}{named}",
+    ]
+    lines += [
+        f"  use-server {edge.name} if {{ var(txn.edge) -m str {edge.name} }}"
+        for edge in region.edges
+    ]
+    lines += [
+        f"  server {edge.name} {site.edge_host(region, edge)}:{site.edge_place(region, edge).port}"
+        for edge in region.edges
+    ]
+    lines += [
+        "",
+        "frontend metrics",
+        f"  bind :{BALANCER_METRICS}",
+        "  http-request use-service prometheus-exporter if { path /metrics }",
+        "  http-request return status 200 if { path /healthz }",
+        "  http-request deny",
+    ]
+    return "\n".join(lines) + "\n"
