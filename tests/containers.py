@@ -148,14 +148,17 @@ class Engine:
             self.running[name] = self._start(name)
         return ended
 
-    def stop(self, service: str) -> int:
-        """End a service as `docker compose stop` does; its exit code, -9 if it had to be killed."""
+    def stop(self, service: str, grace_s: float | None = None) -> int:
+        """End a service as `docker compose stop` does; its exit code, -9 if it had to be killed.
+
+        `grace_s`: how long it has; as its file says without.
+        """
         self._stopped.add(service)
         spec = self._spec(service)
         process = self.running[service]
         self.kill(service, signal.Signals[spec.get("stop_signal", "SIGTERM")])
         try:
-            return process.wait(float(spec["stop_grace_period"].removesuffix("s")))
+            return process.wait(grace_s or float(spec["stop_grace_period"].removesuffix("s")))
         except subprocess.TimeoutExpired:
             self.kill(service)
             process.wait(10)
