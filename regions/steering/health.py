@@ -205,9 +205,11 @@ def with_canaries(verdict: Verdict, missing: Sequence[str]) -> Verdict:
 
     Clients go there all the same: it stores what they say, and the others get it later.
     """
-    if not missing or verdict.state is not State.OK:
+    if not missing or verdict.state not in {State.OK, State.DEGRADED}:
         return verdict
     reason = f"what is published there does not arrive in {', '.join(missing)}"
+    if verdict.state is State.DEGRADED:
+        reason = f"{verdict.reason}; {reason}"
     return Verdict(State.DEGRADED, reason, verdict.admits)
 
 
