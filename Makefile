@@ -39,9 +39,15 @@ soak: install
 	$(BIN)/python -m tests.soak
 
 # Every drill, in worlds of their own, with 300 clients in 30 rooms and 200 events/s, and longer cuts
-# of one pair of regions; 30 minutes or so.
+# of one pair of regions; then some of them with the topology of the deployment, three nats-servers
+# a region; 35 minutes or so.
 drill: install
-	$(BIN)/jetrelay drill run all pair-partition:30s pair-partition:120s --state .jetrelay-drill
+	status=0; \
+	$(BIN)/jetrelay drill run all pair-partition:30s pair-partition:120s --state .jetrelay-drill || status=$$?; \
+	$(BIN)/jetrelay drill run edge-kill edge-drain region-loss evacuate --topology compose/topology.toml \
+	  --clients 100 --rate 60 \
+	  --state .jetrelay-drill || status=$$?; \
+	exit $$status
 
 # A stream's leader of three is killed 20 times, and a client resumes elsewhere half a second later.
 leader: install

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from regions.apply import Report
+from regions.steering.health import NO_FLIGHTS
 from regions.steering.steerer import Steerer
 
 
@@ -62,13 +63,15 @@ class KeeperFigures(Collector):
         )
         age = GaugeMetricFamily(
             "jetrelay_canary_age_seconds",
-            "Since the newest that came out.",
+            "Since the newest that came out, or since one is waited for that never did.",
             labels=["from", "to"],
         )
-        outlook, now_s = self._steerer.outlook, time.monotonic()
-        for pair, flight in ({} if outlook is None else outlook.flights.arrived).items():
+        outlook = self._steerer.outlook
+        flights, now_s = NO_FLIGHTS if outlook is None else outlook.flights, time.monotonic()
+        for pair, flight in flights.arrived.items():
             took.add_metric([*pair], flight.took_ms / 1000)
-            age.add_metric([*pair], now_s - flight.at_s)
+        for (one, other), since_s in flights.ages(now_s).items():
+            age.add_metric([one, other], since_s)
         yield from (took, age)
 
     def _doors(self) -> Iterator[Metric]:

@@ -68,13 +68,20 @@ class Flights:
         said = self.said.get(region)
         if said is None or now_s - said.last_s > LATE_S:
             return []
-        lost: list[str] = []
-        for other, since_s in self.listening.items():
-            last = self.arrived.get((region, other))
-            waited_s = now_s - max(since_s, said.since_s, last.at_s if last else 0.0)
-            if other != region and waited_s > LATE_S:
-                lost.append(other)
-        return sorted(lost)
+        return sorted(
+            other
+            for (one, other), age_s in self.ages(now_s).items()
+            if one == region != other and age_s > LATE_S
+        )
+
+    def ages(self, now_s: float) -> dict[tuple[str, str], float]:
+        """Since when (s) nothing has arrived, by from and to, where something is waited for."""
+        found: dict[tuple[str, str], float] = {}
+        for one, said in self.said.items():
+            for other, since_s in self.listening.items():
+                last = self.arrived.get((one, other))
+                found[one, other] = now_s - max(since_s, said.since_s, last.at_s if last else 0.0)
+        return found
 
 
 NO_FLIGHTS = Flights()

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,15 +119,16 @@ def get(engine: Engine, service: str, port: int, path: str) -> str:
 
 
 def test_edges_serve_and_keepers_have_made_the_streams(engine: Engine) -> None:
+    def served(name: str) -> bool:
+        return get(engine, f"{name}-1", 8080, "/readyz").startswith("200")
+
+    def kept(name: str) -> bool:
+        figures = get(engine, f"{name}-keeper", 9154, "/metrics")
+        return f'jetrelay_streams_failing{{region="{name}"}} 0.0' in figures
+
     for name in ("us", "eu"):
-        eventually(engine, lambda name=name: get(engine, f"{name}-1", 8080, "/readyz")[:3] == "200")
-        eventually(
-            engine,
-            lambda name=name: (
-                f'jetrelay_streams_failing{{region="{name}"}} 0.0'
-                in get(engine, f"{name}-keeper", 9154, "/metrics")
-            ),
-        )
+        eventually(engine, partial(served, name))
+        eventually(engine, partial(kept, name))
 
 
 def test_an_event_goes_from_region_to_region(engine: Engine) -> None:

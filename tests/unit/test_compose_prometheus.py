@@ -7,13 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from regions.compose.prometheus import (
-    RULES_PATH,
-    Target,
-    alert_rules,
-    alerts_of,
-    prometheus_config,
-)
+from regions.compose.alerts import alerts_of
+from regions.compose.prometheus import RULES_PATH, Target, alert_rules, prometheus_config
 from relay.config import Limits
 from tests.exposed import TARGET, exposed
 from tests.promql import (
