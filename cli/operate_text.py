@@ -14,8 +14,10 @@ from regions.operations.entry import Plan, Request, Run
 from regions.operations.lock import Holder
 from regions.steering.fleet import Outlook
 from relay.core.orders import Order, Orders
+from relay.core.steering import Verdict
 
 LISTED = 20
+ORDERED = {"it is cordoned": "cordoned", "it is drained": "drained"}
 
 
 def tell(text: str) -> None:
@@ -80,7 +82,7 @@ def status_lines(
              *_order_cells(orders.of(region.name), now_ms))
         )  # fmt: skip
         rows += [
-            ("", clean(key.edge), verdict.state, _count(outlook.connections.get(key)),
+            ("", clean(key.edge), _state(verdict), _count(outlook.connections.get(key)),
              *_order_cells(orders.of(*key), now_ms))
             for key, verdict in outlook.edges.items()
             if key.region == region.name
@@ -95,6 +97,11 @@ def status_lines(
         for run in stalled
     ]
     return lines
+
+
+def _state(verdict: Verdict) -> str:
+    """An edge that is as an operator wants it is called so; what else is wrong goes before that."""
+    return ORDERED.get(verdict.reason, verdict.state)
 
 
 def _there(outlook: Outlook, region: str) -> int:

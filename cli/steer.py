@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cli.text import clean
 from regions.state import find_world
 from regions.steering.fleet import Outlook
 from regions.steering.what_if import WhatIf
+from relay.core.round_trips import parse_round_trips
 from relay.core.steering import Share, choose, shares
 from relay.geo.atlas import Atlas, Origin
 
@@ -29,6 +31,14 @@ _try = click.option(
     help="Go through every edge's door as a client: connect, identify, publish, receive.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+
+
+def round_trips(_ctx: click.Context, _param: click.Parameter, text: str) -> dict[str, float]:
+    """REGION:MS with commas between."""
+    try:
+        return parse_round_trips(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.group()
@@ -62,8 +72,17 @@ def status(state: Path, *, tries: bool, as_json: bool) -> None:
 @state_option
 @_try
 @_json
+@click.option(
+    "--rtt",
+    callback=round_trips,
+    default="",
+    metavar="REGION:MS,…",
+    help="Round trips that the client has measured: they count instead of the distance.",
+)
 @click.argument("address")
-def explain(state: Path, address: str, *, tries: bool, as_json: bool) -> None:
+def explain(
+    state: Path, address: str, rtt: dict[str, float], *, tries: bool, as_json: bool
+) -> None:
     """Which region a client with this ADDRESS is sent to, and why.
 
     Exit codes: 0 printed, 1 nothing lives to be sent to, 2 no world runs or wrong use.
@@ -78,6 +97,7 @@ def explain(state: Path, address: str, *, tries: bool, as_json: bool) -> None:
         origin = atlas.find(parsed)
     finally:
         atlas.close()
+    origin = replace(origin, whence=replace(origin.whence, rtt_ms=rtt))
     given = shares(outlook.regions, origin.whence)
     order = choose(given, str(origin.network).encode())
     if as_json:

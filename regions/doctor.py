@@ -30,6 +30,7 @@ OLDEST_PYTHON = (3, 11)
 OPEN_FILES = 4_096  # edges of a laptop; a full edge wants connections + 1,000
 DISK_WARN_BYTES = 5 * 1024**3
 DISK_FAIL_BYTES = 512 * 1024**2
+BOOK_WARN, BOOK_FAIL = 0.8, 0.95  # of what it may hold
 ACTIVE_S = 3.0  # a mirror hears a heartbeat each second
 DISTANCE = 1_000
 CLOCK_WARN_S = 0.5
@@ -71,6 +72,7 @@ async def check_world(world: World) -> list[Check]:
             try:
                 async with asyncio.timeout(10):
                     checks.append(await _clock(region, admin))
+                    checks.append(await _book(region, admin))
                     checks += [
                         await _mirror(admin, origin, reached.get(origin))
                         for origin in regions
@@ -198,6 +200,29 @@ async def _streams(world: World) -> Check:
     lines = [str(change) for change in report.changes if change.action != "extra"]
     lines += [failure.error for failure in report.failures]
     return Check("streams", "fail", "; ".join(lines), "`jetrelay streams apply`")
+
+
+def check_book(region: str, used: int, most: int) -> Check:
+    """How full a region's book of operations is: a full one takes no more orders.
+
+    Args:
+        region: whose.
+        used: bytes that it holds.
+        most: bytes that it may hold; below 1: any number.
+    """
+    name, taken = f"book {region}", used / most if most > 0 else 0.0
+    text = f"{taken:.0%} of {most / 1024**2:.0f} MiB" if most > 0 else "it may grow"
+    if taken < BOOK_WARN:
+        return Check(name, "ok", text)
+    level: Level = "fail" if taken >= BOOK_FAIL else "warn"
+    return Check(name, level, text, "raise streams.book_max_bytes in the topology")
+
+
+async def _book(region: str, admin: JetStream) -> Check:
+    info = await admin.info(names.book_stream(region))
+    if info is None:
+        return Check(f"book {region}", "fail", "is missing", "`jetrelay streams apply`")
+    return check_book(region, int(info["state"]["bytes"]), int(info["config"]["max_bytes"]))
 
 
 async def _mirror(admin: JetStream, origin: str, home: JetStream | None) -> Check:

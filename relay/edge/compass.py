@@ -22,7 +22,7 @@ class Course(NamedTuple):
 
     name: str
     url: str
-    distance_ms: float | None  # of a round trip, by the distance; None: not known
+    distance_ms: float | None  # of a round trip: measured, else by the distance; None: not known
 
 
 class Compass:

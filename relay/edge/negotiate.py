@@ -2,11 +2,13 @@
 
 import ipaddress
 from collections.abc import Iterable
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from relay.core.round_trips import parse_round_trips
 from relay.core.wire import CODECS
 from relay.edge import clock
 from relay.edge.compass import Compass
@@ -43,7 +45,13 @@ class Negotiation:
         refused = self._origins.refused(request)
         if refused is not None:
             return refused
+        try:
+            measured = parse_round_trips(request.query_params.get("rtt", ""))
+        except ValueError as error:
+            why = {"code": "invalid_data", "message": f"rtt: {error}"}
+            return JSONResponse({"error": why}, 400, headers=self._origins.headers(request))
         origin, now = self._origin(request), clock.now()
+        origin = replace(origin, whence=replace(origin.whence, rtt_ms=measured))
         answer = {
             "v": 1,
             "network": str(origin.network),

@@ -36,9 +36,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield started
 
 
-async def ask(world: World, edge: str, address: str = "", **headers: str) -> Any:
-    """An edge's answer to a client with this address."""
-    url = f"{world.edges[edge].http}/v1/negotiate"
+async def ask(world: World, edge: str, address: str = "", rtt: str = "", **headers: str) -> Any:
+    """An edge's answer to a client with this address, and what it has measured."""
+    url = f"{world.edges[edge].http}/v1/negotiate?rtt={rtt}"
     if address:
         headers["X-Forwarded-For"] = address
     async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
@@ -72,6 +72,9 @@ async def test_every_edge_ranks_the_regions_for_who_asks_and_the_first_takes_him
                 world.run, "steer", "explain", address, "--no-try", "--json"
             )
             assert json.loads(explained.stdout)["order"] == names
+        measured = await ask(world, "us-1", address, "us:50,eu:60,ap:9.5")
+        assert [each["name"] for each in measured["regions"]] == ["ap", "us", "eu"]
+        assert measured["regions"][0]["distance_ms"] == 9.5
         (transport,) = answer["transports"]
         assert transport == {
             "name": "websocket", "path": "/gateway", "encodings": ["json", "msgpack"],
@@ -108,6 +111,15 @@ async def test_an_address_that_is_none_is_nowhere(world: World) -> None:
     answer = await ask(world, "us-1", "no address")
     assert answer["country"] is None
     assert answer["regions"][0]["distance_ms"] is None
+
+
+async def test_a_measurement_that_is_none_is_refused_and_says_why(world: World) -> None:
+    url = f"{world.edges['us-1'].http}/v1/negotiate?rtt=us:fast"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert answer.status == 400
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        error = (await answer.json())["error"]
+    assert error == {"code": "invalid_data", "message": "rtt: 'us:fast' is not REGION:MS"}
 
 
 async def test_a_page_may_ask_before_it_asks(world: World) -> None:

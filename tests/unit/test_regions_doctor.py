@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from regions.doctor import Level, check_clock, check_disk, check_mirror
+from regions.doctor import Level, check_book, check_clock, check_disk, check_mirror
 
 
 def mirror(last_seq: int, active_ms: float) -> dict[str, Any]:
@@ -44,3 +44,13 @@ def test_disks(gib: float, level: Level) -> None:
     check = check_disk(int(gib * 1024**3), Path("/"))
     assert check.level == level
     assert (check.advice is None) == (level == "ok")
+
+
+@pytest.mark.parametrize(
+    ("used", "most", "level"), [(0, 100, "ok"), (79, 100, "ok"), (80, 100, "warn"),
+                                (95, 100, "fail"), (10**9, -1, "ok")],
+)  # fmt: skip
+def test_a_book_that_gets_full_is_told_before_it_takes_no_more(
+    used: int, most: int, level: Level
+) -> None:
+    assert check_book("us", used, most).level == level
