@@ -302,13 +302,15 @@ class Engine:
         root = self._work / service / "root"
         root.mkdir(exist_ok=True)
         yield f"mount -t tmpfs tmpfs {root}"
+        for target in self._spec(service).get("tmpfs", []):  # first: this tree may be beneath one
+            yield f"mkdir -p {root}{target} && mount -t tmpfs -o mode=1777 tmpfs {root}{target}"
         for path in (*SHOWN, str(REPOSITORY), sys.base_prefix, str(self._bin)):
             if Path(path).is_dir():
                 yield f"mkdir -p {root}{path} && mount --rbind {path} {root}{path}"
         for name in LINKS:
             if Path(f"/{name}").is_symlink():
                 yield f"ln -s usr/{name} {root}/{name}"
-        yield f"mkdir -p {root}/proc {root}/dev {root}/tmp {root}/etc"
+        yield f"mkdir -p {root}/proc {root}/dev {root}/etc"
         yield f"mount -t proc proc {root}/proc"
         for device in ("null", "zero", "random", "urandom"):
             yield f"touch {root}/dev/{device} && mount --bind /dev/{device} {root}/dev/{device}"
@@ -325,8 +327,6 @@ class Engine:
             yield f"mount -o remount,bind,ro {root}{target}"
         if self._spec(service).get("read_only"):
             yield f"mount -o remount,ro {root}"
-        for target in self._spec(service).get("tmpfs", []):
-            yield f"mount -t tmpfs -o mode=1777 tmpfs {root}{target}"
 
     def _chrooted(self, service: str, command: Sequence[str]) -> list[str]:
         return ["chroot", str(self._work / service / "root"), *self._confined(service, command)]

@@ -290,6 +290,7 @@ def _grafana(project: Project, region: Region) -> None:
         "environment": {
             "GF_PATHS_PROVISIONING": str(etc / "provisioning"),
             "GF_SECURITY_ADMIN_PASSWORD__FILE": str(etc / "password"),
+            "GF_LOG_MODE": "console",  # its file would be on the read-only root
             "GF_ANALYTICS_REPORTING_ENABLED": "false",
             "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
             "GF_USERS_ALLOW_SIGN_UP": "false",
