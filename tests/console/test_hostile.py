@@ -72,7 +72,7 @@ async def test_one_evil_text_everywhere(evil: str) -> None:
 
 # Not shrunk: an example is a whole screen, and the failing text is readable as it is.
 @settings(
-    max_examples=15,
+    max_examples=8,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),

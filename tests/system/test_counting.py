@@ -66,17 +66,29 @@ async def stats(world: World, *arguments: str) -> Any:
     return json.loads(await run(world, "stats", "--json", *arguments))
 
 
-async def settled(world: World, sessions: int, users: int, region: str = "us") -> Any:
+async def settled(
+    world: World,
+    sessions: int,
+    users: int,
+    region: str = "us",
+    of: dict[str, tuple[int, int]] | None = None,
+) -> Any:
     """What a region says as soon as it says so many sessions and users; in time, or it fails.
 
-    A frame comes each second, and the count of users a second after the change.
+    A frame comes each second, and the count of users a second after the change. `of`: sessions and
+    users by region. All users may be known before it is known in which regions each is.
     """
     deadline_s = time.monotonic() + WITHIN_S
     while True:
         now = await stats(world, "--region", region)
         total = now["total"]
         ready = {one["state"] for one in now["edges"]} == {"ready"} and now["users"]["exact"]
-        if ready and (total["sessions"], total["users"]) == (sessions, users):
+        by_region = {name: (one["sessions"], one["users"]) for name, one in now["regions"].items()}
+        if (
+            ready
+            and (total["sessions"], total["users"]) == (sessions, users)
+            and of in (None, by_region)
+        ):
             return now
         assert time.monotonic() < deadline_s, (sessions, users, now)
         await asyncio.sleep(0.3)
@@ -110,15 +122,12 @@ EVERYBODY = (
 async def test_every_region_counts_all_and_users_once(counted: World) -> None:
     async with sessions(counted, *EVERYBODY) as made:
         for region in ("us", "eu", "ap"):
-            now = await settled(counted, 5, 4, region)
+            of = {"us": (2, 2), "eu": (2, 2), "ap": (1, 1)}
+            now = await settled(counted, 5, 4, region, of)
             assert now["seen_from"] == region
             assert now["total"] == {
                 "connections": 5, "sessions": 5, "users": 4, "visits": 0, "edges": 4
             }  # fmt: skip
-            by_region = {
-                name: (one["sessions"], one["users"]) for name, one in now["regions"].items()
-            }
-            assert by_region == {"us": (2, 2), "eu": (2, 2), "ap": (1, 1)}
             assert now["countries"] == {"DE": 1, "FR": 1, "SG": 1, "US": 1, "ZZ": 1}
             assert now["transports"] == {"websocket": 5}
             assert (now["users"]["exact"], now["users"]["error"]) == (True, 0.0)

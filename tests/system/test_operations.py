@@ -146,7 +146,7 @@ async def test_any_region_that_lives_will_do(world: World) -> None:
 
 
 async def test_mistakes_are_said_in_a_line(world: World) -> None:
-    for arguments, said in (
+    wrong = (
         (("cordon", "mars", "--yes"), "no region and no edge is called 'mars'"),
         (("cordon", "eu/eu-9", "--yes"), "no edge 'eu-9' in eu"),
         (("cordon", "eu"), "nobody can be asked here"),
@@ -155,8 +155,9 @@ async def test_mistakes_are_said_in_a_line(world: World) -> None:
         (("abort", "a.b c"), "no operation is called"),
         (("cordon", "eu", "--yes", "--why", "x" * 513), "512 characters"),
         (("drain", "eu", "--yes", "--within", "1e9"), "a drain takes"),
-    ):
-        text = await ctl(world, 2, *arguments)
+    )
+    texts = await asyncio.gather(*(ctl(world, 2, *arguments) for arguments, _ in wrong))
+    for text, (_, said) in zip(texts, wrong, strict=True):
         assert said in text
         assert "Traceback" not in text
     assert await orders(world) == {}

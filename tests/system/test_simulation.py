@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-SEEDS = 60  # of each of two tests that may run side by side; `make simulate` runs 100,000
+SEEDS = 40  # of each of two tests that may run side by side; `make simulate` runs 100,000
 
 
 def simulate(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
