@@ -74,11 +74,14 @@ campaign: install
 mutants: install
 	$(BIN)/python -m tests.mutants $(MUTANTS)
 
-# Rewrites requirements.lock from pyproject.toml: every package, every hash, no index address.
+# Rewrites the lock files from pyproject.toml: every package, every hash, no index address. The
+# second one is of the image, with no more than runs there.
 lock: install
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra local --extra audit --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra audit --group build --universal --python-version 3.11 \
+	  --constraint requirements.lock --generate-hashes --no-emit-index-url --no-header -o compose/requirements.lock
 
 # A seeded simulation of the edge; 100,000 seeds take an hour or two on two cores.
 simulate: install

@@ -39,7 +39,7 @@ def command() -> None:
     help="What runs it.",
 )  # fmt: skip
 @click.option("--check", is_flag=True, help="Change nothing; say what would change.")
-def carry_out(topology: Path, out: Path, way: Way, *, check: bool) -> None:
+def render_deployment(topology: Path, out: Path, way: Way, *, check: bool) -> None:
     """Render every file of a deployment: Compose, NATS, edges, HAProxy, certificates, Prometheus.
 
     What was made once stays: passwords, keys, certificates until 60 days before they end, and a

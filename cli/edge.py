@@ -32,7 +32,8 @@ WRONG_CONFIGURATION = 3  # a supervisor need not hurry to try again
 def command(path: Path, log_level: str) -> None:
     """Run one edge: SIGTERM drains it, a second one or SIGINT ends it at once.
 
-    Exit codes: 0 ended as asked, 1 it could not serve, 3 the configuration is wrong.
+    Exit codes: 0 ended as asked, 1 it could not serve, 2 its NATS is not there, or has no streams
+    yet, 3 the configuration is wrong.
     """
     to_stderr(log_level.upper())
     try:

@@ -93,7 +93,7 @@ async def _run(world: World, region: str, listen: tuple[str, int], salvage: Path
         topology, world.doors("console"), atlas, urls, partial(try_door, key), canaries
     )
     registry = CollectorRegistry()
-    registry.register(KeeperFigures(counts, steerer))
+    registry.register(KeeperFigures(counts, streams, steerer))
     registry.register(SteeringFigures(steerer))
     server = listener(_app(registry), None)
     tasks = Tasks("keeper.command")

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from regions.apply import Report
+from regions.keeper import StreamKeeper
 from regions.steering.health import NO_FLIGHTS
 from regions.steering.steerer import Steerer
 
@@ -29,8 +30,9 @@ class StreamCounts:
 class KeeperFigures(Collector):
     """All figures of one keeper."""
 
-    def __init__(self, streams: StreamCounts, steerer: Steerer) -> None:
+    def __init__(self, streams: StreamCounts, keeper: StreamKeeper, steerer: Steerer) -> None:
         self._streams = streams
+        self._keeper = keeper
         self._steerer = steerer
 
     def collect(self) -> Iterator[Metric]:
@@ -45,7 +47,8 @@ class KeeperFigures(Collector):
             "Whether the streams of a region are not as declared, and could not be made so.",
             labels=["region"],
         )
-        failing.add_metric([self._streams.region], self._streams.failing)
+        if self._keeper.rounds:  # before, it is not known
+            failing.add_metric([self._streams.region], self._streams.failing)
         changes = CounterMetricFamily(
             "jetrelay_streams_changes",
             "What was created, updated or filled anew.",
@@ -53,7 +56,15 @@ class KeeperFigures(Collector):
         )
         for action, count in list(self._streams.changes.items()):
             changes.add_metric([self._streams.region, action], count)
-        yield from (failing, changes)
+        rounds = CounterMetricFamily(
+            "jetrelay_keeper_rounds", "Looks at the streams that were ended.", labels=["region"]
+        )
+        rounds.add_metric([self._streams.region], self._keeper.rounds)
+        errors = CounterMetricFamily(
+            "jetrelay_keeper_errors", "Looks that nobody foresaw the end of.", labels=["region"]
+        )
+        errors.add_metric([self._streams.region], self._keeper.errors)
+        yield from (failing, changes, rounds, errors)
 
     def _canaries(self) -> Iterator[Metric]:
         took = GaugeMetricFamily(

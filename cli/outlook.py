@@ -41,8 +41,9 @@ async def look(state: Path, *, tries: bool) -> tuple[Topology, Outlook]:
         await posts.heard(urls, HEAR_S)
         tried: dict[EdgeKey, Try] = {}
         if tries:
-            note = canaries.note()
-            made = await asyncio.gather(*(try_door(key, *each, note) for each in urls.items()))
+            made = await asyncio.gather(
+                *(try_door(key, *each, canaries.note) for each in urls.items())
+            )
             tried = dict(zip(urls, made, strict=True))
             canaries.take(tried)
             await canaries.settled(ARRIVE_S)

@@ -214,6 +214,10 @@ async def start_over(
             if stream not in refill and stream == events_stream(origin):
                 await _record_skipped(origin, source, admin)
             await admin.delete_stream(stream)
+            # Another keeper may have made it again, and fed the mirror that was.
+            fed = await source.info(stream, consumer)
+            if fed is not None and fed["delivered"]["stream_seq"] > 0:
+                await source.delete_consumer(stream, consumer)
             if stream not in refill:
                 done.append(Change(admin.region, stream, "rebuild"))
         await _make(source, entry)

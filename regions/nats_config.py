@@ -185,6 +185,7 @@ def _cluster(
             "cluster {",
             f"  name: {_quote(region.name)}",
             f"  listen: {_quote(_address(region.bind, own.cluster))}",
+            "  no_advertise: true  # clients are told all servers, by the names in certificates",
             # What is gossiped is dialled as well, and its certificate is for this host.
             f"  advertise: {_quote(_address(own.near, own.cluster))}",
             f"  authorization {{ user: cluster, password: {_quote(password)} }}",

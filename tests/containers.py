@@ -258,12 +258,23 @@ class Engine:
 
     def _volumes(self, service: str) -> dict[str, Path]:
         """Target -> directory, of the named volumes."""
+        return {
+            target: self._work / f"volume-{source}"
+            for source, target, *_ in self._mounted(service)
+            if not source.startswith(".")
+        }
+
+    def _binds(self, service: str) -> dict[str, Path]:
+        """Target -> directory, of what is beside the compose file and only read."""
         found: dict[str, Path] = {}
-        for text in self._spec(service).get("volumes", []):
-            source, target, *_ = text.split(":")
-            assert not source.startswith("."), "a bind is none of the rendered files"
-            found[target] = self._work / f"volume-{source}"
+        for source, target, *how in self._mounted(service):
+            if source.startswith("."):
+                assert how == ["ro"]
+                found[target] = self._project / source
         return found
+
+    def _mounted(self, service: str) -> list[list[str]]:
+        return [text.split(":") for text in self._spec(service).get("volumes", [])]
 
     def _files(self, service: str) -> Iterator[tuple[Path, str]]:
         """What is mounted: where it is, and where it is wanted."""
@@ -321,6 +332,9 @@ class Engine:
         yield f"[ ! -e /etc/ld.so.cache ] || cp /etc/ld.so.cache {root}/etc/"
         for place, volume in self._volumes(service).items():
             yield f"mkdir -p {root}{place} && mount --bind {volume} {root}{place}"
+        for place, directory in self._binds(service).items():
+            yield f"mkdir -p {root}{place} && mount --bind {directory} {root}{place}"
+            yield f"mount -o remount,bind,ro {root}{place}"
         for source, target in self._files(service):
             yield f"mkdir -p {root}{Path(target).parent} && touch {root}{target}"
             yield f"mount --bind {source} {root}{target}"

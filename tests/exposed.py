@@ -12,6 +12,7 @@ from cli.steering_figures import SteeringFigures
 from regions.dns.answers import Answers
 from regions.dns.server import Bounds, DnsServer
 from regions.dns.zone import zone_of
+from regions.keeper import StreamKeeper
 from regions.steering.fleet import Fleet
 from regions.steering.steerer import Steerer
 from regions.topology_file import builtin_topology
@@ -90,7 +91,9 @@ def name_server() -> Exposed:
 
 def keeper() -> Exposed:
     """What a keeper exposes besides steering."""
-    return _named(KeeperFigures(StreamCounts("us"), _steerer()).collect())
+    streams = StreamKeeper(builtin_topology("three"), {}, lambda _report: None)
+    streams.rounds = 1
+    return _named(KeeperFigures(StreamCounts("us"), streams, _steerer()).collect())
 
 
 def steering() -> Exposed:

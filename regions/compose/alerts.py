@@ -309,6 +309,14 @@ _KEEPER = (
         "docs/topology.md#what-follows-from-it",
     ),
     Alert(
+        "KeeperStuck", "ticket", 60,
+        "increase(jetrelay_keeper_rounds_total[5m]) == 0"
+        " or increase(jetrelay_keeper_errors_total[5m]) > 3",
+        "The keeper of {{ $labels.region }} does not look after the streams, or fails at it; its"
+        " log says why.",
+        "docs/deployment.md#the-keeper",
+    ),
+    Alert(
         "CanaryLost", "page", 15,
         "min by (from, to) (jetrelay_canary_age_seconds) > 30",
         "Nothing that is published in {{ $labels.from }} has arrived in {{ $labels.to }} for"

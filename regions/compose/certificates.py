@@ -65,15 +65,18 @@ class Authority:
         )
         return cls(Pair(_pem(certificate), _key_pem(key)))
 
-    def issue(self, hosts: Sequence[str], now: datetime) -> Pair:
-        """A certificate for a server, and for what it dials as a client.
+    def issue(self, hosts: Sequence[str], now: datetime, *, dials: bool = True) -> Pair:
+        """A certificate for a server.
 
         Args:
             hosts: names and addresses by which it is reached; the first is its name.
             now: the time, with its zone.
+            dials: whether it shows the certificate to others as well, as their client.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        uses = [ExtendedKeyUsageOID.SERVER_AUTH]
+        if dials:
+            uses.append(ExtendedKeyUsageOID.CLIENT_AUTH)
         certificate = (
             _builder(_subject(hosts[0]), self._certificate.subject, key, now, CERTIFICATE_DAYS)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

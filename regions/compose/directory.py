@@ -57,7 +57,7 @@ class Directory:
             there = self.read(file.path)
             if there is None:
                 found.append(Difference("create", file.path))
-            elif there != file.data:
+            elif there != file.data or not self._owned(file):
                 found.append(Difference("update", file.path))
         names = {file.path for file in files}
         stale = [name for name in self._manifest() if name not in names]
@@ -85,6 +85,12 @@ class Directory:
             raise WorldError(f"{error.filename or self._path}: {error.strerror}") from error
         return done
 
+    def _owned(self, file: Rendered) -> bool:
+        """Whether mode and owner are as they should be."""
+        there = (self._path / file.path).stat()
+        owner = self._owner if not file.master else None
+        return there.st_mode & 0o777 == file.mode and owner in (None, (there.st_uid, there.st_gid))
+
     def _manifest(self) -> list[str]:
         names = (self.read(MANIFEST) or b"").decode().splitlines()
         return [name for name in names if self._inside(name)]
@@ -99,12 +105,12 @@ class Directory:
         path = self._path / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        mode = 0o600 if file.private else 0o644
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        descriptor = os.open(temporary, flags, file.mode)
         try:
             with os.fdopen(descriptor, "wb") as open_file:
                 open_file.write(file.data)
-                os.fchmod(open_file.fileno(), mode)
+                os.fchmod(open_file.fileno(), file.mode)
                 if self._owner is not None and not file.master:
                     os.fchown(open_file.fileno(), *self._owner)
             temporary.replace(path)

@@ -135,6 +135,3 @@ def _drawn(panel: Panel) -> Json:
             for place, query in enumerate(panel.queries)
         ],
     }  # fmt: skip
-
-
-# --- expressions ---------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from regions.topology import Region
 
 CERTIFICATE = ETC / "haproxy" / "public.pem"  # certificate, chain and key
 CHECK = "check inter 1s fastinter 500ms fall 2 rise 2"
-NAMED = " resolvers engine init-addr last,libc,none"
+NAMED = " resolvers engine resolve-prefer ipv4 init-addr last,libc,none"
 RESOLVERS = (
     "resolvers engine",
     "  parse-resolv-conf",
@@ -13,11 +13,19 @@ RESOLVERS = (
     "  timeout retry 1s",
     "  hold valid 2s",
     "  hold nx 10s",
-    # What the engine's name server does not answer is where it was.
-    *(f"  hold {why} 1d" for why in ("other", "refused", "timeout", "obsolete")),
+    # What the engine's name server does not answer is where it was; what it does counts at once.
+    *(f"  hold {why} 1d" for why in ("other", "refused", "timeout")),
     "",
 )
+# As Debian's package starts it, it is root; a container is not.
+CONFINED = ("  user haproxy", "  group haproxy", "  chroot /var/lib/haproxy")
 QUIET_S = 90  # a client that is there sends a heartbeat every 20 s
+
+
+def most_connections(site: Site, region: Region) -> int:
+    """What a region's balancer holds at once: what its edges do, and those that they refuse."""
+    total = site.topology.limits.connections * len(region.edges)
+    return total + total // 10 + 100
 
 
 def balancer_config(site: Site, region: Region) -> str:
@@ -27,14 +35,13 @@ def balancer_config(site: Site, region: Region) -> str:
     edge with the fewest connections. Edges say on `/readyz` whether they take clients: one that is
     drained gets nobody new, and keeps who is there until they have gone.
     """
-    limits = site.topology.limits
     # An edge's container may come later than this one, and come again at another address.
     named = NAMED if site.way == "containers" else ""
-    total = limits.connections * len(region.edges)
     lines = [
         "global",
         "  log stderr format raw local0 notice",
-        f"  maxconn {total + total // 10 + 100}",
+        f"  maxconn {most_connections(site, region)}",
+        *(() if site.way == "containers" else CONFINED),
         "  hard-stop-after 1h",  # whom an old process still serves after a reload
         "  ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets",
         "  ssl-default-bind-ciphers ECDHE+AESGCM:ECDHE+CHACHA20",
@@ -77,13 +84,13 @@ def balancer_config(site: Site, region: Region) -> str:
         for edge in region.edges
     ]
     lines += [
-        f"  server {edge.name} {site.edge_host(region, edge)}:{site.edge_place(region, edge).port}"
+        f"  server {edge.name} {site.edge_host(edge)}:{site.edge_place(region, edge).port}"
         for edge in region.edges
     ]
     lines += [
         "",
         "frontend metrics",
-        f"  bind :{BALANCER_METRICS}",
+        f"  bind {site.inside}:{BALANCER_METRICS}",
         "  http-request use-service prometheus-exporter if { path /metrics }",
         "  http-request return status 200 if { path /healthz }",
         "  http-request deny",

@@ -1,5 +1,6 @@
 """All files of a deployment, made from its topology and what was made before."""
 
+import hashlib
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -42,6 +43,11 @@ class Rendered:
     private: bool = False  # only its owner may read it
     master: bool = False  # of who renders; no process reads it
 
+    @property
+    def mode(self) -> int:
+        """Of the file."""
+        return 0o600 if self.private else 0o644
+
 
 def render(
     topology: Topology,
@@ -82,12 +88,18 @@ class _Rendering:
         yield Rendered(SECRETS, _json(site.secrets), private=True, master=True)
         yield Rendered(AUTHORITY_KEY, pair.key, private=True, master=True)
         yield Rendered(AUTHORITY, pair.certificate)
-        if site.way == "containers":
-            yield self._compose("compose.yaml", site.topology.regions, "./{}")
+        digests: dict[str, str] = {}
         for region in site.topology.regions:
-            if site.way == "containers":
-                yield self._compose(f"{region.name}/compose.yaml", (region,), ".")
-            yield from self._region(region)
+            for file in self._region(region):
+                digests[file.path] = hashlib.sha256(file.data).hexdigest()
+                yield file
+        if site.way == "containers":
+            for region in site.topology.regions:
+                yield self._compose(f"{region.name}/compose.yaml", region.name, digests)
+            if not any(
+                server.host for region in site.topology.regions for server in region.servers
+            ):
+                yield self._compose("compose.yaml", None, digests)
 
     def _region(self, region: Region) -> Iterator[Rendered]:
         for server in region.servers:
@@ -139,8 +151,8 @@ class _Rendering:
         password = self._held(f"{grafana}/password") or secrets.token_urlsafe(24).encode()
         yield Rendered(f"{grafana}/password", password, private=True)
 
-    def _compose(self, path: str, regions: tuple[Region, ...], base: str) -> Rendered:
-        document = compose_document(self._site, regions, base, self._owner)
+    def _compose(self, path: str, region: str | None, digests: dict[str, str]) -> Rendered:
+        document = compose_document(self._site, region, digests, self._owner)
         return Rendered(path, self._said(yaml.safe_dump(document, sort_keys=False, width=120)))
 
     # --- what is made once and kept ------------------------------------------------------------
@@ -155,8 +167,14 @@ class _Rendering:
 
     def _read_authority(self, topology: Topology) -> Authority:
         certificate, key = self._held(AUTHORITY), self._held(AUTHORITY_KEY)
-        if certificate is None or key is None:
+        if certificate is None and key is None:
             return Authority.make(f"jetrelay {topology.dns.zone}", self._now)
+        if certificate is None or key is None:
+            lost = AUTHORITY if certificate is None else AUTHORITY_KEY
+            raise WorldError(
+                f"{lost} is missing: put it back, or remove both {AUTHORITY} and {AUTHORITY_KEY} "
+                "for a new authority, which no running server knows"
+            )
         try:
             return Authority(Pair(certificate, key))
         except ValueError as error:
@@ -181,7 +199,7 @@ class _Rendering:
                 raise WorldError(f"{path}: {error}") from error
             if not ours or self._authority.stands(Pair(known, known), hosts, self._now):
                 return known
-        pair = self._authority.issue(hosts, self._now)
+        pair = self._authority.issue(hosts, self._now, dials=False)
         return pair.certificate + pair.key
 
     def _said(self, text: str) -> bytes:
@@ -201,7 +219,7 @@ def targets(site: Site, region: Region) -> list[Target]:
 
     for edge in region.edges:
         place = site.edge_place(region, edge)
-        add("edge", edge.name, site.edge_host(region, edge), place.admin_port)
+        add("edge", edge.name, site.edge_host(edge), place.admin_port)
     add("dns", f"{region.name}-dns", host_of("dns"), DNS_METRICS)
     add("keeper", f"{region.name}-keeper", host_of("keeper"), KEEPER)
     add("haproxy", f"{region.name}-balancer", host_of("balancer"), BALANCER_METRICS)

@@ -3,11 +3,13 @@
 Source: https://github.com/compose-spec/compose-spec
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from regions.compose.haproxy import most_connections
 from regions.compose.site import (
     BALANCER_METRICS,
     DNS,
@@ -33,6 +35,7 @@ IMAGES = {
     "GRAFANA_IMAGE": "grafana/grafana:11.4.0",
 }
 OPERATOR = {"JETRELAY_BY": "${JETRELAY_BY:-}", "TERM": "xterm-256color"}
+CPUS = "${JETRELAY_CPUS:-2.0}"  # of what has threads; an engine refuses more than there are
 LINKS = "links"  # the network over which regions reach each other
 Service = dict[str, Any]
 
@@ -50,9 +53,11 @@ class Mount:
 class Project:
     """A compose file in the making."""
 
+    name: str
+    digests: Mapping[str, str]  # path of a rendered file -> what changes with its content
     user: int  # who may read the secrets
     group: int
-    base: str = ""  # where a region's directory is, seen from the file: `./us`
+    region: str = ""  # whose services are added
     services: dict[str, Service] = field(default_factory=dict)
     secrets: dict[str, Any] = field(default_factory=dict)
     configs: dict[str, Any] = field(default_factory=dict)
@@ -67,12 +72,21 @@ class Project:
         """
         if name in self.services:
             raise TopologyError(f"{name}: an edge can't be called so: it is another service")
+        seen = hashlib.sha256()
         for mount in mounts:
+            seen.update(self.digests[f"{self.region}/{mount.source}"].encode())
             table, key = (self.secrets, "secrets") if mount.secret else (self.configs, "configs")
             entry = f"{name}.{mount.target.name}"
             table[entry] = {"file": f"{self.base}/{mount.source}"}
             service.setdefault(key, []).append({"source": entry, "target": str(mount.target)})
-        self.services[name] = {"user": f"{self.user}:{self.group}", **service}
+        # An engine makes a container anew when this changes, not when a mounted file does.
+        labels = {"jetrelay.files": seen.hexdigest()[:16]}
+        self.services[name] = {"user": f"{self.user}:{self.group}", "labels": labels, **service}
+
+    @property
+    def base(self) -> str:
+        """The directory of the region, seen from the compose file."""
+        return f"./{self.region}" if self.name == "jetrelay" else "."
 
     def volume(self, name: str) -> str:
         """A named volume, and that it is wanted."""
@@ -88,27 +102,30 @@ class Project:
             "secrets": self.secrets,
             "configs": self.configs,
         }
-        return {"name": "jetrelay", **{name: part for name, part in parts.items() if part}}
+        return {"name": self.name, **{name: part for name, part in parts.items() if part}}
 
 
 def compose_document(
-    site: Site, regions: Sequence[Region], base: str, owner: tuple[int, int] = (USER, USER)
+    site: Site,
+    name: str | None,
+    digests: Mapping[str, str],
+    owner: tuple[int, int] = (USER, USER),
 ) -> dict[str, Any]:
-    """The compose file for some regions on one machine.
+    """The compose file for one region's machine, or for all regions on one.
 
     Args:
         site: the whole deployment.
-        regions: those that run there.
-        base: the directory of a region as seen from the file; `{}` stands for its name.
+        name: of the region; None: all of them.
+        digests: of each rendered file, by its path below the output directory.
         owner: user and group that own the rendered files; processes run as they.
 
     Raises:
         TopologyError: names of services clash.
     """
-    project = Project(*owner)
+    project = Project("jetrelay" if name is None else f"jetrelay-{name}", digests, *owner)
     project.networks[LINKS] = {"name": "jetrelay-links"}
-    for region in regions:
-        project.base = base.format(region.name)
+    for region in site.topology.regions if name is None else [site.topology.region(name)]:
+        project.region = region.name
         project.networks[region.name] = {"name": f"jetrelay-{region.name}"}
         for server in region.servers:
             _nats(project, site, region, server)
@@ -131,7 +148,7 @@ def _nats(project: Project, site: Site, region: Region, server: NatsServer) -> N
     health = f"http://127.0.0.1:{place.monitor}/healthz?js-enabled-only=true"
     etc = ETC / server.name
     service = {
-        **_hardened("JETRELAY_NATS_IMAGE", memory="2G", cpus=2.0, files=65_536),
+        **_hardened("JETRELAY_NATS_IMAGE", memory="2G", cpus=CPUS, files=65_536),
         "entrypoint": ["nats-server"],
         "command": ["-c", str(etc / "nats-server.conf")],
         "volumes": [f"{project.volume(server.name)}:{VAR}"],
@@ -170,10 +187,10 @@ def _edge(project: Project, site: Site, region: Region, edge: Edge) -> None:
 
 def _balancer(project: Project, site: Site, region: Region) -> None:
     etc = ETC / "haproxy"
-    files = 2 * site.topology.limits.connections * len(region.edges) + 10_000
+    files = 2 * most_connections(site, region) + 1_000  # one to the client, one to the edge
     names = {"aliases": [site.door(region)]}
     service = {
-        **_hardened("HAPROXY_IMAGE", memory="1G", cpus=2.0, files=files),
+        **_hardened("HAPROXY_IMAGE", memory="1G", cpus=CPUS, files=files),
         "entrypoint": ["haproxy"],
         "command": ["-W", "-db", "-f", str(etc / "haproxy.cfg")],
         "sysctls": {"net.ipv4.ip_unprivileged_port_start": "0"},
@@ -182,7 +199,8 @@ def _balancer(project: Project, site: Site, region: Region) -> None:
         "healthcheck": _health(
             ["wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{BALANCER_METRICS}/healthz"]
         ),
-        "stop_grace_period": "10s",  # whose connection ends with it resumes through another door
+        "stop_signal": "SIGTERM",  # whose connection ends with it resumes through another door
+        "stop_grace_period": "10s",
     }
     project.add(f"{region.name}-balancer", service, [
         Mount("haproxy/haproxy.cfg", etc / "haproxy.cfg", secret=False),
@@ -194,7 +212,7 @@ def _name_server(project: Project, site: Site, region: Region) -> None:
     etc, settings = ETC / "dns", site.topology.dns
     ask = (
         "import dns.message as m, dns.query as q; "
-        f"q.udp(m.make_query('{site.domain}', 'SOA'), '127.0.0.1', 3, {DNS})"
+        f"assert q.udp(m.make_query('{site.domain}', 'SOA'), '127.0.0.1', 3, {DNS}).answer"
     )
     here = {text for _, addresses in settings.nameservers for text in addresses}
     published = [text for text in region.addresses if text in here] or list(region.addresses)
@@ -319,7 +337,7 @@ def _hardened(
     image: str,
     *,
     memory: str,
-    cpus: float,
+    cpus: float | str,
     files: int = 4_096,
 ) -> Service:
     """A service that may do no more than it needs; `image`: the variable that names another one."""

@@ -32,6 +32,7 @@ DNS, DNS_METRICS = 5353, 9153
 KEEPER = 9154
 PROMETHEUS, GRAFANA = 9090, 3000
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - in a container, or as an operator wants it
 EDGES = "/edges"  # the balancer leads /edges/<edge>/… to that edge
 
 # Whose X-Forwarded-For counts where the topology does not say: nobody else reaches an edge.
@@ -61,10 +62,11 @@ class Site:
                 raise TopologyError(f"{where}.edges: a deployment needs one at least")
             if not region.addresses:
                 raise TopologyError(f"{where}.addresses: where clients reach it is needed")
-            if self.way == "systemd" and len(self.topology.regions) > 1 and _alone(region):
+            several = len(self.topology.regions) > 1
+            if self.way == "systemd" and _unreached(region, from_elsewhere=several):
                 raise TopologyError(
-                    f"{where}.nats.hosts: other regions can't reach {region.bind}: give a host for "
-                    "each server"
+                    f"{where}.nats.hosts: others can't reach {region.bind}: give a host for each "
+                    "server"
                 )
 
     # --- names ---------------------------------------------------------------------------------
@@ -89,8 +91,13 @@ class Site:
     # --- places --------------------------------------------------------------------------------
 
     def listens(self, region: Region) -> str:
-        """The address on which a region's processes listen."""
-        return "0.0.0.0" if self.way == "containers" else region.bind  # noqa: S104
+        """The address on which a region's nats-servers listen."""
+        return EVERYWHERE if self.way == "containers" else region.bind
+
+    @property
+    def inside(self) -> str:
+        """The address on which everything else listens: its neighbours come, and nobody else."""
+        return EVERYWHERE if self.way == "containers" else "127.0.0.1"
 
     def near(self, region: Region, server: NatsServer) -> str:
         """Where a server is reached from its own region."""
@@ -125,15 +132,11 @@ class Site:
     def edge_place(self, region: Region, edge: Edge) -> EdgePlace:
         """Where an edge listens."""
         at = region.edges.index(edge)
-        return EdgePlace(
-            self.listens(region), edge.port or HTTP + at, edge.admin_port or ADMIN + at
-        )
+        return EdgePlace(self.inside, edge.port or HTTP + at, edge.admin_port or ADMIN + at)
 
-    def edge_host(self, region: Region, edge: Edge) -> str:
+    def edge_host(self, edge: Edge) -> str:
         """Where the balancer reaches an edge."""
-        if self.way == "containers":
-            return edge.name
-        return "127.0.0.1" if _any(region.bind) else region.bind
+        return edge.name if self.way == "containers" else self.inside
 
     def nats_urls(self, region: Region, *, own: bool) -> list[str]:
         """Where a region's NATS takes clients: of its own region, or from elsewhere."""
@@ -222,7 +225,7 @@ class Site:
                     edge.name,
                     self.url_of(region, edge),
                     f"https://{self.authority_of(region)}{EDGES}/{edge.name}",
-                    f"http://{_quoted(self.edge_host(region, edge))}"
+                    f"http://{_quoted(self.edge_host(edge))}"
                     f":{self.edge_place(region, edge).admin_port}",
                 )
                 for edge in region.edges
@@ -230,10 +233,10 @@ class Site:
         )
 
 
-def _alone(region: Region) -> bool:
+def _unreached(region: Region, *, from_elsewhere: bool) -> bool:
     """Whether others are told no address of its servers that they could reach."""
     given = [server.host or region.bind for server in region.servers]
-    return any(_any(host) or _loopback(host) for host in given)
+    return any(_any(host) or (from_elsewhere and _loopback(host)) for host in given)
 
 
 def _any(host: str) -> bool:

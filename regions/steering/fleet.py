@@ -115,7 +115,7 @@ class Fleet:
             self._known = keys
         regions = [
             self._ordered(
-                self._candidate(name, edges, connections, flights.missing(name, now_s)),
+                self._candidate(name, edges, connections, flights.wrong(name, now_s)),
                 orders,
                 now_ms,
             )
@@ -144,14 +144,14 @@ class Fleet:
         name: str,
         edges: Mapping[EdgeKey, Verdict],
         connections: Mapping[EdgeKey, int],
-        missing: Sequence[str],
+        wrong: str,
     ) -> Candidate:
         region, mine = self.topology.region(name), {k: v for k, v in edges.items() if k[0] == name}
         admitting = [key for key, verdict in mine.items() if verdict.admits]
         return Candidate(
             name=name,
             place=Place(region.lat, region.lon),
-            verdict=with_canaries(judge_region(mine), missing),
+            verdict=with_canaries(judge_region(mine), wrong),
             connections=sum(connections.get(key, 0) for key in admitting),
             room=len(admitting) * self.topology.limits.connections,
             weight=region.weight,

@@ -63,16 +63,40 @@ class Flights:
     said: Mapping[str, Said] = field(default_factory=dict)  # region -> when
     arrived: Mapping[tuple[str, str], Flight] = field(default_factory=dict)  # from, to -> newest
 
-    def missing(self, region: str, now_s: float) -> list[str]:
-        """Where nothing arrives of what is published in a region, though somebody listens."""
-        said = self.said.get(region)
-        if said is None or now_s - said.last_s > LATE_S:
-            return []
-        return sorted(
-            other
+    def wrong(self, region: str, now_s: float) -> str:
+        """What a region is to blame for of what does not arrive; empty: nothing.
+
+        Where nothing of others arrives at all in one region, that is its own doing, and not theirs,
+        if they are heard elsewhere.
+        """
+        late = self._late(now_s)
+        into = [one for one, other in late if other == region]
+        deaf = {other for _, other in late if self._all_late(late, to=other)}
+        mute = self._all_late(late, of=region)
+        out = [other for one, other in late if one == region and (mute or other not in deaf)]
+        parts = []
+        if out:
+            parts.append(f"what is published there does not arrive in {', '.join(sorted(out))}")
+        if into and region in deaf:
+            parts.append(f"what is published in {', '.join(sorted(into))} does not arrive there")
+        return "; ".join(parts)
+
+    def _late(self, now_s: float) -> set[tuple[str, str]]:
+        return {
+            (one, other)
             for (one, other), age_s in self.ages(now_s).items()
-            if one == region != other and age_s > LATE_S
-        )
+            if one != other and age_s > LATE_S and now_s - self.said[one].last_s <= LATE_S
+        }
+
+    def _all_late(self, late: set[tuple[str, str]], *, of: str = "", to: str = "") -> bool:
+        """Whether of one region nothing arrives anywhere, or nothing arrives in it."""
+        pairs = {
+            (one, other)
+            for one in self.said
+            for other in self.listening
+            if one != other and of in ("", one) and to in ("", other)
+        }
+        return bool(pairs) and pairs <= late
 
     def ages(self, now_s: float) -> dict[tuple[str, str], float]:
         """Since when (s) nothing has arrived, by from and to, where something is waited for."""
@@ -207,16 +231,14 @@ def judge_region(edges: Mapping[EdgeKey, Verdict]) -> Verdict:
     return Verdict(best[1].state, reason, admits=False)
 
 
-def with_canaries(verdict: Verdict, missing: Sequence[str]) -> Verdict:
-    """How a region is, where what is published there does not arrive in others.
+def with_canaries(verdict: Verdict, wrong: str) -> Verdict:
+    """How a region is, where canaries do not arrive because of it.
 
     Clients go there all the same: it stores what they say, and the others get it later.
     """
-    if not missing or verdict.state not in {State.OK, State.DEGRADED}:
+    if not wrong or verdict.state not in {State.OK, State.DEGRADED}:
         return verdict
-    reason = f"what is published there does not arrive in {', '.join(missing)}"
-    if verdict.state is State.DEGRADED:
-        reason = f"{verdict.reason}; {reason}"
+    reason = wrong if verdict.state is State.OK else f"{verdict.reason}; {wrong}"
     return Verdict(State.DEGRADED, reason, verdict.admits)
 
 

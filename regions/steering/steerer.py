@@ -12,6 +12,7 @@ from regions.steering.canary import Canaries
 from regions.steering.fleet import Fleet, Outlook
 from regions.steering.health import NO_FLIGHTS, EdgeKey, Observer, Steady, Try
 from regions.steering.observing import Posts
+from regions.steering.trying import nothing
 from regions.topology import Topology
 from relay.core.steering import Candidate, choose, shares
 from relay.geo.atlas import Atlas, Network
@@ -25,7 +26,8 @@ TRY_S = 5.0
 NETWORKS = 100_000  # whose order is remembered, while nothing changes
 PARTS = 50  # of a region's room: by less than one of them, no share changes
 
-TryDoor = Callable[[EdgeKey, str, object], Awaitable[Try]]  # of which edge, where, saying what
+# Of which edge, where, and what is to be said there.
+TryDoor = Callable[[EdgeKey, str, Callable[[], object]], Awaitable[Try]]
 
 
 class Steerer:
@@ -138,9 +140,9 @@ class Steerer:
         assert self._try_door is not None
         while True:
             began_s = time.monotonic()
-            said = "?" if self._canaries is None else self._canaries.note()
+            note = nothing if self._canaries is None else self._canaries.note
             made = await asyncio.gather(
-                *(self._try_door(key, url, said) for key, url in self._urls.items())
+                *(self._try_door(key, url, note) for key, url in self._urls.items())
             )
             self.tries = dict(zip(self._urls, made, strict=True))
             if self._canaries is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from regions.steering.health import EdgeKey, Try
 from relay.client import Message, connect
@@ -18,8 +19,17 @@ TIMEOUT_S = 5.0
 TOKEN_S = 60
 
 
+def nothing() -> object:
+    """What is published where nobody listens for it."""
+    return "?"
+
+
 async def try_door(
-    key: TokenKey, edge: EdgeKey, url: str, said: object = "?", timeout_s: float = TIMEOUT_S
+    key: TokenKey,
+    edge: EdgeKey,
+    url: str,
+    note: Callable[[], object] = nothing,
+    timeout_s: float = TIMEOUT_S,
 ) -> Try:
     """Go through a door once, and say where it ended.
 
@@ -27,7 +37,7 @@ async def try_door(
         key: that signs tokens.
         edge: whose door it is.
         url: its WebSocket address.
-        said: what is published.
+        note: what to publish, asked for at that moment.
         timeout_s: for all of it.
     """
     grants = (RoomGrant(ROOM, frozenset({Act.SUBSCRIBE, Act.PUBLISH}), False),)
@@ -36,7 +46,7 @@ async def try_door(
     try:
         async with asyncio.timeout(timeout_s), connect([url], token=token, rooms=[ROOM]) as client:
             step = "publish"
-            ack = await client.publish(ROOM, said)
+            ack = await client.publish(ROOM, note())
             step = "receive"
             async for event in client:
                 if isinstance(event, Message) and (event.origin, event.seq, event.id) == (

