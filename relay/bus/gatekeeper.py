@@ -210,6 +210,9 @@ class Gatekeeper:
         if not isinstance(decision, AskMirrors):
             return home, decision
         mirrors = await self._ask_mirrors(0 if home.empty else home.last)
+        if not witnesses and not mirrors:
+            # Another edge may have found out meanwhile, and stores.
+            witnesses = await self._ask_witnesses(WITNESSES_S)
         home = await self._home_stream.begun(await self._reader.info(self._stream))
         asked = len(self._others)
         return home, second_look(home, witnesses, mirrors, asked=asked, doubts=doubts)

@@ -131,6 +131,11 @@ def mark_live_subject(region: str, origin: str = "*") -> str:
     return live_subject(region, origin, SYSTEM_TENANT, DEFAULT_SHARD, MARK_ROOM)
 
 
+def void_live_subject(region: str, origin: str = "*") -> str:
+    """Where what an epoch begins with comes out in `region`."""
+    return live_subject(region, origin, SYSTEM_TENANT, DEFAULT_SHARD, VOID_ROOM)
+
+
 def head_subject(origin: str) -> str:
     """The core-NATS copy of a marker, through the links: the head where a mirror is stuck."""
     return f"head.{origin}"

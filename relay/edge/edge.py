@@ -194,6 +194,7 @@ class Edge:
             reader=bus.replays,
             regions={one.index: one.name for one in config.regions},
             limits=limits,
+            on_newer_epoch=self._newer_epoch,
         )
         self.peers = Peers(region, name, config.url, config.regions, clock.now().mono_s)
         self.gate.delivered = lambda: self.hub.seqs.get(region, 0)
@@ -393,6 +394,11 @@ class Edge:
         if self.gate.is_open:
             _log.warning("the home stream gave out sequence %d again: looking at it", seq)
             self.gate.look()
+
+    def _newer_epoch(self, origin: str, epoch: int) -> None:
+        """An origin's stream says an epoch that no event has told of yet."""
+        if origin == self.config.region and 0 < self.gate.epoch < epoch:
+            self.gate.look()  # stamp it from now on: so the others hear of it, too
 
     def _new_epoch(self, origin: str, turned: NewEpoch) -> None:
         if origin == self.config.region and turned.new != self.gate.epoch:

@@ -22,6 +22,7 @@ from relay.core.names import (
     live_subject,
     mark_live_subject,
     signal_live_subject,
+    void_live_subject,
 )
 from relay.core.pace import Pace
 from relay.core.rings import Rings
@@ -91,6 +92,9 @@ class Feeds:
             UnavailableError: NATS did not answer.
         """
         await self._connection.listen(mark_live_subject(self._region), self.receive)
+        # An edge that has started an epoch may have nothing to store in it, and others go on in the
+        # old one: the beginning itself has to be heard.
+        await self._connection.listen(void_live_subject(self._region), self.receive)
         await self._connection.listen(head_subject("*"), self._receive_head)
         await self._settle()
         heads = {o: await self._reader.info(events_stream(o)) for o in self._copies.origins}

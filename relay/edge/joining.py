@@ -1,7 +1,7 @@
 """Joins at work: rooms on their way from the stream to the live feed, for one session."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
@@ -42,6 +42,7 @@ class Joining:
     reader: Reader
     regions: Mapping[int, str]  # by index
     limits: Limits
+    on_newer_epoch: Callable[[str, int], None]  # of an origin, that its stream says, and no event
     replayed: int = 0  # events, total
     budget_gaps: int = 0  # total
 

@@ -251,12 +251,16 @@ class Membership:
             if any(s.home and s.last < delivered[origin] for origin, s in states.items()):
                 # The home stream lost its end: its gate will write it back, or start an epoch.
                 raise UnavailableError("the home stream is shorter than what was delivered")
-            if any(
-                place.epoch > self._hub.positions[origin].epoch
+            unheard = [
+                origin
                 for origin, place in presented.items()
-                if origin in states and place.epoch <= states[origin].epoch
-            ):
+                if origin in states
+                and self._hub.positions[origin].epoch < place.epoch <= states[origin].epoch
+            ]
+            if unheard:
                 # Its next cursor would name the old one; the first event of the new one comes soon.
+                for origin in unheard:
+                    self._joining.on_newer_epoch(origin, states[origin].epoch)
                 raise UnavailableError("this edge has not heard of the new epoch yet")
             verdict = judge(presented, states)
             if isinstance(verdict, Refuse):

@@ -12,13 +12,14 @@ from regions.faults.client import Faults
 from regions.jetstream import JetStream
 from relay.bus.connection import open_connection
 from relay.bus.copies import Copies
-from relay.bus.home import EPOCH
+from relay.bus.home import EPOCH, HomeStream
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
 from relay.bus.replay import Pages, Source, StreamRanges
 from relay.bus.sharing import SharedReader
 from relay.client import connect
 from relay.core.codes import Op
+from relay.core.gate import StartEpoch
 from relay.core.names import events_stream
 from tests.raw import Raw, token
 from tests.ready import serving
@@ -201,3 +202,31 @@ async def test_cut_off_and_without_a_witness_one_new_epoch_starts_and_the_region
         async with reader(world, "us") as reads:
             info = await reads.info(events_stream("us"))
         assert info.metadata[EPOCH] == "2", "and no epoch after it"
+
+
+async def test_every_edge_goes_on_in_an_epoch_that_one_has_started_and_stores_nothing_in(
+    tmp_path: Path,
+) -> None:
+    """Edges came back at once, cut off: some opened, and one started an epoch, and is idle."""
+    world = World(tmp_path / "state", '[[regions]]\nname = "us"\nedges = 3\n')
+    try:
+        world.launch()
+        connection = await open_connection(world.nats_config("us"), "test", "_INBOX_edge")
+        try:
+            inbox = Inbox(connection)
+            await inbox.start()
+            reads = Reader(inbox, 1)
+            info = await reads.info(events_stream("us"))
+            assert await HomeStream(inbox, reads, "us").carry_out(StartEpoch(2, info.last), info)
+        finally:
+            await connection.close()
+        for name, edge in world.edges.items():
+            async with (
+                connect(edge.url, token=token(world, name)) as client,
+                asyncio.timeout(10),
+            ):
+                while (ack := await client.publish(ROOM[1], name)).epoch != 2:
+                    assert (client.edge, ack.origin) == (name, "us")
+                    await asyncio.sleep(0.2)
+    finally:
+        world.clean()

@@ -77,6 +77,7 @@ class _Client(Seat):
             reader=cast("Any", None),
             regions={},
             limits=Limits(),
+            on_newer_epoch=lambda _origin, _epoch: None,
         )
         self.membership = Membership(cast("Any", self), joining)
         self.book.live("a", "b")
