@@ -373,7 +373,14 @@ def _streams_problem(streams: StreamSettings) -> str | None:
 
 
 def _limits_problem(limits: Limits) -> str | None:
-    for name in ("connections_per_s", "publishes_per_s", "visits_per_s", "address_visits_per_s"):
+    for name in (
+        "connections_per_s",
+        "publishes_per_s",
+        "negotiations_per_s",
+        "address_negotiations_per_s",
+        "visits_per_s",
+        "address_visits_per_s",
+    ):
         if getattr(limits, name) <= 0:
             return f"limits.{name}: {getattr(limits, name):g} is not positive"
     if not 0 < limits.visit_beat_s < limits.visit_timeout_s:

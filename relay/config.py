@@ -87,6 +87,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     presence_changes: int = 1_000  # in one PRESENCE_BATCH; more come with the next
     presence_counts_users: int = 10_000  # of a larger room only the count is told
     presence_linger_s: float = 60.0  # a room's roster is kept that long after the last look
+    negotiations_per_s: float = 200.0  # answered
+    address_negotiations_per_s: float = 10.0  # to one address, or one /64 of IPv6
     visits: int = 100_000  # open at once, of plain pages
     visits_per_s: float = 500.0  # opened
     address_visits_per_s: float = 50.0  # opened from one address, or one /64 of IPv6

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from relay.config import Limits
 from relay.core.steering import EASY, FULL
 
 Severity = Literal["page", "ticket"]
@@ -26,29 +25,6 @@ class Alert:
     expr: str
     summary: str
     runbook: str  # a heading in docs/
-
-
-def alerts_of(limits: Limits) -> dict[str, tuple[Alert, ...]]:
-    """All alerts, by what they are about."""
-    return {
-        "targets": _TARGETS,
-        "regions": _REGIONS,
-        "mirrors": _MIRRORS,
-        "edges": (_nearly_full(limits.connections), *_EDGES),
-        "clients": _CLIENTS,
-        "names": _NAMES,
-        "keeper": _KEEPER,
-    }
-
-
-def _nearly_full(connections: int) -> Alert:
-    return Alert(
-        "EdgeNearlyFull", "ticket", 60,
-        f"jetrelay_connections > {round(0.9 * connections)}",
-        "Edge {{ $labels.edge }} holds {{ $value }} connections, of "
-        f"{connections} that it may hold.",
-        "docs/topology.md#tokens-limits-origins",
-    )  # fmt: skip
 
 
 _TARGETS = (
@@ -181,6 +157,33 @@ _MIRRORS = (
         _FAILURES,
     ),
     Alert(
+        "StreamAlarm", "page", 15,
+        "max by (region) (jetrelay_alarms) > 0",
+        "Edges of {{ $labels.region }} have an alarm about a stream: the console says which.",
+        _FAILURES,
+    ),
+    Alert(
+        "EpochBegan", "page", 5,
+        "max by (origin, region) (changes(jetrelay_epoch[10m])) > 0",
+        "The stream of {{ $labels.origin }} began a new epoch: acknowledged events may be lost, and"
+        " clients were told of it.",
+        _FAILURES,
+    ),
+    Alert(
+        "MirrorUnlikeOrigin", "page", 15,
+        'count by (region, origin) (jetrelay_mirror{state="diverged"}) > 0',
+        "The mirror of {{ $labels.origin }} in {{ $labels.region }} holds other events than its"
+        " origin.",
+        _FAILURES,
+    ),
+    Alert(
+        "MirrorWedged", "ticket", 30,
+        'count by (region, origin) (jetrelay_mirror{state="wedged"}) > 0',
+        "The mirror of {{ $labels.origin }} in {{ $labels.region }} stands still while its origin"
+        " goes on: edges read there meanwhile.",
+        _FAILURES,
+    ),
+    Alert(
         "MirrorSkipped", "ticket", 15,
         "sum by (region) (increase(jetrelay_skipped_by_mirrors_total[10m])) > 0",
         "Mirrors in {{ $labels.region }} lacked events: they are read at the origin, and the mirror"
@@ -208,6 +211,12 @@ _REFUSED = "sum by (region) (increase(jetrelay_resumes_refused_total[5m]))"
 _RESUMED = "sum by (region) (increase(jetrelay_resumes_total[5m]))"
 
 _EDGES = (
+    Alert(
+        "EdgeNearlyFull", "ticket", 60,
+        "jetrelay_connections / (jetrelay_room > 0) > 0.9",
+        "Edge {{ $labels.edge }} is {{ $value | humanizePercentage }} full.",
+        "docs/topology.md#tokens-limits-origins",
+    ),
     Alert(
         "EdgeFull", "page", 30,
         "sum by (region, edge)"
@@ -357,3 +366,15 @@ _KEEPER = (
         "docs/topology.md#what-follows-from-it",
     ),
 )  # fmt: skip
+
+
+# All alerts, by what they are about.
+ALERTS = {
+    "targets": _TARGETS,
+    "regions": _REGIONS,
+    "mirrors": _MIRRORS,
+    "edges": _EDGES,
+    "clients": _CLIENTS,
+    "names": _NAMES,
+    "keeper": _KEEPER,
+}

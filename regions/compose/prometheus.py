@@ -6,8 +6,7 @@ from typing import Literal
 
 import yaml
 
-from regions.compose.alerts import Alert, alerts_of
-from relay.config import Limits
+from regions.compose.alerts import ALERTS, Alert
 
 Job = Literal["edge", "dns", "keeper", "haproxy", "prometheus"]
 
@@ -18,8 +17,6 @@ OWN_LABELS: frozenset[Job] = frozenset(
 SCRAPE_S = 5
 TIMEOUT_S = 4
 RULES_PATH = "/etc/jetrelay/prometheus/rules.yaml"
-
-_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +70,11 @@ def _scrapes(targets: Sequence[Target]) -> Iterator[dict[str, object]]:
             }
 
 
-def alert_rules(limits: Limits = _LIMITS) -> str:
-    """The groups of alerts, as YAML.
-
-    Args:
-        limits: of the edges, as the topology sets them.
-    """
+def alert_rules() -> str:
+    """The groups of alerts, as YAML."""
     groups = [
         {"name": f"jetrelay-{name}", "rules": [_rule(each) for each in alerts]}
-        for name, alerts in alerts_of(limits).items()
+        for name, alerts in ALERTS.items()
     ]
     return yaml.safe_dump({"groups": groups}, sort_keys=False, width=100)
 

@@ -140,9 +140,7 @@ class _Rendering:
         prometheus, grafana = f"{region.name}/prometheus", f"{region.name}/grafana"
         config = self._said(prometheus_config(targets(self._site, region)))
         yield Rendered(f"{prometheus}/prometheus.yaml", config)
-        yield Rendered(
-            f"{prometheus}/rules.yaml", self._said(alert_rules(self._site.topology.limits))
-        )
+        yield Rendered(f"{prometheus}/rules.yaml", self._said(alert_rules()))
         host = f"{region.name}-prometheus" if self._site.way == "containers" else "127.0.0.1"
         provided = provisioning(f"http://{host}:{PROMETHEUS}")
         yield Rendered(f"{grafana}/jetrelay.json", dashboard().encode())

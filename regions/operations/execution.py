@@ -17,7 +17,7 @@ from regions.operations.entry import Entry, Run, Stage, What
 from regions.operations.lock import Lock
 from regions.operations.watch import Seen, Watch
 from regions.steering.health import EdgeKey
-from relay.core.orders import Order, Ramp
+from relay.core.orders import Order, Ramp, Scope
 from relay.core.telemetry import ENDED
 
 LOOK_S = 0.25
@@ -44,8 +44,11 @@ def progress(stage: Stage, given: Mapping[EdgeKey, int], seen: Mapping[EdgeKey, 
     """
     alive = {key: each for key, each in seen.items() if each.alive}
     if stage.wait == "known":
-        newest_ms = max(given.values(), default=0)
-        late = sorted(key.edge for key, each in alive.items() if each.frame.ordered_ms < newest_ms)
+        late = sorted(
+            key.edge
+            for key, each in alive.items()
+            if not all(_knows(each, scope, at_ms) for scope, at_ms in given.items())
+        )
         return Progress(f"not known to {', '.join(late)}" if late else "every edge knows", not late)
     if stage.wait == "ready":
         names = {key.region for key in given}
@@ -60,11 +63,16 @@ def progress(stage: Stage, given: Mapping[EdgeKey, int], seen: Mapping[EdgeKey, 
         if key in alive:
             frame = alive[key].frame
             parts.append(f"{key.edge} {frame.connections:,}")
-            done &= frame.ordered_ms >= at_ms and frame.state == DRAINED
+            done &= _knows(seen[key], key, at_ms) and frame.state == DRAINED
         else:
             parts.append(f"{key.edge} is not heard")
             done &= there is None or there.age_s > SILENT_S or there.frame.state == ENDED
     return Progress(f"clients left: {', '.join(parts)}", done)
+
+
+def _knows(seen: Seen, scope: EdgeKey, at_ms: int) -> bool:
+    """Whether an edge knows of the order that was given for a scope then, or of a newer one."""
+    return seen.frame.ordered.get(Scope(*scope).key, 0) >= at_ms
 
 
 class Execution:

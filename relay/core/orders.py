@@ -5,6 +5,7 @@ do what theirs say; steering counts those of regions.
 """
 
 from collections.abc import Iterator
+from heapq import nlargest
 from typing import NamedTuple
 
 import msgspec
@@ -25,6 +26,11 @@ class Scope(NamedTuple):
 
     def __str__(self) -> str:
         return self.edge or self.region
+
+    @property
+    def key(self) -> str:
+        """What names it among all: two regions may have an edge of the same name."""
+        return f"{self.region}/{self.edge}" if self.edge else self.region
 
 
 class Ramp(msgspec.Struct, frozen=True):
@@ -150,10 +156,10 @@ class Orders:
         known = self._standing.get(Scope(region, edge))
         return None if known is None else known[2]
 
-    @property
-    def newest_ms(self) -> int:
-        """Unix ms of the newest that was heard; 0: there is none."""
-        return max((at_ms for at_ms, _, _ in self._standing.values()), default=0)
+    def newest(self, most: int) -> dict[str, int]:
+        """Scope, as it is named among all, -> Unix ms of its order; of so many, the newest."""
+        known = ((at_ms, scope.key) for scope, (at_ms, _, _) in self._standing.items())
+        return {key: at_ms for at_ms, key in nlargest(most, known)}
 
     def shut(self, region: str) -> bool:
         """Whether nobody is to be sent to a region."""

@@ -72,7 +72,9 @@ class EdgeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     # origin -> events that its mirror here is behind, and how the mirror stands (MirrorState)
     lag_events: dict[str, int] = msgspec.field(default_factory=dict)
     mirrors: dict[str, str] = msgspec.field(default_factory=dict)
-    ordered_ms: int = 0  # Unix ms of the newest order that it knows of, whomever it is for
+    # scope (region, or region/edge) -> Unix ms of the order that it knows of; of the newest ones
+    ordered: dict[str, int] = msgspec.field(default_factory=dict)
+    room: int = 0  # connections that it can hold; 0: it does not say
     watching: bool = False  # whether this edge is the region's watcher
     alarms: list[str] = msgspec.field(default_factory=list)  # those that stand, for people
 

@@ -60,7 +60,8 @@ def frame_of(edge: Edge) -> EdgeFrame:
         lag_ms={o: lag_ms(feeds.marks.get(o), now_ms) for o in edge.copies.origins},
         lag_events={o: pair.lag_events for o, pair in edge.mirrors.pairs.items()},
         mirrors=_mirror_states(edge),
-        ordered_ms=edge.standing.newest_ms,
+        ordered=edge.standing.known,
+        room=edge.config.limits.connections,
         watching=edge.watcher.watching,
         alarms=[str(alarm) for alarm in edge.alarms.standing(clock.now().mono_s)],
     )
@@ -86,6 +87,11 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
         "signals_dropped": (
             "Ephemeral events dropped for slow readers.",
             counters.signals_dropped,
+        ),
+        "negotiations": ("Answers of /v1/negotiate.", counters.negotiations),
+        "negotiations_refused": (
+            "Requests of /v1/negotiate that were too many.",
+            counters.negotiations_refused,
         ),
         "presence_frames": (
             "Frames of who is there written to clients.",

@@ -16,4 +16,6 @@ class Counters:
     takeovers: int = 0
     bytes_out: int = 0
     signals_dropped: int = 0
+    negotiations: int = 0
+    negotiations_refused: int = 0  # since too many came
     errors: int = 0

@@ -24,6 +24,7 @@ _GAUGES = {
     "send_buffer_bytes": "Bytes waiting in send buffers.",
     "loop_lag_ms": "Worst lag of the event loop in the last second.",
     "rss_bytes": "Resident memory.",
+    "room": "WebSockets that it can hold.",
 }
 _COUNTERS = {
     "events_in": "Events received from NATS.",
@@ -99,12 +100,47 @@ class _EdgeCollector(Collector):
             if value is not None:
                 lag.add_metric([origin, frame.region], value)
         yield lag
+        yield from self._streams(frame, labels)
+        cpu = CounterMetricFamily(
+            "jetrelay_cpu_seconds", "CPU time of the process.", labels=["region", "edge"]
+        )
+        cpu.add_metric(labels, frame.cpu_s)
+        yield cpu
         position = GaugeMetricFamily(
             "jetrelay_position", "Sequence delivered.", labels=["region", "edge", "origin"]
         )
         for origin, seq in sorted(frame.positions.items()):
             position.add_metric([*labels, origin], seq)
         yield position
+
+    def _streams(self, frame: EdgeFrame, labels: list[str]) -> Iterator[Metric]:
+        state = GaugeMetricFamily(
+            "jetrelay_state", "What the edge says that it is.", labels=["region", "edge", "state"]
+        )
+        state.add_metric([*labels, frame.state], 1)
+        yield state
+        for name, text, figures in (
+            ("lag_events", "Events that the copy here is behind its origin.", frame.lag_events),
+            ("epoch", "Epoch of the origin's stream.", frame.epochs),
+        ):
+            gauge = GaugeMetricFamily(f"jetrelay_{name}", text, labels=["region", "edge", "origin"])
+            for origin, value in sorted(figures.items()):
+                if value is not None:
+                    gauge.add_metric([*labels, origin], value)
+            yield gauge
+        mirror = GaugeMetricFamily(
+            "jetrelay_mirror",
+            "How the mirror of an origin stands here.",
+            labels=["region", "edge", "origin", "state"],
+        )
+        for origin, how in sorted(frame.mirrors.items()):
+            mirror.add_metric([*labels, origin, how], 1)
+        yield mirror
+        alarms = GaugeMetricFamily(
+            "jetrelay_alarms", "Alarms about streams that stand.", labels=["region", "edge"]
+        )
+        alarms.add_metric(labels, len(frame.alarms))
+        yield alarms
 
     def _headcount(self, frame: EdgeFrame, labels: list[str]) -> Iterator[Metric]:
         for name, text, label, totals in (

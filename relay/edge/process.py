@@ -127,7 +127,9 @@ class EdgeProcess:
         )
         self._tasks.spawn(self._refresh_geography(), "geography")
         compass = Compass(edge.peers, edge.standing.orders, config.regions)
-        negotiation = Negotiation(compass, self._geography, config.origins)
+        negotiation = Negotiation(
+            compass, self._geography, config.origins, config.limits, edge.gateway.counters
+        )
         routes = [*visits.routes, *negotiation.routes]
         servers = (
             (http.listener(http.public_app(edge.not_ready, routes), protocol), public),

@@ -13,6 +13,8 @@ from relay.tasks import Tasks
 
 _log = logging.getLogger("jetrelay.edge")
 
+SAID = 128  # orders that are told to be known: one operation gives no more, and waits for that
+
 SendAway = Callable[[float, Callable[[], bool]], Coroutine[Any, Any, None]]
 
 
@@ -58,9 +60,9 @@ class Standing:
         return self._mine is not None and self._mine.cordoned
 
     @property
-    def newest_ms(self) -> int:
-        """Unix ms of the newest order that is known here."""
-        return self._book.orders.newest_ms
+    def known(self) -> dict[str, int]:
+        """Scope -> Unix ms of the order that is known here, of the newest ones."""
+        return self._book.orders.newest(SAID)
 
     async def begin(self) -> None:
         """Read what stands before anybody is let in; what can't be read, is read later."""

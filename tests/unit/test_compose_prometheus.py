@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from regions.compose.alerts import alerts_of
+from regions.compose.alerts import ALERTS
 from regions.compose.prometheus import RULES_PATH, Target, alert_rules, prometheus_config
-from relay.config import Limits
 from tests.exposed import TARGET, exposed
 from tests.promql import (
     grouped_in,
@@ -29,7 +28,7 @@ TARGETS = [
     Target("haproxy", "us-balancer", "us-balancer:8404", "us"),
     Target("prometheus", "us-prometheus", "127.0.0.1:9090", "us"),
 ]
-ALL = [alert for group in alerts_of(Limits()).values() for alert in group]
+ALL = [alert for group in ALERTS.values() for alert in group]
 
 
 def test_every_target_is_scraped_under_its_name_and_region() -> None:
@@ -98,10 +97,6 @@ def test_a_misspelt_metric_is_found() -> None:
     assert shown_in("{{ $labels.region }} is {{ $value | humanize }}, {{code}}") == {
         "region", "code",
     }  # fmt: skip
-
-
-def test_an_edge_is_nearly_full_by_the_limit_of_its_topology() -> None:
-    assert "jetrelay_connections > 900\n" in alert_rules(Limits(connections=1_000))
 
 
 @needs_promtool
@@ -237,3 +232,23 @@ def test_a_new_epoch_shows_as_refused_resumes(tmp_path: Path) -> None:
     )
     expect(tmp_path, OK | {resumes: "0+10x60", refused: "0x60"}, {250: set()})
     expect(tmp_path, OK | {resumes: "0+10x60", refused: "0+2x60"}, {250: {"ResumesRefused"}})
+
+
+@needs_promtool
+def test_an_edge_is_nearly_full_by_its_own_limit(tmp_path: Path) -> None:
+    labels = '{region="us", edge="us-1", instance="us-1"}'
+    series = OK | {f"jetrelay_connections{labels}": "901x60", f"jetrelay_room{labels}": "1000x60"}
+    expect(tmp_path, series, {30: set(), 120: {"EdgeNearlyFull"}})
+    series[f"jetrelay_connections{labels}"] = "899x60"
+    expect(tmp_path, series, {120: set()})
+
+
+@needs_promtool
+def test_a_new_epoch_and_a_mirror_that_parted_are_said_at_once(tmp_path: Path) -> None:
+    labels = 'region="eu", edge="eu-1", instance="eu-1", origin="us"'
+    series = OK | {
+        f"jetrelay_epoch{{{labels}}}": "1x5 2x60",
+        f'jetrelay_mirror{{{labels}, state="current"}}': "1x5 _x60",
+        f'jetrelay_mirror{{{labels}, state="diverged"}}': "_x5 1x60",
+    }
+    expect(tmp_path, series, {20: set(), 60: {"EpochBegan", "MirrorUnlikeOrigin"}})

@@ -27,26 +27,28 @@ def stage(wait: Wait) -> Stage:
 
 
 def test_an_order_is_known_when_every_edge_that_lives_has_heard_of_it() -> None:
-    heard = {US1: seen(US1, ordered_ms=9), EU1: seen(EU1, ordered_ms=10)}
+    heard = {US1: seen(US1, ordered={"eu": 9}), EU1: seen(EU1, ordered={"eu": 10})}
     given = {EdgeKey("eu", ""): 10}
     assert progress(stage("known"), given, heard) == Progress("not known to us-1", False)
-    heard[US1] = seen(US1, ordered_ms=12)
+    heard[US1] = seen(US1, ordered={"eu": 9, "us": 12, "us/us-1": 12})
+    assert not progress(stage("known"), given, heard).done, "those are others, through another book"
+    heard[US1] = seen(US1, ordered={"eu": 12})
     assert progress(stage("known"), given, heard).done
-    heard[US1] = seen(US1, age_s=7, ordered_ms=1)
+    heard[US1] = seen(US1, age_s=7, ordered={"eu": 1})
     assert progress(stage("known"), given, heard).done, "who is dead hears nothing"
 
 
 def test_clients_are_gone_when_edges_say_that_they_are_drained_by_this_order() -> None:
     given = {EU1: 10, EU2: 11}
     heard = {
-        EU1: seen(EU1, state="drained", ordered_ms=11),
-        EU2: seen(EU2, state="draining", connections=1_200, ordered_ms=11),
+        EU1: seen(EU1, state="drained", ordered={"eu/eu-1": 11}),
+        EU2: seen(EU2, state="draining", connections=1_200, ordered={"eu/eu-2": 11}),
     }
     found = progress(stage("gone"), given, heard)
     assert found == Progress("clients left: eu-1 0, eu-2 1,200", False)
-    heard[EU2] = seen(EU2, state="drained", ordered_ms=10)
+    heard[EU2] = seen(EU2, state="drained", ordered={"eu/eu-2": 10})
     assert not progress(stage("gone"), given, heard).done, "that was an order before"
-    heard[EU2] = seen(EU2, state="drained", ordered_ms=11)
+    heard[EU2] = seen(EU2, state="drained", ordered={"eu/eu-2": 11})
     assert progress(stage("gone"), given, heard).done
 
 
