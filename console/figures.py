@@ -53,6 +53,13 @@ def size(count_bytes: int | None) -> str:
     return f"{value:,.0f}P"
 
 
+def percent(share: float | None) -> str:
+    """`62%`; from tenfold on `>999%`."""
+    if share is None:
+        return NONE
+    return f"{share:.0%}" if share < 9.995 else ">999%"
+
+
 def clock(unix_ms: float) -> str:
     """`12:04:31Z`."""
     try:

@@ -36,6 +36,7 @@ class RegionReport(msgspec.Struct, frozen=True, kw_only=True):
     state: str  # ok | degraded | cut_off | dark | unknown
     reason: str
     connections: int | None
+    if_lost: float | None  # how full the others would be with its clients; 1.0: all of their room
     events_out_per_s: float | None
     edges: list[EdgeReport]
 
@@ -103,9 +104,20 @@ def to_text(view: FleetView, wall_ms: int) -> str:
     blocks = [
         f"{figures.clock(wall_ms)}  {figures.count(view.connections)} connections  {link}",
         _table(
-            ["region", "state", "edges", "conns", "in/s", "out/s", "pub/s", "lag ms", "why"],
+            [
+                "region",
+                "state",
+                "edges",
+                "conns",
+                "in/s",
+                "out/s",
+                "pub/s",
+                "if lost",
+                "lag ms",
+                "why",
+            ],
             [_region_row(region) for region in view.regions],
-            left={0, 1, 8},
+            left={0, 1, 9},
         ),
         _table(
             ["edge", "region", "state", "conns", "in/s", "out/s", "pub/s", "lag ms", "age"],
@@ -130,6 +142,7 @@ def _region(region: RegionView) -> RegionReport:
         state=region.state,
         reason=region.reason,
         connections=region.connections,
+        if_lost=None if region.if_lost is None else round(region.if_lost, 4),
         events_out_per_s=_round(region.rates.events_out if region.rates else None),
         edges=[_edge(edge) for edge in region.edges],
     )
@@ -172,6 +185,7 @@ def _region_row(region: RegionView) -> list[str]:
         figures.rate(rates.events_in if rates else None),
         figures.rate(rates.events_out if rates else None),
         figures.rate(rates.publishes if rates else None),
+        figures.percent(region.if_lost),
         _lag_text(region.lag),
         region.reason,
     ]

@@ -40,6 +40,7 @@ def _tables(frame: EdgeFrame) -> tuple[Mapping[str, object], ...]:
         frame.countries,
         frame.transports,
         frame.visits_ended,
+        frame.ordered,
         frame.census.regions if frame.census is not None else {},
     )
 
@@ -50,6 +51,7 @@ def _numbers(frame: EdgeFrame) -> tuple[float, ...]:
         frame.frame,
         frame.at_ms,
         frame.connections,
+        frame.room,
         frame.sessions,
         frame.users,
         frame.visits,

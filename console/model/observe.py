@@ -4,8 +4,11 @@ Three kinds of silence differ: `unknown`, the console can't tell (its own link i
 not listened for long enough); `dark`, it listened and nothing came; and an edge's own words.
 """
 
+from dataclasses import replace
+
 from console.model.fleet import Fleet, Link, LinkState
 from console.model.lag import LagCell, LagLevel, best, stand, worst
+from console.model.lost import if_lost
 from console.model.track import EdgeTrack, Rates
 from console.model.view import Ages, EdgeView, FleetView, Freshness, RegionView
 from relay.core.telemetry import ENDED
@@ -59,7 +62,7 @@ def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
     return FleetView(
         now_ms=now_ms,
         link=fleet.link,
-        regions=regions,
+        regions=tuple(replace(each, if_lost=if_lost(each, regions)) for each in regions),
         lag=lag,
         connections=_sum([region.connections for region in regions]),
         rates=_sum_rates([region.rates for region in regions]),
@@ -96,6 +99,7 @@ def _observe_edge(track: EdgeTrack, link: Link, now_ms: int, ages: Ages) -> Edge
         freshness=freshness,
         age_ms=age_ms,
         connections=frame.connections,
+        room=frame.room if frame.state == READY else 0,
         rates=track.rates,
         lag=worst(
             LagCell(origin, track.region, lag, age_ms)
@@ -138,6 +142,7 @@ def _observe_region(
         connections=_sum([edge.connections for edge in heard]),
         rates=_sum_rates([edge.rates for edge in heard]),
         lag=lag,
+        room=_room([edge for edge in heard if edge.state == READY]),
         history=fleet.regions[name],
     )
 
@@ -202,6 +207,11 @@ def _freshness(age_ms: int | None, ages: Ages) -> Freshness:
     if age_ms is None or age_ms > ages.gone_ms:
         return Freshness.GONE
     return Freshness.STALE if age_ms > ages.stale_ms else Freshness.LIVE
+
+
+def _room(ready: list[EdgeView]) -> int | None:
+    rooms = [edge.room for edge in ready]
+    return sum(rooms) if all(rooms) else None
 
 
 def _sum(values: list[int | None]) -> int | None:

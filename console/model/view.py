@@ -36,6 +36,7 @@ class EdgeView:
     freshness: Freshness
     age_ms: int | None  # of the newest frame; None: never heard
     connections: int | None = None
+    room: int = 0  # connections that it can hold, while it is ready; 0: it does not say
     rates: Rates | None = None
     lag: LagCell | None = None  # the worst this edge reads
     loop_lag_ms: float | None = None
@@ -59,6 +60,8 @@ class RegionView:
     connections: int | None
     rates: Rates | None
     lag: LagCell | None  # the worst that it reads from another region
+    room: int | None = None  # connections that its ready edges can hold; None: not all say
+    if_lost: float | None = None  # how full the others would be with its clients, 0 to 1 and more
     history: Series = EMPTY  # events out per second
 
 

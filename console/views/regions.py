@@ -9,13 +9,14 @@ from textual.widgets import Static
 
 from console import figures
 from console.model import FleetView, Freshness, LagCell, Rates, RegionView
+from console.model.lost import FULL
 from console.signs import LAG_SIGNS, Tone, region_sign
 from console.views.cell import Cell, cell, line, sign_cell
 from console.views.spark import spark
 from console.views.table import Column, RowTable
 
 CARD_WIDTH = 30  # the narrowest card
-CARD_HEIGHT = 6
+CARD_HEIGHT = 7
 SPARK_LINE = 20  # width of the sparkline in a line
 
 COLUMNS = (
@@ -26,6 +27,7 @@ COLUMNS = (
     Column("in/s", 6, right=True, rank=3),
     Column("out/s", 6, right=True),
     Column("pub/s", 6, right=True, rank=4),
+    Column("if lost", 7, right=True, rank=3),
     Column("lag ms", 8, right=True),
     Column("out/s, last 20 s", SPARK_LINE, rank=2),
     Column("why", 20, rank=1),
@@ -44,6 +46,14 @@ def lag_cell(lag: LagCell | None, freshness: Freshness) -> Cell:
     sign = LAG_SIGNS[lag.level]
     tone = sign.tone if freshness is Freshness.LIVE else Tone.MUTED
     return cell(f"{sign.glyph} {figures.duration(lag.lag_ms)}".strip(), tone)
+
+
+def lost_cell(share: float | None) -> Cell:
+    """How full the others would be: red where their room would not do."""
+    if share is None:
+        return cell(figures.NONE, Tone.MUTED)
+    tone = Tone.BAD if share > 1 else Tone.WARN if share > FULL else Tone.PLAIN
+    return cell(figures.percent(share), tone)
 
 
 def ready(region: RegionView) -> str:
@@ -110,6 +120,11 @@ class RegionCard(Static):
                 (cell("pub ", Tone.MUTED), publishes),
             ),
             line(cell(history(region, now_ms, width), Tone.TREND, width)),
+            line(
+                cell("if lost, others ", Tone.MUTED),
+                lost_cell(region.if_lost),
+                cell(" full", Tone.MUTED),
+            ),
             line(*self._last_line(region, tone, width)),
         ]
 
@@ -165,6 +180,7 @@ def _region_row(region: RegionView, now_ms: int) -> Sequence[Cell]:
         cell(ready(region), tone),
         cell(figures.count(region.connections), tone),
         *rate_cells(region.rates, tone),
+        lost_cell(region.if_lost),
         lag_cell(region.lag, region.freshness),
         cell(history(region, now_ms, SPARK_LINE), Tone.TREND),
         cell(why, Tone.WARN),

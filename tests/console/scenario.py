@@ -53,6 +53,7 @@ def frame(region: str, edge: str, second: int, **changes: object) -> EdgeFrame:
         "state": "ready",
         "nats_connected": True,
         "connections": 17_204 // (place + 1) + 311 * number,
+        "room": 18_000,
         "sessions": 17_100 // (place + 1),
         "rooms": 840,
         "events_in": out // 12,

@@ -183,3 +183,42 @@ def test_a_mirror_that_stands_still_or_differs_is_said_whatever_its_lag() -> Non
 def test_a_frame_with_a_mirror_state_that_does_not_exist_is_refused() -> None:
     odd = frame(1, lag_ms={"us": 3.0}, mirrors={"us": "[red]x"})
     assert fold(listening(), odd, 0).refused == 1
+
+
+def fleet_of(*edges: tuple[str, int, int, str]) -> FleetView:
+    """Edges with (region, connections, room, state), each in a region of its own name."""
+    fleet = listening()
+    for number, (region, connections, room, state) in enumerate(edges):
+        fleet = fold(
+            fleet,
+            frame(
+                1, region=region, edge=f"{region}-{number}", connections=connections, room=room,
+                state=state,
+            ),
+            100,
+        )  # fmt: skip
+    return observe(fleet, 200)
+
+
+def lost(view: FleetView) -> dict[str, float | None]:
+    return {region.name: region.if_lost for region in view.regions}
+
+
+def test_if_a_region_were_lost_the_others_would_be_so_full() -> None:
+    view = fleet_of(("us", 50, 100, "ready"), ("eu", 30, 100, "ready"), ("ap", 20, 100, "ready"))
+    assert lost(view) == {"us": 0.5, "eu": 0.5, "ap": 0.5}
+    uneven = fleet_of(("us", 90, 100, "ready"), ("eu", 20, 50, "ready"))
+    assert lost(uneven) == {"us": 2.2, "eu": 1.1}
+
+
+def test_an_edge_that_takes_nobody_has_no_room_for_those_of_others() -> None:
+    view = fleet_of(("us", 50, 100, "ready"), ("eu", 30, 100, "ready"), ("eu", 10, 100, "draining"))
+    assert lost(view) == {"us": 0.9, "eu": 0.9}
+
+
+def test_what_a_loss_would_be_is_not_said_where_it_is_not_known() -> None:
+    assert lost(fleet_of(("us", 50, 100, "ready"))) == {"us": None}
+    older = fleet_of(("us", 50, 100, "ready"), ("eu", 30, 0, "ready"))
+    assert lost(older) == {"us": None, "eu": 0.8}
+    closed = fleet_of(("us", 50, 100, "ready"), ("eu", 30, 100, "drained"))
+    assert lost(closed) == {"us": None, "eu": 0.8}
