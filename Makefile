@@ -44,7 +44,7 @@ soak: install
 drill: install
 	status=0; \
 	$(BIN)/jetrelay drill run all pair-partition:30s pair-partition:120s --state .jetrelay-drill || status=$$?; \
-	$(BIN)/jetrelay drill run edge-kill edge-drain region-loss evacuate --topology compose/topology.toml \
+	$(BIN)/jetrelay drill run edge-kill edge-drain region-loss --topology compose/topology.toml \
 	  --clients 100 --rate 60 \
 	  --state .jetrelay-drill || status=$$?; \
 	exit $$status
