@@ -19,6 +19,7 @@ from cli.logs import to_stderr
 from cli.state_option import state_option
 from cli.steering_figures import SteeringFigures
 from regions.apply import Report
+from regions.certificates import CertificateWatch, places_of
 from regions.keeper import StreamKeeper
 from regions.state import find_world
 from regions.steering.canary import Canaries
@@ -93,13 +94,15 @@ async def _run(world: World, region: str, listen: tuple[str, int], salvage: Path
         topology, world.doors("console"), atlas, urls, partial(try_door, key), canaries
     )
     registry = CollectorRegistry()
-    registry.register(KeeperFigures(counts, streams, steerer))
+    certificates = CertificateWatch(places_of(world))
+    registry.register(KeeperFigures(counts, streams, steerer, certificates))
     registry.register(SteeringFigures(steerer))
     server = listener(_app(registry), None)
     tasks = Tasks("keeper.command")
     with bound_socket(*listen) as socket:
         try:
             tasks.keep(streams.run, "streams")
+            tasks.keep(certificates.run, "certificates")
             serving = tasks.spawn(server.serve(sockets=[socket]), "http")
             host, port = socket.getsockname()[:2]
             click.echo(f"jetrelay: the keeper of {region} tells at {host}:{port}", err=True)

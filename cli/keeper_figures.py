@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from regions.apply import Report
+from regions.certificates import CertificateWatch
 from regions.keeper import StreamKeeper
 from regions.steering.health import NO_FLIGHTS
 from regions.steering.steerer import Steerer
@@ -30,16 +31,31 @@ class StreamCounts:
 class KeeperFigures(Collector):
     """All figures of one keeper."""
 
-    def __init__(self, streams: StreamCounts, keeper: StreamKeeper, steerer: Steerer) -> None:
+    def __init__(
+        self,
+        streams: StreamCounts,
+        keeper: StreamKeeper,
+        steerer: Steerer,
+        certificates: CertificateWatch,
+    ) -> None:
         self._streams = streams
         self._keeper = keeper
         self._steerer = steerer
+        self._certificates = certificates
 
     def collect(self) -> Iterator[Metric]:
         """All of it, as it is now."""
         yield from self._kept()
         yield from self._canaries()
         yield from self._doors()
+        ends = GaugeMetricFamily(
+            "jetrelay_certificate_ends_timestamp_seconds",
+            "When the certificate of a public door or a nats-server ends, as it was seen last.",
+            labels=["name"],
+        )
+        for name, end_s in list(self._certificates.ends.items()):
+            ends.add_metric([name], end_s)
+        yield ends
 
     def _kept(self) -> Iterator[Metric]:
         failing = GaugeMetricFamily(

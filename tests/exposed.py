@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from cli.dns_figures import DnsFigures
 from cli.keeper_figures import KeeperFigures, StreamCounts
 from cli.steering_figures import SteeringFigures
+from regions.certificates import CertificateWatch
 from regions.dns.answers import Answers
 from regions.dns.server import Bounds, DnsServer
 from regions.dns.zone import zone_of
@@ -93,7 +94,9 @@ def keeper() -> Exposed:
     """What a keeper exposes besides steering."""
     streams = StreamKeeper(builtin_topology("three"), {}, lambda _report: None)
     streams.rounds = 1
-    return _named(KeeperFigures(StreamCounts("us"), streams, _steerer()).collect())
+    certificates = CertificateWatch([])
+    figures = KeeperFigures(StreamCounts("us"), streams, _steerer(), certificates)
+    return _named(figures.collect())
 
 
 def steering() -> Exposed:

@@ -326,6 +326,19 @@ _KEEPER = (
         "docs/deployment.md#the-keeper",
     ),
     Alert(
+        "CertificateEnds", "ticket", 60,
+        "min by (name) (jetrelay_certificate_ends_timestamp_seconds) - time() < 30 * 86400",
+        "The certificate of {{ $labels.name }} ends in {{ $value | humanizeDuration }}: render the"
+        " deployment again, and bring the files.",
+        "docs/deployment.md#machines-of-their-own",
+    ),
+    Alert(
+        "CertificateEndsSoon", "page", 60,
+        "min by (name) (jetrelay_certificate_ends_timestamp_seconds) - time() < 3 * 86400",
+        "The certificate of {{ $labels.name }} ends in {{ $value | humanizeDuration }}.",
+        "docs/deployment.md#machines-of-their-own",
+    ),
+    Alert(
         "CanaryLost", "page", 15,
         "min by (from, to) (jetrelay_canary_age_seconds) > 30",
         "Nothing that is published in {{ $labels.from }} has arrived in {{ $labels.to }} for"

@@ -3,6 +3,7 @@ the process that the file says, confined as it says, with its files where it say
 """
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -177,6 +178,26 @@ asyncio.run(dial())
     stranger = dial(7422, "/tmp/other.pem", "/tmp/other.key")
     assert stranger.returncode != 0
     assert engine.log("eu-n1").count("certificate signed by unknown authority") == 1
+
+
+def test_the_keeper_sees_when_every_certificate_ends(engine: Engine) -> None:
+    script = (
+        "import urllib.request as u; "
+        "print(u.urlopen('http://127.0.0.1:9154/metrics', timeout=5).read().decode())"
+    )
+
+    def ends() -> dict[str, float]:
+        done = engine.inside("us-keeper", ["python", "-c", script])
+        assert done.returncode == 0, done.stderr
+        name = r'jetrelay_certificate_ends_timestamp_seconds\{name="([^"]+)"\} (\S+)'
+        return {found[1]: float(found[2]) for found in re.finditer(name, done.stdout)}
+
+    doors = {f"{region}.relay.test" for region in ("us", "eu", "ap")}
+    servers = {f"{region}-n{at}" for region in ("us", "eu", "ap") for at in (1, 2, 3)}
+    # The first look may come before all servers listen; the next one is a minute later.
+    eventually(lambda: ends().keys() == doors | servers, 90)
+    year_s = 365 * 86_400
+    assert all(abs(end - time.time() - year_s) < 86_400 for end in ends().values())
 
 
 def test_nothing_is_said_in_plain_text_to_nats(engine: Engine) -> None:
