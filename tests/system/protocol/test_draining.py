@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import AsyncExitStack
 
 import pytest
 from websockets.asyncio.client import connect
@@ -18,16 +19,14 @@ async def test_a_drain_sends_everybody_elsewhere(world: World) -> None:
     await acquainted(world, "us-1", "us-2")
     await acquainted(world, "us-2", "us-1")
     since = len(world.events)
-    async with Raw(url(world, "eu-1")) as far:
-        named = far.hello["d"]["regions"][1]["url"]  # the edge that eu tells its clients of
-    edge = next(edge for edge in world.found().edges if edge.url == named)
-    (other,) = {"us-1", "us-2"} - {edge.name}
-    assert edge.pid is not None
-    async with (
-        Raw(edge.url) as obeys,
-        Raw(edge.url, "msgpack") as stays,
-        Raw(url(world, "eu-1")) as far,
-    ):
+    async with AsyncExitStack() as stack:
+        far = await stack.enter_async_context(Raw(url(world, "eu-1")))
+        named = far.hello["d"]["regions"][1]["url"]  # the edge that eu tells this client of
+        edge = next(edge for edge in world.found().edges if edge.url == named)
+        (other,) = {"us-1", "us-2"} - {edge.name}
+        assert edge.pid is not None
+        obeys = await stack.enter_async_context(Raw(edge.url))
+        stays = await stack.enter_async_context(Raw(edge.url, "msgpack"))
         ready = (await obeys.identify(token(world, "ana"), "drain:a"))["d"]
         await stays.identify(token(world, "bo"), "drain:a")
         await far.identify(token(world, "cy"))
