@@ -22,9 +22,8 @@ from regions.dns.server import Bounds, DnsServer
 from regions.dns.zone import zone_of
 from regions.errors import TopologyError
 from regions.state import find_world
-from regions.steering.health import EdgeKey
 from regions.steering.steerer import Steerer
-from regions.steering.trying import try_door
+from regions.steering.trying import doors_of, try_door
 from regions.topology_file import load_topology
 from relay.geo.atlas import Atlas
 from relay.tasks import Tasks
@@ -87,11 +86,7 @@ async def _run(
     world = find_world(state)
     topology = world.topology() if path is None else load_topology(path)
     doors = world.doors("console")
-    urls = {
-        EdgeKey(region.name, edge.name): edge.url
-        for region in world.regions
-        for edge in region.edges
-    }
+    urls = doors_of(world)
     atlas = Atlas(None if topology.clients.geoip is None else Path(topology.clients.geoip))
     through = partial(try_door, world.token_key()) if tries else None
     ended = asyncio.Event()

@@ -23,9 +23,8 @@ from regions.certificates import CertificateWatch, places_of
 from regions.keeper import StreamKeeper
 from regions.state import find_world
 from regions.steering.canary import Canaries
-from regions.steering.health import EdgeKey
 from regions.steering.steerer import Steerer
-from regions.steering.trying import try_door
+from regions.steering.trying import doors_of, try_door
 from regions.world import World
 from relay.edge.http import bound_socket, listener
 from relay.edge.metrics import CONTENT_TYPE, exposition
@@ -83,13 +82,10 @@ async def _run(world: World, region: str, listen: tuple[str, int], salvage: Path
     counts = StreamCounts(region)
     nats = {name: world.nats_config(name, "control") for name in topology.names}
     streams = StreamKeeper(topology, nats, partial(_tell, counts), salvage, only=region)
-    urls = {
-        EdgeKey(each.name, edge.name): edge.url for each in world.regions for edge in each.edges
-    }
-    listen_at = {each.name: [edge.url for edge in each.edges] for each in world.regions}
+    urls = doors_of(world)
     # Clients are sent by the name server; this one only has to see how they would be.
     atlas = Atlas(None)
-    canaries = Canaries(key, listen_at)
+    canaries = Canaries(key, urls)
     steerer = Steerer(
         topology, world.doors("console"), atlas, urls, partial(try_door, key), canaries
     )

@@ -9,7 +9,7 @@ from regions.steering.canary import Canaries
 from regions.steering.fleet import Fleet, Outlook
 from regions.steering.health import EdgeKey, Observer, Try
 from regions.steering.observing import Posts
-from regions.steering.trying import try_door
+from regions.steering.trying import doors_of, try_door
 from regions.topology import Topology
 
 HEAR_S = 2.5  # every edge says how it is once a second
@@ -28,15 +28,10 @@ async def look(state: Path, *, tries: bool) -> tuple[Topology, Outlook]:
     """
     world = find_world(state)
     topology, key = world.topology(), world.token_key()
-    urls = {
-        EdgeKey(region.name, edge.name): edge.url
-        for region in world.regions
-        for edge in region.edges
-    }
-    listen_at = {region.name: [edge.url for edge in region.edges] for region in world.regions}
+    urls = doors_of(world)
     async with (
         Posts(world.doors("console")) as posts,
-        Canaries(key, listen_at if tries else {}) as canaries,
+        Canaries(key, urls if tries else {}) as canaries,
     ):
         await posts.heard(urls, HEAR_S)
         tried: dict[EdgeKey, Try] = {}

@@ -21,8 +21,6 @@ from relay.core.round_trips import parse_round_trips
 from relay.core.steering import Share, choose, shares
 from relay.geo.atlas import Atlas, Origin
 
-HEAR_S = 2.5  # every edge says how it is once a second
-
 _try = click.option(
     "--try/--no-try",
     "tries",

@@ -43,18 +43,20 @@ class Canaries:
 
     Args:
         key: that signs tokens.
-        urls: region -> the WebSocket addresses of its edges.
+        urls: where the doors of edges are; of each region there is a listener at one of them.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
         key: TokenKey,
-        urls: Mapping[str, Sequence[str]],
+        urls: Mapping[EdgeKey, str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._key = key
-        self._urls = urls
+        self._urls: dict[str, list[str]] = {}  # by region
+        for edge, url in urls.items():
+            self._urls.setdefault(edge.region, []).append(url)
         self._clock = clock
         self._by = secrets.token_hex(8)
         self._tasks = Tasks("canaries")

@@ -77,7 +77,7 @@ class Flights:
         parts = []
         if out:
             parts.append(f"what is published there does not arrive in {', '.join(sorted(out))}")
-        if into and region in deaf:
+        if region in deaf:
             parts.append(f"what is published in {', '.join(sorted(into))} does not arrive there")
         return "; ".join(parts)
 

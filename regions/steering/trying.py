@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from regions.steering.health import EdgeKey, Try
+from regions.world import World
 from relay.client import Message, connect
 from relay.config import TokenKey
 from relay.core.grants import Act, RoomGrant
@@ -17,6 +18,15 @@ _log = logging.getLogger("jetrelay.steering")
 ROOM, USER = "jetrelay:door", "jetrelay-door"  # what is said there lasts as any event does
 TIMEOUT_S = 5.0
 TOKEN_S = 60
+
+
+def doors_of(world: World) -> dict[EdgeKey, str]:
+    """Where the door of each edge of a world is."""
+    return {
+        EdgeKey(region.name, edge.name): edge.url
+        for region in world.regions
+        for edge in region.edges
+    }
 
 
 def nothing() -> object:

@@ -9,9 +9,9 @@ import pytest
 
 from regions.faults.client import Faults
 from regions.steering.canary import Canaries
-from regions.steering.health import LATE_S, EdgeKey
+from regions.steering.health import LATE_S
 from regions.steering.steerer import TRY_S, Steerer
-from regions.steering.trying import try_door
+from regions.steering.trying import doors_of, try_door
 from relay.geo.atlas import Atlas
 from tests.places import three
 from tests.world import World, running
@@ -38,12 +38,8 @@ async def until(look: Callable[[], bool], seconds: float) -> float:
 
 async def test_canaries_fly_between_all_regions_and_a_cut_pair_is_degraded(world: World) -> None:
     found = world.found()
-    urls = {
-        EdgeKey(each.name, edge.name): edge.url for each in found.regions for edge in each.edges
-    }
-    listen_at = {each.name: [edge.url for edge in each.edges] for each in found.regions}
-    key = found.token_key()
-    canaries = Canaries(key, listen_at)
+    urls, key = doors_of(found), found.token_key()
+    canaries = Canaries(key, urls)
     steerer = Steerer(
         found.topology(), found.doors("console"), Atlas(), urls, partial(try_door, key), canaries
     )
