@@ -21,6 +21,7 @@ from regions.dns.answers import Answers
 from regions.dns.server import Bounds, DnsServer
 from regions.dns.zone import zone_of
 from regions.errors import TopologyError
+from regions.issuer import DOOR
 from regions.state import find_world
 from regions.steering.steerer import Steerer
 from regions.steering.trying import doors_of, try_door
@@ -88,7 +89,7 @@ async def _run(
     doors = world.doors("console")
     urls = doors_of(world)
     atlas = Atlas(None if topology.clients.geoip is None else Path(topology.clients.geoip))
-    through = partial(try_door, world.token_key()) if tries else None
+    through = partial(try_door, world.issuer(DOOR)) if tries else None
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

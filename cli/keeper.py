@@ -20,6 +20,7 @@ from cli.state_option import state_option
 from cli.steering_figures import SteeringFigures
 from regions.apply import Report
 from regions.certificates import CertificateWatch, places_of
+from regions.issuer import DOOR
 from regions.keeper import StreamKeeper
 from regions.state import find_world
 from regions.steering.canary import Canaries
@@ -74,7 +75,7 @@ def command(state: Path, region: str, listen: tuple[str, int], salvage: Path | N
 
 
 async def _run(world: World, region: str, listen: tuple[str, int], salvage: Path | None) -> None:
-    topology, key = world.topology(), world.token_key()
+    topology, issuer = world.topology(), world.issuer(DOOR)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -85,9 +86,9 @@ async def _run(world: World, region: str, listen: tuple[str, int], salvage: Path
     urls = doors_of(world)
     # Clients are sent by the name server; this one only has to see how they would be.
     atlas = Atlas(None)
-    canaries = Canaries(key, urls)
+    canaries = Canaries(issuer, urls)
     steerer = Steerer(
-        topology, world.doors("console"), atlas, urls, partial(try_door, key), canaries
+        topology, world.doors("console"), atlas, urls, partial(try_door, issuer), canaries
     )
     registry = CollectorRegistry()
     certificates = CertificateWatch(places_of(world))

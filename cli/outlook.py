@@ -4,6 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 
+from regions.issuer import DOOR
 from regions.state import find_world
 from regions.steering.canary import Canaries
 from regions.steering.fleet import Fleet, Outlook
@@ -27,17 +28,17 @@ async def look(state: Path, *, tries: bool) -> tuple[Topology, Outlook]:
         WorldError: no world runs there.
     """
     world = find_world(state)
-    topology, key = world.topology(), world.token_key()
+    topology, issuer = world.topology(), world.issuer(DOOR)
     urls = doors_of(world)
     async with (
         Posts(world.doors("console")) as posts,
-        Canaries(key, urls if tries else {}) as canaries,
+        Canaries(issuer, urls if tries else {}) as canaries,
     ):
         await posts.heard(urls, HEAR_S)
         tried: dict[EdgeKey, Try] = {}
         if tries:
             made = await asyncio.gather(
-                *(try_door(key, *each, canaries.note) for each in urls.items())
+                *(try_door(issuer, *each, canaries.note) for each in urls.items())
             )
             tried = dict(zip(urls, made, strict=True))
             canaries.take(tried)

@@ -1,9 +1,9 @@
 """Where a command connects to, and with which token."""
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from cli.state_option import state_option
 from regions.state import find_world
 from regions.world import World
 from relay.core.grants import Act, RoomGrant
-from relay.core.tokens import mint
 from relay.errors import ConfigError
 
 TOKEN_S = 3600
@@ -78,8 +77,4 @@ def region_urls(world: World, first: str) -> tuple[str, ...]:
 
 def world_token(world: World, user: str) -> Callable[[], str]:
     """A function that makes tokens of the local world which grant `user` every room."""
-
-    def fresh() -> str:
-        return mint(world.token_key(), user, [EVERYTHING], int(time.time()), TOKEN_S)
-
-    return fresh
+    return partial(world.issuer().token, user, [EVERYTHING], TOKEN_S)

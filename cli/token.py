@@ -1,7 +1,6 @@
 """`jetrelay token`: make a client token for the local world."""
 
 import re
-import time
 from pathlib import Path
 
 import click
@@ -9,8 +8,7 @@ import click
 from cli.state_option import state_option
 from regions.state import find_world
 from relay.core.grants import Act, RoomGrant
-from relay.core.names import is_room, is_user
-from relay.core.tokens import mint
+from relay.core.names import DEFAULT_TENANT, is_room, is_tenant, is_user
 
 _TTL = re.compile(r"([0-9]{1,6})([smhd])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -56,9 +54,19 @@ def grant(pattern: str, can: tuple[str, ...], *, auto: bool) -> RoomGrant:
     default=[act.value for act in Act],
     help="What is granted; everything without. Repeatable.",
 )  # fmt: skip
+@click.option(
+    "--tenant", default=DEFAULT_TENANT, show_default=True,
+    help="Whose the rooms are, where edges ask for tenants.",
+)  # fmt: skip
 @state_option
 def command(
-    user: str, rooms: tuple[str, ...], auto: bool, ttl: str, can: tuple[str, ...], state: Path
+    user: str,
+    rooms: tuple[str, ...],
+    auto: bool,
+    ttl: str,
+    can: tuple[str, ...],
+    tenant: str,
+    state: Path,
 ) -> None:
     """Make a client token for the local world; stdout is the token alone."""
     try:
@@ -68,7 +76,8 @@ def command(
         raise click.UsageError(str(error)) from error
     if not is_user(user):
         raise click.UsageError(f"--user {user!r}: 1 to 128 of A-Z a-z 0-9 _ - :")
+    if not is_tenant(tenant):
+        raise click.UsageError(f"--tenant {tenant!r}: 1 to 32 of A-Z a-z 0-9 _ -, no - first")
     if ttl_s > LIFETIME_S:
         click.echo("jetrelay: edges refuse tokens of more than 24 h by default", err=True)
-    key = find_world(state).token_key()
-    click.echo(mint(key, user, grants, int(time.time()), ttl_s))
+    click.echo(find_world(state).issuer(tenant=tenant).token(user, grants, ttl_s))

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from console.app import ConsoleApp  # noqa: E402  the tree is importable from here on
-from console.live import Door, LiveFeed  # noqa: E402
+from console.live import LiveFeed  # noqa: E402
 from regions.state import find_world  # noqa: E402
 from tests.console.scenario import EDGES, troubled  # noqa: E402
 from tests.console.stage import Stage, settle  # noqa: E402
@@ -69,11 +69,8 @@ async def draw_scenario() -> str:
 async def draw_world(state: Path) -> str:
     """A running world."""
     world = find_world(state)
-    doors = [
-        Door(region.name, world.nats_config(region.name, "console")) for region in world.regions
-    ]
     known = {region.name: [edge.name for edge in region.edges] for region in world.regions}
-    app = ConsoleApp(LiveFeed(doors), known, world="local")
+    app = ConsoleApp(LiveFeed(world.doors("console")), known, world="local")
     async with app.run_test(size=SIZE) as pilot:
         await asyncio.sleep(WARM_UP_S)
         app.repaint()

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from regions.errors import WorldError
+from regions.issuer import DOOR, DOOR_ROOM, DOOR_USER, LOCAL
 from regions.nats_config import Secrets
 from regions.permissions import USERS, User
 from regions.topology import Topology
@@ -26,10 +27,18 @@ class SecretsFile(msgspec.Struct, frozen=True):
     session_key: str = msgspec.field(default_factory=_key)
     cursor_key: str = msgspec.field(default_factory=_key)
     token_key: str = msgspec.field(default_factory=_key)
+    door_key: str = msgspec.field(default_factory=_key)
 
-    def local_key(self) -> TokenKey:
-        """The key with which this world's own tokens are signed."""
-        return TokenKey(kid="local", alg="HS256", key=self.token_key)
+    def own_keys(self) -> dict[str, TokenKey]:
+        """By kid, the keys with which this world's own tokens are signed: those that are kept here.
+
+        `LOCAL` is good for everything, `DOOR` for trying doors alone.
+        """
+        keys = (
+            TokenKey(LOCAL, "HS256", self.token_key),
+            TokenKey(DOOR, "HS256", self.door_key, users=[DOOR_USER], rooms=[DOOR_ROOM]),
+        )
+        return {key.kid: key for key in keys if key.key}
 
     def completed(self, topology: Topology) -> "SecretsFile":
         """With a password for every user and link of `topology`; what stands, stays."""

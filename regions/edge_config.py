@@ -59,7 +59,7 @@ def edge_config(
         ],
         session_key=secrets.session_key,
         cursor_key=secrets.cursor_key,
-        token_keys=[secrets.local_key(), *topology.tokens.keys],
+        token_keys=[*secrets.own_keys().values(), *topology.tokens.keys],
         token_audience=topology.tokens.audience,
         token_tenant=topology.tokens.tenant,
         limits=topology.limits,

@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_network
 from typing import Literal
 
 from regions.errors import TopologyError
+from regions.issuer import DOOR, LOCAL
 from regions.objectives import Objectives
 from relay.config import Limits, TokenKey
 from relay.core import names
@@ -392,12 +393,12 @@ def _tokens_problem(tokens: Tokens) -> str | None:
     for key in tokens.keys:
         if key.alg not in ("HS256", "EdDSA"):
             return f"tokens.keys.{key.kid}.alg: {key.alg!r} is neither HS256 nor EdDSA"
-        if key.kid == "local":
-            return "tokens.keys: the kid 'local' is that of the state directory's own key"
+        if key.kid in (LOCAL, DOOR):
+            return f"tokens.keys: the kid {key.kid!r} is that of a key of the state directory's own"
         try:
             token_rules([key], None, tenant=False, lifetime_s=1)
         except ConfigError as error:
-            return f"tokens.keys.{key.kid}.key: {error}"
+            return f"tokens.keys.{key.kid}: {error}"
     return None
 
 

@@ -8,10 +8,12 @@ from regions.credentials import SecretsFile, login_of
 from regions.doors import Door
 from regions.errors import WorldError
 from regions.identity import Identity, boot_id, is_alive
+from regions.issuer import LOCAL, Issuer
 from regions.permissions import User
 from regions.topology import Topology
 from regions.topology_file import parse_topology
-from relay.config import NatsConfig, TokenKey
+from relay.config import NatsConfig
+from relay.core.names import DEFAULT_TENANT
 
 VERSION = 1
 
@@ -158,9 +160,21 @@ class World:
         """
         return [Door(each.name, self.nats_config(each.name, user)) for each in self.regions]
 
-    def token_key(self) -> TokenKey:
-        """The key that signs this world's own client tokens (`kid` "local")."""
-        return self.secrets.local_key()
+    def issuer(self, kid: str = LOCAL, tenant: str = DEFAULT_TENANT) -> Issuer:
+        """Who makes tokens for this world.
+
+        Args:
+            kid: with which of its own keys; `DOOR` is good for trying doors alone.
+            tenant: for whom, where edges ask for one.
+
+        Raises:
+            WorldError: the key is not kept here.
+        """
+        key = self.secrets.own_keys().get(kid)
+        if key is None:
+            raise WorldError(f"no key {kid!r} that signs tokens is kept here")
+        tokens = self.topology().tokens
+        return Issuer(key, tokens.audience, tenant if tokens.tenant else None)
 
     def topology(self) -> Topology:
         """The topology with which the world was started."""

@@ -8,11 +8,16 @@ from relay.errors import ConfigError
 
 
 class TokenKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A key that signs client tokens, found by `kid` and bound to one algorithm."""
+    """A key that signs client tokens, found by `kid` and bound to one algorithm.
+
+    A pattern is a name, or the beginning of one and `*`.
+    """
 
     kid: str
     alg: str  # HS256 | EdDSA
     key: str  # HS256: the secret in hex, ≥ 32 bytes; EdDSA: the public key in PEM
+    users: list[str] | None = None  # patterns: whom its tokens may be for and let watch; None: all
+    rooms: list[str] | None = None  # patterns: what its tokens may grant; None: all
 
 
 class NatsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -147,7 +147,7 @@ class World:
 
     def token_key(self) -> TokenKey:
         """The key that signs tokens for this world."""
-        return self.found().token_key()
+        return self.found().issuer().key
 
     async def ctl(self, cmd: ProcessCmd, process: str | None = None) -> list[ProcessStatus]:
         """One request to the supervisor: `await world.ctl("kill", "us-1")`."""

@@ -110,7 +110,8 @@ class _Rendering:
         for role, users in (("dns", TELLERS), ("keeper", KEEPERS), ("console", KEEPERS)):
             base = f"{region.name}/{role}"
             yield Rendered(f"{base}/world.json", _json(self._site.world(region)), private=True)
-            yield Rendered(f"{base}/secrets.json", _json(self._site.logins(users)), private=True)
+            logins = self._site.logins(users, signs=role == "console")
+            yield Rendered(f"{base}/secrets.json", _json(logins), private=True)
             yield Rendered(f"{base}/{AUTHORITY}", self._authority.pair.certificate)
         yield from self._watching(region)
 

@@ -199,14 +199,20 @@ class Site:
             geoip=self.geoip,
         )
 
-    def logins(self, users: Sequence[User]) -> SecretsFile:
-        """What somebody needs to log in everywhere as these users, and to sign tokens."""
+    def logins(self, users: Sequence[User], *, signs: bool) -> SecretsFile:
+        """What somebody needs to log in everywhere as these users, and to try doors.
+
+        Args:
+            users: who they are in NATS.
+            signs: whether the key is among it that makes tokens for everybody.
+        """
         wanted = {f"{region}/{user}" for region in self.topology.names for user in users}
         return SecretsFile(
             nats={name: word for name, word in self.secrets.nats.items() if name in wanted},
             session_key="",
             cursor_key="",
-            token_key=self.secrets.token_key,
+            token_key=self.secrets.token_key if signs else "",
+            door_key=self.secrets.door_key,
         )
 
     def _region(self, region: Region, *, own: bool) -> WorldRegion:

@@ -1,7 +1,6 @@
 """Cursors taken before an origin lost its newest events, and presented after: all are refused."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from relay.client.reconnect import gateway_url
 from relay.client.wire import CODECS, Frame
 from relay.core.codes import EventName, Op
 from relay.core.grants import Act, RoomGrant
-from relay.core.tokens import mint
 from relay.errors import RelayError
 
 EACH = 3  # cursors from each edge
@@ -102,4 +100,4 @@ def _said(frame: Frame | None) -> str:
 
 def _token(world: World, user: str, room: str) -> str:
     grants = [RoomGrant(room, frozenset({Act.SUBSCRIBE}))]
-    return mint(world.token_key(), user, grants, int(time.time()), TOKEN_S)
+    return world.issuer().token(user, grants, TOKEN_S)

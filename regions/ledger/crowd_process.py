@@ -37,7 +37,6 @@ from regions.ledger.spec import CrowdSpec
 from regions.state import find_world
 from regions.world import World
 from relay.core.grants import Act, RoomGrant
-from relay.core.tokens import mint
 from relay.errors import RelayError
 from relay.tasks import Tasks
 
@@ -69,7 +68,7 @@ class Troupe:
         self._skipped = 0
         self._plays: list[asyncio.Task[None]] = []
         self._publishes: set[asyncio.Task[None]] = set()
-        key = world.token_key()
+        issuer = world.issuer()
         urls = {region.name: [edge.url for edge in region.edges] for region in world.regions}
         self._members: list[Member] = []
         for part in cast(spec, list(urls))[index :: spec.processes]:
@@ -78,7 +77,7 @@ class Troupe:
             grants = [RoomGrant(room, _ACTS) for room in part.rooms]
 
             def token(name: str = part.name, grants: list[RoomGrant] = grants) -> str:
-                return mint(key, name, grants, int(time.time()), TOKEN_S)
+                return issuer.token(name, grants, TOKEN_S)
 
             self._members.append(
                 Member(part, home[turn:] + home[:turn], token, self._writer, spec=spec)

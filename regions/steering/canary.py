@@ -15,12 +15,10 @@ from typing import Any
 
 import msgspec
 
+from regions.issuer import DOOR_ROOM, DOOR_USER, Issuer
 from regions.steering.health import EdgeKey, Flight, Flights, Said, Try
-from regions.steering.trying import ROOM, USER
 from relay.client import Client, Message, State, connect
-from relay.config import TokenKey
 from relay.core.grants import Act, RoomGrant
-from relay.core.tokens import mint
 from relay.errors import RelayError
 from relay.tasks import Tasks
 
@@ -42,18 +40,18 @@ class Canaries:
     """Listens in every region for what this process's tries publish.
 
     Args:
-        key: that signs tokens.
+        issuer: who makes the tokens.
         urls: where the doors of edges are; of each region there is a listener at one of them.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
-        key: TokenKey,
+        issuer: Issuer,
         urls: Mapping[EdgeKey, str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._key = key
+        self._issuer = issuer
         self._urls: dict[str, list[str]] = {}  # by region
         for edge, url in urls.items():
             self._urls.setdefault(edge.region, []).append(url)
@@ -119,14 +117,14 @@ class Canaries:
             await asyncio.sleep(0.05)
 
     async def _listen(self, region: str, urls: Sequence[str]) -> None:
-        grants = (RoomGrant(ROOM, frozenset({Act.SUBSCRIBE}), False),)
+        grants = (RoomGrant(DOOR_ROOM, frozenset({Act.SUBSCRIBE}), False),)
 
         def token() -> str:
-            return mint(self._key, USER, grants, int(time.time()), TOKEN_S)
+            return self._issuer.token(DOOR_USER, grants, TOKEN_S)
 
         while True:
             try:
-                async with connect(urls, token=token, rooms=[ROOM]) as client:
+                async with connect(urls, token=token, rooms=[DOOR_ROOM]) as client:
                     self._clients[region] = client
                     async for event in client:
                         if isinstance(event, Message) and client.region == region:

@@ -5,17 +5,15 @@ import logging
 import time
 from collections.abc import Callable
 
+from regions.issuer import DOOR_ROOM, DOOR_USER, Issuer
 from regions.steering.health import EdgeKey, Try
 from regions.world import World
 from relay.client import Message, connect
-from relay.config import TokenKey
 from relay.core.grants import Act, RoomGrant
-from relay.core.tokens import mint
 from relay.errors import RelayError
 
 _log = logging.getLogger("jetrelay.steering")
 
-ROOM, USER = "jetrelay:door", "jetrelay-door"  # what is said there lasts as any event does
 TIMEOUT_S = 5.0
 TOKEN_S = 60
 
@@ -35,7 +33,7 @@ def nothing() -> object:
 
 
 async def try_door(
-    key: TokenKey,
+    issuer: Issuer,
     edge: EdgeKey,
     url: str,
     note: Callable[[], object] = nothing,
@@ -44,19 +42,23 @@ async def try_door(
     """Go through a door once, and say where it ended.
 
     Args:
-        key: that signs tokens.
+        issuer: who makes the token.
         edge: whose door it is.
         url: its WebSocket address.
         note: what to publish, asked for at that moment.
         timeout_s: for all of it.
     """
-    grants = (RoomGrant(ROOM, frozenset({Act.SUBSCRIBE, Act.PUBLISH}), False),)
-    token = mint(key, USER, grants, int(time.time()), TOKEN_S)
+    # What is said there lasts as any event does.
+    grants = (RoomGrant(DOOR_ROOM, frozenset({Act.SUBSCRIBE, Act.PUBLISH}), False),)
+    token = issuer.token(DOOR_USER, grants, TOKEN_S)
     began_s, step = time.monotonic(), "connect"
     try:
-        async with asyncio.timeout(timeout_s), connect([url], token=token, rooms=[ROOM]) as client:
+        async with (
+            asyncio.timeout(timeout_s),
+            connect([url], token=token, rooms=[DOOR_ROOM]) as client,
+        ):
             step = "publish"
-            ack = await client.publish(ROOM, note())
+            ack = await client.publish(DOOR_ROOM, note())
             step = "receive"
             async for event in client:
                 if isinstance(event, Message) and (event.origin, event.seq, event.id) == (

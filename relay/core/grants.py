@@ -13,6 +13,13 @@ class Act(StrEnum):
     HISTORY = "history"
 
 
+def covers(pattern: str, name: str) -> bool:
+    """Whether `name` matches; of another pattern, whether all does that matches it."""
+    if pattern.endswith("*"):
+        return name.startswith(pattern[:-1])
+    return name == pattern
+
+
 @dataclass(frozen=True, slots=True)
 class RoomGrant:
     """Rooms that match, and what may be done there. `*` stands only at the end."""
@@ -23,9 +30,7 @@ class RoomGrant:
 
     def covers(self, room: str) -> bool:
         """Whether `room` matches."""
-        if self.match.endswith("*"):
-            return room.startswith(self.match[:-1])
-        return room == self.match
+        return covers(self.match, room)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Grants:
 
     def watches(self, user: str) -> bool:
         """Whether `user` may be watched."""
-        return any(RoomGrant(match, frozenset()).covers(user) for match in self.watch)
+        return any(covers(match, user) for match in self.watch)
 
     @property
     def nothing(self) -> bool:

@@ -11,7 +11,7 @@ from jwt.algorithms import OKPAlgorithm
 from jwt.exceptions import InvalidKeyError
 
 from relay.config import TokenKey
-from relay.core.grants import Act, Grants, RoomGrant
+from relay.core.grants import Act, Grants, RoomGrant, covers
 from relay.core.names import DEFAULT_TENANT, is_room, is_tenant, is_user
 from relay.errors import ConfigError, RelayError
 
@@ -79,6 +79,9 @@ def token_rules(
             _check_public(key)
         if isinstance(material, bytes) and len(material) < 32:
             raise ConfigError(f"token key {key.kid!r}: an HS256 secret has 32 bytes at least")
+        for pattern in (*(key.users or ()), *(key.rooms or ())):
+            if not _is_pattern(pattern):
+                raise ConfigError(f"token key {key.kid!r}: {pattern!r} is no pattern of names")
         table[key.kid] = key
     return TokenRules(table, audience, tenant, lifetime_s)
 
@@ -107,7 +110,8 @@ def verify(token: str, rules: TokenRules, now_s: float) -> Grants:
     Raises:
         TokenError: anything at all is wrong with it.
     """
-    claims = _signed_claims(token, rules)
+    key, claims = _signed_claims(token, rules)
+    _check_reach(key, claims)
     if claims.exp <= now_s:
         raise TokenError("token expired")
     if claims.iat > now_s + _LEEWAY_S or (claims.nbf or 0) > now_s + _LEEWAY_S:
@@ -127,7 +131,20 @@ def verify(token: str, rules: TokenRules, now_s: float) -> Grants:
     )
 
 
-def _signed_claims(token: str, rules: TokenRules) -> _Claims:
+def _check_reach(key: TokenKey, claims: _Claims) -> None:
+    """Whether the key may say that at all."""
+    users = (claims.sub, *(claim.match for claim in claims.users))
+    if not all(_within(key.users, user) for user in users):
+        raise TokenError("token key not for this user")
+    if not all(_within(key.rooms, claim.match) for claim in claims.rooms):
+        raise TokenError("token key not for these rooms")
+
+
+def _within(patterns: Sequence[str] | None, name: str) -> bool:
+    return patterns is None or any(covers(pattern, name) for pattern in patterns)
+
+
+def _signed_claims(token: str, rules: TokenRules) -> tuple[TokenKey, _Claims]:
     if len(token) > MAX_TOKEN_BYTES:
         raise TokenError("token too long")
     try:
@@ -163,7 +180,7 @@ def _signed_claims(token: str, rules: TokenRules) -> _Claims:
         raise TokenError("token claims not valid") from error
     if len(decoded.rooms) > MAX_GRANTS or len(decoded.users) > MAX_GRANTS:
         raise TokenError(f"token has more than {MAX_GRANTS} grants")
-    return decoded
+    return key, decoded
 
 
 def _user(claims: _Claims) -> str:
@@ -181,10 +198,15 @@ def _tenant(claims: _Claims, rules: TokenRules) -> str:
 
 
 def _room_grant(claim: _RoomClaim) -> RoomGrant:
-    name = claim.match.removesuffix("*")
-    if (name and not is_room(name)) or (not name and claim.match != "*"):
+    if not _is_pattern(claim.match):
         raise TokenError("token grants a room pattern that is not valid")
     return RoomGrant(claim.match, frozenset(claim.can), claim.auto)
+
+
+def _is_pattern(match: str) -> bool:
+    """Whether it is a pattern of rooms or users (the same names may be either)."""
+    name = match.removesuffix("*")
+    return is_room(name) if name else match == "*"
 
 
 def mint(

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from regions.faults.client import Faults
+from regions.issuer import DOOR
 from regions.steering.canary import Canaries
 from regions.steering.health import LATE_S
 from regions.steering.steerer import TRY_S, Steerer
@@ -38,10 +39,10 @@ async def until(look: Callable[[], bool], seconds: float) -> float:
 
 async def test_canaries_fly_between_all_regions_and_a_cut_pair_is_degraded(world: World) -> None:
     found = world.found()
-    urls, key = doors_of(found), found.token_key()
-    canaries = Canaries(key, urls)
+    urls, issuer = doors_of(found), found.issuer(DOOR)
+    canaries = Canaries(issuer, urls)
     steerer = Steerer(
-        found.topology(), found.doors("console"), Atlas(), urls, partial(try_door, key), canaries
+        found.topology(), found.doors("console"), Atlas(), urls, partial(try_door, issuer), canaries
     )
 
     def states() -> dict[str, str]:

@@ -183,7 +183,17 @@ def test_nobody_holds_more_logins_than_he_needs(rendered: Output) -> None:
     assert {user.partition("/")[2] for user in users("us/keeper/secrets.json")} == {
         "console", "control",
     }  # fmt: skip
+
+    def signs(role: str) -> set[str]:
+        kept = json.loads(rendered.read(f"us/{role}/secrets.json"))
+        return {
+            name for name in ("token_key", "door_key", "session_key", "cursor_key") if kept[name]
+        }
+
+    assert signs("dns") == signs("keeper") == {"door_key"}
+    assert signs("console") == {"token_key", "door_key"}
     config = load_config(rendered.path / "us/us-1/edge.json")
+    assert [key.kid for key in config.token_keys] == ["local", "door"]
     assert config.nats.user == "edge"
     assert config.nats.servers == [f"tls://us-n{at}:{4221 + at}" for at in (1, 2, 3)]
 

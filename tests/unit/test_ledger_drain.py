@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+from regions.issuer import Issuer
 from regions.ledger.crowd_process import LOOK_S, Troupe
 from regions.ledger.member import Member
 from regions.ledger.orders import Drain, DrainedAll
@@ -23,7 +24,7 @@ def troupe(directory: Path) -> Troupe:
     """Two clients in one room, who never connect."""
     edge = SimpleNamespace(url="ws://nowhere")
     world = SimpleNamespace(
-        token_key=lambda: TokenKey("k", "HS256", "0" * 64),
+        issuer=lambda: Issuer(TokenKey("k", "HS256", "0" * 64)),
         regions=[SimpleNamespace(name="us", edges=[edge])],
     )
     spec = CrowdSpec(run="d", clients=2, rooms=1, rooms_each=1)

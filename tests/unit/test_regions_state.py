@@ -10,6 +10,7 @@ from regions.credentials import SecretsFile, read_login
 from regions.deployment import parse_deployment
 from regions.errors import WorldError
 from regions.identity import Identity, boot_id, identify, is_alive
+from regions.issuer import DOOR
 from regions.layout import Layout, assign, listeners
 from regions.permissions import inbox_of
 from regions.ports import Claims
@@ -53,7 +54,7 @@ def test_a_world_is_found_as_it_was_saved(tmp_path: Path) -> None:
     config = world.nats_config("eu", "edge")
     assert config.servers == [world.region("eu").nats[0].url]
     assert (config.user, config.password) == ("edge", state.secrets().nats["eu/edge"])
-    assert world.token_key().kid == "local"
+    assert (world.issuer().key.kid, world.issuer(DOOR).key.kid) == ("local", "door")
     assert saved.processes() == [Identity(4_000_002, 8), Identity(4_000_001, 7)]
 
 
@@ -203,3 +204,11 @@ def _world(tmp_path: Path) -> World:
     state.lock().close()
     state.save_world(record(state, me(), boot_id()))
     return find_world(tmp_path)
+
+
+def test_a_key_that_is_not_kept_here_is_named(tmp_path: Path) -> None:
+    kept = _world(tmp_path)
+    world = World(kept.record, SecretsFile(token_key=""))
+    assert world.issuer(DOOR).key.users == ["jetrelay-door"]
+    with pytest.raises(WorldError, match="no key 'local' that signs tokens is kept here"):
+        world.issuer()

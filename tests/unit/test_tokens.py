@@ -138,6 +138,8 @@ def test_the_tenant_comes_from_the_token_where_it_is_configured() -> None:
         [TokenKey("a", "HS256", "zz" * 32)],
         [KEY, KEY],
         [TokenKey("a", "EdDSA", "no key")],
+        [TokenKey("a", "HS256", SECRET, users=["a*b"])],
+        [TokenKey("a", "HS256", SECRET, rooms=[""])],
     ],
 )
 def test_wrong_keys_are_named_at_start(keys: list[TokenKey]) -> None:
@@ -149,3 +151,46 @@ def test_a_token_without_any_grant_grants_nothing() -> None:
     assert Grants("_", "ann", 0, ()).nothing
     assert Grants("_", "ann", 0, (RoomGrant("a", frozenset()),)).nothing
     assert not Grants("_", "ann", 0, (RoomGrant("a", frozenset({Act.PUBLISH})),)).nothing
+
+
+LIMITED = TokenKey("k1", "HS256", SECRET, users=["ann", "bot:*"], rooms=["chat:*", "news"])
+
+
+@pytest.mark.parametrize(
+    ("user", "rooms", "watch"),
+    [
+        ("ann", ("chat:a", "chat:*", "chat:b:*", "news"), ("ann", "bot:*", "bot:1")),
+        ("bot:7", (), ()),
+    ],
+)
+def test_a_limited_key_signs_what_lies_within_its_patterns(
+    user: str, rooms: tuple[str, ...], watch: tuple[str, ...]
+) -> None:
+    grants = [RoomGrant(room, frozenset(Act)) for room in rooms]
+    token = mint(LIMITED, user, grants, NOW, 60, watch=watch)
+    known = token_rules([LIMITED], None, tenant=False, lifetime_s=86_400)
+    assert [grant.match for grant in verify(token, known, NOW).rooms] == list(rooms)
+
+
+@pytest.mark.parametrize(
+    ("user", "rooms", "watch"),
+    [
+        ("bob", (), ()),
+        ("annabel", (), ()),
+        ("ann", ("chat",), ()),
+        ("ann", ("*",), ()),
+        ("ann", ("news*",), ()),
+        ("ann", ("chat:a", "other"), ()),
+        ("ann", (), ("bob",)),
+        ("ann", (), ("*",)),
+        ("ann", (), ("ann*",)),
+    ],
+)
+def test_what_reaches_further_is_refused(
+    user: str, rooms: tuple[str, ...], watch: tuple[str, ...]
+) -> None:
+    grants = [RoomGrant(room, frozenset(Act)) for room in rooms]
+    token = mint(LIMITED, user, grants, NOW, 60, watch=watch)
+    known = token_rules([LIMITED], None, tenant=False, lifetime_s=86_400)
+    with pytest.raises(TokenError, match="token key not for"):
+        verify(token, known, NOW)
