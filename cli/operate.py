@@ -32,7 +32,7 @@ from cli.text import clean
 from regions.errors import OperationError
 from regions.operations.entry import Plan, Request, Run, Verb, What
 from regions.operations.execution import Execution
-from regions.operations.lock import Holder
+from regions.operations.holder import Holder
 from regions.operations.office import Office, open_office
 from regions.state import find_world
 from regions.steering.fleet import Outlook

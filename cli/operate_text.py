@@ -11,7 +11,7 @@ import msgspec
 from cli.columns import aligned
 from cli.text import clean
 from regions.operations.entry import Plan, Request, Run
-from regions.operations.lock import Holder
+from regions.operations.holder import Holder
 from regions.steering.fleet import Outlook
 from relay.core.orders import Order, Orders
 from relay.core.steering import Verdict

@@ -35,5 +35,9 @@ class OperationError(RelayError):
     """An operation makes no sense, is not possible now, or did not end well; the text says why."""
 
 
+class AlertError(ConfigError):
+    """A rule of an alert means nothing; the text names file, rule and key."""
+
+
 class DrillError(RelayError):
     """A drill can't run here, or could not go on; the text says why."""

@@ -90,6 +90,30 @@ class JetStream:
             found[stream] = await self._names(f"CONSUMER.NAMES.{stream}", "consumers")
         return found
 
+    async def streams(self) -> list[dict[str, Any]]:
+        """What the API says of every stream of the region."""
+        return await self._pages("STREAM.LIST", "streams")
+
+    async def account(self) -> dict[str, Any]:
+        """What the account holds, and its limits."""
+        info = await self._ask("INFO", None)
+        assert info is not None
+        return info
+
+    async def tell(self, subject: str, data: bytes) -> None:
+        """Publish without asking for an answer.
+
+        Raises:
+            UnavailableError: the connection is lost.
+            AdminError: the login may not.
+        """
+        if self._denials:
+            raise AdminError(f"{self.region}: {subject}: {self._denials[0]}")
+        try:
+            await self._client.publish(subject, data)
+        except (NatsError, OSError) as error:
+            raise UnavailableError(f"{self.region}: {subject}: {_reason(error)}") from error
+
     async def put_stream(self, config: dict[str, Any], *, exists: bool) -> None:
         """Create a stream, or update it."""
         action = "UPDATE" if exists else "CREATE"
@@ -161,8 +185,7 @@ class JetStream:
         Raises:
             UnavailableError: no answer in time.
         """
-        info = await self._ask("INFO", None)
-        assert info is not None
+        info = await self.account()
         limit = int(info.get("limits", {}).get("max_storage", -1))
         used = max(int(info.get("reserved_storage", 0)), int(info.get("storage", 0)))
         return limit < 0 or used <= limit
@@ -207,7 +230,10 @@ class JetStream:
         await self._ask(f"CONSUMER.PAUSE.{stream}.{consumer}", body)
 
     async def _names(self, api: str, key: str) -> list[str]:
-        found: list[str] = []
+        return await self._pages(api, key)
+
+    async def _pages(self, api: str, key: str) -> list[Any]:
+        found: list[Any] = []
         while True:
             answer = await self._ask(api, {"offset": len(found)})
             assert answer is not None

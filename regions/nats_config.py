@@ -249,6 +249,7 @@ def _offers(home: str, other: str) -> list[_Share]:
         # Who audits reads here what his region's mirror of the log has skipped.
         _Share("service", f"$JS.API.DIRECT.GET.{names.log_stream(home)}", many=True),
         _Share("stream", names.below("tele", home)),
+        _Share("stream", names.below("news", home)),
         _Share("stream", names.below("lease", home)),
         _Share("stream", names.below("sig", home)),
         _Share("stream", names.below("pres", home)),

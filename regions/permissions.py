@@ -56,6 +56,7 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
                 ),
                 subscribe=(
                     names.below("tele"),
+                    names.below("news"),
                     names.below("lease"),
                     names.below("head"),
                     "$JS.EVENT.ADVISORY.>",
@@ -69,6 +70,7 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
                     "$JS.API.>",
                     names.hole_subject(region),
                     names.below("ops", region),
+                    names.below("news", region),
                     names.duty_subject(region, names.RUNNING, "*"),
                 ),
                 subscribe=(own,),

@@ -266,7 +266,7 @@ def _home(topology: Topology, region: Region) -> list[StreamConfig]:
         ),
         StreamConfig(
             name=names.TELEMETRY_STREAM,
-            subjects=[names.below("tele")],
+            subjects=[names.below("tele"), names.below("news")],
             storage="file",
             num_replicas=replicas,
             retention="limits",

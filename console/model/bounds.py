@@ -18,6 +18,7 @@ def is_sound(frame: EdgeFrame) -> bool:
     """Whether every name is short, every number in range, and every table small."""
     return (
         all(0 < len(name) <= MAX_NAME for name in (frame.region, frame.edge))
+        and all(len(table) <= MAX_LABELS for table in _tables(frame))
         and all(0 <= number < MAX_NUMBER for number in _numbers(frame))
         and len(frame.lag_ms) <= MAX_ORIGINS
         and all(0 < len(origin) <= MAX_NAME for origin in frame.lag_ms)
@@ -26,7 +27,6 @@ def is_sound(frame: EdgeFrame) -> bool:
         and frame.lag_events.keys() <= frame.lag_ms.keys()
         and all(state in MIRROR_STATES for state in frame.mirrors.values())
         and all(0 <= events < MAX_NUMBER for events in frame.lag_events.values())
-        and all(len(table) <= MAX_LABELS for table in _tables(frame))
         and len(frame.alarms) <= MAX_ALARMS
         and all(len(alarm) <= MAX_ALARM for alarm in frame.alarms)
     )
@@ -35,6 +35,10 @@ def is_sound(frame: EdgeFrame) -> bool:
 def _tables(frame: EdgeFrame) -> tuple[Mapping[str, object], ...]:
     return (
         frame.closes,
+        frame.refused,
+        frame.epochs,
+        frame.positions,
+        frame.heads,
         frame.opened,
         frame.closed,
         frame.countries,
@@ -59,6 +63,17 @@ def _numbers(frame: EdgeFrame) -> tuple[float, ...]:
         frame.events_in,
         frame.events_out,
         frame.publishes,
+        frame.publishes_failed,
+        frame.publishes_waiting,
+        frame.bytes_out,
+        frame.resumes,
+        frame.resumes_refused,
+        frame.replayed,
+        frame.holes,
+        frame.send_buffer_bytes,
         frame.loop_lag_ms,
         frame.rss_bytes,
+        frame.cpu_s,
+        *frame.closes.values(),
+        *frame.refused.values(),
     )

@@ -4,9 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from console.model.books import Books, of_operations
 from console.model.bounds import MAX_NAME, is_sound
+from console.model.news import Told, tell
+from console.model.news import is_sound as is_sound_news
 from console.model.series import Series
+from console.model.timeline import Timeline, of_edge, with_happenings
 from console.model.track import EdgeTrack, hear
+from regions.news import News
 from relay.core.telemetry import EdgeFrame
 
 MAX_EDGES = 1_000
@@ -41,6 +46,9 @@ class Fleet:
     regions: Mapping[str, Series] = field(default_factory=dict)  # -> events out per second
     edges: Mapping[EdgeKey, EdgeTrack] = field(default_factory=dict)
     link: Link = Link()
+    told: Told = field(default_factory=Told)  # by keepers and drills
+    books: Books = field(default_factory=Books)  # what operators ordered and did
+    timeline: Timeline = ()
     late: int = 0  # frames that were out of order or came twice
     refused: int = 0  # frames that can't be read, or hold names or numbers out of bounds
     over_limit: int = 0  # frames of edges or regions beyond MAX_EDGES, MAX_REGIONS
@@ -73,7 +81,30 @@ def fold(fleet: Fleet, frame: EdgeFrame, received_ms: int) -> Fleet:
     if track is None:
         return replace(fleet, late=fleet.late + 1)
     edges = {**fleet.edges, key: track}
-    return replace(fleet, edges=edges, regions=_with_total(regions, edges, track))
+    return replace(
+        fleet,
+        edges=edges,
+        regions=_with_total(regions, edges, track),
+        timeline=with_happenings(fleet.timeline, *of_edge(known, track)),
+    )
+
+
+def fold_news(fleet: Fleet, region: str, news: News, received_ms: int) -> Fleet:
+    """The fleet after news of a region came at `received_ms`."""
+    if not is_sound_news(news) or not 0 < len(region) <= MAX_NAME:
+        return count_refused(fleet)
+    regions = _with_regions(fleet.regions, (region,))
+    if region not in regions:
+        return replace(fleet, over_limit=fleet.over_limit + 1)
+    told, happened = tell(fleet.told, region, news, received_ms)
+    timeline = with_happenings(fleet.timeline, *happened)
+    return replace(fleet, told=told, regions=regions, timeline=timeline)
+
+
+def fold_books(fleet: Fleet, books: Books) -> Fleet:
+    """The fleet after the books were read."""
+    happened = of_operations(fleet.books, books)
+    return replace(fleet, books=books, timeline=with_happenings(fleet.timeline, *happened))
 
 
 def change_link(fleet: Fleet, link: Link) -> Fleet:
@@ -103,7 +134,7 @@ def _with_total(
     """`regions` with the sum of the edges' rates, written at the first frame of each second."""
     second = heard.received_ms // 1000
     series = regions[heard.region]
-    if heard.rates is None or (series.points and series.points[-1][0] >= second):
+    if heard.rates is None or (series.values and series.end >= second):
         return regions
     total = sum(
         track.rates.events_out

@@ -4,13 +4,16 @@ Three kinds of silence differ: `unknown`, the console can't tell (its own link i
 not listened for long enough); `dark`, it listened and nothing came; and an edge's own words.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
+from console.model.alerts import standing
 from console.model.fleet import Fleet, Link, LinkState
 from console.model.lag import LagCell, LagLevel, best, stand, worst
 from console.model.lost import if_lost
 from console.model.track import EdgeTrack, Rates
-from console.model.view import Ages, EdgeView, FleetView, Freshness, RegionView
+from console.model.view import Aged, Ages, EdgeView, FleetView, Freshness, RegionView
 from relay.core.telemetry import ENDED
 
 UNKNOWN = "unknown"
@@ -21,6 +24,9 @@ OK = "ok"
 DEGRADED = "degraded"
 
 DEFAULT_AGES = Ages()
+NEWS_AGES = Ages(stale_ms=8_000, gone_ms=20_000)  # keepers tell every 2 to 5 s
+
+N = TypeVar("N")
 
 
 def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
@@ -59,6 +65,7 @@ def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
         )
         for name in fleet.regions
     )
+    alerts, alerts_age_ms = standing(fleet.told.alerts, now_ms)
     return FleetView(
         now_ms=now_ms,
         link=fleet.link,
@@ -70,7 +77,23 @@ def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
         late=fleet.late,
         refused=fleet.refused,
         over_limit=fleet.over_limit,
+        alerts=alerts,
+        alerts_age_ms=alerts_age_ms,
+        streams=_aged(fleet.told.streams, now_ms, NEWS_AGES),
+        steering=_aged(fleet.told.steering, now_ms, NEWS_AGES),
+        certificates=_aged(fleet.told.certificates, now_ms, NEWS_AGES),
+        drills=fleet.told.drills,
+        books=fleet.books,
+        timeline=fleet.timeline,
     )
+
+
+def _aged(told: Mapping[str, tuple[int, N]], now_ms: int, ages: Ages) -> Mapping[str, Aged[N]]:
+    found = {}
+    for region, (at_ms, news) in told.items():
+        age_ms = max(0, now_ms - at_ms)
+        found[region] = Aged(news, age_ms, _freshness(age_ms, ages))
+    return found
 
 
 def _observe_edge(track: EdgeTrack, link: Link, now_ms: int, ages: Ages) -> EdgeView:
@@ -111,6 +134,8 @@ def _observe_edge(track: EdgeTrack, link: Link, now_ms: int, ages: Ages) -> Edge
         restarts=track.restarts,
         url=frame.url,
         version=frame.version,
+        frame=frame,
+        history=track.history,
     )
 
 

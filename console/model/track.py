@@ -1,6 +1,7 @@
 """What was heard from one edge: its newest frame, the rates between frames, a short history."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 
 from console.model.series import EMPTY, Series
 from relay.core.telemetry import EdgeFrame
@@ -11,6 +12,8 @@ SILENT_MS = (
     10_000  # an edge silent for longer may come back with an older epoch (its clock was set)
 )
 
+SLOW = "4020"  # too slow: its send buffer passed its limit
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:
@@ -19,13 +22,17 @@ class Rates:
     events_in: float = 0.0
     events_out: float = 0.0
     publishes: float = 0.0
+    failed: float = 0.0  # publishes
+    bytes_out: float = 0.0
+    resumes: float = 0.0
+    replayed: float = 0.0  # events
+    closes: float = 0.0  # connections
+    slow: float = 0.0  # connections that were closed because they did not read
+    refused: float = 0.0  # handshakes
+    cpu: float = 0.0  # of one core, 0 to 1
 
     def __add__(self, other: "Rates") -> "Rates":
-        return Rates(
-            self.events_in + other.events_in,
-            self.events_out + other.events_out,
-            self.publishes + other.publishes,
-        )
+        return Rates(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Rates)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +44,14 @@ class EdgeTrack:
     frame: EdgeFrame | None = None
     received_ms: int = 0  # when `frame` came, our steady clock
     rates: Rates | None = None  # None until two frames of one epoch were heard
-    history: Series = EMPTY  # events out per second
+    history: Mapping[str, Series] = field(default_factory=dict)  # figure -> its last values
     restarts: int = 0  # epochs seen after the first
     anchor: EdgeFrame | None = None  # the rates' starting point …
     anchor_ms: int = 0  # … and when it came
+
+    def series(self, figure: str) -> Series:
+        """The history of a figure."""
+        return self.history.get(figure, EMPTY)
 
 
 def hear(track: EdgeTrack, frame: EdgeFrame, received_ms: int) -> EdgeTrack | None:
@@ -63,10 +74,14 @@ def hear(track: EdgeTrack, frame: EdgeFrame, received_ms: int) -> EdgeTrack | No
     if span_ms < RATE_SPAN_MS:
         return track
     rates = _rates(anchor, frame, span_ms)
+    second = received_ms // 1000
     return replace(
         track,
         rates=rates,
-        history=track.history.add(received_ms // 1000, rates.events_out),
+        history={
+            figure: track.series(figure).add(second, value)
+            for figure, value in _figures(frame, rates).items()
+        },
         anchor=frame,
         anchor_ms=received_ms,
     )
@@ -93,11 +108,42 @@ def _span_ms(anchor: EdgeFrame, anchor_ms: int, frame: EdgeFrame, received_ms: i
 
 
 def _rates(anchor: EdgeFrame, frame: EdgeFrame, span_ms: int) -> Rates:
-    def per_second(before: int, after: int) -> float:
+    def per_second(before: float, after: float) -> float:
         return max(0, after - before) * 1000 / span_ms
+
+    def of_all(before: Mapping[str, int], after: Mapping[str, int]) -> float:
+        return per_second(sum(before.values()), sum(after.values()))
 
     return Rates(
         events_in=per_second(anchor.events_in, frame.events_in),
         events_out=per_second(anchor.events_out, frame.events_out),
         publishes=per_second(anchor.publishes, frame.publishes),
+        failed=per_second(anchor.publishes_failed, frame.publishes_failed),
+        bytes_out=per_second(anchor.bytes_out, frame.bytes_out),
+        resumes=per_second(anchor.resumes, frame.resumes),
+        replayed=per_second(anchor.replayed, frame.replayed),
+        closes=of_all(anchor.closes, frame.closes),
+        slow=per_second(anchor.closes.get(SLOW, 0), frame.closes.get(SLOW, 0)),
+        refused=of_all(anchor.refused, frame.refused),
+        cpu=per_second(anchor.cpu_s, frame.cpu_s),
     )
+
+
+def _figures(frame: EdgeFrame, rates: Rates) -> dict[str, float]:
+    """What a history is kept of."""
+    others = (lag for origin, lag in frame.lag_ms.items() if origin != frame.region)
+    lag = max((each for each in others if each is not None), default=None)
+    return {
+        "connections": frame.connections,
+        "events_in": rates.events_in,
+        "events_out": rates.events_out,
+        "bytes_out": rates.bytes_out,
+        "publishes": rates.publishes,
+        "resumes": rates.resumes,
+        "replayed": rates.replayed,
+        "closes": rates.closes,
+        "buffer": frame.send_buffer_bytes,
+        "loop_lag": frame.loop_lag_ms,
+        "cpu": rates.cpu,
+        "rss": frame.rss_bytes,
+    } | ({} if lag is None else {"lag": lag})

@@ -1,13 +1,21 @@
 """What the screens draw: the fleet at one time, every value with its age."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Generic, TypeVar
 
+from console.model.alerts import AlertView
+from console.model.books import Books
 from console.model.fleet import Link
 from console.model.lag import LagCell
 from console.model.series import EMPTY, Series
+from console.model.timeline import Timeline
 from console.model.track import Rates
+from regions.news import CertificatesNews, DrillNews, SteeringNews, StreamsNews
+from relay.core.telemetry import EdgeFrame
+
+T = TypeVar("T")
 
 
 class Freshness(Enum):
@@ -24,6 +32,15 @@ class Ages:
 
     stale_ms: int = 3_000
     gone_ms: int = 10_000
+
+
+@dataclass(frozen=True)
+class Aged(Generic[T]):
+    """Something that was told, and how old that is."""
+
+    value: T
+    age_ms: int
+    freshness: Freshness
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +61,8 @@ class EdgeView:
     restarts: int = 0
     url: str = ""
     version: str = ""
+    frame: EdgeFrame | None = None  # the newest, unless it is too old
+    history: Mapping[str, Series] = field(default_factory=dict)  # figure -> its last values
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,14 @@ class FleetView:
     late: int
     refused: int
     over_limit: int
+    alerts: tuple[AlertView, ...] = ()
+    alerts_age_ms: Mapping[str, int] = field(default_factory=dict)  # of what each keeper says
+    streams: Mapping[str, Aged[StreamsNews]] = field(default_factory=dict)  # by region
+    steering: Mapping[str, Aged[SteeringNews]] = field(default_factory=dict)  # by keeper's region
+    certificates: Mapping[str, Aged[CertificatesNews]] = field(default_factory=dict)
+    drills: Mapping[str, tuple[DrillNews, ...]] = field(default_factory=dict)  # by run
+    books: Books = field(default_factory=Books)
+    timeline: Timeline = ()
 
     @property
     def edges(self) -> tuple[EdgeView, ...]:

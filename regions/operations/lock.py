@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from regions.errors import OperationError
+from regions.operations.holder import Holder
 from regions.operations.station import Station
 from relay.core.names import RUNNING, duty_subject
 from relay.errors import BusError
@@ -28,15 +29,6 @@ TRIES = 6
 PAUSE_S = (0.1, 0.4)
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _TTL = "Nats-TTL"
-
-
-class Holder(msgspec.Struct, frozen=True):
-    """Who has a lease."""
-
-    run: str  # the operation
-    by: str
-    since_ms: int  # Unix ms
-    token: str = ""  # tells one who carries it out from another
 
 
 class BusyError(OperationError):

@@ -14,7 +14,8 @@ from regions.errors import OperationError
 from regions.operations.book import Book
 from regions.operations.entry import Entry, Plan, Request, Run, new_run
 from regions.operations.execution import Execution
-from regions.operations.lock import FLEET, Holder, Lock, holder_of
+from regions.operations.holder import Holder
+from regions.operations.lock import FLEET, Lock, holder_of
 from regions.operations.plan import make_plan
 from regions.operations.station import Station, open_stations
 from regions.operations.watch import Watch

@@ -90,7 +90,7 @@ def book_stream(origin: str) -> str:
 
 LEASE_STREAM = "LEASE"  # one region's edge leases; local, last value per subject
 SIGNAL_STREAM = "SIGNAL"  # ephemeral events of all regions; local, in memory, republished
-TELEMETRY_STREAM = "TELE"  # the frames of all edges, as heard here for a day; local
+TELEMETRY_STREAM = "TELE"  # the frames of all edges, and news, as heard here for a day; local
 
 
 def mirror_consumer(stream: str, region: str) -> str:
@@ -154,6 +154,11 @@ def signal_live_subject(tenant: str, shard: str, room: str, region: str = "*") -
 def telemetry_subject(region: str, edge: str) -> str:
     """An edge's 1 Hz telemetry frame, through the links."""
     return f"tele.{region}.{edge}"
+
+
+def news_subject(region: str, about: str) -> str:
+    """What a region's keeper, or a drill, tells who watches the fleet, through the links."""
+    return f"news.{region}.{about}"
 
 
 LogKind = Literal["att", "minute", "visit", "visitmark"]
@@ -280,7 +285,7 @@ def room_of(subject: str) -> tuple[str, str, str]:
 Kind = Literal[
     "ev", "rec", "sig", "tele", "lease", "slot", "duty", "takeover", "head", "alarm", "witness",
     "live", "siglive", "pres", "presask", "presans", "log", "users", "usersask",
-    "visit", "visitans", "ops",
+    "visit", "visitans", "ops", "news",
 ]  # fmt: skip
 
 

@@ -128,19 +128,34 @@ def test_a_regions_history_is_the_sum_of_its_edges() -> None:
         for edge in ("us-1", "us-2"):
             heard = frame(second + 1, edge=edge, events_out=second * 30)
             fleet = fold(fleet, heard, second * 1000)
-    assert fleet.regions["us"].points[-1] == (5, 60.0)
+    assert (fleet.regions["us"].end, fleet.regions["us"].last) == (5, 60.0)
 
 
 def test_history_is_bounded() -> None:
     frames = [frame(n, events_out=n) for n in range(1, 400)]
     fleet = play(*frames)
-    assert len(fleet.edges["us", "us-1"].history.points) == 120
-    assert len(fleet.regions["us"].points) == 120
+    history = fleet.edges["us", "us-1"].history
+    assert {len(series.values) for series in history.values()} == {120}
+    assert len(fleet.regions["us"].values) == 120
 
 
 def test_history_shows_a_gap_as_a_gap() -> None:
     series = Series().add(10, 1.0).add(11, 2.0).add(20, 3.0)
     assert series.window(21, 12) == (1, 2, 2, 2, None, None, None, None, None, None, 3, 3)
+
+
+def test_a_long_silence_leaves_nothing_of_before() -> None:
+    series = Series().add(10, 1.0).add(10_000, 2.0)
+    assert len(series.values) == 120
+    assert series.window(10_001, 3) == (None, 2, 2)
+    assert series.window(10_500, 3) == (None, None, None)
+    assert series.window(11, 2) == (None, None)
+    assert Series().window(5, 2) == (None, None)
+
+
+def test_of_one_second_the_last_value_stays_and_none_comes_back() -> None:
+    series = Series().add(10, 1.0).add(10, 5.0).add(11, 2.0).add(9, 7.0)
+    assert series.window(11, 3) == (None, 5, 2)
 
 
 def test_edges_of_the_world_are_known_before_they_speak() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from regions.errors import OperationError
 from regions.operations import lock as module
-from regions.operations.lock import FLEET, BusyError, Holder, Lock, holder_of
+from regions.operations.holder import Holder
+from regions.operations.lock import FLEET, BusyError, Lock, holder_of
 from relay.bus.ack import PubAck, _ApiError
 from relay.core.names import is_region
 from relay.errors import UnavailableError
