@@ -23,6 +23,7 @@ from relay.tasks import Tasks
 _log = logging.getLogger("jetrelay.operations")
 
 TTL_S = 15
+LASTS_S = TTL_S + 5.0  # the servers of a region do not agree on the time to the second
 RENEW_S = 4.0
 FLEET = "_fleet"  # held from a plan until its first orders are given
 TRIES = 6
@@ -119,7 +120,7 @@ class Lock:
             if ack.error is None:
                 self._held[station.region] = ack.seq
                 return None
-            data, seq = await station.holder(subject)
+            data, seq = await station.holder(subject, LASTS_S)
             other = _holder(data)
             if other is not None and other.token != self._holder.token:
                 self._held.pop(station.region, None)
@@ -165,7 +166,7 @@ async def holder_of(stations: Sequence[Station], region: str) -> Holder | None:
     """Who is at work on a region, as far as the regions that are reached know."""
     for station in stations:
         try:
-            data, _ = await station.holder(duty_subject(station.region, RUNNING, region))
+            data, _ = await station.holder(duty_subject(station.region, RUNNING, region), LASTS_S)
         except BusError:
             continue
         found = _holder(data)

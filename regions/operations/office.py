@@ -128,14 +128,19 @@ class Office:
         at_ms = self.book.stamp_ms(run.entries[-1].at_ms)
         override = run.entries[0].override
         holder = Holder(name, by, at_ms, secrets.token_hex(8))
-        async with self._locked(run.request.region, holder, override) as lock:
+        async with (
+            self._locked(run.request.region, holder, override) as lock,
+            self._locked(FLEET, holder, override) as fleet,
+        ):
             run = await self.book.run(name)  # by whoever had it until now
             if run.abort is None:
                 await self._still_wanted(run, override)
             entry = Entry(run=name, at_ms=at_ms, by=by, what="resumed")
             await self.book.write(entry)
             run.entries.append(entry)
-            yield Execution(run, self.book, lock, self.watch, by, tell)
+            execution = Execution(run, self.book, lock, self.watch, by, tell)
+            execution.begun = fleet.release
+            yield execution
 
     async def _still_wanted(self, run: Run, override: str) -> None:
         """Whether an operation may go on as it was planned.

@@ -12,7 +12,7 @@ from regions.errors import OperationError
 from regions.permissions import inbox_of
 from relay.bus.ack import PubAck, read_ack
 from relay.bus.connection import Connection, Headers, open_connection
-from relay.bus.events import SEQUENCE, stamp_ms
+from relay.bus.events import SEQUENCE, STAMP, stamp_ms
 from relay.bus.inbox import Inbox
 from relay.bus.reader import API, Reader
 from relay.core.names import LEASE_STREAM
@@ -73,14 +73,25 @@ class Station:
         """
         return stamp_ms((await self.reader.api(f"STREAM.INFO.{LEASE_STREAM}", {}))["ts"])
 
-    async def holder(self, subject: str) -> tuple[bytes, int]:
-        """What a lease says, and its sequence; empty and 0 where nobody holds it.
+    async def holder(self, subject: str, ttl_s: float) -> tuple[bytes, int]:
+        """What a lease says, and its sequence; empty and 0 where there is none.
+
+        One that stands for longer than it may is nobody's: a nats-server that crashed may bring
+        back what had ended, and forget when it was to end. Both times are the region's own.
+
+        Args:
+            subject: the lease's.
+            ttl_s: for how long it may stand without being renewed.
 
         Raises:
             UnavailableError: no answer.
         """
         found = await self.reader.last_by_subject(LEASE_STREAM, subject)
-        return (b"", 0) if found is None else (found[1], int(found[0][SEQUENCE]))
+        if found is None:
+            return b"", 0
+        headers, data = found
+        over = await self.now_ms() - stamp_ms(headers.get(STAMP, "")) > ttl_s * 1000
+        return (b"" if over else data), int(headers[SEQUENCE])
 
     async def drop(self, seq: int) -> None:
         """Give a lease back.

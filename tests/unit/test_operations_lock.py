@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
@@ -11,6 +12,7 @@ from regions.errors import OperationError
 from regions.operations import lock as module
 from regions.operations.holder import Holder
 from regions.operations.lock import FLEET, BusyError, Lock, holder_of
+from regions.operations.station import Station
 from relay.bus.ack import PubAck, _ApiError
 from relay.core.names import is_region
 from relay.errors import UnavailableError
@@ -37,7 +39,7 @@ class _Station:
         self.held = data, self.last
         return PubAck(seq=self.last)
 
-    async def holder(self, _subject: str) -> tuple[bytes, int]:
+    async def holder(self, _subject: str, _ttl_s: float) -> tuple[bytes, int]:
         if self.silent:
             raise UnavailableError("no answer")
         return self.held
@@ -145,3 +147,21 @@ async def test_it_is_prolonged_and_lost_where_somebody_else_has_most(
 
 def test_the_fleet_is_no_region() -> None:
     assert not is_region(FLEET)
+
+
+@pytest.mark.parametrize(("age_s", "held"), [(1, True), (19, True), (21, False), (90_000, False)])
+async def test_a_lease_that_the_store_forgot_to_end_is_nobodys(age_s: int, held: bool) -> None:
+    now_ms = 1_800_000_000_000
+    stamp = datetime.fromtimestamp(now_ms / 1000 - age_s, UTC).isoformat()
+
+    class Reader:
+        async def api(self, *_: object) -> dict[str, str]:
+            return {"ts": datetime.fromtimestamp(now_ms / 1000, UTC).isoformat()}
+
+        async def last_by_subject(self, *_: object) -> tuple[dict[str, str], bytes]:
+            return {"Nats-Sequence": "7", "Nats-Time-Stamp": stamp}, b"{}"
+
+    station = Station("us", cast("Any", None), cast("Any", None))
+    station.reader = cast("Any", Reader())
+    found = await station.holder("duty.us.running.eu", module.LASTS_S)
+    assert found == (b"{}" if held else b"", 7)
