@@ -78,11 +78,11 @@ def status_lines(
     rows = [("region", "edge", "state", "connections", "wanted", "by", "since", "why")]
     for region in outlook.regions:
         rows.append(
-            (region.name, "", region.verdict.state, f"{_there(outlook, region.name):,}",
+            (region.name, "", region.verdict.state, f"{outlook.in_region(region.name):,}",
              *_order_cells(orders.of(region.name), now_ms))
         )  # fmt: skip
         rows += [
-            ("", clean(key.edge), _state(verdict), _count(outlook.connections.get(key)),
+            ("", clean(key.edge), _state(verdict), _count(outlook.at_edge(key)),
              *_order_cells(orders.of(*key), now_ms))
             for key, verdict in outlook.edges.items()
             if key.region == region.name
@@ -102,11 +102,6 @@ def status_lines(
 def _state(verdict: Verdict) -> str:
     """An edge that is as an operator wants it is called so; what else is wrong goes before that."""
     return ORDERED.get(verdict.reason, verdict.state)
-
-
-def _there(outlook: Outlook, region: str) -> int:
-    """Connections at all edges of a region, also at those that take nobody."""
-    return sum(count for key, count in outlook.connections.items() if key.region == region)
 
 
 def _count(connections: int | None) -> str:
@@ -129,13 +124,13 @@ def status_json(
             {
                 "name": region.name,
                 "state": region.verdict.state,
-                "connections": _there(outlook, region.name),
+                "connections": outlook.in_region(region.name),
                 "edges": [
                     {
                         "name": key.edge,
                         "state": verdict.state,
                         "reason": verdict.reason,
-                        "connections": outlook.connections.get(key),
+                        "connections": outlook.at_edge(key),
                     }
                     for key, verdict in outlook.edges.items()
                     if key.region == region.name

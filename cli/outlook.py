@@ -45,10 +45,9 @@ async def look(state: Path, *, tries: bool) -> tuple[Topology, Outlook]:
             await canaries.settled(ARRIVE_S)
         # Doors are tried from this machine, whatever region that is.
         observers = [*posts.observers, Observer("here", connected=False, tries=tried)]
-        connections = {each: frame.connections for each, (_, frame) in posts.newest.items()}
         outlook = Fleet(topology).look(
             observers,
-            connections,
+            posts.loads,
             time.monotonic(),
             posts.orders,
             int(time.time() * 1000),

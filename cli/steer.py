@@ -138,12 +138,12 @@ def _status_lines(outlook: Outlook) -> list[str]:
     for region in outlook.regions:
         room = f" of {region.room:,}" if region.room else ""
         rows.append(
-            (region.name, "", region.verdict.state, f"{region.connections:,}{room}",
+            (region.name, "", region.verdict.state, f"{outlook.in_region(region.name):,}{room}",
              clean(region.verdict.reason))
         )  # fmt: skip
         for key, verdict in outlook.edges.items():
             if key.region == region.name:
-                known = outlook.connections.get(key)
+                known = outlook.at_edge(key)
                 count = "—" if known is None else f"{known:,}"
                 rows.append(("", key.edge, verdict.state, count, clean(verdict.reason)))
     return [*aligned(rows), *_canary_lines(outlook)]
@@ -171,7 +171,7 @@ def _status_json(outlook: Outlook) -> Any:
                 "state": region.verdict.state,
                 "reason": region.verdict.reason,
                 "admits": region.verdict.admits,
-                "connections": region.connections,
+                "connections": outlook.in_region(region.name),
                 "room": region.room,
                 "weight": region.weight,
                 "edges": [

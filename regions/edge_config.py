@@ -54,6 +54,7 @@ def edge_config(
                 lon=other.lon,
                 urls=[url_of(other, one) for one in other.edges],
                 nats_servers=len(other.servers),
+                weight=other.weight,
             )
             for other in topology.regions
         ],

@@ -15,14 +15,17 @@ from regions.errors import OperationError
 from regions.operations.book import Book
 from regions.operations.entry import Entry, Run, Stage, What
 from regions.operations.lock import Lock
+from regions.operations.pace import Takers, longer, takers
+from regions.operations.plan import MARGIN_S
 from regions.operations.watch import Seen, Watch
 from regions.steering.health import EdgeKey
-from relay.core.orders import Order, Ramp, Scope
+from relay.core.orders import Order, Orders, Ramp, Scope
 from relay.core.telemetry import ENDED
 
 LOOK_S = 0.25
 TELL_S = 1.0  # between two lines about the same stage
 HEED_S = 1.0  # between two looks whether somebody aborts
+PACE_S = 5.0  # between two looks whether clients go too fast
 SILENT_S = 10.0  # an edge that is not heard for so long is not waited for
 READY, DRAINED = "ready", "drained"
 
@@ -75,6 +78,41 @@ def _knows(seen: Seen, scope: EdgeKey, at_ms: int) -> bool:
     return seen.frame.ordered.get(Scope(*scope).key, 0) >= at_ms
 
 
+class _Going:
+    """A stage that goes on: until when it is waited for, and how fast clients go."""
+
+    def __init__(self, stage: Stage, given: dict[EdgeKey, int], now_s: float) -> None:
+        self.stage = stage
+        self.given = given  # when its orders were given (Unix ms)
+        self.now_s = now_s
+        self.until_s = now_s + stage.patience_s
+        self._passed_s = 0.0
+        self._gone_s = now_s + max((order.drain_s or 0.0 for order in stage.orders), default=0.0)
+        self._next_s = now_s + PACE_S
+
+    def pass_time(self, now_s: float) -> None:
+        """It is later."""
+        self._passed_s, self.now_s = now_s - self.now_s, now_s
+
+    def wait(self) -> None:
+        """Nobody was sent away since the last look."""
+        self.until_s += self._passed_s
+        self._gone_s += self._passed_s
+
+    def slower(self, seen: Mapping[EdgeKey, Seen], who: Takers) -> float | None:
+        """Over how many seconds clients should go from now on, where they go too fast."""
+        if self.now_s < self._next_s:
+            return None
+        self._next_s = self.now_s + PACE_S
+        alive = [seen[key] for key in self.given if key in seen and seen[key].alive]
+        left = sum(each.frame.connections for each in alive)
+        within_s = longer(left, max(self._gone_s - self.now_s, 0.0), who)
+        if within_s is not None:
+            self._gone_s = self.now_s + within_s
+            self.until_s = max(self.until_s, self._gone_s + MARGIN_S)
+        return within_s
+
+
 class Execution:
     """Carries out one operation.
 
@@ -104,6 +142,7 @@ class Execution:
         self._tell = tell
         self._last_ms = run.entries[-1].at_ms
         self._abort_known = False  # it stands in the books
+        self._read: tuple[float, Orders] | None = None  # when, and what stood
         self.begun: Callable[[], Awaitable[None]] | None = None  # after the first orders
         self.aborting = ""  # who wants it aborted, and why
 
@@ -139,35 +178,77 @@ class Execution:
             self.begun = None
         self._tell(stage.text)
         loop = asyncio.get_running_loop()
-        now_s = loop.time()
-        until_s, heed_s, tell_s, told = now_s + stage.patience_s, now_s + HEED_S, now_s, ""
+        going = _Going(stage, given, loop.time())
+        heed_s, tell_s, told = going.now_s + HEED_S, going.now_s, ""
         while True:
-            now_s = loop.time()
+            going.pass_time(loop.time())
             if not self._lock.stands:
                 self._tell("the lease is lost: this stops here; `resume` goes on")
                 return "failed"
-            made = progress(stage, given, self._watch.seen())
-            if made.text != told and (made.done or now_s >= tell_s):
-                told, tell_s = made.text, now_s + TELL_S
+            made = await self._look(going)
+            if made.text != told and (made.done or going.now_s >= tell_s):
+                told, tell_s = made.text, going.now_s + TELL_S
                 self._tell(f"  {made.text}")
             if made.done:
                 return None
-            if now_s >= heed_s:
-                heed_s = now_s + HEED_S
+            if going.now_s >= heed_s:
+                heed_s = going.now_s + HEED_S
                 await self._heed()
             if self.aborting:
                 return await self._abort()
-            if now_s >= until_s and stage.wait == "known":
-                # It stands: they do it when they hear of it.
-                await self._note("note", made.text)
-                self._tell(f"  {made.text}: not waited for any longer")
-                return None
-            if now_s >= until_s:
-                text = f"not within {stage.patience_s:g} s: {made.text}"
-                await self._note("failed", text)
-                self._tell(f"{text}; what was ordered stands")
-                return "failed"
+            if going.now_s >= going.until_s:
+                return await self._give_up(stage, made)
             await asyncio.sleep(LOOK_S)
+
+    async def _look(self, going: "_Going") -> Progress:
+        """How far a stage is; clients that go are held to the pace of who takes them."""
+        seen = self._watch.seen()
+        made = progress(going.stage, going.given, seen)
+        if going.stage.wait != "gone" or made.done:
+            return made
+        who = takers(self._watch.outlook(await self._orders(going.now_s)), going.given)
+        if not who.room:
+            going.wait()
+            return made._replace(text=f"{made.text}; nobody takes them, they wait")
+        within_s = None if self._as_ordered else going.slower(seen, who)
+        if within_s is not None:
+            going.given = await self._pace(going.stage, within_s)
+        return made
+
+    async def _give_up(self, stage: Stage, made: Progress) -> What | None:
+        """A stage was not done in its time."""
+        if stage.wait == "known":
+            # It stands: they do it when they hear of it.
+            await self._note("note", made.text)
+            self._tell(f"  {made.text}: not waited for any longer")
+            return None
+        text = f"not within {stage.patience_s:g} s: {made.text}"
+        await self._note("failed", text)
+        self._tell(f"{text}; what was ordered stands")
+        return "failed"
+
+    @property
+    def _as_ordered(self) -> bool:
+        """Whether somebody has said how fast it goes, and why it does in spite of everything."""
+        return self._run.request.within_s is not None and bool(self._run.entries[0].override)
+
+    async def _orders(self, now_s: float) -> Orders:
+        """What stands, as it was read not long ago."""
+        if self._read is None or now_s - self._read[0] > HEED_S:
+            self._read = now_s, await self._book.orders()
+        return self._read[1]
+
+    async def _pace(self, stage: Stage, within_s: float) -> dict[EdgeKey, int]:
+        """Let the clients that are left go over so many seconds from now on."""
+        text = f"the others let in less than planned: what is left goes over {within_s:,.0f} s"
+        orders, given = await self._book.orders(), dict[EdgeKey, int]()
+        for wanted in stage.orders:
+            known = orders.of(wanted.region, wanted.edge)
+            slower = msgspec.structs.replace(wanted, drain_s=within_s)
+            given[EdgeKey(wanted.region, wanted.edge)] = await self._order(slower, known)
+        await self._note("note", text)
+        self._tell(f"  {text}")
+        return given
 
     async def _give(self, stage: Stage) -> dict[EdgeKey, int]:
         """Give the orders that this operation has not given yet; when each was, Unix ms."""

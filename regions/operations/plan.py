@@ -201,7 +201,7 @@ class _Planner:
         if request.verb == "evacuate" and request.edge:
             raise OperationError("a region is evacuated; an edge is drained")
         keys = [key for key in self._edges if not request.edge or key.edge == request.edge]
-        moves = sum(self._outlook.connections.get(key, 0) for key in keys)
+        moves = sum(self._held(key) for key in keys)
         coming = self._coming(keys, moves, 1.0)
         within_s = request.within_s
         if within_s is None:
@@ -216,7 +216,7 @@ class _Planner:
             order
             for key in keys
             if not self._stands(order := _with(self._order(key.edge), drain_s=within_s))
-            or self._outlook.connections.get(key, 0)
+            or self._held(key)
         ]
         stages = []
         if not request.edge:
@@ -266,14 +266,18 @@ class _Planner:
         for at, key in enumerate(stay):
             part = left // (len(stay) - at)
             left -= part
-            after = self._outlook.connections.get(key, 0) + part
+            after = self._held(key) + part
             found.append(
                 Coming(
-                    key.edge, part, after, limits.connections, part / within_s,
+                    key.edge, part, after, self._outlook.room(key), part / within_s,
                     limits.connections_per_s,
                 )
             )  # fmt: skip
         return found
+
+    def _held(self, key: EdgeKey) -> int:
+        """Connections of an edge; those of one that is not heard are elsewhere, or lost."""
+        return self._outlook.at_edge(key) or 0
 
     def _keep_one_open(self, but_edge: str = "") -> None:
         """Somebody must take clients afterwards."""

@@ -45,9 +45,12 @@ class Watch:
 
     def outlook(self, orders: Orders) -> Outlook:
         """How the fleet stands, with these orders."""
-        connections = {key: each.frame.connections for key, each in self.seen().items()}
         return self._fleet.look(
-            self._posts.observers, connections, time.monotonic(), orders, int(time.time() * 1000)
+            self._posts.observers,
+            self._posts.loads,
+            time.monotonic(),
+            orders,
+            int(time.time() * 1000),
         )
 
     def sight(self, orders: Orders, reached: int) -> Sight:

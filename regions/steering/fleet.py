@@ -7,6 +7,7 @@ from regions.steering.health import (
     NO_FLIGHTS,
     EdgeKey,
     Flights,
+    Load,
     Observer,
     Steady,
     judge_edge,
@@ -26,9 +27,10 @@ class Outlook:
     """A fleet at one moment."""
 
     edges: Mapping[EdgeKey, Verdict]
-    connections: Mapping[EdgeKey, int]  # as each edge said last
+    loads: Mapping[EdgeKey, Load]  # of the edges that are heard now
     regions: Sequence[Candidate]
     edge_admits_per_s: float  # connections that one edge lets in
+    edge_room: int  # that one edge can hold, as long as it does not say otherwise
     flights: Flights = NO_FLIGHTS
 
     def region(self, name: str) -> Candidate:
@@ -48,7 +50,22 @@ class Outlook:
         Raises:
             KeyError: there is none.
         """
-        return self.if_left(region, self.region(region).connections, RECONNECT_S)
+        self.region(region)
+        return self.if_left(region, self.in_region(region), RECONNECT_S)
+
+    def at_edge(self, key: EdgeKey) -> int | None:
+        """Connections of an edge; None: it is not heard."""
+        load = self.loads.get(key)
+        return None if load is None else load.connections
+
+    def in_region(self, region: str) -> int:
+        """Connections of the edges of a region that are heard, whether they admit or not."""
+        return sum(load.connections for key, load in self.loads.items() if key.region == region)
+
+    def room(self, key: EdgeKey) -> int:
+        """Connections that an edge can hold: by its own word, else by the topology."""
+        load = self.loads.get(key)
+        return self.edge_room if load is None or not load.room else load.room
 
     def if_left(self, region: str, connections: int, within_s: float) -> WhatIf:
         """What would happen if so many clients left a region within so long, and it took none.
@@ -86,7 +103,7 @@ class Fleet:
     def look(
         self,
         observers: Sequence[Observer],
-        connections: Mapping[EdgeKey, int],
+        loads: Mapping[EdgeKey, Load],
         now_s: float,
         orders: Orders,
         now_ms: int,
@@ -96,7 +113,7 @@ class Fleet:
 
         Args:
             observers: all of them.
-            connections: of each edge that was ever heard, as it said last.
+            loads: of the edges that are heard now.
             now_s: the time, monotonic.
             orders: what operators want.
             now_ms: the time, Unix ms.
@@ -108,21 +125,26 @@ class Fleet:
             for region in self.topology.regions
             for edge in region.edges
         }
-        keys |= {key for key in connections if key.region in names}
+        heard = {key for each in observers for key in each.heard}
+        keys |= {key for key in heard | loads.keys() if key.region in names}
         edges = {key: self._judge(key, observers, now_s) for key in sorted(keys)}
         if self._steady is not None:
             self._steady.forget(self._known - keys)
             self._known = keys
         regions = [
             self._ordered(
-                self._candidate(name, edges, connections, flights.wrong(name, now_s)),
+                self._candidate(name, edges, loads, flights.wrong(name, now_s)),
                 orders,
                 now_ms,
             )
             for name in self.topology.names
         ]
-        rate = self.topology.limits.connections_per_s
-        return Outlook(edges, connections, regions, rate, flights)
+        limits = self.topology.limits
+        return Outlook(edges, loads, regions, limits.connections_per_s, limits.connections, flights)
+
+    def _room(self, load: Load | None) -> int:
+        room = self.topology.limits.connections
+        return room if load is None or not load.room else load.room
 
     def _judge(self, key: EdgeKey, observers: Sequence[Observer], now_s: float) -> Verdict:
         verdict = judge_edge(key, observers, now_s)
@@ -143,7 +165,7 @@ class Fleet:
         self,
         name: str,
         edges: Mapping[EdgeKey, Verdict],
-        connections: Mapping[EdgeKey, int],
+        loads: Mapping[EdgeKey, Load],
         wrong: str,
     ) -> Candidate:
         region, mine = self.topology.region(name), {k: v for k, v in edges.items() if k[0] == name}
@@ -152,7 +174,7 @@ class Fleet:
             name=name,
             place=Place(region.lat, region.lon),
             verdict=with_canaries(judge_region(mine), wrong),
-            connections=sum(connections.get(key, 0) for key in admitting),
-            room=len(admitting) * self.topology.limits.connections,
+            connections=sum(loads[key].connections for key in admitting if key in loads),
+            room=sum(self._room(loads.get(key)) for key in admitting),
             weight=region.weight,
         )

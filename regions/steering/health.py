@@ -41,6 +41,13 @@ class Try(NamedTuple):
     took_ms: float = 0.0
 
 
+class Load(NamedTuple):
+    """What an edge that is heard now says that it holds, and can hold."""
+
+    connections: int
+    room: int = 0  # 0: it does not say
+
+
 class Said(NamedTuple):
     """Something was published through a region's doors, again and again."""
 

@@ -11,14 +11,14 @@ from nats.errors import Error as NatsError
 from regions.doors import Door
 from regions.permissions import inbox_of
 from regions.stats.reading import Past
-from regions.steering.health import EdgeKey, Heard, Observer
+from regions.steering.health import ALIVE_S, EdgeKey, Heard, Load, Observer
 from relay.bus.connection import Connection, Headers, open_connection
 from relay.bus.inbox import Inbox
 from relay.bus.orders import OrderBook
 from relay.bus.reader import Reader
 from relay.core.names import telemetry_subject
 from relay.core.orders import Orders
-from relay.core.telemetry import EdgeFrame, decode_frame
+from relay.core.telemetry import ENDED, EdgeFrame, decode_frame
 from relay.errors import BusError
 from relay.tasks import Tasks
 
@@ -181,6 +181,16 @@ class Posts:
                 if known is None or (frame.epoch, frame.frame) > (known[1].epoch, known[1].frame):
                     found[key] = at_s, frame
         return found
+
+    @property
+    def loads(self) -> dict[EdgeKey, Load]:
+        """What the edges hold that are heard now."""
+        now_s = self._clock()
+        return {
+            key: Load(frame.connections, frame.room)
+            for key, (at_s, frame) in self.newest.items()
+            if now_s - at_s <= ALIVE_S and frame.state != ENDED
+        }
 
     async def heard(self, keys: Iterable[EdgeKey], patience_s: float) -> None:
         """Wait until every post hears each of these edges, at most so long."""

@@ -116,14 +116,18 @@ class Steerer:
 
     def _look(self) -> None:
         now_s = time.monotonic()
-        connections = {key: frame.connections for key, (_, frame) in self._posts.newest.items()}
         observers = [*self._posts.observers, Observer("here", connected=False, tries=self.tries)]
         if not any(each.connected for each in observers) and self.outlook is not None:
             return  # cut off itself: what was known goes on to count
         self._looked_s = now_s
         flights = NO_FLIGHTS if self._canaries is None else self._canaries.flights
         self.outlook = self._fleet.look(
-            observers, connections, now_s, self._posts.orders, int(time.time() * 1000), flights
+            observers,
+            self._posts.loads,
+            now_s,
+            self._posts.orders,
+            int(time.time() * 1000),
+            flights,
         )
         regions = tuple(self._rough(each) for each in self.outlook.regions)
         if regions != self._regions:

@@ -161,11 +161,6 @@ class Orders:
         known = ((at_ms, scope.key) for scope, (at_ms, _, _) in self._standing.items())
         return {key: at_ms for at_ms, key in nlargest(most, known)}
 
-    def shut(self, region: str) -> bool:
-        """Whether nobody is to be sent to a region."""
-        order = self.of(region)
-        return order is not None and (order.cordoned or order.weight == 0)
-
     def share(self, region: str, now_ms: int) -> float:
         """How much of what would come a region takes, by its ramp; 0 to 1."""
         order = self.of(region)

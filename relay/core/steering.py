@@ -73,9 +73,7 @@ class Candidate:
     @property
     def ease(self) -> float:
         """Which share of what would come it takes, 0 to 1, by its room alone."""
-        if self.taken <= EASY:
-            return 1.0
-        return max(0.0, (FULL - self.taken) / (FULL - EASY))
+        return ease_of(self.connections, self.room)
 
     @property
     def accepts(self) -> float:
@@ -107,6 +105,14 @@ class Share(NamedTuple):
     share: float  # 0 to 1; they add up to 1
     distance_ms: float | None
     reason: str
+
+
+def ease_of(connections: int, room: int) -> float:
+    """Which share of what would come a region takes, 0 to 1, that holds so many connections of so
+    many that it can (0: not known).
+    """
+    taken = connections / room if room else 0.0
+    return 1.0 if taken <= EASY else max(0.0, (FULL - taken) / (FULL - EASY))
 
 
 def shares(candidates: Sequence[Candidate], whence: Whence = Whence()) -> list[Share]:

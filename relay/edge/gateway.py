@@ -37,6 +37,7 @@ _log = logging.getLogger("jetrelay.gateway")
 SKEW_MS = 1_000  # that the clocks of two edges may differ by
 TYPING_S = 2.0  # between two TYPINGs of a user in a room
 STAY_S = 2.0  # after they were sent away, for clients that are on their way
+HOLD_S = 0.25  # between two looks whether somebody takes clients again
 
 
 class Gateway:
@@ -166,16 +167,23 @@ class Gateway:
         for connection in list(self.connections):
             connection.close(code)
 
-    async def send_away(self, window_s: float, wanted: Callable[[], bool] = lambda: True) -> None:
+    async def send_away(
+        self,
+        window_s: float,
+        wanted: Callable[[], bool] = lambda: True,
+        taken: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Ask everybody to resume elsewhere, spread evenly over a window; close who stays.
 
         Args:
             window_s: seconds.
             wanted: asked before each; False ends it.
+            taken: likewise; while it is False, nobody is sent away.
         """
         waiting = list(self.connections)
         begin_s = clock.now().mono_s
         for number, connection in enumerate(waiting, 1):
+            begin_s += await self._until(taken, wanted)
             if not wanted():
                 return
             connection.send(Payload(Op.RECONNECT))
@@ -185,8 +193,16 @@ class Gateway:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STAY_S):
                 await self._empty.wait()
+        await self._until(taken, wanted)
         if wanted():
             self.close_all(4021)
+
+    async def _until(self, taken: Callable[[], bool], wanted: Callable[[], bool]) -> float:
+        """Wait while clients have nowhere to go; for how long, in seconds."""
+        since_s = clock.now().mono_s
+        while not taken() and wanted():  # noqa: ASYNC110 (nobody says when an edge has room again)
+            await asyncio.sleep(HOLD_S)
+        return clock.now().mono_s - since_s
 
     # --- rooms ---------------------------------------------------------------------------------
 

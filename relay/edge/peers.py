@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -9,12 +10,14 @@ import msgspec
 
 from relay.config import RegionConfig
 from relay.core.names import lease_subject
+from relay.core.orders import FULL_WEIGHT
+from relay.core.steering import ease_of
 
 ALIVE_S = 6.0
 BEAT_S = 2.0
 READY = "ready"
-LOTS = 64  # by which clients are spread over the edges of a region
-STRIDE = 37  # from one that is pointed to a region that opens to the next; prime to `LOTS`
+LOTS = 64  # by which clients are spread over regions, and over the edges of each
+EASE_STEPS = 16  # in which a region that gets full is named to fewer
 
 
 class Listed(NamedTuple):
@@ -23,6 +26,9 @@ class Listed(NamedTuple):
     name: str
     urls: tuple[str, ...]
     share: float = 1.0  # of the clients that are pointed there, 0 to 1
+    lives: bool = True  # an edge of it was heard
+    home: bool = False  # clients that are told of it are there
+    shut: bool = False  # operators let nobody in, or send nobody there
 
 
 Listing = list[Listed]
@@ -63,8 +69,9 @@ class Peers:
         self.draining = False  # this edge sends its clients to its neighbours, and ends
         self.drained = False  # it sends them there because an operator wants it
         self.refusing: frozenset[tuple[str, str]] = frozenset()  # edges that operators closed
-        # Other regions that operators let take less than all of what would come -> how much.
+        # Other regions of which operators say how much of what would come they take, 0 to 1.
         self.shares: Mapping[str, float] = {}
+        self._eased: dict[str, float] = {}  # region -> how much it takes, by its room
         home = next(r for r in regions if r.name == region)
         self._regions = sorted(regions, key=lambda r: (r.name != region, _distance(home, r)))
 
@@ -82,6 +89,10 @@ class Peers:
             return None
         self._heard[key] = (beat, now_s)
         return beat
+
+    def weight(self, region: str) -> int:
+        """Percent of what would come that a region takes, where operators say nothing."""
+        return next((each.weight for each in self._regions if each.name == region), FULL_WEIGHT)
 
     def early(self, now_s: float) -> bool:
         """Whether it is too early to have heard everybody: the configuration says who is there."""
@@ -130,25 +141,42 @@ class Peers:
         """The regions and their addresses: this one first, then by distance, who lives first.
 
         This region is not in the list while its NATS is gone. While this edge drains, a live
-        neighbour stands for it; without one, the region is not in the list either. Nor are those
-        that operators have closed, as long as there is a live one besides; one that is opened
-        little by little is in the lists of some.
+        neighbour stands for it; without one, the region is not in the list either. How much the
+        others take is as steering has it: by weights, ramps and cordons, and by the room left.
         """
         living: Listing = []
         silent: Listing = []
         for region in self._regions:
-            live = self._ready(region.name, now_s)
-            if region.name == self._region:
+            name = region.name
+            if name == self._region:
                 live = self._own(region, now_s)
-                if not live:
-                    continue
-            urls = live or region.urls
+                if live:
+                    living.append(Listed(name, tuple(live), home=True))
+                continue
+            live = self._ready(name, now_s)
+            urls = tuple(live or region.urls)
             if urls:
-                share = self.shares.get(region.name, 1.0)
-                (living if live else silent).append(Listed(region.name, tuple(urls), share))
-        if not any(each.share >= 1 for each in living):
-            return [each._replace(share=1.0) for each in living + silent]
-        return [each for each in living + silent if each.share > 0]
+                wanted = self._wanted(region)
+                share = wanted * self._ease(name, now_s)
+                listed = Listed(name, urls, share, bool(live), shut=wanted <= 0)
+                (living if live else silent).append(listed)
+        return living + silent
+
+    def _wanted(self, region: RegionConfig) -> float:
+        """How much of what would come operators let a region take."""
+        return min(self.shares.get(region.name, region.weight / FULL_WEIGHT), 1.0)
+
+    def _ease(self, region: str, now_s: float) -> float:
+        """How much of it its room lets it take."""
+        beats = self.ready(region, now_s)
+        rooms = [beat.room for beat in beats]
+        room = sum(rooms) if all(rooms) else 0  # an older edge does not say
+        ease = ease_of(sum(beat.connections for beat in beats), room)
+        known = self._eased.get(region, 1.0)
+        # In steps, so that clients are not told of each one who comes or goes.
+        if abs(ease - known) > 1 / EASE_STEPS or ease in (0.0, 1.0):
+            known = self._eased[region] = round(ease * EASE_STEPS) / EASE_STEPS
+        return known
 
     def _own(self, region: RegionConfig, now_s: float) -> list[str]:
         if self.cut:
@@ -163,25 +191,54 @@ class Peers:
         return live
 
     def resume_url(self, now_s: float, lot: int = 0) -> str:
-        """Another live edge: of this region, else of the next one that operators have not closed,
-        else of one that they have; else any other that is known.
+        """Another live edge: of this region, else of the next one in the client's list, else of one
+        that takes nobody; else any other that is known.
         """
-        for region in sorted(self._regions, key=lambda region: region.name in self.shares):
-            if self.cut and region.name == self._region:
-                continue
-            urls = self._others(region, now_s)
+        if not self.cut:
+            urls = self._others(self._regions[0], now_s)
             if urls:
                 return spread(urls, lot)
-        others = [url for region in self._regions for url in region.urls if url != self._url]
-        return spread(others, lot) if others else self._url
+        others = [each for each in self.listing(now_s) if each.name != self._region]
+        if any(each.lives for each in others):
+            return picked(others, lot)[0]["url"]
+        urls = [url for region in self._regions for url in region.urls if url != self._url]
+        return spread(urls, lot) if urls else self._url
+
+    def somebody_takes(self, now_s: float) -> bool:
+        """Whether there is an edge besides that clients may be sent to now."""
+        me = (self._region, self._edge)
+        for region in self._regions:
+            if self.cut if region.name == self._region else self._wanted(region) <= 0:
+                continue
+            for beat in self.ready(region.name, now_s):
+                full = beat.room and beat.connections >= beat.room
+                if (beat.region, beat.edge) != me and not full:
+                    return True
+        return False
 
 
 def picked(listing: Listing, lot: int) -> list[dict[str, str]]:
-    """`[{name, url}]` for a client with this lot."""
-    point = (lot * STRIDE % LOTS + 0.5) / LOTS
-    return [
-        {"name": each.name, "url": spread(each.urls, lot)} for each in listing if each.share > point
-    ]
+    """`[{name, url}]` for a client with this lot.
+
+    A region that takes a part of what would come is in the lists of so many, and always of the
+    same ones. Where no other one takes this client, all are named, those first that take most; but
+    one that operators have shut only where no other lives.
+    """
+    takes = [each for each in listing if each.home or each.share > _point(each.name, lot)]
+    if not any(each.lives and not each.home for each in takes):
+        best = sorted(listing, key=lambda each: (not each.home, not each.lives, -each.share))
+        takes = [each for each in best if not each.shut] or best
+    return [{"name": each.name, "url": spread(each.urls, lot)} for each in takes]
+
+
+@lru_cache(maxsize=64 * LOTS)
+def _point(region: str, lot: int) -> float:
+    """Where a client stands among those that a region takes, 0 to 1: each lot elsewhere, and
+    otherwise for each region.
+    """
+    digest = blake2b(region.encode(), digest_size=2).digest()
+    stride, start = digest[0] | 1, digest[1]  # an odd stride meets every lot once
+    return ((lot * stride + start) % LOTS + 0.5) / LOTS
 
 
 def spread(urls: Sequence[str], lot: int | str) -> str:

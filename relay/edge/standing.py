@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from relay.bus.orders import OrderBook
-from relay.core.orders import Order, Orders
+from relay.core.orders import FULL_WEIGHT, Order, Orders
 from relay.edge import clock
 from relay.edge.peers import Peers
 from relay.errors import BusError
@@ -15,7 +15,7 @@ _log = logging.getLogger("jetrelay.edge")
 
 SAID = 128  # orders that are told to be known: one operation gives no more, and waits for that
 
-SendAway = Callable[[float, Callable[[], bool]], Coroutine[Any, Any, None]]
+SendAway = Callable[[float, Callable[[], bool], Callable[[], bool]], Coroutine[Any, Any, None]]
 
 
 class Standing:
@@ -26,7 +26,8 @@ class Standing:
         peers: is told whom clients are not to be pointed to.
         region: this edge's.
         edge: its name.
-        send_away: sends all clients elsewhere, spread over so many seconds, while it is wanted.
+        send_away: sends all clients elsewhere, spread over so many seconds, while it is wanted, and
+            whenever somebody takes them.
     """
 
     def __init__(
@@ -89,12 +90,11 @@ class Standing:
         self._peers.refusing = frozenset(
             each.scope for each in orders if each.edge and not each.idle
         )
-        shares = {
-            each.region: 0.0 if orders.shut(each.region) else each.share(now_ms)
+        self._peers.shares = {
+            each.region: _share(each, self._peers.weight(each.region), now_ms)
             for each in orders
             if not each.edge and each.region != self._region
         }
-        self._peers.shares = {name: share for name, share in shares.items() if share < 1}
 
     def _obey(self) -> None:
         mine = self._mine
@@ -107,9 +107,21 @@ class Standing:
             _log.info("clients are welcome again: no drain is ordered any more")
             return
         _log.info("drained by %r: %r", wanted.by, wanted.why)
-        going = self._send_away(wanted.drain_s, lambda: self._draining is wanted)
+        going = self._send_away(
+            wanted.drain_s,
+            lambda: self._draining is wanted,
+            lambda: self._peers.somebody_takes(clock.now().mono_s),
+        )
         self._tasks.spawn(going, "drain")
 
     async def close(self) -> None:
         """End what runs."""
         await self._tasks.close()
+
+
+def _share(order: Order, weight: int, now_ms: int) -> float:
+    """How much of what would come a region takes, by an order; `weight`: percent without one."""
+    if order.cordoned:
+        return 0.0
+    percent = weight if order.weight is None else order.weight
+    return min(percent, FULL_WEIGHT) / FULL_WEIGHT * order.share(now_ms)

@@ -235,8 +235,9 @@ def test_a_service_is_made_anew_when_a_file_of_its_own_changed(output: Output) -
     output.render(small(lambda text: text.replace('"192.0.2.2"]', '"192.0.2.2"]\nweight = 50')))
     after = services(output)
     same = {name for name in before if before[name] == after[name]}
-    # What it says is in the topology that commands read; nats-servers and edges know nothing of it.
-    assert {"us-n1", "us-1", "us-balancer", "us-prometheus"} <= same
+    # What it says is in the topology that commands read, and edges send clients by it.
+    assert {"us-n1", "us-balancer", "us-prometheus"} <= same
+    assert {"us-1", "us-dns", "us-keeper"}.isdisjoint(same)
     assert before["us-dns"]["labels"] != after["us-dns"]["labels"]
 
 

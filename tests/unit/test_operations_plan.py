@@ -6,7 +6,7 @@ from regions.errors import OperationError
 from regions.operations.entry import Plan, Request, Verb
 from regions.operations.plan import Sight, make_plan
 from regions.steering.fleet import Fleet
-from regions.steering.health import EdgeKey, Heard, Observer
+from regions.steering.health import EdgeKey, Heard, Load, Observer
 from regions.topology_file import parse_topology
 from relay.core.orders import Order, Orders, Ramp
 from tests.places import three
@@ -31,6 +31,7 @@ def sight(
     dead: tuple[str, ...] = (),
     empty: tuple[str, ...] = (),
     reached: int = 3,
+    room: int = 0,
 ) -> Sight:
     """Six edges with as many connections each, and what is ordered."""
     standing = Orders()
@@ -39,8 +40,8 @@ def sight(
     alive = [key for key in EDGES if key.edge not in dead]
     heard = {key: Heard(NOW_S, (states or {}).get(key.edge, "ready")) for key in alive}
     observers = [Observer(name, connected=True, heard=heard) for name in ("us", "eu", "ap")]
-    counts = {key: 0 if key.edge in empty else connections for key in EDGES}
-    outlook = Fleet(TOPOLOGY).look(observers, counts, NOW_S, standing, NOW_MS)
+    loads = {key: Load(0 if key.edge in empty else connections, room) for key in alive}
+    outlook = Fleet(TOPOLOGY).look(observers, loads, NOW_S, standing, NOW_MS)
     unknown = tuple(key for key in EDGES if key.edge in dead)
     return Sight(TOPOLOGY, outlook, standing, NOW_MS, reached, unknown)
 
@@ -251,3 +252,27 @@ def test_a_weight_that_stays_is_named() -> None:
     notes = plan("return", "eu", sight(weighted, EVACUATED[1]), over_s=5).notes
     assert notes == ["eu has weight 0 still: `jetrelay ctl weight eu 100` ends that"]
     assert plan("uncordon", "eu", sight(weighted)).notes == notes
+
+
+def test_the_clients_of_a_region_that_is_not_heard_are_elsewhere_already() -> None:
+    found = plan("evacuate", "eu", sight(dead=("eu-1", "eu-2")))
+    assert (found.moves, found.objections) == (0, [])
+    assert [stage.wait for stage in found.stages] == ["known", "gone"]
+    assert found.notes == [f"eu-{n} is not heard: it does so when it is back" for n in (1, 2)]
+
+
+def test_clients_of_edges_that_take_nobody_would_have_to_move_as_well() -> None:
+    seen = sight(connections=100, states={"eu-2": "full"})
+    assert seen.outlook.if_died("eu").connections == 200
+    assert plan("evacuate", "eu", seen).moves == 200
+
+
+def test_what_an_edge_says_that_it_can_hold_counts_before_the_topology() -> None:
+    seen = sight(connections=100, room=250)
+    assert [each.room for each in seen.outlook.regions] == [500] * 3
+    found = plan("drain", "eu-1", seen)
+    assert [(each.name, each.after, each.room) for each in found.coming] == [("eu-2", 200, 250)]
+    assert "80%" not in "".join(found.objections)
+    assert plan("drain", "eu-1", sight(connections=110, room=250)).objections == [
+        "eu-2 would be 88% full, and 80% is the most"
+    ]

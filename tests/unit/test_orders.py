@@ -60,12 +60,16 @@ def test_the_newest_order_of_a_scope_stands_whichever_region_it_came_through() -
     orders = Orders()
     assert orders.take("us", CORDON)
     assert not orders.take("us", CORDON), "heard again"
-    assert orders.shut("eu")
+    eu = orders.of("eu")
+    assert eu is not None
+    assert eu.cordoned
     later = Order(region="eu", at_ms=6, by="ops")
     assert orders.take("ap", later)
     assert not orders.take("us", CORDON), "an older one comes late"
     assert orders.of("eu") == later
-    assert not orders.shut("eu")
+    eu = orders.of("eu")
+    assert eu is not None
+    assert not eu.cordoned
     assert orders.of("eu", "eu-1") is None
 
 

@@ -1,9 +1,20 @@
 """The other edges: who is alive, and where clients are pointed to."""
 
+from collections import Counter
+
 import msgspec
 
 from relay.config import RegionConfig
-from relay.edge.peers import ALIVE_S, BEAT_S, LOTS, LeaseBeat, Peers, subject_of
+from relay.edge.peers import (
+    ALIVE_S,
+    BEAT_S,
+    EASE_STEPS,
+    LOTS,
+    LeaseBeat,
+    Peers,
+    picked,
+    subject_of,
+)
 
 REGIONS = [
     RegionConfig("us", 0, 39.0, -77.5, ["ws://us-1", "ws://us-2"]),
@@ -154,3 +165,81 @@ def test_regions_of_which_nothing_is_heard_come_last() -> None:
     assert [each["name"] for each in known.regions(LATER_S)] == ["us", "ap", "eu"]
     hear(known, beat("eu", "eu-1"), LATER_S)
     assert [each["name"] for each in known.regions(LATER_S)] == ["us", "eu", "ap"]
+
+
+def full(region: str, edge: str, connections: int, room: int = 1000) -> LeaseBeat:
+    """An edge that holds so many connections."""
+    return LeaseBeat(region, edge, 1, f"ws://{edge}", "ready", connections, room)
+
+
+def next_of(known: Peers, now_s: float = LATER_S) -> Counter[str]:
+    """Where the clients of this edge would go first, if they had to leave the region."""
+    lists = [picked(known.listing(now_s), lot) for lot in range(LOTS)]
+    return Counter(
+        next(each["name"] for each in regions if each["name"] != "us") for regions in lists
+    )
+
+
+def test_clients_are_pointed_by_the_shares_of_steering() -> None:
+    known = peers()
+    for one in (full("eu", "eu-1", 10), full("ap", "ap-1", 10), beat("us", "us-1")):
+        hear(known, one, LATER_S)
+    assert next_of(known) == {"eu": LOTS}
+    known.shares = {"eu": 0.25}  # weight 25, or a quarter of a ramp
+    assert next_of(known) == {"eu": LOTS / 4, "ap": LOTS * 3 / 4}
+    known.shares = {}
+    hear(known, full("eu", "eu-1", 875), LATER_S)  # half of what would come, by its room
+    assert next_of(known) == {"eu": LOTS / 2, "ap": LOTS / 2}
+    hear(known, full("eu", "eu-1", 980), LATER_S)
+    assert next_of(known) == {"ap": LOTS}
+    hear(known, full("ap", "ap-1", 980), LATER_S)
+    assert sum(next_of(known).values()) == LOTS, "nobody is left without a way out"
+
+
+def test_two_that_take_a_part_are_named_to_different_clients() -> None:
+    known = peers()
+    for one in (beat("eu", "eu-1"), beat("ap", "ap-1")):
+        hear(known, one, LATER_S)
+    known.shares = {"eu": 0.5, "ap": 0.5}
+    lists = [frozenset(each["name"] for each in known.regions(LATER_S, lot)) for lot in range(LOTS)]
+    for there, not_there in (("eu", "ap"), ("ap", "eu")):
+        alone = sum(there in names and not_there not in names for names in lists)
+        assert LOTS / 8 <= alone <= LOTS * 3 / 8, "not the same half for both"
+
+
+def test_a_region_that_gets_full_is_not_told_of_with_each_client_who_comes() -> None:
+    known = peers()
+    hear(known, full("ap", "ap-1", 10), LATER_S)
+    lists = set[str]()
+    for connections in range(800, 960):
+        hear(known, full("eu", "eu-1", connections), LATER_S)
+        lists.add(repr(known.listing(LATER_S)))
+    assert 5 < len(lists) <= EASE_STEPS + 1
+    hear(known, full("eu", "eu-1", 100), LATER_S)
+    assert next_of(known) == {"eu": LOTS}
+
+
+def test_a_region_has_the_weight_of_the_topology_until_operators_say_otherwise() -> None:
+    regions = [REGIONS[0], msgspec.structs.replace(REGIONS[1], weight=0), REGIONS[2]]
+    known = Peers("us", "us-1", "ws://us-1", regions, START_S)
+    for one in (beat("eu", "eu-1"), beat("ap", "ap-1")):
+        hear(known, one, LATER_S)
+    assert next_of(known) == {"ap": LOTS}
+    known.shares = {"eu": 1.0}
+    assert next_of(known) == {"eu": LOTS}
+
+
+def test_somebody_takes_clients_as_long_as_another_edge_has_room() -> None:
+    known = peers()
+    hear(known, beat("us", "us-1"), LATER_S)
+    assert not known.somebody_takes(LATER_S)
+    hear(known, full("eu", "eu-1", 1000), LATER_S)
+    assert not known.somebody_takes(LATER_S)
+    hear(known, full("eu", "eu-2", 100), LATER_S)
+    assert known.somebody_takes(LATER_S)
+    known.shares = {"eu": 0.0}
+    assert not known.somebody_takes(LATER_S)
+    hear(known, full("us", "us-2", 100), LATER_S)
+    assert known.somebody_takes(LATER_S)
+    known.refusing = frozenset({("us", "us-2")})
+    assert not known.somebody_takes(LATER_S)
