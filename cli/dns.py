@@ -19,7 +19,7 @@ from cli.steering_figures import SteeringFigures
 from cli.text import clean
 from regions.dns.answers import Answers
 from regions.dns.server import Bounds, DnsServer
-from regions.dns.zone import zone_of
+from regions.dns.zone import without_family, zone_of
 from regions.errors import TopologyError
 from regions.issuer import DOOR
 from regions.state import find_world
@@ -107,6 +107,8 @@ async def _run(
             registry.register(SteeringFigures(steerer))
             start_http_server(metrics[1], metrics[0], registry)
         click.echo(f"jetrelay: {topology.dns.zone} is answered at {host}:{port}", err=True)
+        if lacking := without_family(topology):
+            click.echo(f"jetrelay: {lacking}", err=True)
         tasks = Tasks("dns.command")
         if path is not None:
             tasks.keep(partial(_reload, server, steerer, path, nsid), "reload")

@@ -120,10 +120,17 @@ def drain(scope: str, **options: Any) -> None:
 @click.command()
 @_doing
 @click.argument("region")
-@click.argument("percent", type=click.IntRange(0, 100))
-def weight(region: str, percent: int, **options: Any) -> None:
-    """Let only PERCENT of what would come to REGION come there."""
-    _operate("weight", region, options | {"weight": percent})
+@click.argument("percent", metavar="PERCENT|topology")
+def weight(region: str, percent: str, **options: Any) -> None:
+    """Let only PERCENT of what would come to REGION come there; `topology`: what stands in it."""
+    number = None if percent == "topology" else _percent(percent)
+    _operate("weight", region, options | {"weight": number})
+
+
+def _percent(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) > 100:
+        raise click.UsageError(f"PERCENT is 0 to 100, or topology: not {text!r}")
+    return int(text)
 
 
 @click.command()

@@ -34,10 +34,18 @@ CITIES = {
 }
 
 
-def write_cities(path: Path, kind: str = "GeoIP2-City") -> Path:
+# More of the world, for tests that need it: of IPv6 there is room in what is reserved.
+ABROAD = {
+    "2001:db8:1000::/36": ("BR", -23.5, -46.6),
+    "2001:db8:2000::/36": ("IN", 19.1, 72.9),
+    "2001:db8:3000::/36": ("JP", 35.7, 139.7),
+}
+
+
+def write_cities(path: Path, kind: str = "GeoIP2-City", *, abroad: bool = False) -> Path:
     """Write a GeoIP2 database of cities; 2001:db8:8000::/33 has a country and no place."""
     writer = MMDBWriter(ip_version=6, database_type=kind, ipv4_compatible=True, int_type="u32")
-    for network, (code, lat, lon) in CITIES.items():
+    for network, (code, lat, lon) in (CITIES | (ABROAD if abroad else {})).items():
         place = {"latitude": lat, "longitude": lon}
         writer.insert_network(IPSet([network]), {"country": {"iso_code": code}, "location": place})
     writer.insert_network(IPSet(["2001:db8:8000::/33"]), {"country": {"iso_code": "JP"}})

@@ -150,13 +150,14 @@ def _plain(kind: str, text: str) -> str:
 
 
 def route53(zone: Zone, decider: Decider) -> list[dict[str, Any]]:
-    """Change batches for Route 53, of records by country (geolocation routing).
+    """Change batches for Route 53, of records by country (geolocation routing), and of those of
+    each region, which are the same for everybody.
 
     A country has one answer there: where its clients are to go to several regions, that of most.
     """
     apex = zone.config.name.rstrip(".") + "."
-    batches: list[list[dict[str, Any]]] = [[]]
-    records = 0
+    batches: list[list[dict[str, Any]]] = [_regions53(zone)]
+    records = sum(len(each["ResourceRecordSet"]["ResourceRecords"]) for each in batches[0])
     places: list[tuple[str, Place | None]] = [("*", None)]
     places += [
         (code, Place(*at)) for code, at in sorted(COUNTRIES.items()) if code not in UNKNOWN_THERE
@@ -182,3 +183,20 @@ def route53(zone: Zone, decider: Decider) -> list[dict[str, Any]]:
             batches[-1].append({"Action": "UPSERT", "ResourceRecordSet": records_set})
     comment = "jetrelay: where clients go, by country"
     return [{"Comment": comment, "Changes": changes} for changes in batches]
+
+
+def _regions53(zone: Zone) -> list[dict[str, Any]]:
+    """The addresses of each region and name server, under its own name."""
+    found = []
+    for name in zone.hosts:
+        for kind in ("a", "aaaa"):
+            texts = [text for _, text in _texts(zone, name, (kind,), ())]
+            if texts:
+                records_set = {
+                    "Name": name.rstrip(".") + ".",
+                    "Type": kind.upper(),
+                    "TTL": zone.config.ttl_s,
+                    "ResourceRecords": [{"Value": text} for text in texts],
+                }
+                found.append({"Action": "UPSERT", "ResourceRecordSet": records_set})
+    return found

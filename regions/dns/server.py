@@ -8,9 +8,10 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 from regions.dns.answers import Answers
 from regions.dns.query import HEADER, QR, TC, Address, Query, Rcode, read
@@ -20,9 +21,14 @@ from relay.tasks import Tasks
 
 _log = logging.getLogger("jetrelay.dns")
 
+Ancillary = tuple[tuple[int, int, bytes], ...]
+
 BATCH = 64  # datagrams that are read before anything else runs
 MOST_DATAGRAM = 4_096  # bytes; a longer one is none of ours
+CONTROL_BYTES = 128  # of what comes beside a datagram
+IP_PKTINFO = 8  # of Linux; the module `socket` of Python 3.11 does not name it
 _LENGTH = struct.Struct("!H")
+_INFO4 = struct.Struct("=i4s4s")  # in_pktinfo: interface, the local address, that of the header
 PORT_TRIES = 20
 BUFFER_BYTES = 4 * 1024 * 1024  # of the UDP socket, each way
 
@@ -60,6 +66,7 @@ class DnsServer:
         self._shares = Shares(bounds.answers_per_s, bounds.networks)
         self._tasks = Tasks("dns")
         self._udp: socket.socket | None = None
+        self._where: _Whither | None = None  # where it listens at every address
         self._tcp: asyncio.Server | None = None
         self._connections = 0
         self._over = 0
@@ -81,6 +88,8 @@ class DnsServer:
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             udp.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
         self._udp = udp
+        if ip_address(host).is_unspecified:
+            self._where = _Whither(udp, family)
         asyncio.get_running_loop().add_reader(udp, self._readable)
         self._tcp = await asyncio.start_server(self._serve, sock=tcp)
         return host, int(tcp.getsockname()[1])
@@ -100,7 +109,7 @@ class DnsServer:
         assert self._udp is not None
         for _ in range(BATCH):
             try:
-                data, source = self._udp.recvfrom(MOST_DATAGRAM + 1)
+                data, source, whither = self._receive(self._udp)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:  # of an answer before, that did not arrive
@@ -110,9 +119,19 @@ class DnsServer:
             if answer is None:
                 continue
             try:
-                self._udp.sendto(answer, source)
+                if whither:
+                    self._udp.sendmsg([answer], whither, 0, source)
+                else:
+                    self._udp.sendto(answer, source)
             except OSError:
                 self.dropped["not sent"] += 1
+
+    def _receive(self, udp: socket.socket) -> tuple[bytes, Any, Ancillary]:
+        """A datagram, whom it is from, and what makes the answer leave from where it came to."""
+        if self._where is None:
+            return *udp.recvfrom(MOST_DATAGRAM + 1), ()
+        data, control, _, source = udp.recvmsg(MOST_DATAGRAM + 1, CONTROL_BYTES)
+        return data, source, self._where.back(control)
 
     def _answer_datagram(self, data: bytes, source: tuple[str, int]) -> bytes | None:
         if len(data) > MOST_DATAGRAM or source[1] == 0:
@@ -182,6 +201,33 @@ class DnsServer:
                 writer.write(_LENGTH.pack(len(answer)) + answer)
                 await writer.drain()
                 await asyncio.sleep(0)  # one client's many queries are not all that there is
+
+
+class _Whither:
+    """To which of the machine's addresses a datagram came: an answer has to leave from there.
+
+    The sockets API of RFC 3542, section 6, and ip(7).
+
+    Args:
+        udp: a socket that is bound to every address.
+        family: its.
+    """
+
+    def __init__(self, udp: socket.socket, family: int) -> None:
+        if family == socket.AF_INET6:
+            udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            udp.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+
+    def back(self, control: Sequence[tuple[int, int, bytes]]) -> Ancillary:
+        """What is sent with the answer to a datagram that came with this."""
+        for level, kind, data in control:
+            if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO) and len(data) >= _INFO4.size:
+                _, local, _ = _INFO4.unpack_from(data)
+                return ((level, kind, _INFO4.pack(0, local, bytes(4))),)
+            if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+                return ((level, kind, data),)
+        return ()
 
 
 def _both(family: int, host: str, port: int) -> tuple[socket.socket, socket.socket]:

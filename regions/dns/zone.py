@@ -270,6 +270,28 @@ def zone_of(topology: Topology) -> Zone:
     )
 
 
+def without_family(topology: Topology) -> str:
+    """What to say where some regions have addresses of a family, and some have none; else nothing.
+
+    Who prefers IPv6, and asks for a region that has none, is sent to the next one that has.
+    """
+    said = []
+    for version, family in ((4, "A"), (6, "AAAA")):
+        has = {
+            region.name: any(
+                ip_address(text).version == version for text in region.addresses or (region.bind,)
+            )
+            for region in topology.regions
+        }
+        lacking = [name for name, there in has.items() if not there]
+        if lacking and any(has.values()):
+            said.append(
+                f"{', '.join(lacking)} without {family} addresses: clients that want them are sent "
+                "to other regions"
+            )
+    return "; ".join(said)
+
+
 def _wire(name: dns.name.Name) -> bytes:
     wire = name.to_wire()
     assert wire is not None  # it is only where it is written to a file

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -13,12 +13,14 @@ from regions.steering.fleet import Outlook
 from regions.steering.health import EdgeKey
 from regions.topology import Topology
 from relay.core.orders import FULL_WEIGHT, Order, Orders, Ramp, wrong_with
+from relay.core.steering import State, Verdict, Whence, shares
 
 FULL = 0.8  # of its room: no operation fills a region or an edge further
 PACE = 0.5  # of what the others let in is asked of them: their own clients come back, too
 LEAST_S = 10.0  # over which clients are spread
 KNOWN_S = 10.0  # in which edges that live have heard of an order: they look once a second
 MARGIN_S = 30.0  # beyond a drain's window
+HOME_S = 60.0  # over which clients come home by themselves, where nothing is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,8 @@ class _Planner:
         stages = self._stage(f"nobody new is sent to {request.scope}", [wanted])
         if stages:
             self._keep_one_open(but_edge=request.edge)
+        if stages and not request.edge:
+            self._newcomers(cordoned=request.why or "an operator wants it so")
         return self._finish(stages)
 
     def _uncordon(self) -> Plan:
@@ -144,18 +148,23 @@ class _Planner:
         stages = self._stage(f"{request.scope} is open", orders)
         if stages and not request.edge:
             self._somebody_there()
+            self._comes_back(0.0)
         if not request.edge:
             self._note_weight()
         return self._finish(stages)
 
     def _weigh(self) -> Plan:
         request = self._request
-        if request.edge or request.weight is None:
+        if request.edge:
             raise OperationError("a weight is of a region, and 0 to 100")
         wanted = _with(self._order(), weight=request.weight)
-        stages = self._stage(f"{request.region} takes {request.weight} %", [wanted])
+        takes = f"{request.weight} %" if request.weight is not None else "what the topology says"
+        stages = self._stage(f"{request.region} takes {takes}", [wanted])
         if stages and request.weight == 0:
             self._keep_one_open()
+        if stages:
+            told = self._sight.topology.region(request.region).weight
+            self._newcomers(weight=told if request.weight is None else request.weight)
         return self._finish(stages)
 
     def _ramp(self) -> Plan:
@@ -172,6 +181,7 @@ class _Planner:
         text = f"{request.region} takes more and more, all after {request.over_s:g} s"
         stages = [Stage(text, [_with(self._order(), ramp=ramp)], "known", KNOWN_S)]
         self._keep_one_open()
+        self._newcomers(ramp=0.0)
         return self._finish(stages, takes_s=request.over_s)
 
     def _return(self) -> Plan:
@@ -194,6 +204,7 @@ class _Planner:
             stages.append(Stage(text, [wanted], "known", KNOWN_S))
         if stages:
             self._somebody_there()
+            self._comes_back(request.over_s)
         return self._finish(stages, takes_s=request.over_s if stages else 0.0)
 
     def _drain(self) -> Plan:
@@ -275,6 +286,46 @@ class _Planner:
             )  # fmt: skip
         return found
 
+    def _newcomers(self, **changes: Any) -> None:
+        """Where new clients go who are near the region, and who would get too full by them."""
+        regions = {each.name: each for each in self._outlook.regions}
+        mine = regions[self._request.region]
+        whence = Whence(mine.place)
+        before = {each.region: each.share for each in shares(list(regions.values()), whence)}
+        regions[mine.name] = replace(mine, **changes)
+        after = {each.region: each.share for each in shares(list(regions.values()), whence)}
+        moved = [name for name in regions if abs(after.get(name, 0) - before.get(name, 0)) > 0.005]
+        parts = [f"{name} {before.get(name, 0):.0%} → {after.get(name, 0):.0%}" for name in moved]
+        if parts:
+            self._notes.append(f"new clients near {mine.name} go to: {', '.join(parts)}")
+        for name in moved:
+            if after.get(name, 0) > before.get(name, 0) and regions[name].taken > FULL:
+                self._objections.append(
+                    f"{name} would get more of the new clients, and is {regions[name].taken:.0%} "
+                    f"full: {FULL:.0%} is the most"
+                )
+
+    def _comes_back(self, over_s: float) -> None:
+        """Who comes home to a region that is opened, and how fast at the most."""
+        name = self._request.region
+        self._newcomers(cordoned="", ramp=1.0, verdict=Verdict(State.OK, "it is open", admits=True))
+        away = sum(
+            self._outlook.in_region(each.name)
+            for each in self._outlook.regions
+            if each.name != name
+        )
+        if not away:
+            return
+        per_s = away / max(over_s, HOME_S)
+        lets_in = len(self._edges) * self._outlook.edge_admits_per_s
+        text = (
+            f"clients whose home it is come back by themselves: some of the {away:,} that are "
+            f"elsewhere, {per_s:,.0f}/s at most"
+        )
+        if lets_in and per_s > lets_in:
+            text += f", and {lets_in:,.0f}/s are let in: the others wait, and try again"
+        self._notes.append(text)
+
     def _held(self, key: EdgeKey) -> int:
         """Connections of an edge; those of one that is not heard are elsewhere, or lost."""
         return self._outlook.at_edge(key) or 0
@@ -303,7 +354,8 @@ class _Planner:
         if weight is not None and weight < FULL_WEIGHT:
             region = self._request.region
             self._notes.append(
-                f"{region} has weight {weight} still: `jetrelay ctl weight {region} 100` ends that"
+                f"{region} has weight {weight} still: `jetrelay ctl weight {region} topology` ends "
+                "that"
             )
 
     def _somebody_there(self) -> None:

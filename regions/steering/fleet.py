@@ -9,7 +9,6 @@ from regions.steering.health import (
     Flights,
     Load,
     Observer,
-    Steady,
     judge_edge,
     judge_region,
     with_canaries,
@@ -17,6 +16,7 @@ from regions.steering.health import (
 from regions.steering.what_if import WhatIf, if_left
 from regions.topology import Topology
 from relay.core.orders import Orders
+from relay.core.steady import Comebacks, Steady
 from relay.core.steering import Candidate, Place, Verdict
 
 RECONNECT_S = 10.0  # in which clients whose region died have come elsewhere
@@ -95,9 +95,10 @@ class Fleet:
         steady: holds verdicts; None: each moment is judged for itself.
     """
 
-    def __init__(self, topology: Topology, steady: Steady | None = None) -> None:
+    def __init__(self, topology: Topology, steady: Steady[EdgeKey] | None = None) -> None:
         self.topology = topology
         self._steady = steady
+        self._comebacks = Comebacks()
         self._known: set[EdgeKey] = set()
 
     def look(
@@ -133,7 +134,7 @@ class Fleet:
             self._known = keys
         regions = [
             self._ordered(
-                self._candidate(name, edges, loads, flights.wrong(name, now_s)),
+                self._candidate(name, edges, loads, flights.wrong(name, now_s), now_s),
                 orders,
                 now_ms,
             )
@@ -158,7 +159,7 @@ class Fleet:
             candidate,
             weight=candidate.weight if order.weight is None else order.weight,
             cordoned=order.reason if order.cordoned else "",
-            ramp=order.share(now_ms),
+            ramp=candidate.ramp if order.ramp is None else order.share(now_ms),
         )
 
     def _candidate(
@@ -167,13 +168,22 @@ class Fleet:
         edges: Mapping[EdgeKey, Verdict],
         loads: Mapping[EdgeKey, Load],
         wrong: str,
+        now_s: float,
     ) -> Candidate:
-        region, mine = self.topology.region(name), {k: v for k, v in edges.items() if k[0] == name}
+        region, ramp, mine = (
+            self.topology.region(name),
+            1.0,
+            {k: v for k, v in edges.items() if k[0] == name},
+        )
         admitting = [key for key, verdict in mine.items() if verdict.admits]
+        verdict = with_canaries(judge_region(mine), wrong)
+        if self._steady is not None:
+            ramp = self._comebacks.share(name, now_s, admits=verdict.admits)
         return Candidate(
             name=name,
             place=Place(region.lat, region.lon),
-            verdict=with_canaries(judge_region(mine), wrong),
+            verdict=verdict,
+            ramp=ramp,
             connections=sum(loads[key].connections for key in admitting if key in loads),
             room=sum(self._room(loads.get(key)) for key in admitting),
             weight=region.weight,

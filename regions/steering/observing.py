@@ -53,6 +53,7 @@ class Post:
         self._orders = orders
         self._clock = clock
         self._connection: Connection | None = None
+        self._why = ""  # why its NATS was not reached the last time
         self._tasks = Tasks(f"post.{door.region}")
         self.frames: dict[EdgeKey, tuple[float, EdgeFrame]] = {}  # when it came, and the newest
         self.refused = 0  # that could not be read, spoke for another edge, or are too many
@@ -84,18 +85,24 @@ class Post:
                 await self._look_back(reader)
                 book = OrderBook(reader, self._origins, self._orders)
                 await self._read(book)
-                self._connection = connection
+                self._connection, self._why = connection, ""
                 while not connection.is_closed:  # for good: credentials that ran out, say
                     await asyncio.sleep(RETRY_S)
                     await self._read(book)
                     self._forget(self._clock())
             except (OSError, TimeoutError, NatsError) as error:
-                _log.info("%s: its NATS is not reached: %s", self.region, error)
+                self._not_reached(str(error) or type(error).__name__)
             finally:
                 self._connection = None
                 if connection is not None:
                     await connection.close()
             await asyncio.sleep(RETRY_S)
+
+    def _not_reached(self, why: str) -> None:
+        """Say so once, not with each attempt."""
+        if why != self._why:
+            self._why = why
+            _log.info("%s: its NATS is not reached: %s", self.region, why)
 
     async def _read(self, book: OrderBook) -> None:
         try:

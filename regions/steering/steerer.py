@@ -10,10 +10,11 @@ from dataclasses import replace
 from regions.doors import Door
 from regions.steering.canary import Canaries
 from regions.steering.fleet import Fleet, Outlook
-from regions.steering.health import NO_FLIGHTS, EdgeKey, Observer, Steady, Try
+from regions.steering.health import NO_FLIGHTS, EdgeKey, Observer, Try
 from regions.steering.observing import Posts
 from regions.steering.trying import nothing
 from regions.topology import Topology
+from relay.core.steady import Steady
 from relay.core.steering import Candidate, choose, shares
 from relay.geo.atlas import Atlas, Network
 from relay.tasks import Tasks

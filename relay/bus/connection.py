@@ -169,8 +169,14 @@ async def open_connection(config: NatsConfig, name: str, inbox: str) -> Connecti
         OSError, nats.errors.Error: the first connection could not be made.
     """
 
+    said = ""
+
     async def on_error(error: Exception) -> None:
-        _log.warning("nats %s: %s", name, str(error) or type(error).__name__)
+        nonlocal said
+        text = str(error) or type(error).__name__
+        if text != said:  # while it is not reached, each attempt says the same
+            said = text
+            _log.warning("nats %s: %s", name, text)
 
     connection = Connection()
 
@@ -179,6 +185,8 @@ async def open_connection(config: NatsConfig, name: str, inbox: str) -> Connecti
         await connection.on_lost()
 
     async def back() -> None:
+        nonlocal said
+        said = ""
         await connection.on_back()
 
     options: dict[str, Any] = {

@@ -160,8 +160,3 @@ class Orders:
         """Scope, as it is named among all, -> Unix ms of its order; of so many, the newest."""
         known = ((at_ms, scope.key) for scope, (at_ms, _, _) in self._standing.items())
         return {key: at_ms for at_ms, key in nlargest(most, known)}
-
-    def share(self, region: str, now_ms: int) -> float:
-        """How much of what would come a region takes, by its ramp; 0 to 1."""
-        order = self.of(region)
-        return 1.0 if order is None else order.share(now_ms)

@@ -127,7 +127,8 @@ def shares(candidates: Sequence[Candidate], whence: Whence = Whence()) -> list[S
     """
     open_, why = _who(candidates)
     near = sorted(open_, key=lambda each: _key(whence, each))
-    known = all(whence.distance_ms(each) is not None for each in near)
+    # What was measured comes first; where nothing is known of some, nobody is near.
+    known = bool(whence.rtt_ms) or all(whence.distance_ms(each) is not None for each in near)
     takes = _walk(near) if known else _spread(near)
     found = [
         Share(each.name, take, whence.distance_ms(each), _reason(each, why))

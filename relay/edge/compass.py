@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from relay.config import RegionConfig
 from relay.core.orders import FULL_WEIGHT, Orders
+from relay.core.steady import Comebacks, Steady
 from relay.core.steering import Candidate, Place, State, Verdict, choose, shares
 from relay.edge.peers import Peers, spread
 from relay.geo.atlas import Origin
@@ -38,9 +39,11 @@ class Compass:
         self._peers = peers
         self._orders = orders
         self._regions = {region.name: region for region in regions}
+        self._steady = Steady[str]()
+        self._comebacks = Comebacks()
 
     def candidates(self, now_s: float, now_ms: int) -> list[Candidate]:
-        """The regions as they are.
+        """The regions as they are; one that comes back counts when that has lasted.
 
         Args:
             now_s: monotonic.
@@ -54,15 +57,18 @@ class Compass:
         weight = region.weight if order is None or order.weight is None else order.weight
         rooms = [beat.room for beat in ready]
         early = bool(region.urls) and self._peers.early(now_s)
+        name = region.name
+        verdict = self._steady.take(name, _READY if ready or early else _SILENT, now_s)
+        comes = self._comebacks.share(name, now_s, admits=verdict.admits)
         return Candidate(
-            name=region.name,
+            name=name,
             place=Place(region.lat, region.lon),
-            verdict=_READY if ready or early else _SILENT,
+            verdict=verdict,
             connections=sum(beat.connections for beat in ready),
             room=sum(rooms) if all(rooms) else 0,  # an older edge does not say
             weight=min(weight, FULL_WEIGHT),
             cordoned=order.reason if order is not None and order.cordoned else "",
-            ramp=self._orders.share(region.name, now_ms),
+            ramp=comes if order is None or order.ramp is None else order.share(now_ms),
         )
 
     def rank(self, origin: Origin, now_s: float, now_ms: int) -> list[Course]:

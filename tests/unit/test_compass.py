@@ -101,3 +101,29 @@ def test_an_edge_that_does_not_say_its_room_does_not_count_as_full() -> None:
 def test_who_is_nowhere_goes_by_room() -> None:
     nowhere = Origin(ipaddress.ip_network("203.0.113.0/24"), Whence())
     assert sorted(names(compass(), nowhere)) == ["ap", "eu", "us"]
+
+
+def test_a_region_that_comes_back_has_to_last_and_then_takes_more_and_more() -> None:
+    of = compass()
+    peers = of._peers
+    assert names(of)[0] == "eu"
+
+    def beat_all(at_s: float, *, eu: bool) -> None:
+        for edge in ("us-1", "ap-1", *(("eu-1", "eu-2") if eu else ())):
+            beat = LeaseBeat(edge[:2], edge, 1, f"ws://{edge}", "ready", 10, 1_000)
+            peers.hear(subject_of(beat), msgspec.json.encode(beat), at_s)
+
+    def firsts(at_s: float, *, eu: bool) -> int:
+        """Of 100 networks at Berlin, how many are sent to eu first."""
+        beat_all(at_s, eu=eu)
+        networks = [ipaddress.ip_network(f"10.0.{n}.0/24") for n in range(100)]
+        ranked = [of.rank(Origin(each, BERLIN.whence), at_s, NOW_MS) for each in networks]
+        return sum(courses[0].name == "eu" for courses in ranked)
+
+    gone_s = NOW_S + ALIVE_S + 1
+    assert firsts(gone_s, eu=False) == 0
+    assert firsts(gone_s + 1, eu=True) == 0, "it has to last"
+    assert firsts(gone_s + 9, eu=True) == 0
+    assert firsts(gone_s + 11.5, eu=True) < 10
+    assert 30 < firsts(gone_s + 41.5, eu=True) < 70
+    assert firsts(gone_s + 80, eu=True) == 100

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from regions.dns.answers import Answers
 from regions.dns.query import Network, read
-from regions.dns.zone import Entrance, Zone, ZoneConfig
+from regions.dns.zone import Entrance, Zone, ZoneConfig, without_family
 from regions.errors import TopologyError
+from regions.topology_file import parse_topology
 
 CONFIG = ZoneConfig(
     "Relay.test",
@@ -261,3 +262,19 @@ def test_whatever_is_read_is_answered_and_never_larger_than_it_may(noise: bytes,
             found = answers.answer(query, SOURCE, tcp=tcp)
             assert len(found) <= 1232
             assert found[:2] == data[:2]
+
+
+def test_regions_that_lack_a_family_of_addresses_are_named() -> None:
+    def said(*addresses: str) -> str:
+        text = "".join(
+            f'[[regions]]\nname = "r{number}"\naddresses = [{each}]\n'
+            for number, each in enumerate(addresses)
+        )
+        return without_family(parse_topology(text, "world.toml"))
+
+    four, six = '"192.0.2.1"', '"2001:db8::1"'
+    assert said(four, four) == said(f"{four}, {six}", f"{four}, {six}") == said(six) == ""
+    assert said(f"{four}, {six}", four, four) == (
+        "r1, r2 without AAAA addresses: clients that want them are sent to other regions"
+    )
+    assert said(four, six).count("without") == 2

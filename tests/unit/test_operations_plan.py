@@ -250,8 +250,8 @@ def test_a_ramp_that_goes_on_is_not_begun_again() -> None:
 def test_a_weight_that_stays_is_named() -> None:
     weighted = Order(region="eu", at_ms=1, by="ops", weight=0)
     notes = plan("return", "eu", sight(weighted, EVACUATED[1]), over_s=5).notes
-    assert notes == ["eu has weight 0 still: `jetrelay ctl weight eu 100` ends that"]
-    assert plan("uncordon", "eu", sight(weighted)).notes == notes
+    assert notes[:1] == ["eu has weight 0 still: `jetrelay ctl weight eu topology` ends that"]
+    assert plan("uncordon", "eu", sight(weighted)).notes[:1] == notes[:1]
 
 
 def test_the_clients_of_a_region_that_is_not_heard_are_elsewhere_already() -> None:
@@ -276,3 +276,40 @@ def test_what_an_edge_says_that_it_can_hold_counts_before_the_topology() -> None
     assert plan("drain", "eu-1", sight(connections=110, room=250)).objections == [
         "eu-2 would be 88% full, and 80% is the most"
     ]
+
+
+def test_a_weight_can_be_left_to_the_topology_again() -> None:
+    weighted = Order(region="eu", at_ms=1, by="ops", weight=30, cordoned=True)
+    (stage,) = plan("weight", "eu", sight(weighted)).stages
+    assert [(order.weight, order.cordoned) for order in stage.orders] == [(None, True)]
+    assert stage.text == "eu takes what the topology says"
+    assert plan("weight", "eu", sight()).nothing
+
+
+def test_a_plan_says_where_new_clients_go_and_refuses_to_fill_others_with_them() -> None:
+    found = plan("weight", "eu", sight(), weight=25)
+    assert found.notes == ["new clients near eu go to: us 0% → 75%, eu 100% → 25%"]
+    assert found.objections == []
+    assert plan("weight", "eu", sight(Order(region="eu", at_ms=1, by="ops", weight=25))).notes == [
+        "new clients near eu go to: us 75% → 0%, eu 25% → 100%"
+    ]
+    cordon = plan("cordon", "eu", sight())
+    assert cordon.notes == ["new clients near eu go to: us 0% → 100%, eu 100% → 0%"]
+    tight = sight(connections=210, room=250)
+    assert plan("cordon", "eu", tight).objections == [
+        "us would get more of the new clients, and is 84% full: 80% is the most",
+        "ap would get more of the new clients, and is 84% full: 80% is the most",
+    ]
+
+
+def test_a_plan_says_who_comes_home_and_how_fast() -> None:
+    found = plan("return", "eu", sight(*EVACUATED, empty=("eu-1", "eu-2")), over_s=5)
+    assert found.notes[-1] == (
+        "clients whose home it is come back by themselves: some of the 400 that are elsewhere, "
+        "7/s at most"
+    )
+    many = plan("uncordon", "eu", sight(*EVACUATED, connections=4_000, empty=("eu-1", "eu-2")))
+    assert many.notes[-1].endswith(
+        "some of the 16,000 that are elsewhere, 267/s at most, and 40/s are let in: the others "
+        "wait, and try again"
+    )

@@ -87,10 +87,7 @@ def test_a_ramp_lets_more_and_more_come() -> None:
     ramp = Order(region="eu", at_ms=1, by="ops", ramp=Ramp(10_000, 20.0))
     assert [ramp.share(at_ms) for at_ms in (0, 10_000, 20_000, 30_000, 99_000)] == [0, 0, 0.5, 1, 1]
     assert Order(region="eu", at_ms=1, by="ops", ramp=Ramp(0, 0.0)).share(0) == 1
-    orders = Orders()
-    assert orders.share("eu", 0) == 1
-    orders.take("us", ramp)
-    assert orders.share("eu", 15_000) == 0.25
+    assert Order(region="eu", at_ms=1, by="ops").share(0) == 1
 
 
 class Copies:

@@ -35,6 +35,9 @@ def test_a_round_trip_that_was_measured_beats_the_distance() -> None:
     whence = replace(PARIS, rtt_ms={"us": 3.0})
     assert parts(ALL, whence) == {"us": 1, "eu": 0, "ap": 0}
     assert shares(ALL, Whence(rtt_ms={"us": 90.0, "eu": 9.0, "ap": 99.0}))[0].region == "eu"
+    some = shares(ALL, Whence(rtt_ms={"us": 9.0, "eu": 30.0}))
+    assert [each.region for each in some] == ["us", "eu", "ap"], "what was measured comes first"
+    assert some[0].share == 1
 
 
 def test_a_region_that_is_down_or_cordoned_is_passed_over() -> None:

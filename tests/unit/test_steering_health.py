@@ -10,12 +10,11 @@ from regions.steering.health import (
     EdgeKey,
     Heard,
     Observer,
-    Patience,
-    Steady,
     Try,
     judge_edge,
     judge_region,
 )
+from relay.core.steady import Comebacks, Patience, Steady
 from relay.core.steering import State, Verdict
 
 US, EU, AP = EdgeKey("us", "us-1"), EdgeKey("eu", "eu-1"), EdgeKey("ap", "ap-1")
@@ -165,7 +164,7 @@ GONE = Verdict(State.DOWN, "gone", admits=False)
 
 
 def test_worse_counts_at_once_and_better_has_to_last() -> None:
-    steady = Steady(Patience(better_s=10))
+    steady: Steady[EdgeKey] = Steady(Patience(better_s=10))
     assert steady.take(US, OK, 0) == OK
     assert steady.take(US, GONE, 1) == GONE
     held = steady.take(US, OK, 2)
@@ -177,7 +176,7 @@ def test_worse_counts_at_once_and_better_has_to_last() -> None:
 
 
 def test_what_falls_again_while_it_is_waited_for_waits_anew() -> None:
-    steady = Steady(Patience(better_s=10))
+    steady: Steady[EdgeKey] = Steady(Patience(better_s=10))
     for verdict, at_s in ((OK, 0), (GONE, 1), (OK, 2), (GONE, 9)):
         steady.take(US, verdict, at_s)
     assert steady.take(US, OK, 13).state is State.DOWN
@@ -185,7 +184,8 @@ def test_what_falls_again_while_it_is_waited_for_waits_anew() -> None:
 
 
 def test_what_goes_to_and_fro_is_believed_later_each_time() -> None:
-    steady, now_s, waited = Steady(Patience(better_s=10, window_s=10_000, most_s=60)), 0.0, []
+    steady: Steady[EdgeKey] = Steady(Patience(better_s=10, window_s=10_000, most_s=60))
+    now_s, waited = 0.0, list[float]()
     steady.take(US, OK, now_s)
     for _ in range(5):
         now_s += 1
@@ -199,7 +199,7 @@ def test_what_goes_to_and_fro_is_believed_later_each_time() -> None:
 
 def test_what_was_not_heard_yet_is_believed_at_once() -> None:
     dark = Verdict(State.DARK, "never heard", admits=False)
-    steady = Steady(Patience(better_s=10))
+    steady: Steady[EdgeKey] = Steady(Patience(better_s=10))
     assert steady.take(US, dark, 0) == dark
     assert steady.take(US, OK, 0.5) == OK
     steady.take(US, GONE, 1)
@@ -207,8 +207,31 @@ def test_what_was_not_heard_yet_is_believed_at_once() -> None:
 
 
 def test_what_is_forgotten_begins_anew() -> None:
-    steady = Steady()
+    steady: Steady[EdgeKey] = Steady()
     steady.take(US, GONE, 0)
     steady.forget([US, EU])
     assert steady.since_s(US) is None
     assert steady.take(US, OK, 1) == OK
+
+
+def test_a_region_that_comes_back_takes_more_and_more() -> None:
+    comebacks = Comebacks(60.0)
+
+    def share(now_s: float, admits: bool) -> float:
+        return comebacks.share("eu", now_s, admits=admits)
+
+    assert [share(at_s, False) for at_s in (0, 5)] == [1.0, 1.0]
+    assert share(10, True) == 1.0, "it was never gone: nobody had heard of it yet"
+    assert share(20, False) == 1.0
+    assert [share(at_s, True) for at_s in (30, 45, 90, 400)] == [0.0, 0.25, 1.0, 1.0]
+    share(500, False)
+    assert [share(at_s, True) for at_s in (510, 540)] == [0.0, 0.5]
+
+
+def test_what_falls_while_it_comes_back_begins_again() -> None:
+    comebacks = Comebacks(60.0)
+    for at_s, admits, share in (
+        (0, True, 1.0), (10, False, 1.0), (20, True, 0.0), (50, True, 0.5), (51, False, 1.0),
+        (60, True, 0.0),
+    ):  # fmt: skip
+        assert comebacks.share("eu", at_s, admits=admits) == share
