@@ -88,7 +88,8 @@ async def _run(
     topology = world.topology() if path is None else load_topology(path)
     doors = world.doors("console")
     urls = doors_of(world)
-    atlas = Atlas(None if topology.clients.geoip is None else Path(topology.clients.geoip))
+    database = world.record.geoip or topology.clients.geoip  # where the world has it
+    atlas = Atlas(None if database is None else Path(database))
     through = partial(try_door, world.issuer(DOOR)) if tries else None
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -113,6 +113,9 @@ class _Rendering:
             logins = self._site.logins(users, signs=role == "console")
             yield Rendered(f"{base}/secrets.json", _json(logins), private=True)
             yield Rendered(f"{base}/{AUTHORITY}", self._authority.pair.certificate)
+        if self._site.way == "systemd":  # the name server takes another one without being restarted
+            text = self._site.topology.text
+            yield Rendered(f"{region.name}/dns/topology.toml", text.encode())
         yield from self._watching(region)
 
     def _server(self, region: Region, server: NatsServer) -> Iterator[Rendered]:

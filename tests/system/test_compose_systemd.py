@@ -19,8 +19,10 @@ from regions.compose.directory import Directory
 from regions.compose.render import render
 from regions.compose.services import USER
 from regions.nats_server import find_nats_server
+from regions.state import find_world
 from regions.topology_file import parse_topology
 from tests.containers import REPOSITORY, Engine, why_not
+from tests.raw import EVERYTHING
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
@@ -73,12 +75,19 @@ def unit(out: Path, region: str, name: str, instance: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """Two regions, each unit running."""
-    out, work = tmp_path_factory.mktemp("deployment"), tmp_path_factory.mktemp("engine")
-    directory = Directory(out, (USER, USER))
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two regions, as rendered."""
+    path = tmp_path_factory.mktemp("deployment")
+    directory = Directory(path, (USER, USER))
     topology = parse_topology(TOPOLOGY, "world.toml")
     directory.write(render(topology, "systemd", directory.read, datetime.now(UTC)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def engine(out: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Each unit running."""
+    work = tmp_path_factory.mktemp("engine")
     services: dict[str, Any] = {}
     for name in ("us", "eu"):
         services[f"{name}-n1"] = unit(out, name, "jetrelay-nats@", f"{name}-n1")
@@ -131,15 +140,19 @@ def test_edges_serve_and_keepers_have_made_the_streams(engine: Engine) -> None:
         eventually(engine, partial(kept, name))
 
 
-def test_an_event_goes_from_region_to_region(engine: Engine) -> None:
-    keeper = "us-keeper"
+def test_a_keeper_signs_no_tokens_for_clients(engine: Engine) -> None:
     made = engine.inside(
-        keeper,
+        "us-keeper",
         ["jetrelay", "token", "--user", "me", "--room", "*", "--state", "/etc/jetrelay/keeper"],
     )
-    assert made.returncode == 0, made.stderr
+    assert (made.returncode, made.stdout) == (2, "")
+    assert "no key 'local' that signs tokens is kept here" in made.stderr
+
+
+def test_an_event_goes_from_region_to_region(engine: Engine, out: Path) -> None:
+    token = find_world(out / "us" / "console").issuer().token("me", [EVERYTHING], 60)
     # An edge listens for its balancer alone, beside it.
-    there = ["--url", "ws://127.0.0.1:8080/gateway", "--token", made.stdout.strip()]
+    there = ["--url", "ws://127.0.0.1:8080/gateway", "--token", token]
     said = engine.inside("us-1", ["jetrelay", "publish", "--room", "r", "1", *there])
     assert said.returncode == 0, said.stderr
     tail = ["jetrelay", "tail", "--room", "r", "--last", "1", "--count", "1", "--json"]

@@ -150,7 +150,7 @@ async def test_mistakes_are_said_in_a_line(world: World) -> None:
         (("cordon", "mars", "--yes"), "no region and no edge is called 'mars'"),
         (("cordon", "eu/eu-9", "--yes"), "no edge 'eu-9' in eu"),
         (("cordon", "eu"), "nobody can be asked here"),
-        (("weight", "eu", "101", "--yes"), "101 is not in the range"),
+        (("weight", "eu", "101", "--yes"), "0 to 100, or topology: not '101'"),
         (("resume", "nothing"), "no operation is called nothing"),
         (("abort", "a.b c"), "no operation is called"),
         (("cordon", "eu", "--yes", "--why", "x" * 513), "512 characters"),
