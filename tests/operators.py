@@ -11,6 +11,7 @@ import aiohttp
 
 from regions.operations.book import Book
 from regions.operations.station import open_stations
+from regions.stats.reading import open_past
 from relay.client import Client, Message, connect
 from relay.core.orders import Order
 from relay.tasks import Tasks
@@ -96,6 +97,15 @@ async def open_all(world: World) -> None:
             await book.give(Order(region=order.region, edge=order.edge, at_ms=at_ms, by="the test"))
     for edge in world.edges:
         await serving(world, edge)
+    # Plans are made from what edges say of themselves, once a second.
+    async with open_past(world.found().doors("console")) as past, asyncio.timeout(30):
+        while True:
+            frames = await past.newest_frames()
+            if {each.frame.edge for each in frames if each.frame.state == "ready"} == {
+                *world.edges
+            }:
+                return
+            await asyncio.sleep(0.1)
 
 
 async def readiness(world: World, edge: str) -> tuple[int, str]:
