@@ -2,11 +2,25 @@
 look the same to the fold.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from console.model import Fleet, Link, LinkState, change_link, count_refused, fold
+from console.model import (
+    Books,
+    Fleet,
+    Link,
+    LinkState,
+    change_link,
+    count_refused,
+    fold,
+    fold_books,
+    fold_news,
+)
+from regions.news import News
+from regions.operations.entry import Run
+from regions.operations.holder import Holder
+from relay.core.orders import Order
 from relay.core.telemetry import EdgeFrame
 
 
@@ -31,7 +45,24 @@ class LinkChanged:
     reason: str = ""
 
 
-FeedEvent = FrameHeard | FrameRefused | LinkChanged
+@dataclass(frozen=True, slots=True)
+class NewsHeard:
+    """A keeper or a drill told something of a region."""
+
+    region: str
+    news: News
+
+
+@dataclass(frozen=True, slots=True)
+class BooksRead:
+    """What operators ordered and did, as the books say it now."""
+
+    runs: tuple[Run, ...]
+    orders: tuple[Order, ...]
+    holders: Mapping[str, Holder]
+
+
+FeedEvent = FrameHeard | FrameRefused | LinkChanged | NewsHeard | BooksRead
 
 
 class Feed(Protocol):
@@ -49,6 +80,10 @@ def apply(fleet: Fleet, event: FeedEvent, now_ms: int) -> Fleet:
             return fold(fleet, frame, now_ms)
         case FrameRefused():
             return count_refused(fleet)
+        case NewsHeard(region, news):
+            return fold_news(fleet, region, news, now_ms)
+        case BooksRead(runs, orders, holders):
+            return fold_books(fleet, Books(now_ms, runs, orders, holders))
         case LinkChanged(state, via, reason):
             if state is fleet.link.state is LinkState.LOST:
                 now_ms = fleet.link.since_ms  # lost since then, however many attempts ago

@@ -1,47 +1,58 @@
-"""The live feed: telemetry of the whole fleet, heard through the NATS of any one region."""
+"""The live feed: frames, news and books of a whole fleet, heard through the NATS of one region."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
-from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from console.feed import FeedEvent, FrameHeard, FrameRefused, LinkChanged
+from console.feed import BooksRead, FeedEvent, FrameHeard, FrameRefused, LinkChanged, NewsHeard
 from console.model import LinkState
 from regions.doors import Door
+from regions.news import decode_news
+from regions.operations.reading import Reading
+from relay.bus.connection import Connection, Headers
+from relay.bus.inbox import Inbox
+from relay.bus.reader import Reader
 from relay.config import NatsConfig
-from relay.core.names import telemetry_subject
+from relay.core.names import below, telemetry_subject
 from relay.core.telemetry import decode_frame
+from relay.errors import BusError
 from relay.tasks import Tasks
 
-if TYPE_CHECKING:
-    from nats.aio.msg import Msg
+_log = logging.getLogger("jetrelay.console")
 
 SUBJECT = telemetry_subject("*", "*")
+NEWS = below("news")
 INBOX_PREFIX = "_INBOX_console"
 CONNECT_S = 3.0
 PING_S = 5  # two unanswered ones end the connection
 RETRY_S = 1.0  # after every server was tried in vain
+BOOKS_S = 1.0  # between two looks at the books
+READS = 2
 QUEUE_EVENTS = 10_000  # then frames are dropped, and counted as refused
 
 
 class LiveFeed:
-    """Hears telemetry through the first door that opens, and goes on to the next when it shuts.
+    """Hears the fleet through the first door that opens, and goes on to the next when it shuts.
 
     It reconnects for ever and raises nothing: what goes wrong is a `LinkChanged`. Each server is
     dialled by itself, because regions have credentials of their own.
+
+    Args:
+        doors: the ways in, tried in turn; at least one.
     """
 
     def __init__(self, doors: Sequence[Door]) -> None:
         self._servers = [(door, server) for door in doors for server in door.nats.servers]
+        self._regions = [door.region for door in doors]
         self._queue: asyncio.Queue[FeedEvent] = asyncio.Queue(QUEUE_EVENTS)
         self._at = 0  # index of the server in use
         self._reason = ""
 
     async def events(self) -> AsyncGenerator[FeedEvent, None]:
-        """Frames and changes of the link, for ever. One generator at a time."""
+        """What comes, for ever. One generator at a time."""
         tasks = Tasks("console.live")
         tasks.spawn(self._run(), "run")
         try:
@@ -67,33 +78,45 @@ class LiveFeed:
                 await asyncio.sleep(RETRY_S)
 
     async def _listen(self, door: Door, server: str) -> bool:
-        """Hear frames from `server` until its connection ends; True if it ever stood."""
+        """Hear from `server` until its connection ends; True if it ever stood."""
         self._reason = ""
         closed = asyncio.Event()
-        client = Client()
+        connection = Connection()
+        tasks = Tasks("console.books")
         try:
             async with asyncio.timeout(CONNECT_S):
-                await self._connect(client, door.nats, server, closed)
-                await client.subscribe(SUBJECT, cb=self._on_message)
-                await client.flush()
+                await self._connect(connection, door.nats, server, closed)
+                await connection.listen(SUBJECT, self._on_frame)
+                await connection.listen(NEWS, self._on_news)
+                inbox = Inbox(connection)
+                await inbox.start()
+                await connection.flush()
             await self._queue.put(LinkChanged(LinkState.CONNECTED, door.region))
+            reading = Reading(door.region, self._regions, Reader(inbox, READS))
+            tasks.spawn(self._read_books(reading), "books")
             await closed.wait()
             return True
         finally:
-            await client.close()
+            await tasks.close()
+            await connection.close()
 
     async def _connect(
-        self, client: Client, config: NatsConfig, server: str, closed: asyncio.Event
+        self, connection: Connection, config: NatsConfig, server: str, closed: asyncio.Event
     ) -> None:
         async def on_error(error: Exception) -> None:
-            self._reason = describe(error)
-            if "permissions violation" in str(error).lower():
+            text = str(error).lower()
+            if "permissions violation" not in text:
+                self._reason = describe(error)
+            elif f'subscription to "{SUBJECT}"' in text:
+                self._reason = describe(error)
                 closed.set()  # connected, but deaf
+            else:  # what it may not hear or ask is not on the screen
+                _log.info("%s", describe(error))
 
         async def on_closed() -> None:
             closed.set()
 
-        await client.connect(
+        await connection.connect(
             [server],
             name="jetrelay console",
             user=config.user,
@@ -108,15 +131,36 @@ class LiveFeed:
             closed_cb=on_closed,
         )
 
-    async def _on_message(self, message: "Msg") -> None:
+    def _on_frame(self, subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
         try:
-            frame = decode_frame(message.data)
+            frame = decode_frame(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._put(FrameRefused())
             return
         # NATS decides by subject who may publish: a frame can't speak for another edge.
-        named = message.subject.split(".")[1:] == [frame.region, frame.edge]
+        named = subject.split(".")[1:] == [frame.region, frame.edge]
         self._put(FrameHeard(frame) if named else FrameRefused())
+
+    def _on_news(self, subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
+        parts = subject.split(".")
+        try:
+            news = decode_news(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._put(FrameRefused())
+            return
+        known = len(parts) == 3 and parts[2] == news.__struct_config__.tag
+        self._put(NewsHeard(parts[1], news) if known else FrameRefused())
+
+    async def _read_books(self, reading: Reading) -> None:
+        while True:
+            try:
+                await reading.read()
+                holders = await reading.holders()
+            except BusError as error:
+                _log.info("the books can't be read: %s", error)
+            else:
+                self._put(BooksRead(tuple(reading.runs), tuple(reading.orders), holders))
+            await asyncio.sleep(BOOKS_S)
 
     def _put(self, event: FeedEvent) -> None:
         if self._queue.full():

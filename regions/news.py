@@ -93,7 +93,7 @@ class SteeringNews(msgspec.Struct, frozen=True, kw_only=True, tag="steering", ta
 
     at_ms: int
     regions: list[RegionNews]
-    edges: list[EdgeNews]
+    edges: list[EdgeNews]  # those that are not as they should be
     flights: list[FlightNews] = []
 
 
@@ -115,6 +115,7 @@ class AlertsNews(msgspec.Struct, frozen=True, kw_only=True, tag="alerts", tag_fi
     at_ms: int
     alerts: list[AlertNews]
     rules: int  # that are looked at
+    by: str = ""  # the region that is the keeper's own; it may tell in others as well
 
 
 class AlertChange(msgspec.Struct, frozen=True, kw_only=True, tag="alert", tag_field="about"):

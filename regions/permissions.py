@@ -53,6 +53,7 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
                     *_log_reads(region, others),
                     *(f"$JS.{o}.API.DIRECT.GET.{names.log_stream(o)}" for o in others),
                     *_book_reads(region, others),
+                    f"$JS.API.DIRECT.GET.{names.LEASE_STREAM}",
                 ),
                 subscribe=(
                     names.below("tele"),

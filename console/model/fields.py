@@ -192,6 +192,7 @@ FLIGHT_FIELDS: tuple[Field[FlightRow], ...] = (
 DOOR_FIELDS: tuple[Field[DoorRow], ...] = (
     Field("name", "text", lambda row: row.edge.name, "the edge"),
     Field("region", "text", lambda row: row.edge.region, "its region"),
+    Field("reason", "text", lambda row: row.edge.reason, "why the edge is not as it should be"),
     Field("door", "text", lambda row: row.edge.door, "why it could not be gone through"),
     Field("took", "ms", lambda row: row.edge.door_ms if row.edge.door == "" else None, "to go"),
     Field("failed", "number", lambda row: _failed(row.edge), "1: it could not be, 0: it could"),
@@ -226,13 +227,15 @@ FIELDS: Mapping[str, tuple[Field[Any], ...]] = {
 }
 
 
-def rows(view: FleetView, wall_ms: int) -> Mapping[str, list[Any]]:
+def rows(view: FleetView, wall_ms: int, by: str) -> Mapping[str, list[Any]]:
     """Everything that has figures, by kind. What is too old to count is left out.
 
     Args:
         view: the fleet.
         wall_ms: Unix ms, by which certificates end.
+        by: the region whose keeper's eyes count where several look at the same.
     """
+    seen = {region: news for region, news in view.steering.items() if region == by}
     return {
         "edge": list(view.edges),
         "region": list(view.regions),
@@ -243,10 +246,8 @@ def rows(view: FleetView, wall_ms: int) -> Mapping[str, list[Any]]:
             for stream in news.streams
         ],
         "store": [StoreRow(region, news) for region, news in _fresh(view.streams)],
-        "flight": [
-            FlightRow(by, flight) for by, news in _fresh(view.steering) for flight in news.flights
-        ],
-        "door": [DoorRow(by, edge) for by, news in _fresh(view.steering) for edge in news.edges],
+        "flight": [FlightRow(by, flight) for by, news in _fresh(seen) for flight in news.flights],
+        "door": [DoorRow(by, edge) for by, news in _fresh(seen) for edge in news.edges],
         "certificate": _certificates(view, wall_ms),
         "fleet": [view],
     }

@@ -97,8 +97,13 @@ def is_sound(news: News) -> bool:
                     for each in flights
                 )
             )
-        case AlertsNews(at_ms=at_ms, alerts=alerts):
-            return _number(at_ms) and len(alerts) <= MAX_ALERTS and all(map(_alert, alerts))
+        case AlertsNews(at_ms=at_ms, alerts=alerts, by=by):
+            return (
+                _short(by)
+                and _number(at_ms)
+                and len(alerts) <= MAX_ALERTS
+                and all(map(_alert, alerts))
+            )
         case AlertChange(at_ms=at_ms, alert=alert):
             return _number(at_ms) and _alert(alert)
         case CertificatesNews(at_ms=at_ms, ends=ends):

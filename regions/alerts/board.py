@@ -49,9 +49,9 @@ class Board:
         self.left_out = 0
         for rule in self.rules:
             for thing in rows.get(rule.each, ()):
-                if not rule.query.matches(thing):
+                if not rule.query.matches(thing) or _said(rule, thing, met):
                     continue
-                key = rule.name, _about(rule, thing)
+                key = rule.name, rule.about(thing)
                 if key not in self._standing and len(self._standing) + len(met) >= MAX_STANDING:
                     self.left_out += 1
                     continue
@@ -100,9 +100,8 @@ class Board:
         return changes
 
 
-def _about(rule: Rule, thing: Any) -> str:
-    """What a thing is called; nothing where it is the fleet."""
-    name = rule.fields.get("name")
-    where = rule.fields.get("region") if rule.each == "stream" else None
-    parts = [str(field.get(thing) or "") for field in (where, name) if field is not None]
-    return "/".join(parts)
+def _said(rule: Rule, thing: Any, met: Mapping[Key, AlertNews]) -> bool:
+    """Whether another rule says it already of the same place."""
+    return bool(rule.unless) and any(
+        (name, place) in met for name in rule.unless for place in rule.places(thing)
+    )

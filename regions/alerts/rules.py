@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,7 @@ class _Rule(msgspec.Struct, forbid_unknown_fields=True, rename={"for_": "for"}):
     severity: Severity = "ticket"
     text: str = ""
     runbook: str = ""
+    unless: list[str] = []
     off: bool = False
 
 
@@ -52,7 +53,20 @@ class Rule:
     severity: Severity
     text: str  # with `{field}`
     runbook: str
+    unless: tuple[str, ...]  # rules that say it already, where they are met by the same region
     fields: Mapping[str, Field[Any]]
+
+    def about(self, thing: Any) -> str:
+        """What a thing is called; nothing where it is the fleet."""
+        names = ("region", "name") if self.each == "stream" else ("name",)
+        return "/".join(
+            str(self.fields[name].get(thing) or "") for name in names if name in self.fields
+        )
+
+    def places(self, thing: Any) -> set[str]:
+        """What a thing is, or is of: its own name, and those of its regions."""
+        names = [name for name in ("name", "region", "origin") if name in self.fields]
+        return {str(self.fields[name].get(thing) or "") for name in names}
 
     def said(self, thing: Any) -> str:
         """The text, with the figures of `thing`."""
@@ -119,7 +133,25 @@ def parse_rules(text: str, where: str, known: Mapping[str, Rule], fields: Fields
             raise AlertError(f"{where}: {raw.name}: {error}") from error
     if len(rules) > MAX_RULES:
         raise AlertError(f"{where}: more than {MAX_RULES} rules")
-    return list(rules.values())
+    return in_order(list(rules.values()), where)
+
+
+def in_order(rules: Sequence[Rule], where: str) -> list[Rule]:
+    """The rules, each after those that it leaves to speak first.
+
+    Raises:
+        AlertError: two leave each other, or one of itself.
+    """
+    done: dict[str, Rule] = {}
+    left = list(rules)
+    while left:
+        names = {rule.name for rule in left}
+        free = [rule for rule in left if names.isdisjoint(rule.unless)]
+        if not free:
+            raise AlertError(f"{where}: {', '.join(sorted(names))}: `unless` goes in a circle")
+        done |= {rule.name: rule for rule in free}
+        left = [rule for rule in left if rule.name not in done]
+    return list(done.values())
 
 
 def _rule(raw: _Rule, fields: Fields) -> Rule:
@@ -139,8 +171,9 @@ def _rule(raw: _Rule, fields: Fields) -> Rule:
     if not query.text:
         raise ValueError("when: says nothing")
     return Rule(
-        raw.name, raw.each, query, _seconds(raw.for_), raw.severity, raw.text, raw.runbook, mine
-    )
+        raw.name, raw.each, query, _seconds(raw.for_), raw.severity, raw.text, raw.runbook,
+        tuple(raw.unless), mine,
+    )  # fmt: skip
 
 
 def _seconds(text: str) -> float:
@@ -155,11 +188,6 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise AlertError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def names_of(rules: Iterable[Rule]) -> list[str]:
-    """The names of rules, in order."""
-    return [rule.name for rule in rules]
 
 
 def _time(ms: float) -> str:

@@ -121,7 +121,7 @@ class Lock:
                 self._held[station.region] = ack.seq
                 return None
             data, seq = await station.holder(subject, LASTS_S)
-            other = _holder(data)
+            other = decode_holder(data)
             if other is not None and other.token != self._holder.token:
                 self._held.pop(station.region, None)
                 return other
@@ -169,7 +169,7 @@ async def holder_of(stations: Sequence[Station], region: str) -> Holder | None:
             data, _ = await station.holder(duty_subject(station.region, RUNNING, region), LASTS_S)
         except BusError:
             continue
-        found = _holder(data)
+        found = decode_holder(data)
         if found is not None:
             return found
     return None
@@ -180,7 +180,8 @@ def _now_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _holder(data: bytes) -> Holder | None:
+def decode_holder(data: bytes) -> Holder | None:
+    """Who a lease says has it; None: nobody."""
     try:
         return msgspec.json.decode(data, type=Holder) if data else None
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from regions.news import EdgeNews, FlightNews, RegionNews, SteeringNews
 from regions.steering.fleet import Outlook
 from regions.steering.health import EdgeKey, Try
+from relay.core.steering import State
 
 
 def steering_news(
@@ -48,6 +49,8 @@ def steering_news(
                 door_ms=0.0 if key not in tries else tries[key].took_ms,
             )
             for key, verdict in outlook.edges.items()
+            # The others are as they should be: 300 edges would be more than a message holds.
+            if verdict.state is not State.OK or (key in tries and tries[key].failed)
         ],
         flights=[
             FlightNews(

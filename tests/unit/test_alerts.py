@@ -179,3 +179,53 @@ def test_so_are_two_of_one_name_and_one_to_switch_off_that_is_not_there() -> Non
     with pytest.raises(AlertError, match="No such file"):
         read_rules(Path("/nowhere/alerts.toml"), FIELDS)
     assert BUILTIN.is_file()
+
+
+INHIBITED = """
+[[alert]]
+name = "Door"
+each = "edge"
+when = "loop>1"
+text = "x"
+unless = ["Dark", "Silent"]
+[[alert]]
+name = "Silent"
+each = "edge"
+when = "loop>100"
+text = "x"
+unless = ["Dark"]
+[[alert]]
+name = "Dark"
+each = "region"
+when = "loop>1000"
+text = "x"
+"""
+
+
+class Placed(NamedTuple):
+    name: str
+    loop: float
+    region: str = ""
+
+
+def test_what_a_larger_one_says_already_is_not_said_again() -> None:
+    fields = (*EDGE, Field[Any]("region", "text", lambda thing: thing.region))
+    board = Board(parse_rules(INHIBITED, "rules.toml", {}, {"edge": fields, "region": EDGE}))
+
+    def met(eu: float, *edges: Placed) -> set[tuple[str, str]]:
+        board.look({"region": [Placed("eu", eu)], "edge": edges}, 1_000)
+        found = {(each.name, each.on) for each in board.standing}
+        board.look({}, 900_000)
+        return found
+
+    one, other = Placed("eu-1", 500, "eu"), Placed("us-1", 50, "us")
+    assert met(0, one, other) == {("Silent", "eu-1"), ("Door", "us-1")}
+    assert met(5_000, one, other) == {("Dark", "eu"), ("Door", "us-1")}
+
+
+def test_rules_that_wait_for_each_other_are_named() -> None:
+    text = RULE.replace('runbook = "docs/x.md"', 'unless = ["Other"]')
+    other = text.replace("LoopLate", "Other").replace('["Other"]', '["LoopLate"]')
+    with pytest.raises(AlertError, match="LoopLate, Other: `unless` goes in a circle"):
+        rules(text + other)
+    assert len(rules(text)) == 1, "one that is not there is waited for by nobody"

@@ -1,0 +1,218 @@
+"""The fleet as a web page: for people who open no terminal. The same view, without a framework."""
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from html import escape
+
+from console import figures
+from console.literal import clean
+from console.model import (
+    AlertView,
+    EdgeView,
+    FleetView,
+    Freshness,
+    Happening,
+    LinkState,
+    RegionView,
+)
+from console.signs import LAG_SIGNS, LINK_SIGNS, Sign, Tone, edge_sign, region_sign
+from console.views.lag import SHORT
+from regions.pages.html import document, section, table, tiles
+
+EVERY_S = 2  # with JavaScript; without, the page is loaded anew
+RELOAD_S = 10
+EVENTS = 20  # that are shown
+
+_CLASSES = {Tone.GOOD: "good", Tone.WARN: "warn", Tone.BAD: "bad"}
+_SCRIPT = f"""
+const main = document.querySelector('main'), age = document.querySelector('#age');
+let heard = Date.now();
+setInterval(async () => {{
+  try {{
+    const answer = await fetch('status?part=1', {{cache: 'no-store'}});
+    if (answer.ok) {{ main.innerHTML = await answer.text(); heard = Date.now(); }}
+  }} catch (error) {{ /* said below */ }}
+  const silent = Math.round((Date.now() - heard) / 1000);
+  age.hidden = silent < {2 * EVERY_S + 1};
+  age.textContent = `Nothing heard from here for ${{silent}} s: what you see is old.`;
+}}, {EVERY_S * 1000});
+"""
+
+
+_HASH = b64encode(sha256(_SCRIPT.encode()).digest()).decode()
+POLICY = (  # of the page's content: its own script, and where that asks
+    f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_HASH}'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def page(view: FleetView, world: str, wall_ms: int) -> str:
+    """The whole page.
+
+    Args:
+        view: the fleet now.
+        world: what it is called.
+        wall_ms: now, Unix ms.
+    """
+    whole = document(f"{_text(world)} · jetrelay", part(view, world, wall_ms))
+    head = f'<noscript><meta http-equiv="refresh" content="{RELOAD_S}"></noscript></head>'
+    end = f'<p id="age" class="bad" role="status" hidden></p><script>{_SCRIPT}</script></body>'
+    return whole.replace("</head>", head, 1).replace("</body>", end, 1)
+
+
+def part(view: FleetView, world: str, wall_ms: int) -> list[str]:
+    """What is on it, as HTML."""
+    word, kind = verdict(view)
+    link = f"{_marked(LINK_SIGNS[view.link.state])} {_safe(view.link.via)}"
+    head = f'<p class="word">{escape(word)}</p><h1>{_safe(world)}</h1>'
+    return [
+        f'<header class="{kind}">{head}<p>{figures.clock(wall_ms)} · {link}</p></header>',
+        tiles(_tiles(view)),
+        section("Regions", table(_REGION_HEADS, map(_region, view.regions))),
+        section("Alerts", _alerts(view, wall_ms)),
+        section("Mirror lag, ms", _lag(view)),
+        section("Edges", table(_EDGE_HEADS, map(_edge, view.edges))),
+        section("What happened", _events(view.timeline)),
+    ]
+
+
+def verdict(view: FleetView) -> tuple[str, str]:
+    """The fleet in a word, and whether that is good (`pass`), so so (`missed`) or bad (`fail`)."""
+    if view.link.state is not LinkState.CONNECTED:
+        return "unknown: this keeper hears nothing", "fail"
+    states = {region.state for region in view.regions}
+    pages = [alert for alert in view.alerts if _fires(alert) and alert.severity == "page"]
+    if states <= {"ok"} and not any(_fires(alert) for alert in view.alerts):
+        return "all is well", "pass"
+    if pages or not states <= {"ok", "degraded"}:
+        named = [region.name for region in view.regions if region.state not in {"ok", "degraded"}]
+        return f"trouble{': ' if named else ''}{', '.join(map(_text, named))}", "fail"
+    return "not all is as it should be", "missed"
+
+
+def _fires(alert: AlertView) -> bool:
+    return alert.state == "firing"
+
+
+def _tiles(view: FleetView) -> list[tuple[str, str, str]]:
+    rates, lag = view.rates, view.worst_lag
+    ready = sum(region.ready for region in view.regions)
+    pair = "" if lag is None else f"{_text(lag.region)} reads {_text(lag.origin)}"
+    return [
+        ("connections", figures.count(view.connections), "WebSockets now"),
+        ("events out", figures.rate(rates.events_out if rates else None), "a second"),
+        ("publishes", figures.rate(rates.publishes if rates else None), "a second"),
+        ("edges ready", f"{ready} of {len(view.edges)}", ""),
+        ("longest lag", figures.duration(lag.lag_ms if lag else None), pair),
+    ]
+
+
+_REGION_HEADS = ("region", "state", "edges", "connections", "out/s", "if lost", "lag ms", "why")
+_EDGE_HEADS = ("edge", "region", "state", "connections", "out/s", "loop ms", "memory", "heard")
+
+
+def _region(region: RegionView) -> Sequence[str]:
+    gone = region.freshness is Freshness.GONE
+    lag = region.lag
+    return (
+        f"<b>{_safe(region.name)}</b>",
+        _marked(region_sign(region.state)),
+        f"{figures.NONE if gone else region.ready}/{len(region.edges)}",
+        figures.count(region.connections),
+        figures.rate(region.rates.events_out if region.rates else None),
+        escape(figures.percent(region.if_lost)),
+        figures.NONE
+        if lag is None
+        else _marked(LAG_SIGNS[lag.level], figures.duration(lag.lag_ms)),
+        _safe(region.reason),
+    )
+
+
+def _edge(edge: EdgeView) -> Sequence[str]:
+    return (
+        f"<b>{_safe(edge.name)}</b>",
+        _safe(edge.region),
+        _marked(edge_sign(edge.state)),
+        figures.count(edge.connections),
+        figures.rate(edge.rates.events_out if edge.rates else None),
+        figures.duration(edge.loop_lag_ms),
+        figures.size(edge.rss_bytes),
+        figures.NONE if edge.age_ms is None else f"{figures.age(edge.age_ms)} ago",
+    )
+
+
+def _alerts(view: FleetView, wall_ms: int) -> str:
+    if not view.alerts_age_ms:
+        return "<p>No keeper says how alerts stand.</p>"
+    rows = [
+        (
+            _severity(alert),
+            _safe(alert.name),
+            _safe(alert.on),
+            f"{_safe(alert.text)}<br><small>{_safe(alert.runbook)}</small>",
+            figures.age(max(0, wall_ms - alert.since_ms)),
+        )
+        for alert in view.alerts
+    ]
+    if not rows:
+        return '<p class="good">None stands.</p>'
+    return table(("", "alert", "on", "what, and what to do", "since"), rows)
+
+
+def _severity(alert: AlertView) -> str:
+    if not _fires(alert):
+        return "pending"
+    kind = "bad" if alert.severity == "page" else "warn"
+    return f'<b class="{kind}">{escape(alert.severity)}</b>'
+
+
+def _lag(view: FleetView) -> str:
+    names = [region.name for region in view.regions]
+    rows = []
+    for reader in names:
+        cells = [f"<b>{_safe(reader)}</b> reads"]
+        for origin in names:
+            cell = view.lag[origin, reader]
+            if cell.broken:
+                cells.append(
+                    f'<b class="bad">✗ {_safe(SHORT.get(cell.mirror or "", cell.mirror or ""))}</b>'
+                )
+            elif origin == reader:
+                cells.append("·")
+            else:
+                cells.append(_marked(LAG_SIGNS[cell.level], figures.duration(cell.lag_ms)))
+        rows.append(cells)
+    return table(("", *(_text(name) for name in names)), rows)
+
+
+def _events(timeline: Iterable[Happening]) -> str:
+    newest = list(timeline)[-EVENTS:][::-1]
+    if not newest:
+        return "<p>Nothing since this keeper listens.</p>"
+    rows = [
+        (
+            escape(figures.clock(each.at_ms)),
+            escape(each.kind),
+            _safe(each.on),
+            f'<span class="{each.weight}">{_safe(each.text, 200)}</span>',
+        )
+        for each in newest
+    ]
+    return table(("", "", "", ""), rows)
+
+
+def _marked(sign: Sign, text: str | None = None) -> str:
+    """Glyph and word, in the colour of what they mean."""
+    shown = _safe(f"{sign.glyph} {sign.word if text is None else text}".strip(), 24)
+    kind = _CLASSES.get(sign.tone)
+    return f'<span class="{kind}">{shown}</span>' if kind else shown
+
+
+def _text(text: str, limit: int = 64) -> str:
+    return str(clean(text, limit))
+
+
+def _safe(text: str, limit: int = 120) -> str:
+    """Text from outside, for HTML."""
+    return escape(_text(text, limit))
