@@ -1,4 +1,4 @@
-"""`jetrelay check`: judge a ledger again, and say what it shows."""
+"""`jetrelay check`: how a running fleet is; or what a ledger shows, judged again."""
 
 import sys
 from pathlib import Path
@@ -6,72 +6,66 @@ from pathlib import Path
 import click
 import msgspec
 
-from regions.ledger.checker import check
-from regions.ledger.findings import RULES, Findings, Spread
+from cli.doors import door_options, find_fleet
 
 
 @click.command()
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="All findings as JSON on stdout.")
-def command(directory: Path, as_json: bool) -> None:
-    """Judge the ledger in DIR, or in DIR/ledger: the report of a drill, say.
+@click.argument("directory", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+@door_options
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "nagios", "prometheus", "json"]),
+    default="text",
+    show_default=True,
+    help="Of a fleet: for people, a plugin of Nagios, a textfile collector, a script.",
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    directory: Path | None,
+    state: Path,
+    region: str | None,
+    url: str | None,
+    creds: Path | None,
+    format_: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Say how a running fleet is, by its regions and the alerts that fire.
 
-    Exit code 0: every promise was kept. 1: one was not. 2: the ledger can't be read.
+    Listens for 3 s. Exit code 0: ok. 1: warning, not all is as it should be. 2: critical, a region
+    is dark or cut off, or an alert that pages fires; wrong use. 3: unknown, no NATS answers.
+
+    With DIR, judge the ledger in DIR or in DIR/ledger again: the report of a drill, say. Exit code
+    0: every promise was kept. 1: one was not. 2: the ledger can't be read.
     """
+    if directory is not None:
+        given = [
+            name
+            for name in ("state", "region", "url", "creds", "format_")
+            if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        ]
+        if given:
+            raise click.UsageError("with DIR a ledger is judged, which has no other options")
+        sys.exit(_check_ledger(directory, as_json=as_json))
+    from cli.check_fleet import check_fleet
+
+    fleet = find_fleet(state, region, url, creds)
+    said, level = check_fleet(fleet, "json" if as_json else format_)
+    click.echo(said)
+    sys.exit(int(level))
+
+
+def _check_ledger(directory: Path, *, as_json: bool) -> int:
+    from cli.ledger_text import report
+    from regions.ledger.checker import check
+
     findings = check(directory)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(findings), indent=1).decode())
     else:
         for line in report(findings):
             click.echo(line)
-    sys.exit(0 if findings.passed else 1)
-
-
-def report(findings: Findings) -> list[str]:
-    """The findings, for people: what was found, examples, times."""
-    lines = [f"{_figures(findings)}", ""]
-    for rule, text in RULES.items():
-        count = getattr(findings, rule)
-        mark = click.style("FAIL", fg="red") if count else click.style("ok  ", fg="green")
-        lines.append(f"{mark} {rule:16}{count:>9}  {text}")
-    lines += ["", *_examples(findings), *_times(findings)]
-    verdict = click.style("passed", fg="green") if findings.passed else click.style("failed", "red")
-    return [*lines, f"{verdict}  history {findings.history}"]
-
-
-def _figures(findings: Findings) -> str:
-    return (
-        f"{findings.clients} clients, {findings.records} records: {findings.asked} publishes, "
-        f"{findings.acked} acknowledged, {findings.failed} failed, {findings.unknown} unknown; "
-        f"{findings.delivered} deliveries, {findings.replayed} of them replayed, "
-        f"{findings.raw_repeats} repeats hidden by the library; {findings.disconnects} "
-        f"connections lost, {findings.resumes} resumes, {findings.sessions_lost} sessions lost; "
-        f"{findings.declared_gaps} gaps declared, of {findings.declared_events} events"
-    )
-
-
-def _examples(findings: Findings) -> list[str]:
-    lines = [
-        f"  {example.rule}: {example.text}  [{', '.join(example.where)}]"
-        for example in findings.examples
-    ]
-    return [*lines, ""] if lines else []
-
-
-def _times(findings: Findings) -> list[str]:
-    rows: list[tuple[str, Spread]] = [
-        ("gap of a client", findings.gap_ms),
-        ("gap, connection lost", findings.gap_hit_ms),
-        ("outage", findings.outage_ms),
-    ]
-    for phase in findings.phases:
-        rows.append((f"acknowledged, {phase.name}", phase.ack_ms))
-        rows.append((f"latency, {phase.name}", phase.latency_ms))
-        rows.append((f"current after {phase.name}", phase.current_ms))
-    lines = [f"{'ms':28}{'p50':>10}{'p99':>10}{'max':>10}{'of':>10}"]
-    lines += [
-        f"{name[:27]:28}{each.p50:>10.1f}{each.p99:>10.1f}{each.max:>10.1f}{each.count:>10}"
-        for name, each in rows
-        if each.count
-    ]
-    return [*lines, ""]
+    return 0 if findings.passed else 1

@@ -33,7 +33,7 @@ COMMANDS = {
     "tail": ("cli.tail", "Follow rooms, like tail -f."),
     "demo": ("cli.demo", "Replay real data through a world."),
     "drill": ("cli.drill", "Break a world on purpose, and measure what clients felt."),
-    "check": ("cli.check", "Judge the ledger of a drill again."),
+    "check": ("cli.check", "Say how a fleet is, for scripts; judge a ledger again."),
     "doctor": ("cli.doctor", "Check this machine and a world, and say what to do."),
 }
 

@@ -16,13 +16,22 @@ ONCE_AGES = Ages(stale_ms=2_000, gone_ms=2_800)
 
 
 async def look(
-    feed: Feed, known: Mapping[str, Sequence[str]], clock: Clock, wait_s: float = WAIT_S
+    feed: Feed,
+    known: Mapping[str, Sequence[str]],
+    clock: Clock,
+    wait_s: float = WAIT_S,
+    *,
+    whole: bool = False,
 ) -> FleetView:
     """The fleet after every known edge was heard twice (rates need two frames), or after `wait_s`
     with a link.
 
     Args:
+        feed: what is heard.
         known: region -> its edges, as far as known.
+        clock: when things come.
+        wait_s: seconds.
+        whole: listen for all of that time: keepers speak every 2 s.
 
     Raises:
         NoLinkError: no region's NATS could be reached.
@@ -39,7 +48,7 @@ async def look(
                 if fleet.link.state is LinkState.CONNECTED and not started:
                     started = True
                     deadline.reschedule(loop.time() + wait_s)
-                if is_complete(fleet, known):
+                if not whole and is_complete(fleet, known):
                     break
     except TimeoutError:
         if not started:

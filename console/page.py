@@ -6,6 +6,7 @@ from hashlib import sha256
 from html import escape
 
 from console import figures
+from console.judgement import Level, judge
 from console.literal import clean
 from console.model import (
     AlertView,
@@ -13,7 +14,6 @@ from console.model import (
     FleetView,
     Freshness,
     Happening,
-    LinkState,
     RegionView,
 )
 from console.signs import LAG_SIGNS, LINK_SIGNS, Sign, Tone, edge_sign, region_sign
@@ -78,17 +78,17 @@ def part(view: FleetView, world: str, wall_ms: int) -> list[str]:
 
 
 def verdict(view: FleetView) -> tuple[str, str]:
-    """The fleet in a word, and whether that is good (`pass`), so so (`missed`) or bad (`fail`)."""
-    if view.link.state is not LinkState.CONNECTED:
-        return "unknown: this keeper hears nothing", "fail"
-    states = {region.state for region in view.regions}
-    pages = [alert for alert in view.alerts if _fires(alert) and alert.severity == "page"]
-    if states <= {"ok"} and not any(_fires(alert) for alert in view.alerts):
-        return "all is well", "pass"
-    if pages or not states <= {"ok", "degraded"}:
-        named = [region.name for region in view.regions if region.state not in {"ok", "degraded"}]
-        return f"trouble{': ' if named else ''}{', '.join(map(_text, named))}", "fail"
-    return "not all is as it should be", "missed"
+    """The fleet in a line, and whether that is good (`pass`), so so (`missed`) or bad (`fail`)."""
+    judgement = judge(view)
+    match judgement.level:
+        case Level.OK:
+            return "all is well", "pass"
+        case Level.WARNING:
+            return f"not all is as it should be: {judgement.text}", "missed"
+        case Level.CRITICAL:
+            return f"trouble: {judgement.text}", "fail"
+        case Level.UNKNOWN:
+            return f"unknown: {judgement.text}", "fail"
 
 
 def _fires(alert: AlertView) -> bool:

@@ -1,0 +1,112 @@
+"""`jetrelay check` of a fleet: a word, why, and an exit code, in four formats."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from cli.check_fleet import nagios, prometheus
+from console.feed import LinkChanged, NewsHeard, apply
+from console.judgement import Level, judge, summary
+from console.model import Fleet, FleetView, LinkState, observe
+from regions.news import AlertNews, AlertsNews, Severity
+from tests.console.nats_process import PASSWORD, nats_processes
+from tests.console.scenario import quiet, troubled
+from tests.console.test_live import fake_edges
+from tests.console.test_page import fleet_of
+
+
+def with_alert(fleet: Fleet, severity: Severity, text: str = "x") -> FleetView:
+    alert = AlertNews(
+        name="Slow", on="eu-1", severity=severity, state="firing", since_ms=1, text=text
+    )
+    news = AlertsNews(at_ms=1, alerts=[alert], rules=1)
+    return observe(apply(fleet, NewsHeard("us", news), 79_000), 79_600)
+
+
+def test_all_is_well() -> None:
+    view = observe(fleet_of(quiet(80)), 79_600)
+    assert judge(view).level is Level.OK
+    assert summary(view) == "3 regions ok, 6 of 6 edges ready"
+    said = nagios(view, judge(view))
+    assert said.startswith("JETRELAY OK - 3 regions ok, 6 of 6 edges ready | edges_ready=6;;;0;6 ")
+    assert said.endswith("ms;1000;3000;0")
+
+
+def test_what_is_wrong_is_named_the_worst_first() -> None:
+    view = observe(fleet_of(troubled(80)), 79_600)
+    judgement = judge(view)
+    assert judgement.level is Level.WARNING
+    assert judgement.text.startswith("us degraded: us-1 dark; eu degraded: ")
+    assert judge(observe(fleet_of(quiet(80)), 95_000)).level is Level.CRITICAL
+
+
+@pytest.mark.parametrize(
+    ("severity", "level"), [("page", Level.CRITICAL), ("ticket", Level.WARNING)]
+)
+def test_alerts_count(severity: Severity, level: Level) -> None:
+    judgement = judge(with_alert(fleet_of(quiet(80)), severity))
+    assert (judgement.level, judgement.reasons) == (level, ("Slow eu-1: x",))
+
+
+def test_who_hears_nothing_knows_nothing() -> None:
+    lost = apply(fleet_of(quiet(80)), LinkChanged(LinkState.LOST, "us", "refused"), 79_700)
+    assert judge(observe(lost, 80_000)).level is Level.UNKNOWN
+
+
+def test_nothing_said_can_be_taken_for_figures_or_escape() -> None:
+    view = with_alert(fleet_of(quiet(80)), "page", "x | edges_ready=0 \x1b[31m\n")
+    said = nagios(view, judge(view))
+    assert said.count("|") == 1
+    assert said.isprintable()
+
+
+def test_prometheus_reads_it() -> None:
+    view = observe(fleet_of(troubled(80)), 79_600)
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(prometheus(view, judge(view)) + "\n")
+        for sample in family.samples
+    }
+    assert found["jetrelay_check_status",] == 1
+    assert found["jetrelay_check_region_state", "us", "degraded"] == 1
+    assert found["jetrelay_check_region_state", "us", "ok"] == 0
+    assert found["jetrelay_check_lag_milliseconds", "us", "ap"] > 3_000
+    assert found["jetrelay_check_alerts", "page"] == 0
+
+
+async def run(*arguments: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli", "check", *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_the_command_says_it_and_exits_so(tmp_path: Path) -> None:
+    login = tmp_path / "login"
+    login.touch(mode=0o600)
+    login.write_text(f"console:{PASSWORD}")
+    with nats_processes(tmp_path, 1) as (server,):
+        await server.start()
+        options = ("--nats", server.url, "--creds", str(login))
+        async with fake_edges(server):
+            code, out, err = await run(*options, "--json")
+            assert (code, err) == (0, "")
+            assert json.loads(out) == {
+                "status": "ok", "reasons": [], "summary": "3 regions ok, 6 of 6 edges ready",
+            }  # fmt: skip
+            code, out, _ = await run(*options, "--format", "nagios")
+            assert (code, out[:14]) == (0, "JETRELAY OK - ")
+    code, out, _ = await run(*options, "--format", "nagios")
+    assert (code, out.rstrip()) == (
+        3, "JETRELAY UNKNOWN - no NATS answers: connection refused",
+    )  # fmt: skip
+    code, out, err = await run(str(tmp_path), "--format", "nagios")
+    assert (code, out) == (2, "")
+    assert "which has no other options" in err
