@@ -1,16 +1,24 @@
-"""`jetrelay console`: watch a world, on a screen or in one look."""
+"""`jetrelay console`: watch a world, on a screen or in one look; now, or as it was."""
 
 import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from cli.doors import Fleet, door_options, find_fleet
+from cli.doors import Fleet, door_options, find_fleet, has_subcommand
+from cli.moments import Moment, shown
+from cli.record import record
 from console.errors import ConsoleError
 
+if TYPE_CHECKING:
+    from console.past.replay import Replay
 
-@click.command()
+KEPT_MS = 60_000  # after the last that is kept: then all is silent
+
+
+@click.group(invoke_without_command=True)
 @door_options
 @click.option("--once", is_flag=True, help="Look once, print to stdout, and end.")
 @click.option(
@@ -21,23 +29,58 @@ from console.errors import ConsoleError
     show_default=True,
     help="What --once prints.",
 )
+@click.option(
+    "--at",
+    "at_ms",
+    type=Moment(),
+    metavar="TIME",
+    help="With --once: as it was then, 2026-11-28T12:00Z or 15m ago; a day is kept.",
+)
+@click.option(
+    "--replay",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="With --once: out of a file of `console record`; at its end, without --at.",
+)
+@click.pass_context
 def command(
-    state: Path, region: str | None, url: str | None, creds: Path | None, once: bool, format_: str
+    ctx: click.Context,
+    state: Path,
+    region: str | None,
+    url: str | None,
+    creds: Path | None,
+    format_: str,
+    at_ms: int | None,
+    replay: Path | None,
+    *,
+    once: bool,
 ) -> None:
     """Watch a world: its regions, edges and mirror lag, from the telemetry of its edges.
 
     Any region's NATS will do; if it goes away, the console listens through the next one.
 
     --once waits until every known edge was heard, at most 3 s, and prints what it knows. Exit
-    codes: 0 printed, 2 no NATS answers or there is no world.
+    codes: 0 printed, 2 no NATS answers or there is no world, or nothing is kept of that time.
     """
+    if has_subcommand(ctx):
+        return
+    if (at_ms is not None or replay is not None) and not once:
+        raise click.UsageError("--at and --replay go with --once")
+    if replay is not None:
+        click.echo(asyncio.run(_replay(replay, at_ms, format_)))
+        return
     fleet = find_fleet(state, region, url, creds)
+    if at_ms is not None:
+        click.echo(asyncio.run(_look_back(fleet, at_ms, format_)))
+        return
     if once:
         click.echo(asyncio.run(_look(fleet, format_)))
         return
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise ConsoleError("this is not a terminal: use --once, with --format text or json")
     asyncio.run(_watch(fleet))
+
+
+command.add_command(record)
 
 
 async def _look(fleet: Fleet, format_: str) -> str:
@@ -49,6 +92,36 @@ async def _look(fleet: Fleet, format_: str) -> str:
     clock = Clock()
     view = await look(LiveFeed(fleet.doors), fleet.known, clock)
     return (to_json if format_ == "json" else to_text)(view, clock.wall_ms())
+
+
+async def _look_back(fleet: Fleet, at_ms: int, format_: str) -> str:
+    from console.past.replay import Replay
+    from console.past.streams import open_streams
+
+    async with open_streams(fleet.doors) as past:
+        return await _then(Replay(past, fleet.known, past.region), at_ms, format_)
+
+
+async def _replay(file: Path, at_ms: int | None, format_: str) -> str:
+    from console.past.file import FilePast
+    from console.past.replay import Replay
+
+    past = FilePast(file)
+    if at_ms is None:
+        at_ms = (await past.extent()).last_ms + 1
+    return await _then(Replay(past, past.header.known, "recording"), at_ms, format_)
+
+
+async def _then(replay: "Replay", at_ms: int, format_: str) -> str:
+    from console.report import to_json, to_text
+
+    first_ms, last_ms = await replay.past.extent()
+    if not first_ms <= at_ms <= last_ms + KEPT_MS:
+        raise ConsoleError(
+            f"nothing is kept of {shown(at_ms)}: there is {shown(first_ms)} to {shown(last_ms)}"
+        )
+    await replay.seek(at_ms)
+    return (to_json if format_ == "json" else to_text)(replay.view, at_ms)
 
 
 async def _watch(fleet: Fleet) -> None:

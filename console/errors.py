@@ -9,3 +9,7 @@ class ConsoleError(RelayError):
 
 class NoLinkError(ConsoleError):
     """No NATS of any region answers."""
+
+
+class RecordingError(ConsoleError):
+    """A recording can't be written or read; the text names the file."""

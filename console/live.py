@@ -2,22 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
-import msgspec
 from nats.errors import Error as NatsError
 
-from console.feed import BooksRead, FeedEvent, FrameHeard, FrameRefused, LinkChanged, NewsHeard
+from console.feed import BooksRead, FeedEvent, FrameRefused, LinkChanged
 from console.model import LinkState
+from console.wire import event_of
 from regions.doors import Door
-from regions.news import decode_news
 from regions.operations.reading import Reading
 from relay.bus.connection import Connection, Headers
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
 from relay.config import NatsConfig
 from relay.core.names import below, telemetry_subject
-from relay.core.telemetry import decode_frame
 from relay.errors import BusError
 from relay.tasks import Tasks
 
@@ -42,9 +40,13 @@ class LiveFeed:
 
     Args:
         doors: the ways in, tried in turn; at least one.
+        tap: is given every message as it comes, subject and bytes.
     """
 
-    def __init__(self, doors: Sequence[Door]) -> None:
+    def __init__(
+        self, doors: Sequence[Door], tap: Callable[[str, bytes], None] = lambda *_: None
+    ) -> None:
+        self._tap = tap
         self._servers = [(door, server) for door in doors for server in door.nats.servers]
         self._regions = [door.region for door in doors]
         self._queue: asyncio.Queue[FeedEvent] = asyncio.Queue(QUEUE_EVENTS)
@@ -86,8 +88,8 @@ class LiveFeed:
         try:
             async with asyncio.timeout(CONNECT_S):
                 await self._connect(connection, door.nats, server, closed)
-                await connection.listen(SUBJECT, self._on_frame)
-                await connection.listen(NEWS, self._on_news)
+                await connection.listen(SUBJECT, self._on_message)
+                await connection.listen(NEWS, self._on_message)
                 inbox = Inbox(connection)
                 await inbox.start()
                 await connection.flush()
@@ -131,25 +133,9 @@ class LiveFeed:
             closed_cb=on_closed,
         )
 
-    def _on_frame(self, subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
-        try:
-            frame = decode_frame(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self._put(FrameRefused())
-            return
-        # NATS decides by subject who may publish: a frame can't speak for another edge.
-        named = subject.split(".")[1:] == [frame.region, frame.edge]
-        self._put(FrameHeard(frame) if named else FrameRefused())
-
-    def _on_news(self, subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
-        parts = subject.split(".")
-        try:
-            news = decode_news(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self._put(FrameRefused())
-            return
-        known = len(parts) == 3 and parts[2] == news.__struct_config__.tag
-        self._put(NewsHeard(parts[1], news) if known else FrameRefused())
+    def _on_message(self, subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
+        self._tap(subject, data)
+        self._put(event_of(subject, data))
 
     async def _read_books(self, reading: Reading) -> None:
         while True:

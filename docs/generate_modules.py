@@ -23,6 +23,7 @@ PACKAGES = {
     "regions/faults": "What can be broken in a world on purpose: links, processes, stores.",
     "console": "The terminal console.",
     "console/model": "What the console knows: a pure fold over telemetry frames.",
+    "console/past": "The past, out of the streams or a recording, by the same fold.",
     "console/views": "What it draws.",
     "cli": "The `jetrelay` command, a thin layer over the three.",
 }

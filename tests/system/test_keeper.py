@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,48 @@ async def test_an_alert_fires_is_told_posted_and_over(world: World, tmp_path: Pa
         ("resolved", "us"),
     ]
     assert bodies[0]["alerts"][0]["on"] == "eu-2"
+
+
+async def test_the_fleet_is_seen_as_it_was(world: World, tmp_path: Path) -> None:
+    async with keeper(world), Console(world) as console:
+        await console.sees(lambda view: {*view.streams} == {*world.regions})
+        recording = asyncio.to_thread(
+            world.run, "console", "record", str(tmp_path / "r.gz"), "--for", "8s"
+        )
+        tasks = Tasks("record")
+        written = tasks.spawn(recording, "record")
+        await asyncio.sleep(3)
+        before_ms = Clock().wall_ms()
+        since = len(world.events)
+        await world.ctl("hold", "eu-2")
+        try:
+            await asyncio.sleep(3)
+            options = ("console", "--once", "--format", "json")
+            past = await asyncio.to_thread(world.run, *options, "--at", moment(before_ms))
+            assert past.returncode == 0, past.stderr
+            states = states_of(past.stdout)
+            assert set(states.values()) == {"ready"}, "it lived then"
+            assert len(states) == len(world.edges)
+            assert (await written).returncode == 0
+        finally:
+            await world.ctl("start", "eu-2")
+        await world.event("edge_up", since=since, edge="eu-2")
+    file = ("--replay", str(tmp_path / "r.gz"))
+    seen = await asyncio.to_thread(world.run, *options, *file, "--at", moment(before_ms))
+    assert seen.returncode == 0, seen.stderr
+    assert states_of(seen.stdout)["eu-2"] == "ready"
+    long_ago = await asyncio.to_thread(world.run, *options, *file, "--at", "7d")
+    assert (long_ago.returncode, long_ago.stdout) == (2, "")
+    assert "nothing is kept of" in long_ago.stderr
+
+
+def moment(unix_ms: int) -> str:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat()
+
+
+def states_of(text: str) -> dict[str, str]:
+    regions = json.loads(text)["regions"]
+    return {edge["name"]: edge["state"] for region in regions for edge in region["edges"]}
 
 
 async def test_news_are_kept_for_a_day_beside_the_frames(world: World) -> None:

@@ -1,0 +1,1 @@
+"""The past: what was heard before, out of the streams or a file, and how the fleet looked then."""

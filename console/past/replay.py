@@ -1,0 +1,68 @@
+"""The fleet as it looked at some time: the same fold as live, over what was kept."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+
+from console.feed import LinkChanged, apply
+from console.model import HISTORY_POINTS, Fleet, FleetView, LinkState, expect, observe
+from console.past.moment import Past
+from console.wire import event_of
+
+WARM_UP_MS = (HISTORY_POINTS + 10) * 1000  # that a full history takes, and who is silent is dark
+REDO_MS = 60_000  # further ahead than this, it is quicker to begin anew
+
+
+class Replay:
+    """Goes through the past. Times are Unix ms; nothing here waits for a clock.
+
+    Args:
+        past: where it is kept.
+        known: region -> the names of its edges, as far as known.
+        via: what is said instead of the region that a console listens in.
+    """
+
+    def __init__(self, past: Past, known: Mapping[str, Sequence[str]], via: str) -> None:
+        self.past = past
+        self._known = known
+        self._via = via
+        self.at_ms = 0
+        self.fleet = Fleet()
+
+    @property
+    def view(self) -> FleetView:
+        """How it looked then."""
+        return observe(self.fleet, self.at_ms)
+
+    async def seek(self, at_ms: int) -> None:
+        """Go to a time."""
+        begin_ms = at_ms - WARM_UP_MS
+        fleet = apply(Fleet(), LinkChanged(LinkState.CONNECTED, self._via), begin_ms)
+        for region, edges in self._known.items():
+            fleet = expect(fleet, region, edges)
+        self.fleet, self.at_ms = fleet, begin_ms
+        await self._go(at_ms)
+
+    async def advance(self, at_ms: int) -> None:
+        """Go on to a later time; to an earlier one, or far ahead, by beginning anew."""
+        if 0 <= at_ms - self.at_ms <= REDO_MS:
+            await self._go(at_ms)
+        else:
+            await self.seek(at_ms)
+
+    async def _go(self, at_ms: int) -> None:
+        fleet = self.fleet
+        async with aclosing(self.past.read(self.at_ms, at_ms)) as moments:
+            async for moment in moments:
+                fleet = apply(fleet, event_of(moment.subject, moment.data), moment.at_ms)
+        books = await self.past.books(at_ms)
+        if books is not None:
+            fleet = apply(fleet, books, at_ms)
+        self.fleet, self.at_ms = fleet, at_ms
+
+    async def next_alert(self) -> int | None:
+        """When the next alert changed; None: none did."""
+        return next((ms for ms in await self.past.alerts() if ms > self.at_ms), None)
+
+    async def last_alert(self) -> int | None:
+        """When the one before changed; None: none did."""
+        return next((ms for ms in reversed(await self.past.alerts()) if ms < self.at_ms), None)
