@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -18,6 +19,7 @@ from regions.state import DEFAULT_STATE, StateDir
 from regions.supervisor import Supervisor
 from regions.topology import LinkMode, Topology
 from regions.topology_file import load_topology
+from regions.world import World
 from relay.errors import RelayError
 from relay.tasks import Tasks
 
@@ -144,7 +146,29 @@ async def console(supervisor: Supervisor) -> None:
     world = supervisor.world()
     doors = world.doors("console")
     known = {one.name: [edge.name for edge in one.edges] for one in world.regions}
-    await watch(doors, known, world="local world")
+    logging.getLogger("jetrelay").addHandler(logging.NullHandler())  # the screen is the console's
+    async with keeper(world):
+        await watch(doors, known, world="local world")
+
+
+@contextlib.asynccontextmanager
+async def keeper(world: World) -> AsyncIterator[None]:
+    """Let somebody watch the world, raise alerts and tell consoles, as a deployment's keepers do.
+
+    Edges' doors are left alone: who looks at this world sees his own clients only.
+    """
+    from cli.watching import Watching
+    from console.model.fields import FIELDS
+    from regions.alerts.rules import read_rules
+
+    names = [region.name for region in world.regions]
+    try:
+        watching = Watching(world, names[0], names, read_rules(None, FIELDS), tries=False)
+    except RelayError:  # with --nats there may be no login that may tell
+        yield
+        return
+    async with watching:
+        yield
 
 
 def tell(event: Event) -> None:

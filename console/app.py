@@ -15,6 +15,8 @@ from console.clock import Clock
 from console.feed import Feed, FeedEvent, apply
 from console.live import LiveFeed
 from console.model import Fleet, FleetView, expect, observe
+from console.views.alerts import WIDTH as ALERTS_WIDTH
+from console.views.alerts import AlertTable
 from console.views.edges import EdgeTable
 from console.views.help import HelpScreen
 from console.views.lag import LagMatrix, natural_width
@@ -28,6 +30,7 @@ REPAINT_S = 0.5
 CARDS_FROM = (100, 22)  # columns and lines from which regions are cards
 FRAME_WIDTH = 5  # borders, padding and a scroll bar
 FRAME_LINES = 3  # borders and header
+EDGES_LINES = 9  # that the edge table keeps, with the bars at top and bottom
 TABLE_WIDTH = 70  # cells that the edge table keeps where the matrix stands beside it
 SCROLL_KEYS = (("↑ ↓ ← →", "scroll"), ("pgup pgdn", "scroll by pages"), ("tab", "next table"))
 
@@ -102,7 +105,9 @@ class ConsoleApp(App[None]):
         yield RegionLines()
         with Container(id="tables"):
             yield EdgeTable()
-            yield LagMatrix()
+            with Container(id="side"):
+                yield LagMatrix()
+                yield AlertTable()
         yield Notice()
         yield Footer(show_command_palette=False)
 
@@ -135,20 +140,21 @@ class ConsoleApp(App[None]):
 
     def repaint(self) -> None:
         """Draw the fleet as it looks now."""
-        parts = (TopBar, RegionCards, RegionLines, EdgeTable, LagMatrix, Notice)
+        parts = (TopBar, RegionCards, RegionLines, EdgeTable, LagMatrix, AlertTable, Notice)
         if not self.screen_stack or not all(self.screen_stack[0].query(part) for part in parts):
             return  # not mounted yet, or about to end: widgets come and go one by one
-        view = observe(self.fleet, self._clock.steady_ms())
+        view, wall_ms = observe(self.fleet, self._clock.steady_ms()), self._clock.wall_ms()
         main = self.screen_stack[0]
         self._lay_out(view)
         with self.batch_update():
-            main.query_one(TopBar).show_view(view, self._clock.wall_ms())
+            main.query_one(TopBar).show_view(view, wall_ms)
             if main.has_class("with-cards"):
                 main.query_one(RegionCards).show(view)
             else:
                 main.query_one(RegionLines).show_view(view)
             main.query_one(EdgeTable).show_view(view)
             main.query_one(LagMatrix).show_view(view)
+            main.query_one(AlertTable).show_view(view, wall_ms)
             main.query_one(Notice).show_view(view)
 
     def _lay_out(self, view: FleetView) -> None:
@@ -157,14 +163,20 @@ class ConsoleApp(App[None]):
         regions = len(view.regions)
         main = self.screen_stack[0]
         cards = width >= CARDS_FROM[0] and height >= CARDS_FROM[1] and regions * CARD_WIDTH <= width
-        matrix = natural_width(regions) + FRAME_WIDTH
+        matrix = max(natural_width(regions), ALERTS_WIDTH) + FRAME_WIDTH
         main.set_class(cards, "with-cards")
         main.set_class(width - matrix < TABLE_WIDTH, "stacked")
-        lag = main.query_one(LagMatrix)
         lines = min(regions + FRAME_LINES, max(4, height // 3))
         stacked = main.has_class("stacked")
-        lag.styles.width = "1fr" if stacked else matrix
-        lag.styles.height = lines if stacked else "1fr"
+        alerts = len(view.alerts) + FRAME_LINES if view.alerts else 0
+        if stacked:  # the worst one stands above the keys as well
+            spare = height - 2 * lines - EDGES_LINES
+            alerts = min(alerts, spare) if spare >= FRAME_LINES + 1 else 0
+        side = main.query_one("#side")
+        side.styles.width = "1fr" if stacked else matrix
+        side.styles.height = lines + alerts if stacked else "1fr"
+        main.query_one(LagMatrix).styles.height = lines
+        main.query_one(AlertTable).display = bool(alerts) or not stacked
         main.query_one(RegionLines).styles.height = lines
 
     def action_help(self) -> None:

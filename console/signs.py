@@ -53,6 +53,11 @@ LAG_SIGNS = {
     LagLevel.BAD: Sign("✗", "very late", Tone.BAD, "over 3,000 ms"),
     LagLevel.NONE: Sign(" ", "unknown", Tone.MUTED, "no figure"),
 }
+ALERT_SIGNS = {
+    "page": Sign("✗", "page", Tone.BAD, "somebody has to act now"),
+    "ticket": Sign("▲", "ticket", Tone.WARN, "somebody has to look at it"),
+    "pending": Sign("◌", "pending", Tone.MUTED, "its condition has not lasted yet"),
+}
 LINK_SIGNS = {
     LinkState.CONNECTING: Sign("◌", "connecting", Tone.WARN, "the console has no link yet"),
     LinkState.CONNECTED: Sign("●", "link", Tone.GOOD, "the console hears the fleet"),

@@ -152,7 +152,8 @@ def _observe_region(
     heard = [edge for edge in edges if edge.freshness is not Freshness.GONE]
     age_ms = min((edge.age_ms for edge in edges if edge.age_ms is not None), default=None)
     if heard:
-        state, reason = _judge(edges, heard, lag, broken, gone)
+        connected = fleet.link.state is LinkState.CONNECTED
+        state, reason = _judge(edges, heard, lag, broken, gone, tells=connected)
     else:
         state = _silence(age_ms, fleet.link, now_ms, ages)
         reason = "nothing heard" if state == DARK else _ignorance(fleet.link)
@@ -178,14 +179,23 @@ def _judge(
     lag: LagCell | None,
     broken: list[LagCell],
     gone: set[str],
+    *,
+    tells: bool,
 ) -> tuple[str, str]:
-    """State and reason of a region of which at least one edge was heard."""
+    """State and reason of a region of which at least one edge was heard.
+
+    `tells`: whether silence says something: the console's own link stands.
+    """
     if all(edge.state == CUT_OFF for edge in heard):
         return CUT_OFF, "no edge reaches its NATS"
     not_ready = [edge for edge in edges if edge.state not in (READY, ENDED)]
     if not_ready:
         more = f" (+{len(not_ready) - 1})" if len(not_ready) > 1 else ""
         return DEGRADED, f"{not_ready[0].name} {not_ready[0].state.replace('_', ' ')}{more}"
+    silent = [edge for edge in heard if tells and edge.freshness is Freshness.STALE]
+    if silent:
+        more = f" (+{len(silent) - 1})" if len(silent) > 1 else ""
+        return DEGRADED, f"{silent[0].name} silent for {(silent[0].age_ms or 0) // 1000} s{more}"
     if broken:
         return DEGRADED, f"its mirror of {broken[0].origin} is {broken[0].mirror}"
     if lag is not None and lag.level is LagLevel.BAD:

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from console.signs import EDGE_SIGNS, LAG_SIGNS, LINK_SIGNS, REGION_SIGNS, Sign, Tone
+from console.signs import ALERT_SIGNS, EDGE_SIGNS, LAG_SIGNS, LINK_SIGNS, REGION_SIGNS, Sign, Tone
 from console.views.cell import cell, line
 
 
@@ -38,6 +38,7 @@ class HelpScreen(ModalScreen[None]):
             ("Regions", REGION_SIGNS.values()),
             ("Edges", EDGE_SIGNS.values()),
             ("Mirror lag", LAG_SIGNS.values()),
+            ("Alerts", ALERT_SIGNS.values()),
             ("The console's own link", LINK_SIGNS.values()),
         ):
             lines += [Content(""), _head(title), *(_meaning(sign) for sign in signs)]

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from console.feed import LinkChanged
+from console.feed import BooksRead, LinkChanged, NewsHeard
 from console.model import LinkState, observe
 from console.report import to_json, to_text
+from regions.news import AlertNews, AlertsNews
+from regions.operations.entry import Entry, Plan, Request, Run
 from tests.console.scenario import frame, quiet
 from tests.console.stage import Stage, screen_text, settle
 
@@ -48,6 +50,15 @@ async def show(names: list[str]) -> None:
                 region, edge, second, state=state, url=url, version=version, lag_ms={origin: 5000.0}
             )
             stage.hear(heard, second * 1000)
+        alert = AlertNews(name=edge, on=state, severity="page", state="firing", since_ms=1,
+                          text=reason, runbook=url)  # fmt: skip
+        news = AlertsNews(at_ms=1, alerts=[alert], rules=1, by=region)
+        stage.app.hear(NewsHeard(region, news))
+        request = Request(verb="drain", region=region, edge=edge, by=url, why=reason)
+        entry = Entry(
+            run=version, at_ms=1, by=url, what="submitted", request=request, plan=Plan([])
+        )
+        stage.app.hear(BooksRead((Run(version, request, Plan([]), [entry]),), (), {}))
         stage.app.hear(LinkChanged(LinkState.LOST, region, reason))
         for width, height in ((160, 40), (90, 24)):
             await pilot.resize_terminal(width, height)

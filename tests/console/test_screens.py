@@ -5,9 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from console.app import ConsoleApp
-from console.feed import LinkChanged
+from console.feed import BooksRead, LinkChanged, NewsHeard
 from console.model import LinkState
-from tests.console.scenario import EDGES, frame, quiet, troubled
+from regions.news import AlertNews, AlertsNews
+from regions.operations.entry import Entry, Plan, Request, Run
+from tests.console.scenario import EDGES, START_MS, frame, quiet, troubled
 from tests.console.stage import Stage, screen_text, settle
 
 Golden = Callable[[ConsoleApp, str], None]
@@ -32,6 +34,45 @@ async def test_a_region_cut_off_an_edge_silent_another_draining(size: str, golde
         stage.play(troubled(80))
         await settle(stage, pilot, 79_600)
         golden(stage.app, f"troubled-{size}")
+
+
+ALERTS = (
+    AlertNews(name="RegionDark", on="ap", severity="page", state="firing",
+              since_ms=START_MS + 41_000, text="nothing is heard of ap"),
+    AlertNews(name="EdgeSilent", on="us-1", severity="ticket", state="firing",
+              since_ms=START_MS + 60_000, text="nothing is heard of us-1"),
+    AlertNews(name="LoopLate", on="eu-2", severity="ticket", state="pending",
+              since_ms=START_MS + 78_000, text="the event loop of eu-2 is late"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_alerts_stand_the_worst_first_and_who_is_at_work(size: str, golden: Golden) -> None:
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=SIZES[size]) as pilot:
+        stage.connect()
+        stage.play(troubled(80))
+        for region in ("us", "eu"):
+            news = AlertsNews(at_ms=START_MS, alerts=list(ALERTS), rules=9)
+            stage.app.hear(NewsHeard(region, news))
+        request = Request(verb="evacuate", region="eu", by="ops@host", why="new kernel")
+        entry = Entry(run="r1", at_ms=START_MS + 70_000, by="ops@host", what="submitted",
+                      request=request, plan=Plan([]))  # fmt: skip
+        stage.app.hear(BooksRead((Run("r1", request, Plan([]), [entry]),), (), {}))
+        await settle(stage, pilot, 79_600)
+        golden(stage.app, f"alerts-{size}")
+
+
+async def test_an_edge_that_falls_silent_is_named_before_it_is_dark() -> None:
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=(120, 36)) as pilot:
+        stage.connect()
+        stage.play(arrival for arrival in quiet(80) if arrival.frame.edge != "us-1")
+        stage.play(arrival for arrival in quiet(76) if arrival.frame.edge == "us-1")
+        await settle(stage, pilot, 79_600)
+        text = screen_text(stage.app)
+        assert "us-1 silent for 4 s" in text
+        assert "degraded" in text
 
 
 async def test_before_anything_is_heard(golden: Golden) -> None:
