@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import getpass
 import math
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -171,8 +173,9 @@ def run(
         if any(where.glob("ledger/*.jsonl*")):
             raise DrillError(f"{where}: has a report already; take another --report")
         orders[label] = Order(
-            drill, state, where, clients, rate, seed, lasts_s, region, topology, links, rooms
-        )
+            drill, state, where, clients, rate, seed, lasts_s, region, topology, links, rooms,
+            _me(),
+        )  # fmt: skip
     table: list[tuple[str, Verdict | None, int]] = []
     for label, order in orders.items():
         verdict, code = _one(order, yes=yes, as_json=as_json)
@@ -225,16 +228,27 @@ def _one(order: Order, *, yes: bool, as_json: bool) -> tuple[Verdict | None, int
         verdict = drill.judge()
     except (asyncio.CancelledError, KeyboardInterrupt):
         verdict = drill.give_up("interrupted", f"interrupted; {drill.aftermath}")
+        asyncio.run(drill.tell_end(verdict))
         return _said(verdict, order, INTERRUPTED, as_json=as_json)
     except (DrillError, WorldError, CrowdError, LedgerError, RelayError) as error:
         click.echo(f"jetrelay: {error}", err=True)
         if drill.broke:
             verdict = drill.give_up("failed", str(error))
+            asyncio.run(drill.tell_end(verdict))
         else:
             with contextlib.suppress(OSError):
                 order.report.rmdir()  # where nothing was written into it
         return verdict, COULD_NOT
+    asyncio.run(drill.tell_end(verdict))
     return _said(verdict, order, _code_of(verdict), as_json=as_json)
+
+
+def _me() -> str:
+    """Who runs it, for those who watch."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):  # in a container, say
+        return "somebody"
 
 
 async def _guarded(drill: DrillRun) -> None:

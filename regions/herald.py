@@ -33,13 +33,23 @@ class Herald:
     Args:
         nats: region -> how to reach it as `control`; news are told of each of them.
         look: what is to be told now, the same of every region.
+        streams: whether each region's streams are looked at, and told of.
     """
 
-    def __init__(self, nats: Mapping[str, NatsConfig], look: Callable[[], Iterable[News]]) -> None:
+    def __init__(
+        self,
+        nats: Mapping[str, NatsConfig],
+        look: Callable[[], Iterable[News]],
+        *,
+        streams: bool = True,
+    ) -> None:
         self._nats = nats
         self._look = look
+        self._streams = streams
         self._tasks = Tasks("herald")
         self._waiting: dict[str, deque[News]] = {region: deque(maxlen=WAITING) for region in nats}
+        self._told_all = asyncio.Event()
+        self._told_all.set()
         self._due = {region: asyncio.Event() for region in nats}
         self.told = 0  # messages that were published
 
@@ -52,8 +62,15 @@ class Herald:
         """Tell no more."""
         await self._tasks.close()
 
+    async def delivered(self, patience_s: float) -> None:
+        """Wait until all that was to be told once is told somewhere, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._told_all.wait()
+
     def say(self, news: News) -> None:
         """Tell something once, as soon as it can be."""
+        self._told_all.clear()
         for region, waiting in self._waiting.items():
             waiting.append(news)
             self._due[region].set()
@@ -80,7 +97,10 @@ class Herald:
             while waiting:
                 await self._publish(admin, waiting[0])
                 waiting.popleft()
-            if began_s - streams_s >= STREAMS_S:
+                if not waiting:
+                    await admin.flush()
+                    self._told_all.set()
+            if self._streams and began_s - streams_s >= STREAMS_S:
                 streams_s = began_s
                 await self._publish(admin, await look_at_streams(admin))
             with suppress(TimeoutError):

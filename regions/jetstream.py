@@ -114,6 +114,17 @@ class JetStream:
         except (NatsError, OSError) as error:
             raise UnavailableError(f"{self.region}: {subject}: {_reason(error)}") from error
 
+    async def flush(self) -> None:
+        """Wait until the server has what was told.
+
+        Raises:
+            UnavailableError: no answer in time.
+        """
+        try:
+            await self._client.flush(int(REQUEST_TIMEOUT_S))
+        except (NatsError, OSError, TimeoutError) as error:
+            raise UnavailableError(f"{self.region}: {_reason(error)}") from error
+
     async def put_stream(self, config: dict[str, Any], *, exists: bool) -> None:
         """Create a stream, or update it."""
         action = "UPDATE" if exists else "CREATE"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from regions.drills.actor import Actor
 from regions.drills.catalogue import Drill, why_not
+from regions.drills.crier import Crier
 from regions.drills.evidence import shortcomings
 from regions.drills.history import read_history
 from regions.drills.judge import results
@@ -34,7 +35,7 @@ from regions.drills.verdict import (
     verdict_of,
     write_verdict,
 )
-from regions.errors import AdminError, DrillError
+from regions.errors import AdminError, DrillError, WorldError
 from regions.faults.client import Faults
 from regions.ledger.checker import check
 from regions.ledger.crowd import Crowd
@@ -67,6 +68,7 @@ class Order:
     topology: Path | None = None
     links: LinkMode | None = None
     rooms: int | None = None  # None: one for each ten clients
+    by: str = ""  # who runs it
 
 
 class DrillRun:
@@ -98,6 +100,8 @@ class DrillRun:
         self._topology: Topology | None = None
         self._own: OwnWorld | None = None
         self._spec: CrowdSpec | None = None
+        self._name = f"{order.drill.name}-{secrets.token_hex(3)}"
+        self._crier: Crier | None = None
 
     @property
     def _ledger(self) -> Path:
@@ -118,6 +122,7 @@ class DrillRun:
         check_room(order.report, order.clients)
         async with AsyncExitStack() as stack:
             world, state = await self._enter_world(stack)
+            await self._tell_consoles(world, stack)
             self._faults = faults = await stack.enter_async_context(Faults(state.path))
             places = await survey(faults, world)
             plan = self._plan(places)
@@ -134,7 +139,7 @@ class DrillRun:
             await self._timed("preflight", "the world is healthy", healthy)
             openings = await self._openings(world)
             self._spec = CrowdSpec(
-                run=f"{order.drill.name}-{secrets.token_hex(3)}",
+                run=self._name,
                 seed=order.seed,
                 clients=order.clients,
                 rooms=order.rooms or max(1, order.clients // MEMBERS_A_ROOM),
@@ -208,6 +213,12 @@ class DrillRun:
         self._write(verdict)
         return verdict
 
+    async def tell_end(self, verdict: Verdict) -> None:
+        """Tell consoles how it ended, where the world is still there."""
+        if self._crier is not None and self._own is None:
+            why = "; ".join(verdict.why) if verdict.why else ""
+            await self._crier.end(verdict.verdict, why, str(self.order.report))
+
     # --- parts ---------------------------------------------------------------------------------
 
     async def _enter_world(self, stack: AsyncExitStack) -> tuple[World, StateDir]:
@@ -233,6 +244,19 @@ class DrillRun:
         stack.push_async_callback(tasks.close)
         tasks.spawn(self._own.drop_output(), "output")
         return find_world(self._own.directory), StateDir(self._own.directory)
+
+    async def _tell_consoles(self, world: World, stack: AsyncExitStack) -> None:
+        """Let those who watch the world see what is done to it."""
+        try:
+            nats = {each.name: world.nats_config(each.name, "control") for each in world.regions}
+        except WorldError:
+            return  # there is no login that may tell
+        order = self.order
+        self._crier = Crier(nats, self._name, order.drill.name, order.by)
+        self._crier.start()
+        stack.push_async_callback(self._crier.close)
+        for stage in self._stages:
+            self._crier.say(stage)
 
     def _plan(self, places: Places) -> Plan:
         drill, order = self.order.drill, self.order
@@ -305,6 +329,8 @@ class DrillRun:
     def _note(self, stage: Stage) -> None:
         self._stages.append(stage)
         self._tell(stage)
+        if self._crier is not None:
+            self._crier.say(stage)
 
     def _run(self) -> Run:
         return Run(

@@ -1,5 +1,6 @@
 """Drills as a user runs them: in a world that runs, in one of their own, and interrupted."""
 
+import asyncio
 import json
 import os
 import signal
@@ -13,7 +14,9 @@ import pytest
 
 from regions.faults.client import Faults
 from regions.identity import is_alive
+from regions.news import DrillNews, decode_news
 from regions.state import StateDir
+from regions.stats.reading import open_past
 from tests.world import World
 
 TOPOLOGY = "\n".join(f'[[regions]]\nname = "{name}"\nedges = 2\n' for name in ("us", "eu"))
@@ -31,6 +34,14 @@ def drill(*arguments: object, timeout_s: float = 150) -> subprocess.CompletedPro
         check=False,
         env={**os.environ, "NO_COLOR": "1"},
     )
+
+
+async def news_of(world: World) -> list[DrillNews]:
+    """What consoles were told of drills, in the first region."""
+    async with open_past(world.found().doors("console")) as past:
+        page = await past._reader.page("TELE", 1, batch=500, subject="news.us.drill")
+        news = [decode_news(data) for _, data in page.messages]
+    return [each for each in news if isinstance(each, DrillNews)]
 
 
 def verdict_in(report: Path) -> dict[str, Any]:
@@ -76,6 +87,11 @@ def test_an_edge_is_killed_in_a_running_world(linked: World, tmp_path: Path) -> 
     assert "detect" in done.stderr
     assert "acknowledged" in done.stdout
     assert (report / "index.html").stat().st_size > 10_000
+    told = asyncio.run(news_of(linked))
+    assert [each.number for each in told] == [*range(1, len(told) + 1)]
+    assert [each.stage for each in told[:-1]] == stages
+    assert (told[-1].word, told[-1].report) == (verdict["verdict"], str(report))
+    assert {each.drill for each in told} == {"edge-kill"}
     again = drill("report", report)
     assert again.returncode == done.returncode
     assert again.stdout.strip() == done.stdout.strip()
