@@ -94,7 +94,7 @@ def powerdns(zone: Zone, default: Way, ways: Mapping[Way, Sequence[Network]]) ->
     """
     apex = zone.config.name.rstrip(".")
     records: dict[str, list[dict[str, Any]]] = {apex: list(_fixed(zone))}
-    for name in zone.hosts:
+    for name in _inside(zone):
         owned = [*_texts(zone, name, ("a", "aaaa", "https"), ())]
         if owned:
             records[name.rstrip(".")] = [{kind: _plain(kind, text)} for kind, text in owned]
@@ -156,8 +156,7 @@ def route53(zone: Zone, decider: Decider) -> list[dict[str, Any]]:
     A country has one answer there: where its clients are to go to several regions, that of most.
     """
     apex = zone.config.name.rstrip(".") + "."
-    batches: list[list[dict[str, Any]]] = [_regions53(zone)]
-    records = sum(len(each["ResourceRecordSet"]["ResourceRecords"]) for each in batches[0])
+    sets = _regions53(zone)
     places: list[tuple[str, Place | None]] = [("*", None)]
     places += [
         (code, Place(*at)) for code, at in sorted(COUNTRIES.items()) if code not in UNKNOWN_THERE
@@ -166,21 +165,20 @@ def route53(zone: Zone, decider: Decider) -> list[dict[str, Any]]:
         order = decider.way(place).likeliest
         for kind in ("a", "aaaa"):
             texts = [text for _, text in _texts(zone, zone.config.name, (kind,), order)]
-            if not texts:
-                continue
-            records += len(texts)
-            if records > MOST_RECORDS:
-                batches.append([])
-                records = len(texts)
-            records_set = {
-                "Name": apex,
-                "Type": kind.upper(),
-                "SetIdentifier": "default" if code == "*" else code,
-                "GeoLocation": {"CountryCode": code},
-                "TTL": zone.config.ttl_s,
-                "ResourceRecords": [{"Value": text} for text in texts],
-            }
-            batches[-1].append({"Action": "UPSERT", "ResourceRecordSet": records_set})
+            if texts:
+                steered = {
+                    "SetIdentifier": "default" if code == "*" else code,
+                    "GeoLocation": {"CountryCode": code},
+                }
+                sets.append(_set53(apex, kind, texts, zone.config.ttl_s) | steered)
+    batches: list[list[dict[str, Any]]] = [[]]
+    records = 0
+    for one in sets:
+        records += len(one["ResourceRecords"])
+        if records > MOST_RECORDS:
+            batches.append([])
+            records = len(one["ResourceRecords"])
+        batches[-1].append({"Action": "UPSERT", "ResourceRecordSet": one})
     comment = "jetrelay: where clients go, by country"
     return [{"Comment": comment, "Changes": changes} for changes in batches]
 
@@ -188,15 +186,24 @@ def route53(zone: Zone, decider: Decider) -> list[dict[str, Any]]:
 def _regions53(zone: Zone) -> list[dict[str, Any]]:
     """The addresses of each region and name server, under its own name."""
     found = []
-    for name in zone.hosts:
+    for name in _inside(zone):
         for kind in ("a", "aaaa"):
             texts = [text for _, text in _texts(zone, name, (kind,), ())]
             if texts:
-                records_set = {
-                    "Name": name.rstrip(".") + ".",
-                    "Type": kind.upper(),
-                    "TTL": zone.config.ttl_s,
-                    "ResourceRecords": [{"Value": text} for text in texts],
-                }
-                found.append({"Action": "UPSERT", "ResourceRecordSet": records_set})
+                found.append(_set53(name.rstrip(".") + ".", kind, texts, zone.config.ttl_s))
     return found
+
+
+def _set53(name: str, kind: str, texts: Sequence[str], ttl_s: int) -> dict[str, Any]:
+    return {
+        "Name": name,
+        "Type": kind.upper(),
+        "TTL": ttl_s,
+        "ResourceRecords": [{"Value": text} for text in texts],
+    }
+
+
+def _inside(zone: Zone) -> list[str]:
+    """The names of the zone that have addresses; a name server may be outside of it."""
+    apex = zone.config.name.rstrip(".")
+    return [name for name in zone.hosts if f".{name.rstrip('.')}".endswith(f".{apex}")]

@@ -102,10 +102,14 @@ class Book:
         if len(failures) == len(self._stations):
             raise OperationError(f"no book can be read: {failures[0]}")
 
+    @property
+    def now_ms(self) -> int:
+        """The time by the regions' clock (Unix ms)."""
+        return int(time.time() * 1000) + self._offset_ms
+
     def stamp_ms(self, after_ms: int = 0) -> int:
         """The time for what is written next (Unix ms): later than all that was written here."""
-        now_ms = int(time.time() * 1000) + self._offset_ms
-        self._last_ms = max(now_ms, self._last_ms + 1, after_ms + 1)
+        self._last_ms = max(self.now_ms, self._last_ms + 1, after_ms + 1)
         return self._last_ms
 
     async def write(self, entry: Entry) -> None:

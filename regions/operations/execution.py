@@ -6,6 +6,7 @@ operation out may die; somebody else takes it up where it is.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from regions.errors import OperationError
 from regions.operations.book import Book
 from regions.operations.entry import Entry, Run, Stage, What
 from regions.operations.lock import Lock
-from regions.operations.pace import Takers, longer, takers
+from regions.operations.pace import SLOWER, Takers, takers
 from regions.operations.plan import MARGIN_S
 from regions.operations.watch import Seen, Watch
 from regions.steering.health import EdgeKey
@@ -25,6 +26,7 @@ from relay.core.telemetry import ENDED
 LOOK_S = 0.25
 TELL_S = 1.0  # between two lines about the same stage
 HEED_S = 1.0  # between two looks whether somebody aborts
+MOST_WAIT_S = 3_600.0  # for somebody who takes clients; then it is not done in time
 PACE_S = 5.0  # between two looks whether clients go too fast
 SILENT_S = 10.0  # an edge that is not heard for so long is not waited for
 READY, DRAINED = "ready", "drained"
@@ -79,37 +81,61 @@ def _knows(seen: Seen, scope: EdgeKey, at_ms: int) -> bool:
 
 
 class _Going:
-    """A stage that goes on: until when it is waited for, and how fast clients go."""
+    """A stage that goes on: until when it is waited for, and how fast clients go.
 
-    def __init__(self, stage: Stage, given: dict[EdgeKey, int], now_s: float) -> None:
+    Args:
+        stage: it.
+        given: when its orders were given (Unix ms).
+        left_s: what is left of the time over which clients go, by the orders that stand.
+        now_s: the time.
+    """
+
+    def __init__(
+        self, stage: Stage, given: dict[EdgeKey, int], left_s: float, now_s: float
+    ) -> None:
         self.stage = stage
-        self.given = given  # when its orders were given (Unix ms)
+        self.given = given
         self.now_s = now_s
-        self.until_s = now_s + stage.patience_s
+        self.until_s = now_s + max(stage.patience_s, left_s + MARGIN_S)
         self._passed_s = 0.0
-        self._gone_s = now_s + max((order.drain_s or 0.0 for order in stage.orders), default=0.0)
+        self._gone_s = now_s + left_s
         self._next_s = now_s + PACE_S
+        self._client_s = 0.0  # for each client, as it was when the pace was set
+        self._waited_s = 0.0
 
     def pass_time(self, now_s: float) -> None:
         """It is later."""
         self._passed_s, self.now_s = now_s - self.now_s, now_s
 
     def wait(self) -> None:
-        """Nobody was sent away since the last look."""
-        self.until_s += self._passed_s
-        self._gone_s += self._passed_s
+        """Nobody was sent away since the last look; that is not held against the stage for ever."""
+        self._waited_s += self._passed_s
+        if self._waited_s < MOST_WAIT_S:
+            self.until_s += self._passed_s
+            self._gone_s += self._passed_s
 
-    def slower(self, seen: Mapping[EdgeKey, Seen], who: Takers) -> float | None:
-        """Over how many seconds clients should go from now on, where they go too fast."""
-        if self.now_s < self._next_s:
+    def left(self, seen: Mapping[EdgeKey, Seen]) -> int:
+        """Clients that have not left yet."""
+        alive = [seen[key] for key in self.given if key in seen and seen[key].alive]
+        return sum(each.frame.connections for each in alive)
+
+    def slower(self, left: int, who: Takers) -> float | None:
+        """Over how many seconds the clients that are left should go from now on, where those who
+        take them let in less than when the pace was set; None: as they do.
+        """
+        if not self._client_s:
+            self._client_s = who.client_s
+        if self.now_s < self._next_s or self.now_s >= self._gone_s:
             return None
         self._next_s = self.now_s + PACE_S
-        alive = [seen[key] for key in self.given if key in seen and seen[key].alive]
-        left = sum(each.frame.connections for each in alive)
-        within_s = longer(left, max(self._gone_s - self.now_s, 0.0), who)
-        if within_s is not None:
-            self._gone_s = self.now_s + within_s
-            self.until_s = max(self.until_s, self._gone_s + MARGIN_S)
+        if who.client_s <= self._client_s * SLOWER:
+            return None
+        self._client_s = who.client_s
+        within_s = float(math.ceil(left * who.client_s))
+        if within_s <= self._gone_s - self.now_s:
+            return None
+        self._gone_s = self.now_s + within_s
+        self.until_s = max(self.until_s, self._gone_s + MARGIN_S)
         return within_s
 
 
@@ -178,7 +204,7 @@ class Execution:
             self.begun = None
         self._tell(stage.text)
         loop = asyncio.get_running_loop()
-        going = _Going(stage, given, loop.time())
+        going = _Going(stage, given, await self._left_s(stage), loop.time())
         heed_s, tell_s, told = going.now_s + HEED_S, going.now_s, ""
         while True:
             going.pass_time(loop.time())
@@ -206,11 +232,14 @@ class Execution:
         made = progress(going.stage, going.given, seen)
         if going.stage.wait != "gone" or made.done:
             return made
-        who = takers(self._watch.outlook(await self._orders(going.now_s)), going.given)
-        if not who.room:
+        left = going.left(seen)
+        outlook = self._watch.outlook(await self._orders(going.now_s))
+        who = takers(outlook, going.given, left)
+        if not who.room and not self._override:
             going.wait()
             return made._replace(text=f"{made.text}; nobody takes them, they wait")
-        within_s = None if self._as_ordered else going.slower(seen, who)
+        as_ordered = self._override and self._run.request.within_s is not None
+        within_s = None if as_ordered else going.slower(left, who)
         if within_s is not None:
             going.given = await self._pace(going.stage, within_s)
         return made
@@ -228,9 +257,18 @@ class Execution:
         return "failed"
 
     @property
-    def _as_ordered(self) -> bool:
-        """Whether somebody has said how fast it goes, and why it does in spite of everything."""
-        return self._run.request.within_s is not None and bool(self._run.entries[0].override)
+    def _override(self) -> str:
+        """Why it is done in spite of everything; empty: it is not."""
+        return self._run.entries[0].override
+
+    async def _left_s(self, stage: Stage) -> float:
+        """How long clients still go, by the orders that stand: who took this up begins there."""
+        orders, found = await self._book.orders(), [0.0]
+        for wanted in stage.orders:
+            known = orders.of(wanted.region, wanted.edge)
+            if known is not None and known.drain_s is not None:
+                found.append(known.drain_s - (self._book.now_ms - known.at_ms) / 1000)
+        return max(found)
 
     async def _orders(self, now_s: float) -> Orders:
         """What stands, as it was read not long ago."""
@@ -273,7 +311,13 @@ class Execution:
         at_ms = self._book.stamp_ms(0 if known is None else known.at_ms)
         ramp = wanted.ramp and Ramp(at_ms, wanted.ramp.over_s)  # it begins now
         await self._book.give(
-            msgspec.structs.replace(wanted, at_ms=at_ms, run=self._run.name, ramp=ramp)
+            msgspec.structs.replace(
+                wanted,
+                at_ms=at_ms,
+                run=self._run.name,
+                ramp=ramp,
+                alone=wanted.drain_s is not None and bool(self._override),
+            )
         )
         return at_ms
 

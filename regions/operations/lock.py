@@ -136,14 +136,21 @@ class Lock:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(RENEW_S)
-            began_s = _now_s()
-            kept = 0
-            for station in self._stations:
-                before = self._held.get(station.region)
-                if await self._take_in(station) is None:
-                    kept += self._held.get(station.region) != before
+            await self._renew()
+
+    async def _renew(self) -> None:
+        """Prolong it everywhere at once: it stands as soon as it does in enough regions."""
+        began_s, kept = _now_s(), 0
+
+        async def one(station: Station) -> None:
+            nonlocal kept
+            before = self._held.get(station.region)
+            if await self._take_in(station) is None:
+                kept += self._held.get(station.region) != before
             if kept >= self._needed:
-                self._until_s = began_s + TTL_S
+                self._until_s = max(self._until_s, began_s + TTL_S)
+
+        await asyncio.gather(*(one(station) for station in self._stations))
 
     async def _give_back(self) -> None:
         for station in self._stations:

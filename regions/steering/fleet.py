@@ -132,14 +132,13 @@ class Fleet:
         if self._steady is not None:
             self._steady.forget(self._known - keys)
             self._known = keys
-        regions = [
-            self._ordered(
-                self._candidate(name, edges, loads, flights.wrong(name, now_s), now_s),
-                orders,
-                now_ms,
-            )
+        found = [
+            self._candidate(name, edges, loads, flights.wrong(name, now_s))
             for name in self.topology.names
         ]
+        if self._steady is not None:
+            self._comebacks.look({each.name: each.verdict.admits for each in found}, now_s)
+        regions = [self._ordered(each, orders, now_s, now_ms) for each in found]
         limits = self.topology.limits
         return Outlook(edges, loads, regions, limits.connections_per_s, limits.connections, flights)
 
@@ -151,15 +150,19 @@ class Fleet:
         verdict = judge_edge(key, observers, now_s)
         return verdict if self._steady is None else self._steady.take(key, verdict, now_s)
 
-    def _ordered(self, candidate: Candidate, orders: Orders, now_ms: int) -> Candidate:
+    def _ordered(
+        self, candidate: Candidate, orders: Orders, now_s: float, now_ms: int
+    ) -> Candidate:
         order = orders.of(candidate.name)
+        wanted = None if order is None else order.ramp
+        ramp = self._comebacks.ramp(candidate.name, wanted, now_s, now_ms)
         if order is None:
-            return candidate
+            return replace(candidate, ramp=ramp)
         return replace(
             candidate,
             weight=candidate.weight if order.weight is None else order.weight,
             cordoned=order.reason if order.cordoned else "",
-            ramp=candidate.ramp if order.ramp is None else order.share(now_ms),
+            ramp=ramp,
         )
 
     def _candidate(
@@ -168,22 +171,13 @@ class Fleet:
         edges: Mapping[EdgeKey, Verdict],
         loads: Mapping[EdgeKey, Load],
         wrong: str,
-        now_s: float,
     ) -> Candidate:
-        region, ramp, mine = (
-            self.topology.region(name),
-            1.0,
-            {k: v for k, v in edges.items() if k[0] == name},
-        )
+        region, mine = self.topology.region(name), {k: v for k, v in edges.items() if k[0] == name}
         admitting = [key for key, verdict in mine.items() if verdict.admits]
-        verdict = with_canaries(judge_region(mine), wrong)
-        if self._steady is not None:
-            ramp = self._comebacks.share(name, now_s, admits=verdict.admits)
         return Candidate(
             name=name,
             place=Place(region.lat, region.lon),
-            verdict=verdict,
-            ramp=ramp,
+            verdict=with_canaries(judge_region(mine), wrong),
             connections=sum(loads[key].connections for key in admitting if key in loads),
             room=sum(self._room(loads.get(key)) for key in admitting),
             weight=region.weight,

@@ -57,6 +57,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: str = ""  # the operation that gave it
     cordoned: bool = False  # nobody new; who is here stays, and may come back
     drain_s: float | None = None  # of an edge: its clients go elsewhere, spread over so long
+    alone: bool = False  # of a drain: also where nobody takes them
     weight: int | None = None  # of a region, percent; None: as the topology says
     ramp: Ramp | None = None  # of a region
 

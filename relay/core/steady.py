@@ -1,9 +1,10 @@
 """Nothing flaps: what comes back has to last, and then takes more and more. Pure."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from relay.core.orders import Ramp
 from relay.core.steering import Verdict
 
 K = TypeVar("K", bound=Hashable)
@@ -86,29 +87,56 @@ class Steady(Generic[K]):
 class Comebacks:
     """Regions that admit again, after nobody could be sent there: they take more and more.
 
+    Where no region admitted at all, the observer was cut off itself, or all were gone: then none
+    is held back when they return, since there is none that could take its place.
+
     Args:
         over_s: until they take all.
     """
 
     def __init__(self, over_s: float = RETURN_S) -> None:
         self._over_s = over_s
-        # Region -> since when it admits; None: no more. One that never did is not in it.
-        self._since_s: dict[str, float | None] = {}
+        self._gone_s: dict[str, float] = {}  # region -> since when it does not admit, or did not
+        self._back_s: dict[str, float] = {}  # region -> since when it admits again
+        self._known: set[str] = set()  # regions that ever admitted
 
-    def share(self, region: str, now_s: float, *, admits: bool) -> float:
-        """How much of what would come a region takes, 0 to 1; one that was never gone: all.
+    def look(self, admits: Mapping[str, bool], now_s: float) -> None:
+        """Which regions clients may be sent to now, as it counts.
 
         Args:
-            region: which.
+            admits: of each region.
             now_s: the time, monotonic.
-            admits: whether clients may be sent there now, as it counts.
         """
-        since_s = self._since_s.get(region, float("-inf"))
-        if not admits:
-            if region in self._since_s:
-                self._since_s[region] = None
-            return 1.0
-        if since_s is None:
-            since_s = now_s
-        self._since_s[region] = since_s
-        return min((now_s - since_s) / self._over_s, 1.0)
+        if not any(admits.values()):
+            self._gone_s.clear()
+            self._back_s.clear()
+            self._known.clear()
+            return
+        for region, open_ in admits.items():
+            if not open_:
+                if region in self._known and (region not in self._gone_s or region in self._back_s):
+                    self._gone_s[region] = now_s
+                    self._back_s.pop(region, None)
+                continue
+            self._known.add(region)
+            if region in self._gone_s:
+                self._back_s.setdefault(region, now_s)
+
+    def share(self, region: str, now_s: float) -> float:
+        """How much of what would come a region takes, 0 to 1; one that was never gone: all."""
+        back_s = self._back_s.get(region)
+        return 1.0 if back_s is None else min((now_s - back_s) / self._over_s, 1.0)
+
+    def since_ms(self, region: str, now_s: float, now_ms: int) -> int:
+        """When it was gone last (Unix ms); 0: never, as far as is known."""
+        gone_s = self._gone_s.get(region)
+        return 0 if gone_s is None else now_ms - int((now_s - gone_s) * 1000)
+
+    def ramp(self, region: str, wanted: Ramp | None, now_s: float, now_ms: int) -> float:
+        """How much a region takes, by what operators want, and by itself.
+
+        An operator's ramp counts, unless the region was gone since it began.
+        """
+        if wanted is not None and wanted.since_ms >= self.since_ms(region, now_s, now_ms):
+            return wanted.share(now_ms)
+        return self.share(region, now_s)

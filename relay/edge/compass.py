@@ -5,6 +5,7 @@ nobody to decide for it, and goes on deciding when nobody else is there.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from relay.config import RegionConfig
@@ -49,9 +50,17 @@ class Compass:
             now_s: monotonic.
             now_ms: Unix ms.
         """
-        return [self._candidate(region, now_s, now_ms) for region in self._regions.values()]
+        found = [self._candidate(region, now_s) for region in self._regions.values()]
+        self._comebacks.look({each.name: each.verdict.admits for each in found}, now_s)
+        return [self._ramped(each, now_s, now_ms) for each in found]
 
-    def _candidate(self, region: RegionConfig, now_s: float, now_ms: int) -> Candidate:
+    def _ramped(self, candidate: Candidate, now_s: float, now_ms: int) -> Candidate:
+        order = self._orders.of(candidate.name)
+        wanted = None if order is None else order.ramp
+        ramp = self._comebacks.ramp(candidate.name, wanted, now_s, now_ms)
+        return replace(candidate, ramp=ramp)
+
+    def _candidate(self, region: RegionConfig, now_s: float) -> Candidate:
         ready = self._peers.ready(region.name, now_s)
         order = self._orders.of(region.name)
         weight = region.weight if order is None or order.weight is None else order.weight
@@ -59,7 +68,6 @@ class Compass:
         early = bool(region.urls) and self._peers.early(now_s)
         name = region.name
         verdict = self._steady.take(name, _READY if ready or early else _SILENT, now_s)
-        comes = self._comebacks.share(name, now_s, admits=verdict.admits)
         return Candidate(
             name=name,
             place=Place(region.lat, region.lon),
@@ -68,7 +76,6 @@ class Compass:
             room=sum(rooms) if all(rooms) else 0,  # an older edge does not say
             weight=min(weight, FULL_WEIGHT),
             cordoned=order.reason if order is not None and order.cordoned else "",
-            ramp=comes if order is None or order.ramp is None else order.share(now_ms),
         )
 
     def rank(self, origin: Origin, now_s: float, now_ms: int) -> list[Course]:

@@ -205,40 +205,48 @@ class Peers:
         return spread(urls, lot) if urls else self._url
 
     def somebody_takes(self, now_s: float) -> bool:
-        """Whether there is an edge besides that clients may be sent to now."""
+        """Whether there is an edge besides that clients may be sent to now.
+
+        Regions that operators have shut count only where no other one lives.
+        """
+        open_ = [each for each in self._regions if each.name == self._region or self._wanted(each)]
+        living = [each for each in open_ if self._has_room(each, now_s) is not None]
+        found = living or self._regions
+        return any(self._has_room(region, now_s) for region in found)
+
+    def _has_room(self, region: RegionConfig, now_s: float) -> bool | None:
+        """Whether an edge of a region has room, besides this one; None: no other one is ready."""
+        if self.cut and region.name == self._region:
+            return None
         me = (self._region, self._edge)
-        for region in self._regions:
-            if self.cut if region.name == self._region else self._wanted(region) <= 0:
-                continue
-            for beat in self.ready(region.name, now_s):
-                full = beat.room and beat.connections >= beat.room
-                if (beat.region, beat.edge) != me and not full:
-                    return True
-        return False
+        beats = [b for b in self.ready(region.name, now_s) if (b.region, b.edge) != me]
+        return any(not b.room or b.connections < b.room for b in beats) if beats else None
 
 
 def picked(listing: Listing, lot: int) -> list[dict[str, str]]:
     """`[{name, url}]` for a client with this lot.
 
     A region that takes a part of what would come is in the lists of so many, and always of the
-    same ones. Where no other one takes this client, all are named, those first that take most; but
-    one that operators have shut only where no other lives.
+    same ones. Where none that lives takes this client, all are named, those first that take most;
+    but one that operators have shut only where no other lives.
     """
-    takes = [each for each in listing if each.home or each.share > _point(each.name, lot)]
-    if not any(each.lives and not each.home for each in takes):
-        best = sorted(listing, key=lambda each: (not each.home, not each.lives, -each.share))
+    takes = [each for each in listing if each.home or each.share > _points(each.name)[lot]]
+    if not any(each.lives for each in takes):
+        best = sorted(listing, key=lambda each: (not each.lives, -each.share))
         takes = [each for each in best if not each.shut] or best
     return [{"name": each.name, "url": spread(each.urls, lot)} for each in takes]
 
 
-@lru_cache(maxsize=64 * LOTS)
-def _point(region: str, lot: int) -> float:
-    """Where a client stands among those that a region takes, 0 to 1: each lot elsewhere, and
-    otherwise for each region.
+@lru_cache(maxsize=64)
+def _points(region: str) -> tuple[float, ...]:
+    """Where the client of each lot stands among those that a region takes, 0 to 1: each lot
+    elsewhere, and in another order for each region.
     """
-    digest = blake2b(region.encode(), digest_size=2).digest()
-    stride, start = digest[0] | 1, digest[1]  # an odd stride meets every lot once
-    return ((lot * stride + start) % LOTS + 0.5) / LOTS
+    ranked = sorted(range(LOTS), key=lambda lot: blake2b(f"{region} {lot}".encode()).digest())
+    points = [0.0] * LOTS
+    for rank, lot in enumerate(ranked):
+        points[lot] = (rank + 0.5) / LOTS
+    return tuple(points)
 
 
 def spread(urls: Sequence[str], lot: int | str) -> str:

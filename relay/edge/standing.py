@@ -110,7 +110,7 @@ class Standing:
         going = self._send_away(
             wanted.drain_s,
             lambda: self._draining is wanted,
-            lambda: self._peers.somebody_takes(clock.now().mono_s),
+            lambda: wanted.alone or self._peers.somebody_takes(clock.now().mono_s),
         )
         self._tasks.spawn(going, "drain")
 

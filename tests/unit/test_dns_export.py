@@ -1,5 +1,6 @@
 """The decision as tables for other name servers."""
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,32 @@ def test_route_53_has_an_answer_for_each_country_and_one_for_all_others() -> Non
 
 def test_where_most_go_is_the_likeliest_way() -> None:
     assert Way(((("us", "eu"), 0.3), (("eu", "us"), 0.7))).likeliest == ("eu", "us")
+
+
+def test_a_name_server_outside_of_the_zone_is_written_nowhere() -> None:
+    config = replace(
+        ZONE.config,
+        nameservers={"ns.other.example.": ("192.0.2.9",), "ns1": ("192.0.2.53",)},
+    )
+    zone = Zone(config, serial=7)
+    decider = Decider([US, EU])
+    changes = [one for batch in route53(zone, decider) for one in batch["Changes"]]
+    names = {one["ResourceRecordSet"]["Name"] for one in changes}
+    assert names == {"relay.test.", "us.relay.test.", "eu.relay.test.", "ns1.relay.test."}
+    text = powerdns(zone, decider.way(None), {})
+    assert "ns.other.example" not in yaml.safe_load(text)["domains"][0]["records"]
+
+
+def test_no_batch_is_larger_than_route_53_takes() -> None:
+    entrances = tuple(
+        Entrance(f"r{n}", tuple(ip_address(f"198.51.{n}.{k}") for k in range(1, 30)))
+        for n in range(16)
+    )
+    regions = [Candidate(each.region, Place(0.0, 10.0 * n), OK) for n, each in enumerate(entrances)]
+    batches = route53(Zone(ZoneConfig("relay.test", entrances), serial=1), Decider(regions))
+    sizes = [
+        sum(len(one["ResourceRecordSet"]["ResourceRecords"]) for one in batch["Changes"])
+        for batch in batches
+    ]
+    assert max(sizes) <= MOST_RECORDS
+    assert sum(sizes) > 16 * 29

@@ -165,3 +165,22 @@ async def test_a_lease_that_the_store_forgot_to_end_is_nobodys(age_s: int, held:
     station.reader = cast("Any", Reader())
     found = await station.holder("duty.us.running.eu", module.LASTS_S)
     assert found == (b"{}" if held else b"", 7)
+
+
+async def test_regions_that_hang_do_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = stations()
+    one = lock(there, "one")
+    await one.take()
+    before_s = one._until_s
+    hang = asyncio.Event()
+
+    async def hangs(*_: object) -> PubAck:
+        await hang.wait()
+        raise UnavailableError("no answer")
+
+    monkeypatch.setattr(there[0], "store", hangs)
+    async with asyncio.timeout(5):
+        while one._until_s == before_s:
+            await asyncio.sleep(0.01)
+    hang.set()
+    await one.release()

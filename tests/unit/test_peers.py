@@ -1,6 +1,7 @@
 """The other edges: who is alive, and where clients are pointed to."""
 
 from collections import Counter
+from itertools import combinations
 
 import msgspec
 
@@ -12,6 +13,7 @@ from relay.edge.peers import (
     LOTS,
     LeaseBeat,
     Peers,
+    _points,
     picked,
     subject_of,
 )
@@ -193,6 +195,7 @@ def test_clients_are_pointed_by_the_shares_of_steering() -> None:
     hear(known, full("eu", "eu-1", 980), LATER_S)
     assert next_of(known) == {"ap": LOTS}
     hear(known, full("ap", "ap-1", 980), LATER_S)
+    known.cut = True  # and here nobody can stay
     assert sum(next_of(known).values()) == LOTS, "nobody is left without a way out"
 
 
@@ -237,9 +240,38 @@ def test_somebody_takes_clients_as_long_as_another_edge_has_room() -> None:
     assert not known.somebody_takes(LATER_S)
     hear(known, full("eu", "eu-2", 100), LATER_S)
     assert known.somebody_takes(LATER_S)
-    known.shares = {"eu": 0.0}
+    known.refusing = frozenset({("eu", "eu-2")})
     assert not known.somebody_takes(LATER_S)
     hear(known, full("us", "us-2", 100), LATER_S)
     assert known.somebody_takes(LATER_S)
-    known.refusing = frozenset({("us", "us-2")})
-    assert not known.somebody_takes(LATER_S)
+
+
+def test_a_ramp_is_held_to_where_there_is_no_third_region() -> None:
+    regions = REGIONS[:2]
+    known = Peers("us", "us-1", "ws://us-1", regions, START_S)
+    for one in (beat("us", "us-1"), beat("eu", "eu-1")):
+        hear(known, one, LATER_S)
+    for share in (0.0, 0.25, 0.5, 1.0):
+        known.shares = {"eu": share}
+        named = [
+            any(each["name"] == "eu" for each in known.regions(LATER_S, lot)) for lot in range(LOTS)
+        ]
+        assert sum(named) == LOTS * share
+
+
+def test_lots_are_in_another_order_for_each_region() -> None:
+    names = ("us", "sin", "ca", "fra", "ap-northeast", "uk", "eu", "ap")
+    for one, other in combinations(names, 2):
+        neither = sum(_points(one)[lot] > 0.5 and _points(other)[lot] > 0.5 for lot in range(LOTS))
+        assert 6 <= neither <= 26, (one, other)
+
+
+def test_shut_regions_take_clients_where_no_other_lives() -> None:
+    known = peers()
+    hear(known, beat("us", "us-1"), LATER_S)
+    hear(known, full("eu", "eu-1", 10), LATER_S)
+    known.shares = {"eu": 0.0, "ap": 0.0}
+    assert known.somebody_takes(LATER_S)
+    hear(known, full("ap", "ap-1", 1000), LATER_S)
+    known.shares = {"eu": 0.0}
+    assert not known.somebody_takes(LATER_S), "ap lives, and is full: it is waited for"

@@ -14,6 +14,7 @@ from regions.steering.health import (
     judge_edge,
     judge_region,
 )
+from relay.core.orders import Ramp
 from relay.core.steady import Comebacks, Patience, Steady
 from relay.core.steering import State, Verdict
 
@@ -214,24 +215,53 @@ def test_what_is_forgotten_begins_anew() -> None:
     assert steady.take(US, OK, 1) == OK
 
 
+def eu_of(comebacks: Comebacks, now_s: float, *, admits: bool, others: bool = True) -> float:
+    """How much eu takes after this look."""
+    comebacks.look({"eu": admits, "us": others}, now_s)
+    return comebacks.share("eu", now_s)
+
+
 def test_a_region_that_comes_back_takes_more_and_more() -> None:
     comebacks = Comebacks(60.0)
-
-    def share(now_s: float, admits: bool) -> float:
-        return comebacks.share("eu", now_s, admits=admits)
-
-    assert [share(at_s, False) for at_s in (0, 5)] == [1.0, 1.0]
-    assert share(10, True) == 1.0, "it was never gone: nobody had heard of it yet"
-    assert share(20, False) == 1.0
-    assert [share(at_s, True) for at_s in (30, 45, 90, 400)] == [0.0, 0.25, 1.0, 1.0]
-    share(500, False)
-    assert [share(at_s, True) for at_s in (510, 540)] == [0.0, 0.5]
+    eu_of(comebacks, 0, admits=False)
+    assert eu_of(comebacks, 10, admits=True) == 1.0, "nobody had heard of it yet"
+    eu_of(comebacks, 20, admits=False)
+    shares = [eu_of(comebacks, at_s, admits=True) for at_s in (30, 45, 90, 400)]
+    assert shares == [0.0, 0.25, 1.0, 1.0]
+    eu_of(comebacks, 500, admits=False)
+    assert [eu_of(comebacks, at_s, admits=True) for at_s in (510, 540)] == [0.0, 0.5]
 
 
 def test_what_falls_while_it_comes_back_begins_again() -> None:
     comebacks = Comebacks(60.0)
     for at_s, admits, share in (
-        (0, True, 1.0), (10, False, 1.0), (20, True, 0.0), (50, True, 0.5), (51, False, 1.0),
+        (0, True, 1.0), (10, False, None), (20, True, 0.0), (50, True, 0.5), (51, False, None),
         (60, True, 0.0),
     ):  # fmt: skip
-        assert comebacks.share("eu", at_s, admits=admits) == share
+        assert eu_of(comebacks, at_s, admits=admits) == share or share is None
+
+
+def test_where_none_admitted_none_is_held_back() -> None:
+    comebacks = Comebacks(60.0)
+    eu_of(comebacks, 0, admits=True)
+    eu_of(comebacks, 10, admits=False)
+    eu_of(comebacks, 11, admits=False, others=False)  # the observer was cut off itself
+    assert eu_of(comebacks, 20, admits=False) == 1.0
+    assert eu_of(comebacks, 21, admits=True) == 1.0
+    assert comebacks.share("us", 21) == 1.0
+
+
+def test_an_operators_ramp_counts_until_the_region_was_gone_again() -> None:
+    comebacks, now_ms = Comebacks(60.0), 1_800_000_000_000
+    eu_of(comebacks, 0, admits=True)
+    eu_of(comebacks, 100, admits=False)  # evacuated, say
+    at_once = Ramp(now_ms + 110_000, 0.0)
+    slow = Ramp(now_ms + 110_000, 300.0)
+    eu_of(comebacks, 120, admits=True)
+    assert comebacks.ramp("eu", at_once, 121, now_ms + 121_000) == 1.0
+    assert comebacks.ramp("eu", slow, 140, now_ms + 140_000) == 0.1
+    assert comebacks.ramp("eu", None, 150, now_ms + 150_000) == 0.5
+    eu_of(comebacks, 900, admits=False)  # by itself
+    eu_of(comebacks, 910, admits=True)
+    assert comebacks.ramp("eu", at_once, 940, now_ms + 940_000) == 0.5
+    assert comebacks.ramp("eu", slow, 940, now_ms + 940_000) == 0.5
