@@ -9,6 +9,7 @@ import pytest
 from relay.client import State
 from tests.operators import Crowd, begin, ctl, open_all
 from tests.places import three
+from tests.raw import ClosedError, Raw, token
 from tests.ready import serving
 from tests.world import World, running
 
@@ -54,6 +55,27 @@ async def test_nobody_is_sent_away_while_nobody_takes_clients(world: World) -> N
         assert code == 0, said
         await crowd.arrive("eu", "ap")
     await serving(world, "eu-1")
+
+
+async def test_an_override_sends_them_away_all_the_same(world: World) -> None:
+    for region in ("eu", "ap"):
+        await ctl(world, 0, "cordon", region, "--yes")
+    for edge in ELSEWHERE:
+        await world.ctl("hold", edge)
+    try:
+        async with Raw(world.edges["us-1"].url) as raw:
+            await raw.identify(token(world, "ana"), "r")
+            refused = await ctl(world, 2, "evacuate", "us", "--yes", "--within", "1")
+            assert "us is the last region that takes clients" in refused
+            said = await ctl(
+                world, 0, "evacuate", "us", "--yes", "--within", "1", "--override", "it is on fire"
+            )
+            assert "done" in said
+            with pytest.raises(ClosedError, match="4021"):
+                await raw.until(lambda _: False)
+    finally:
+        for edge in ELSEWHERE:
+            await world.ctl("start", edge)
 
 
 async def test_clients_go_where_the_plan_says_that_they_go(world: World) -> None:
