@@ -13,6 +13,8 @@ from cli.record import record
 from console.errors import ConsoleError
 
 if TYPE_CHECKING:
+    from console.model import Ages
+    from console.model import Fleet as Heard
     from console.past.replay import Replay
 
 KEPT_MS = 60_000  # after the last that is kept: then all is silent
@@ -24,7 +26,7 @@ KEPT_MS = 60_000  # after the last that is kept: then all is silent
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(["text", "json", "svg"]),
     default="text",
     show_default=True,
     help="What --once prints.",
@@ -86,12 +88,12 @@ command.add_command(record)
 async def _look(fleet: Fleet, format_: str) -> str:
     from console.clock import Clock
     from console.live import LiveFeed
-    from console.once import look
-    from console.report import to_json, to_text
+    from console.once import ONCE_AGES, hear
 
     clock = Clock()
-    view = await look(LiveFeed(fleet.doors), fleet.known, clock)
-    return (to_json if format_ == "json" else to_text)(view, clock.wall_ms())
+    # Of a picture the sparklines are the point: they want some seconds.
+    heard = await hear(LiveFeed(fleet.doors), fleet.known, clock, whole=format_ == "svg")
+    return await _drawn(heard, clock.steady_ms(), clock.wall_ms(), fleet.name, format_, ONCE_AGES)
 
 
 async def _look_back(fleet: Fleet, at_ms: int, format_: str) -> str:
@@ -99,7 +101,7 @@ async def _look_back(fleet: Fleet, at_ms: int, format_: str) -> str:
     from console.past.streams import open_streams
 
     async with open_streams(fleet.doors) as past:
-        return await _then(Replay(past, fleet.known, past.region), at_ms, format_)
+        return await _then(Replay(past, fleet.known, past.region), at_ms, fleet.name, format_)
 
 
 async def _replay(file: Path, at_ms: int | None, format_: str) -> str:
@@ -109,11 +111,12 @@ async def _replay(file: Path, at_ms: int | None, format_: str) -> str:
     past = FilePast(file)
     if at_ms is None:
         at_ms = (await past.extent()).last_ms + 1
-    return await _then(Replay(past, past.header.known, "recording"), at_ms, format_)
+    replay = Replay(past, past.header.known, "recording")
+    return await _then(replay, at_ms, past.header.world, format_)
 
 
-async def _then(replay: "Replay", at_ms: int, format_: str) -> str:
-    from console.report import to_json, to_text
+async def _then(replay: "Replay", at_ms: int, world: str, format_: str) -> str:
+    from console.model import Ages
 
     first_ms, last_ms = await replay.past.extent()
     if not first_ms <= at_ms <= last_ms + KEPT_MS:
@@ -121,7 +124,21 @@ async def _then(replay: "Replay", at_ms: int, format_: str) -> str:
             f"nothing is kept of {shown(at_ms)}: there is {shown(first_ms)} to {shown(last_ms)}"
         )
     await replay.seek(at_ms)
-    return (to_json if format_ == "json" else to_text)(replay.view, at_ms)
+    return await _drawn(replay.fleet, at_ms, at_ms, world, format_, Ages())
+
+
+async def _drawn(
+    heard: "Heard", now_ms: int, wall_ms: int, world: str, format_: str, ages: "Ages"
+) -> str:
+    """What was heard, as it is asked for."""
+    from console.model import observe
+    from console.report import to_json, to_text
+
+    if format_ == "svg":
+        from console.picture import picture
+
+        return await picture(heard, now_ms, wall_ms, world)
+    return (to_json if format_ == "json" else to_text)(observe(heard, now_ms, ages), wall_ms)
 
 
 async def _watch(fleet: Fleet) -> None:

@@ -23,6 +23,19 @@ async def look(
     *,
     whole: bool = False,
 ) -> FleetView:
+    """How the fleet looks after `hear`; its arguments and errors are the same."""
+    fleet = await hear(feed, known, clock, wait_s, whole=whole)
+    return observe(fleet, clock.steady_ms(), ONCE_AGES)
+
+
+async def hear(
+    feed: Feed,
+    known: Mapping[str, Sequence[str]],
+    clock: Clock,
+    wait_s: float = WAIT_S,
+    *,
+    whole: bool = False,
+) -> Fleet:
     """The fleet after every known edge was heard twice (rates need two frames), or after `wait_s`
     with a link.
 
@@ -55,7 +68,7 @@ async def look(
             raise NoLinkError(
                 f"no NATS answers: {fleet.link.reason or 'no reason given'}"
             ) from None
-    return observe(fleet, clock.steady_ms(), ONCE_AGES)
+    return fleet
 
 
 def is_complete(fleet: Fleet, known: Mapping[str, Sequence[str]]) -> bool:

@@ -8,7 +8,6 @@
 
 import argparse
 import asyncio
-import re
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from console.app import ConsoleApp  # noqa: E402  the tree is importable from here on
 from console.live import LiveFeed  # noqa: E402
+from console.picture import tidy  # noqa: E402
 from regions.state import find_world  # noqa: E402
 from tests.console.scenario import EDGES, troubled  # noqa: E402
 from tests.console.stage import Stage, settle  # noqa: E402
@@ -24,36 +24,7 @@ from tests.console.stage import Stage, settle  # noqa: E402
 LIVE = ROOT / "docs" / "console.svg"
 TROUBLE = ROOT / "docs" / "console-trouble.svg"
 SIZE = (120, 22)  # the least with a card a region
-CELL = 12.2  # width of a character in the SVG
 WARM_UP_S = 60  # of a running world: a full sparkline
-
-_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
-_TEXT = re.compile(
-    r'<text (class="[^"]*") x="([\d.]+)" (y="[\d.]+") textLength="[\d.]+"([^>]*)>(.*?)<'
-)
-
-
-def tidy(svg: str) -> str:
-    """`svg` without fonts from other servers, each text set where it begins.
-
-    Renderers differ on leading spaces; a position they all obey.
-    """
-    svg = _FONT.sub("", svg)
-    svg = re.sub(r"terminal-\d+-", "terminal-", svg)
-    svg = svg.replace("Fira Code", "ui-monospace, Menlo, DejaVu Sans Mono")
-    svg = _TEXT.sub(_place, svg)
-    return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
-
-
-def _place(match: re.Match[str]) -> str:
-    style, x, y, rest, text = match.groups()
-    plain = text.replace("&#160;", " ")
-    begins = len(plain) - len(plain.lstrip())
-    words = plain.strip()
-    length = len(re.sub(r"&[^;]+;", "?", words)) * CELL
-    at = float(x) + begins * CELL
-    spaced = words.replace(" ", "&#160;")
-    return f'<text {style} x="{at:.1f}" {y} textLength="{length:.1f}"{rest}>{spaced}<'
 
 
 async def draw_scenario() -> str:
