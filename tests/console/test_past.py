@@ -138,19 +138,20 @@ def test_what_is_no_json_is_left_out(tmp_path: Path) -> None:
     assert FilePast(tmp_path / "r.gz").header.world == "relay.test"
 
 
+OTHER = b'{"jetrelay":"recording","version":9,"world":"x","began_ms":1}\n'
+DAMAGED = msgspec.json.encode(Header("recording", VERSION, "x", 1)) + b"\n[1, 2\n"
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"", "no recording"),
-        (b"text", "no recording"),
-        (gzip.compress(b"text\n"), "no recording"),
-        (gzip.compress(b'{"jetrelay":"recording","version":9,"world":"x","began_ms":1}\n'),
-         "version 9"),
-        (gzip.compress(
-            msgspec.json.encode(Header("recording", VERSION, "x", 1)) + b"\n[1, 2\n"
-        ), "a line is damaged"),
+        pytest.param(b"", "no recording", id="empty"),
+        pytest.param(b"text", "no recording", id="no gzip"),
+        pytest.param(gzip.compress(b"text\n"), "no recording", id="no header"),
+        pytest.param(gzip.compress(OTHER), "version 9", id="another version"),
+        pytest.param(gzip.compress(DAMAGED), "a line is damaged", id="damaged"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_recording_is_named(tmp_path: Path, data: bytes, why: str) -> None:
     path = tmp_path / "r.gz"
     path.write_bytes(data)
