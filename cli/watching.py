@@ -113,11 +113,17 @@ class Watching:
                 self._fleet = apply(self._fleet, event, self._clock.steady_ms())
 
     async def _look(self) -> None:
+        left_out = 0
         while True:
             await asyncio.sleep(LOOK_S)
             view, now_ms = self.view, self._clock.wall_ms()
             for change in self.board.look(rows(view, now_ms, self.home), now_ms):
                 self._say(change)
+            if self.board.left_out and not left_out:
+                _log.warning(
+                    "more alerts than can stand at once: %d are left out", self.board.left_out
+                )
+            left_out = self.board.left_out
             if self._hook is not None:
                 self._hook.stand(self.board.standing, chief=self._is_chief())
 

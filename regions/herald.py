@@ -51,7 +51,6 @@ class Herald:
         self._told_all = asyncio.Event()
         self._told_all.set()
         self._due = {region: asyncio.Event() for region in nats}
-        self.told = 0  # messages that were published
 
     def start(self) -> None:
         """Begin, and go on until it is closed."""
@@ -111,7 +110,6 @@ class Herald:
     async def _publish(self, admin: JetStream, news: News) -> None:
         about = type(news).__struct_config__.tag
         await admin.tell(news_subject(admin.region, str(about)), encode_news(news))
-        self.told += 1
 
 
 async def look_at_streams(admin: JetStream) -> StreamsNews:

@@ -1,10 +1,9 @@
 """The past in the streams of one region: its copy of all frames and news, for a day."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import msgspec
-from nats.errors import Error as NatsError
 
 from console.errors import NoLinkError
 from console.feed import BooksRead
@@ -12,17 +11,11 @@ from console.past.moment import Extent, Moment
 from regions.doors import Door
 from regions.operations.entry import Run
 from regions.operations.reading import Reading
-from regions.permissions import inbox_of
-from relay.bus.connection import open_connection
-from relay.bus.events import STAMP, SUBJECT, rfc3339, stamp_ms
-from relay.bus.inbox import Inbox
-from relay.bus.reader import Page, Reader
+from regions.readers import first_reader, messages
+from relay.bus.events import STAMP, SUBJECT, stamp_ms
+from relay.bus.reader import Reader
 from relay.core.names import TELEMETRY_STREAM, news_subject
-from relay.errors import BusError
-
-READS = 4
-PAGE = 1_000
-TIMEOUT_S = 5.0
+from relay.errors import UnavailableError
 
 
 class StreamPast:
@@ -56,16 +49,13 @@ class StreamPast:
         Raises:
             BusError: NATS did not answer.
         """
-        page = await self._reader.since(TELEMETRY_STREAM, rfc3339(since_ms), batch=PAGE)
-        while page.messages:
-            for headers, data in page.messages:
+        stored = messages(self._reader, TELEMETRY_STREAM, since_ms=since_ms)
+        async with aclosing(stored):
+            async for headers, data in stored:
                 at_ms = _stamp(headers)
                 if at_ms >= until_ms:
                     return
                 yield Moment(at_ms, headers.get(SUBJECT, ""), data)
-            if page.pending == 0:
-                return
-            page = await self._reader.page(TELEMETRY_STREAM, page.last + 1, batch=PAGE)
 
     async def books(self, until_ms: int) -> BooksRead | None:
         """What operators had done by then. Which orders stood then is not kept.
@@ -82,16 +72,8 @@ class StreamPast:
         Raises:
             BusError: NATS did not answer.
         """
-        subject, found = news_subject("*", "alert"), set[int]()
-        page: Page = await self._reader.page(TELEMETRY_STREAM, 1, batch=PAGE, subject=subject)
-        while page.messages:
-            found.update(_stamp(headers) for headers, _ in page.messages)
-            if page.pending == 0:
-                break
-            page = await self._reader.page(
-                TELEMETRY_STREAM, page.last + 1, batch=PAGE, subject=subject
-            )
-        return sorted(found)
+        changes = messages(self._reader, TELEMETRY_STREAM, subject=news_subject("*", "alert"))
+        return sorted({_stamp(headers) async for headers, _ in changes})
 
 
 def cut(runs: Sequence[Run], until_ms: int) -> list[Run]:
@@ -111,31 +93,11 @@ async def open_streams(doors: Sequence[Door]) -> AsyncIterator[StreamPast]:
     Raises:
         NoLinkError: none does.
     """
-    why = "no region is known"
-    for door in doors:
-        try:
-            connection = await open_connection(
-                door.nats, "jetrelay console", inbox_of(door.nats, "console")
-            )
-        except (OSError, NatsError, TimeoutError) as error:
-            why = f"{door.region}: {str(error) or type(error).__name__}"
-            continue
-        try:
-            inbox = Inbox(connection)
-            await inbox.start()
-            past = StreamPast(
-                door.region, [each.region for each in doors], Reader(inbox, READS, TIMEOUT_S)
-            )
-            try:
-                await past.extent()
-            except BusError as error:
-                why = f"{door.region}: {error}"
-                continue
-            yield past
-        finally:
-            await connection.close()
-        return
-    raise NoLinkError(f"no NATS answers: {why}")
+    try:
+        async with first_reader(doors, "jetrelay console") as (region, reader):
+            yield StreamPast(region, [door.region for door in doors], reader)
+    except UnavailableError as error:
+        raise NoLinkError(str(error)) from error
 
 
 def _stamp(headers: dict[str, str]) -> int:

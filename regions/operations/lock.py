@@ -15,6 +15,7 @@ import msgspec
 
 from regions.errors import OperationError
 from regions.operations.holder import Holder
+from regions.operations.lease import TTL_S
 from regions.operations.station import Station
 from relay.core.names import RUNNING, duty_subject
 from relay.errors import BusError
@@ -22,8 +23,6 @@ from relay.tasks import Tasks
 
 _log = logging.getLogger("jetrelay.operations")
 
-TTL_S = 15
-LASTS_S = TTL_S + 5.0  # the servers of a region do not agree on the time to the second
 RENEW_S = 4.0
 FLEET = "_fleet"  # held from a plan until its first orders are given
 TRIES = 6
@@ -120,8 +119,7 @@ class Lock:
             if ack.error is None:
                 self._held[station.region] = ack.seq
                 return None
-            data, seq = await station.holder(subject, LASTS_S)
-            other = decode_holder(data)
+            other, seq = await station.holder(subject)
             if other is not None and other.token != self._holder.token:
                 self._held.pop(station.region, None)
                 return other
@@ -173,10 +171,9 @@ async def holder_of(stations: Sequence[Station], region: str) -> Holder | None:
     """Who is at work on a region, as far as the regions that are reached know."""
     for station in stations:
         try:
-            data, _ = await station.holder(duty_subject(station.region, RUNNING, region), LASTS_S)
+            found, _ = await station.holder(duty_subject(station.region, RUNNING, region))
         except BusError:
             continue
-        found = decode_holder(data)
         if found is not None:
             return found
     return None
@@ -185,11 +182,3 @@ async def holder_of(stations: Sequence[Station], region: str) -> Holder | None:
 def _now_s() -> float:
     """Seconds of a clock that goes on while the machine sleeps: the leases do so, too."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def decode_holder(data: bytes) -> Holder | None:
-    """Who a lease says has it; None: nobody."""
-    try:
-        return msgspec.json.decode(data, type=Holder) if data else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from regions.operations.entry import Entry, Run, decode_entry, runs_of
 from regions.operations.holder import Holder
-from regions.operations.lock import FLEET, LASTS_S, decode_holder
-from relay.bus.events import STAMP, SUBJECT, rfc3339, stamp_ms
+from regions.operations.lease import holder_in
+from regions.operations.lock import FLEET
+from relay.bus.events import SUBJECT, rfc3339, stamp_ms
 from relay.bus.orders import OrderBook
 from relay.bus.reader import Reader
 from relay.core.names import LEASE_STREAM, RUNNING, book_stream, duty_subject, run_subject
@@ -83,9 +84,8 @@ class Reading:
         found: dict[str, Holder] = {}
         for headers, data in page.messages:
             scope = headers.get(SUBJECT, "").rpartition(".")[2]
-            holder = decode_holder(data)
-            young = now_ms - stamp_ms(headers.get(STAMP, "")) <= LASTS_S * 1000
-            if holder is not None and young and scope != FLEET:
+            holder = holder_in(headers, data, now_ms)
+            if holder is not None and scope != FLEET:
                 found[scope] = holder
         return found
 

@@ -9,10 +9,12 @@ from nats.errors import Error as NatsError
 
 from regions.doors import Door
 from regions.errors import OperationError
+from regions.operations.holder import Holder
+from regions.operations.lease import holder_in
 from regions.permissions import inbox_of
 from relay.bus.ack import PubAck, read_ack
 from relay.bus.connection import Connection, Headers, open_connection
-from relay.bus.events import SEQUENCE, STAMP, stamp_ms
+from relay.bus.events import SEQUENCE, stamp_ms
 from relay.bus.inbox import Inbox
 from relay.bus.reader import API, Reader
 from relay.core.names import LEASE_STREAM
@@ -73,25 +75,16 @@ class Station:
         """
         return stamp_ms((await self.reader.api(f"STREAM.INFO.{LEASE_STREAM}", {}))["ts"])
 
-    async def holder(self, subject: str, ttl_s: float) -> tuple[bytes, int]:
-        """What a lease says, and its sequence; empty and 0 where there is none.
-
-        One that stands for longer than it may is nobody's: a nats-server that crashed may bring
-        back what had ended, and forget when it was to end. Both times are the region's own.
-
-        Args:
-            subject: the lease's.
-            ttl_s: for how long it may stand without being renewed.
+    async def holder(self, subject: str) -> tuple[Holder | None, int]:
+        """Who has a lease, and its sequence; None: nobody, 0: there is none.
 
         Raises:
             UnavailableError: no answer.
         """
         found = await self.reader.last_by_subject(LEASE_STREAM, subject)
         if found is None:
-            return b"", 0
-        headers, data = found
-        over = await self.now_ms() - stamp_ms(headers.get(STAMP, "")) > ttl_s * 1000
-        return (b"" if over else data), int(headers[SEQUENCE])
+            return None, 0
+        return holder_in(*found, await self.now_ms()), int(found[0][SEQUENCE])
 
     async def drop(self, seq: int) -> None:
         """Give a lease back.

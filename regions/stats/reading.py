@@ -1,18 +1,14 @@
 """Frames and minutes as the streams of one region hold them: its own copy of every region's."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import NamedTuple
 
 import msgspec
-from nats.errors import Error as NatsError
 
 from regions.doors import Door
-from regions.permissions import inbox_of
-from relay.bus.connection import open_connection
+from regions.readers import PAGE, first_reader, messages
 from relay.bus.events import STAMP, SUBJECT, rfc3339, stamp_ms
-from relay.bus.inbox import Inbox
 from relay.bus.reader import API, Reader, remote_api
 from relay.core.minute import MINUTE_MS, Heard, Minute, decode_minute, joined, minute_of
 from relay.core.names import (
@@ -23,12 +19,9 @@ from relay.core.names import (
     telemetry_subject,
 )
 from relay.core.telemetry import decode_frame
-from relay.errors import BusError, UnavailableError
+from relay.errors import BusError
 
-READS = 4
-TIMEOUT_S = 5.0
-PAGE = 1000
-CONNECT_S = 3.0
+FRAMES = telemetry_subject("", "").rstrip(".") + "."  # how subjects of frames begin
 CURRENT_NS = 5_000_000_000  # a mirror hears its origin once a second
 FRESH_MINUTES = 5  # which may not be stored yet, or not have come over
 
@@ -69,17 +62,16 @@ class Past:
         Raises:
             BusError: NATS did not answer.
         """
-        page = await self._reader.since(TELEMETRY_STREAM, rfc3339(since_ms), batch=PAGE)
-        while page.messages:
-            for message in page.messages:
+        stored = messages(self._reader, TELEMETRY_STREAM, since_ms=since_ms)
+        async with aclosing(stored):
+            async for message in stored:
+                if not message[0].get(SUBJECT, "").startswith(FRAMES):
+                    continue  # the news beside them
                 heard = _heard(message)
                 if heard is not None and heard.at_ms >= until_ms:
                     return
                 if heard is not None:
                     yield heard
-            if page.pending == 0:
-                return
-            page = await self._reader.page(TELEMETRY_STREAM, page.last + 1, batch=PAGE)
 
     async def log(
         self, origin: str, kind: LogKind, since_ms: int, until_ms: int
@@ -90,19 +82,14 @@ class Past:
             BusError: NATS did not answer.
         """
         stream, subject = log_stream(origin), log_subject(origin, kind, "*")
-        api, start = await self._api(origin), rfc3339(since_ms)
-        page = await self._reader.since(stream, start, batch=PAGE, subject=subject, api=api)
-        while page.messages:
-            for headers, data in page.messages:
+        api = await self._api(origin)
+        stored = messages(self._reader, stream, since_ms=since_ms, subject=subject, api=api)
+        async with aclosing(stored):
+            async for headers, data in stored:
                 at_ms = stamp_ms(headers.get(STAMP, ""))
                 if at_ms >= until_ms:
                     return
                 yield at_ms, data
-            if page.pending == 0:
-                return
-            page = await self._reader.page(
-                stream, page.last + 1, batch=PAGE, subject=subject, api=api
-            )
 
     async def now_ms(self) -> int:
         """The time by the region's NATS (Unix ms): no other machine's clock is compared with it.
@@ -263,31 +250,8 @@ async def open_past(doors: Sequence[Door]) -> AsyncIterator[Past]:
     Raises:
         UnavailableError: none does.
     """
-    why = "no region is known"
-    for door in doors:
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                connection = await open_connection(
-                    door.nats, "jetrelay stats", inbox_of(door.nats, "console")
-                )
-        except (OSError, NatsError, TimeoutError) as error:
-            why = f"{door.region}: {str(error) or type(error).__name__}"
-            continue
-        try:
-            replies = Inbox(connection)
-            await replies.start()
-            reader = Reader(replies, READS, TIMEOUT_S)
-            past = Past(door.region, reader)
-            try:
-                await past.newest_frames()
-            except BusError as error:
-                why = f"{door.region}: {error}"
-                continue
-            yield past
-        finally:
-            await connection.close()
-        return
-    raise UnavailableError(f"no region answers: {why}")
+    async with first_reader(doors, "jetrelay stats") as (region, reader):
+        yield Past(region, reader)
 
 
 def _heard(message: tuple[dict[str, str], bytes]) -> Heard | None:

@@ -65,7 +65,7 @@ class Outlook:
     def room(self, key: EdgeKey) -> int:
         """Connections that an edge can hold: by its own word, else by the topology."""
         load = self.loads.get(key)
-        return self.edge_room if load is None or not load.room else load.room
+        return self.edge_room if load is None else load.holds(self.edge_room)
 
     def if_left(self, region: str, connections: int, within_s: float) -> WhatIf:
         """What would happen if so many clients left a region within so long, and it took none.
@@ -142,10 +142,6 @@ class Fleet:
         limits = self.topology.limits
         return Outlook(edges, loads, regions, limits.connections_per_s, limits.connections, flights)
 
-    def _room(self, load: Load | None) -> int:
-        room = self.topology.limits.connections
-        return room if load is None or not load.room else load.room
-
     def _judge(self, key: EdgeKey, observers: Sequence[Observer], now_s: float) -> Verdict:
         verdict = judge_edge(key, observers, now_s)
         return verdict if self._steady is None else self._steady.take(key, verdict, now_s)
@@ -174,11 +170,12 @@ class Fleet:
     ) -> Candidate:
         region, mine = self.topology.region(name), {k: v for k, v in edges.items() if k[0] == name}
         admitting = [key for key, verdict in mine.items() if verdict.admits]
+        most = self.topology.limits.connections
         return Candidate(
             name=name,
             place=Place(region.lat, region.lon),
             verdict=with_canaries(judge_region(mine), wrong),
             connections=sum(loads[key].connections for key in admitting if key in loads),
-            room=sum(self._room(loads.get(key)) for key in admitting),
+            room=sum(loads.get(key, Load(0)).holds(most) for key in admitting),
             weight=region.weight,
         )

@@ -47,6 +47,10 @@ class Load(NamedTuple):
     connections: int
     room: int = 0  # 0: it does not say
 
+    def holds(self, otherwise: int) -> int:
+        """Connections that it can hold; `otherwise`: where it does not say."""
+        return self.room or otherwise
+
 
 class Said(NamedTuple):
     """Something was published through a region's doors, again and again."""

@@ -1,8 +1,6 @@
 """`jetrelay check` of a fleet: a word, why, and an exit code, in four formats."""
 
-import asyncio
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from console.feed import LinkChanged, NewsHeard, apply
 from console.judgement import Level, judge, summary
 from console.model import Fleet, FleetView, LinkState, observe
 from regions.news import AlertNews, AlertsNews, Severity
+from tests.console.command import run
 from tests.console.nats_process import PASSWORD, nats_processes
 from tests.console.scenario import quiet, troubled
 from tests.console.test_live import fake_edges
@@ -78,16 +77,6 @@ def test_prometheus_reads_it() -> None:
     assert found["jetrelay_check_alerts", "page"] == 0
 
 
-async def run(*arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli", "check", *arguments,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
-
-
 async def test_the_command_says_it_and_exits_so(tmp_path: Path) -> None:
     login = tmp_path / "login"
     login.touch(mode=0o600)
@@ -96,17 +85,17 @@ async def test_the_command_says_it_and_exits_so(tmp_path: Path) -> None:
         await server.start()
         options = ("--nats", server.url, "--creds", str(login))
         async with fake_edges(server):
-            code, out, err = await run(*options, "--json")
+            code, out, err = await run("check", *options, "--json")
             assert (code, err) == (0, "")
             assert json.loads(out) == {
                 "status": "ok", "reasons": [], "summary": "3 regions ok, 6 of 6 edges ready",
             }  # fmt: skip
-            code, out, _ = await run(*options, "--format", "nagios")
+            code, out, _ = await run("check", *options, "--format", "nagios")
             assert (code, out[:14]) == (0, "JETRELAY OK - ")
-    code, out, _ = await run(*options, "--format", "nagios")
+    code, out, _ = await run("check", *options, "--format", "nagios")
     assert (code, out.rstrip()) == (
         3, "JETRELAY UNKNOWN - no NATS answers: connection refused",
     )  # fmt: skip
-    code, out, err = await run(str(tmp_path), "--format", "nagios")
+    code, out, err = await run("check", str(tmp_path), "--format", "nagios")
     assert (code, out) == (2, "")
     assert "which has no other options" in err

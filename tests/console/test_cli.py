@@ -1,30 +1,17 @@
 """`jetrelay console` as a script meets it: what goes to stdout, what it exits with."""
 
-import asyncio
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.console.command import run
 from tests.console.nats_process import PASSWORD, nats_processes
 from tests.console.test_live import fake_edges
 
 
 async def console(*arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "from cli.main import main; main()",
-        "console",
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return await run("console", *arguments)
 
 
 async def test_once_against_a_deployment(tmp_path: Path) -> None:

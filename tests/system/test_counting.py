@@ -325,6 +325,7 @@ async def test_the_live_figures_of_all_that_was_before_are_as_the_log_says(
     deadline_s = time.monotonic() + 75  # until a minute is over, and stored
     while True:
         done = await asyncio.to_thread(counted.run, "audit", "--since", since, "--json")
+        assert done.stdout, done.stderr
         audit = json.loads(done.stdout)
         if audit["live"]["sum"]["seconds"]:
             break

@@ -39,10 +39,11 @@ class _Station:
         self.held = data, self.last
         return PubAck(seq=self.last)
 
-    async def holder(self, _subject: str, _ttl_s: float) -> tuple[bytes, int]:
+    async def holder(self, _subject: str) -> tuple[Holder | None, int]:
         if self.silent:
             raise UnavailableError("no answer")
-        return self.held
+        data, seq = self.held
+        return (msgspec.json.decode(data, type=Holder) if data else None), seq
 
     async def drop(self, seq: int) -> None:
         if self.held[1] == seq:
@@ -151,7 +152,7 @@ def test_the_fleet_is_no_region() -> None:
 
 @pytest.mark.parametrize(("age_s", "held"), [(1, True), (19, True), (21, False), (90_000, False)])
 async def test_a_lease_that_the_store_forgot_to_end_is_nobodys(age_s: int, held: bool) -> None:
-    now_ms = 1_800_000_000_000
+    now_ms, kept = 1_800_000_000_000, Holder("r", "ops", 5)
     stamp = datetime.fromtimestamp(now_ms / 1000 - age_s, UTC).isoformat()
 
     class Reader:
@@ -159,12 +160,12 @@ async def test_a_lease_that_the_store_forgot_to_end_is_nobodys(age_s: int, held:
             return {"ts": datetime.fromtimestamp(now_ms / 1000, UTC).isoformat()}
 
         async def last_by_subject(self, *_: object) -> tuple[dict[str, str], bytes]:
-            return {"Nats-Sequence": "7", "Nats-Time-Stamp": stamp}, b"{}"
+            return {"Nats-Sequence": "7", "Nats-Time-Stamp": stamp}, msgspec.json.encode(kept)
 
     station = Station("us", cast("Any", None), cast("Any", None))
     station.reader = cast("Any", Reader())
-    found = await station.holder("duty.us.running.eu", module.LASTS_S)
-    assert found == (b"{}" if held else b"", 7)
+    found = await station.holder("duty.us.running.eu")
+    assert found == (kept if held else None, 7)
 
 
 async def test_regions_that_hang_do_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
