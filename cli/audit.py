@@ -11,11 +11,11 @@ from typing import Any
 import click
 import msgspec
 
-from cli.columns import aligned
 from cli.doors import Fleet, door_options, find_fleet, has_subcommand
 from cli.moments import Moment, iso, shown
 from cli.text import clean
 from regions.audit.material import Material, gather
+from regions.columns import aligned
 from regions.errors import AuditError
 from regions.stats.reading import open_past
 from relay.core.names import DEFAULT_TENANT, is_tenant, is_user

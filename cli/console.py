@@ -10,7 +10,9 @@ import click
 from cli.doors import Fleet, door_options, find_fleet, has_subcommand
 from cli.moments import Moment, shown
 from cli.record import record
+from cli.who import who
 from console.errors import ConsoleError
+from regions.state import find_world
 
 if TYPE_CHECKING:
     from console.model import Ages
@@ -36,12 +38,28 @@ KEPT_MS = 60_000  # after the last that is kept: then all is silent
     "at_ms",
     type=Moment(),
     metavar="TIME",
-    help="With --once: as it was then, 2026-11-28T12:00Z or 15m ago; a day is kept.",
+    help="As it was then, 2026-11-28T12:00Z, 12:03 or 15m ago; a day is kept.",
 )
 @click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="With --once: out of a file of `console record`; at its end, without --at.",
+    help="Out of a file of `console record`; --once: at its end, without --at.",
+)
+@click.option(
+    "--by",
+    metavar="WHO",
+    envvar="JETRELAY_BY",
+    help="Who acts from this console; without, USER@HOST. [env: JETRELAY_BY]",
+)
+@click.option("--read-only", is_flag=True, help="Bind no key that changes anything.")
+@click.option(
+    "--repaint",
+    "repaint_s",
+    type=click.FloatRange(0.5, 10),
+    default=0.5,
+    show_default=True,
+    metavar="S",
+    help="Seconds between two repaints: more for a slow line.",
 )
 @click.pass_context
 def command(
@@ -53,8 +71,11 @@ def command(
     format_: str,
     at_ms: int | None,
     replay: Path | None,
+    by: str | None,
+    repaint_s: float,
     *,
     once: bool,
+    read_only: bool,
 ) -> None:
     """Watch a world: its regions, edges and mirror lag, from the telemetry of its edges.
 
@@ -65,21 +86,23 @@ def command(
     """
     if has_subcommand(ctx):
         return
-    if (at_ms is not None or replay is not None) and not once:
-        raise click.UsageError("--at and --replay go with --once")
+    terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    if not once and not terminal:
+        raise ConsoleError("this is not a terminal: use --once, with --format text or json")
     if replay is not None:
-        click.echo(asyncio.run(_replay(replay, at_ms, format_)))
+        if once:
+            click.echo(asyncio.run(_replay(replay, at_ms, format_)))
+        else:
+            asyncio.run(_watch_recording(replay, at_ms, repaint_s))
         return
     fleet = find_fleet(state, region, url, creds)
-    if at_ms is not None:
+    if not once:
+        by = None if read_only else who(by)
+        asyncio.run(_watch(fleet, state if url is None else None, by, at_ms, repaint_s))
+    elif at_ms is not None:
         click.echo(asyncio.run(_look_back(fleet, at_ms, format_)))
-        return
-    if once:
+    else:
         click.echo(asyncio.run(_look(fleet, format_)))
-        return
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        raise ConsoleError("this is not a terminal: use --once, with --format text or json")
-    asyncio.run(_watch(fleet))
 
 
 command.add_command(record)
@@ -141,7 +164,26 @@ async def _drawn(
     return (to_json if format_ == "json" else to_text)(observe(heard, now_ms, ages), wall_ms)
 
 
-async def _watch(fleet: Fleet) -> None:
+async def _watch(
+    fleet: Fleet, state: Path | None, by: str | None, at_ms: int | None, repaint_s: float
+) -> None:
+    from cli.backing import backing_of
     from console.app import watch
 
-    await watch(fleet.doors, fleet.known, world=fleet.name)
+    backing = backing_of(fleet, None if state is None else find_world(state), by)
+    await watch(
+        fleet.doors, fleet.known, world=fleet.name, backing=backing, at_ms=at_ms,
+        repaint_s=repaint_s,
+    )  # fmt: skip
+
+
+async def _watch_recording(file: Path, at_ms: int | None, repaint_s: float) -> None:
+    from cli.backing import recording
+    from console.app import watch_recording
+    from console.past.file import FilePast
+
+    past = FilePast(file)
+    await watch_recording(
+        past.header.known, recording(past), world=past.header.world, at_ms=at_ms,
+        repaint_s=repaint_s,
+    )  # fmt: skip

@@ -6,10 +6,10 @@ from typing import get_args
 import click
 import msgspec
 
-from cli.columns import aligned
 from cli.fault import fault
 from cli.operate import COMMANDS
 from cli.state_option import state_option
+from regions.columns import aligned
 from regions.control import ProcessCmd, ProcessStatus, Request, control
 from regions.state import StateDir, find_local_world
 

@@ -14,9 +14,9 @@ from typing import Any, get_args
 import click
 import msgspec
 
-from cli.columns import aligned
 from cli.drill_text import live, row, summary
 from cli.fault import Duration
+from regions.columns import aligned
 from regions.drills.catalogue import DRILLS, Drill, find_drill, why_not
 from regions.drills.page import write_page
 from regions.drills.places import Places, choose

@@ -11,9 +11,9 @@ from typing import Any
 import click
 import msgspec
 
-from cli.columns import aligned
 from cli.lines import run_until_signal
 from cli.state_option import state_option
+from regions.columns import aligned
 from regions.errors import WorldError
 from regions.faults.client import Faults
 from regions.faults.fault import Held, Possible

@@ -15,7 +15,7 @@ _log = logging.getLogger("jetrelay.hook")
 
 PATIENCE_S = 10.0  # of one attempt
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # between attempts; the last one goes on
-AGAIN_S = 4 * 3600.0  # what fires for that long is told again
+AGAIN_S = 4 * 3600.0  # what fires for that long is told again, unless somebody looks after it
 MOST = 500  # alerts that were told and may have to be taken back
 
 Key = tuple[str, str]
@@ -74,7 +74,8 @@ class Hook:
         return [
             alert
             for key, alert in self._firing.items()
-            if key not in self._told or now_s - self._told[key][0] > AGAIN_S
+            if key not in self._told
+            or (now_s - self._told[key][0] > AGAIN_S and not alert.acked_by)
         ]
 
     def _over(self) -> list[AlertNews]:

@@ -1,14 +1,12 @@
-"""Times on a command line: `2026-11-28T12:00Z`, or `90s`, `15m`, `2h`, `7d` ago."""
+"""Times on a command line: `2026-11-28T12:00Z`, `12:03`, or `90s`, `15m`, `2h`, `7d` ago."""
 
-import re
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-_AGO = re.compile(r"([0-9]{1,9})([smhd])\Z")
-_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+from regions.moments import parse_moment, parse_span
 
 
 class Moment(click.ParamType[int]):
@@ -24,16 +22,10 @@ class Moment(click.ParamType[int]):
         """
         if isinstance(value, int):
             return value
-        ago = _AGO.match(value)
-        if ago:
-            return int(time.time() * 1000) - int(ago[1]) * _UNIT_S[ago[2]] * 1000
         try:
-            parsed = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither like 2026-11-28T12:00Z nor like 15m", param, ctx)
-        if parsed.tzinfo is None:
-            parsed = parsed.replace(tzinfo=UTC)
-        return int(parsed.timestamp() * 1000)
+            return parse_moment(value, int(time.time() * 1000))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Duration(click.ParamType[int]):
@@ -49,10 +41,10 @@ class Duration(click.ParamType[int]):
         """
         if isinstance(value, int):
             return value
-        span = _AGO.match(value)
-        if not span or int(span[1]) == 0:
+        span_s = parse_span(value)
+        if not span_s:
             self.fail(f"{value!r} is not like 1s, 5m, 1h or 1d", param, ctx)
-        return int(span[1]) * _UNIT_S[span[2]]
+        return span_s
 
 
 def shown(unix_ms: int) -> str:

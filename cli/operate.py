@@ -3,10 +3,8 @@ it: what operators do to a running fleet.
 """
 
 import asyncio
-import getpass
 import logging
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -29,6 +27,7 @@ from cli.operate_text import (
 )
 from cli.state_option import state_option
 from cli.text import clean
+from cli.who import who
 from regions.errors import OperationError
 from regions.operations.entry import Plan, Request, Run, Verb, What
 from regions.operations.execution import Execution
@@ -166,7 +165,7 @@ def return_(region: str, **options: Any) -> None:
 @click.argument("operation")
 def resume(operation: str, state: Path, by: str | None) -> None:
     """Go on with an OPERATION that nobody carries out any more."""
-    sys.exit(_code(_run(_resume(operation, state, _who(by)))))
+    sys.exit(_code(_run(_resume(operation, state, who(by)))))
 
 
 @click.command()
@@ -179,7 +178,7 @@ def abort(operation: str, state: Path, by: str | None, why: str) -> None:
 
     async def go() -> bool:
         async with _office(state) as office:
-            return await office.abort(operation, _who(by), why, tell)
+            return await office.abort(operation, who(by), why, tell)
 
     sys.exit(0 if _run(go()) else 1)
 
@@ -277,7 +276,7 @@ async def _planned(verb: Verb, scope: str, options: dict[str, Any]) -> tuple[Req
             verb=verb,
             region=region,
             edge=edge,
-            by=_who(options["by"]),
+            by=who(options["by"]),
             why=options["why"],
             within_s=options.get("within_s"),
             weight=options.get("weight"),
@@ -364,13 +363,3 @@ def _find(office: Office, scope: str) -> tuple[str, str]:
         raise OperationError(f"{scope} is in {', '.join(k.region for k in found)}: say REGION/EDGE")
     names = ", ".join(each.name for each in outlook.regions)
     raise OperationError(f"no region and no edge is called {scope!r}: regions are {names}")
-
-
-def _who(given: str | None) -> str:
-    try:
-        name = given or f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError) as error:  # in a container, say
-        raise click.UsageError("say who you are: --by WHO, or JETRELAY_BY=WHO") from error
-    if len(name) > TEXT:
-        raise click.UsageError(f"--by: {TEXT} characters are the most")
-    return name

@@ -8,8 +8,9 @@ from typing import Any
 import click
 import msgspec
 
-from cli.columns import aligned
 from cli.text import clean
+from regions.columns import aligned
+from regions.operations import wording
 from regions.operations.entry import Plan, Request, Run
 from regions.operations.holder import Holder
 from regions.steering.fleet import Outlook
@@ -36,25 +37,8 @@ def print_json(value: Any) -> None:
 
 
 def plan_lines(request: Request, plan: Plan) -> list[str]:
-    """A plan."""
-    what = f"{request.verb} {request.scope}"
-    if plan.nothing:
-        return [f"{what}: nothing to do, it is so already"]
-    lines = [f"{what}, by {clean(request.by)}{f': {clean(request.why)}' if request.why else ''}"]
-    lines += [f"  {number}. {stage.text}" for number, stage in enumerate(plan.stages, 1)]
-    if plan.moves:
-        lines.append(f"{plan.moves:,} clients go elsewhere within {plan.takes_s:,.0f} s:")
-        rows = [("to", "come", "per s", "let in per s", "then", "of", "full")]
-        rows += [
-            (each.name, f"{each.connections:,}", f"{each.per_s:,.0f}",
-             f"{each.admitted_per_s:,.0f}" if each.admitted_per_s else "—", f"{each.after:,}",
-             f"{each.room:,}" if each.room else "—", f"{each.taken:.0%}" if each.room else "—")
-            for each in plan.coming
-        ]  # fmt: skip
-        lines += [f"  {line}" for line in aligned(rows)]
-    lines += [f"note: {clean(text)}" for text in plan.notes]
-    lines += [f"against it: {clean(text)}" for text in plan.objections]
-    return lines
+    """A plan, safe for a terminal."""
+    return [clean(text) for text in wording.plan_lines(request, plan)]
 
 
 def _wanted(order: Order, now_ms: int) -> str:

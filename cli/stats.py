@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import click
 import msgspec
 
-from cli.columns import aligned
 from cli.doors import Fleet, door_options, find_fleet, has_subcommand
 from cli.lines import run_until_signal
 from cli.moments import Duration, Moment, iso, shown
 from cli.text import clean
+from regions.columns import aligned
 from regions.stats.influx import AT_ONCE, check_url, lines_of, send
 from regions.stats.now import Figures, Now, count, count_minute
 from regions.stats.reading import Past, open_past

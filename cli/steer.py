@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from cli.columns import aligned
 from cli.outlook import look
 from cli.state_option import state_option
 from cli.text import clean
+from regions.columns import aligned
 from regions.state import find_world
 from regions.steering.fleet import Outlook
 from regions.steering.what_if import WhatIf

@@ -13,6 +13,8 @@ from typing import get_args
 import click
 import msgspec
 
+from cli.doors import Fleet
+from cli.who import who
 from regions.deployment import parse_deployment
 from regions.events import Event
 from regions.state import DEFAULT_STATE, StateDir
@@ -141,14 +143,16 @@ async def outcome(work: Coroutine[object, object, object]) -> RelayError | None:
 
 async def console(supervisor: Supervisor) -> None:
     """Show the console until the operator quits."""
+    from cli.backing import backing_of
     from console.app import watch
 
     world = supervisor.world()
     doors = world.doors("console")
     known = {one.name: [edge.name for edge in one.edges] for one in world.regions}
     logging.getLogger("jetrelay").addHandler(logging.NullHandler())  # the screen is the console's
+    backing = backing_of(Fleet(doors, known, "local world"), world, who(None))
     async with keeper(world):
-        await watch(doors, known, world="local world")
+        await watch(doors, known, world="local world", backing=backing)
 
 
 @contextlib.asynccontextmanager

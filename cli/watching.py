@@ -10,7 +10,7 @@ from types import TracebackType
 
 from cli.hook import Hook
 from console.clock import Clock
-from console.feed import apply
+from console.feed import NewsHeard, apply
 from console.live import LiveFeed
 from console.model import Fleet, FleetView, expect, observe
 from console.model.fields import rows
@@ -19,7 +19,7 @@ from regions.alerts.rules import Rule
 from regions.certificates import CertificateWatch, places_of
 from regions.herald import Herald
 from regions.issuer import DOOR
-from regions.news import AlertChange, AlertsNews, CertificatesNews, News
+from regions.news import AckNews, AlertChange, AlertsNews, CertificatesNews, News
 from regions.steering.canary import Canaries
 from regions.steering.steerer import Steerer
 from regions.steering.telling import steering_news
@@ -111,6 +111,11 @@ class Watching:
         async with aclosing(self._feed.events()) as events:
             async for event in events:
                 self._fleet = apply(self._fleet, event, self._clock.steady_ms())
+                match event:
+                    case NewsHeard(_, AckNews(name=name, on=on, by=by, why=why)):
+                        self.board.acknowledge(name, on, by, why)
+                    case NewsHeard(_, AlertsNews(alerts=alerts, by=by)) if by != self.home:
+                        self.board.adopt(alerts)
 
     async def _look(self) -> None:
         left_out = 0

@@ -1,74 +1,80 @@
-"""The console: one Textual screen over the fold, repainted at most twice a second."""
+"""The console: screens over the fold, repainted at most twice a second."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import PurePath
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from textual.app import App, ComposeResult
+from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.containers import Container
-from textual.theme import Theme
-from textual.widgets import Footer
+from textual.command import CommandPalette
+from textual.screen import Screen
+from textual.widgets import ContentSwitcher, Footer
 
+from console.backing import Backing
 from console.clock import Clock
-from console.feed import Feed, FeedEvent, apply
+from console.commands import BY_NAME, COMMANDS, Command, parse
+from console.dialogs.help import HelpScreen
+from console.dialogs.palette import CommandProvider
+from console.doing.acting import Acting
+from console.doing.navigation import Navigation
+from console.doing.tables import Tables
+from console.doing.time_travel import TimeTravel
+from console.errors import ConsoleError
+from console.feed import Feed, FeedEvent, Silence
+from console.literal import clean
 from console.live import LiveFeed
-from console.model import Fleet, FleetView, expect, observe
-from console.views.alerts import WIDTH as ALERTS_WIDTH
-from console.views.alerts import AlertTable
-from console.views.edges import EdgeTable
-from console.views.help import HelpScreen
-from console.views.lag import LagMatrix, natural_width
+from console.look import Look, Mode
+from console.model import Fleet, expect
+from console.panes import PANES
+from console.panes.pane import Pane
+from console.scene import Scene
+from console.themes import FEW_COLORS, THEMES, VARIABLES
 from console.views.notice import Notice
-from console.views.regions import CARD_WIDTH, RegionCards, RegionLines
+from console.views.operation import OperationPanel
+from console.views.prompt import Prompt
+from console.views.table import RowTable
 from console.views.topbar import TopBar
 from regions.doors import Door
+from relay.errors import RelayError
 from relay.tasks import Tasks
 
 REPAINT_S = 0.5
-CARDS_FROM = (100, 22)  # columns and lines from which regions are cards
-FRAME_WIDTH = 5  # borders, padding and a scroll bar
-FRAME_LINES = 3  # borders and header
-EDGES_LINES = 9  # that the edge table keeps, with the bars at top and bottom
-TABLE_WIDTH = 70  # cells that the edge table keeps where the matrix stands beside it
-SCROLL_KEYS = (("↑ ↓ ← →", "scroll"), ("pgup pgdn", "scroll by pages"), ("tab", "next table"))
-
-THEME = Theme(
-    name="jetrelay",
-    primary="#7aa2c8",
-    secondary="#8f9bb3",
-    success="#7fb685",
-    warning="#d9a860",
-    error="#e0736d",
-    foreground="#d5d9e0",
-    background="#14171c",
-    surface="#14171c",
-    panel="#1d2229",
-    variables={
-        "console-muted": "#8490a0",
-        "console-border": "#3a4350",
-        "console-focus": "#7aa2c8",
-        "console-bar": "#1d2229",
-        "text-success": "#8fca96",
-        "text-warning": "#e3b76f",
-        "text-error": "#f0857f",
-        "footer-background": "#1d2229",
-        "footer-key-foreground": "#7aa2c8",
-    },
-)
+SCREEN_KEYS = Binding.Group("screens", compact=True)
+TEXT_LIMIT = 240  # characters of what is said to the operator
 
 
 class ConsoleApp(App[None]):
-    """Draws what a feed tells."""
+    """Draws what a feed tells, and does what it is told.
+
+    Args:
+        feed: what is heard.
+        known: the regions, and their edges as far as known, before any was heard.
+        world: what the top bar calls the fleet.
+        clock: for ages, and for the time.
+        backing: what else it can do.
+        at_ms: the time to begin at, Unix ms; None: now.
+        repaint_s: between two repaints; at least 0.5.
+    """
 
     CSS_PATH: ClassVar[str | PurePath | list[str | PurePath] | None] = "console.tcss"
     TITLE: str | None = "jetrelay"
-    ENABLE_COMMAND_PALETTE = False
+    ENABLE_COMMAND_PALETTE = False  # ours opens it: no commands but the console's are in it
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q", "quit", "quit"),
-        Binding("ctrl+c", "quit", "quit", show=False, priority=True),
-        Binding("question_mark", "help", "help", key_display="?"),
+        Binding("ctrl+c", "tell('quit')", "quit", show=False, priority=True, id="break"),
+        *(
+            Binding(
+                command.key,
+                f"tell('{command.name}')",
+                command.name,
+                key_display=command.shown or None,
+                show=command.foot,
+                id=command.name,
+                group=SCREEN_KEYS if command.group == "Screens" and command.foot else None,
+            )
+            for command in COMMANDS
+            if command.key
+        ),
     ]
 
     def __init__(
@@ -78,48 +84,70 @@ class ConsoleApp(App[None]):
         *,
         world: str = "",
         clock: Clock | None = None,
+        backing: Backing | None = None,
+        at_ms: int | None = None,
+        repaint_s: float = REPAINT_S,
     ) -> None:
-        """`known`: the regions, and their edges as far as known, before any was heard."""
         super().__init__()
+        self._begin_ms = at_ms
         self._feed = feed
-        self._clock = clock or Clock()
         self._world = world
+        self._repaint_s = max(repaint_s, REPAINT_S)
         self._tasks = Tasks("console")
-        self.fleet = Fleet()
+        self.animation_level = "none"
+        backing = backing or Backing()
+        fleet = Fleet()
         for region, edges in known.items():
-            self.fleet = expect(self.fleet, region, edges)
+            fleet = expect(fleet, region, edges)
+        self.backing = backing
+        self.scene = Scene(fleet, clock or Clock())
+        self.rings = True  # whether an alert that pages rings
+        self._paging: set[tuple[str, str]] | None = None  # alerts that page, as last seen
+        self.navigation = Navigation(self)
+        self.acting = Acting(self, backing, self._tasks)
+        self._time_travel = TimeTravel(self, backing, known, self._tasks)
+        self.handlers: Mapping[str, Callable[[str], None]] = {
+            **self.navigation.handlers,
+            **Tables(self, backing.folder).handlers,
+            **self._time_travel.handlers,
+            **self.acting.handlers,
+            "command": lambda _: self.query_one(Prompt).ask("command"),
+            "palette": lambda _: self._open_palette(),
+            "help": lambda _: self._help(),
+            "quit": lambda _: self._quit(),
+            "bell": lambda _: self._turn_bell(),
+            "theme": self._change_theme,
+            "privacy": lambda _: self._turn_privacy(),
+            "freeze": lambda _: self._freeze(),
+        }
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The console's own colours for themes that do not name them."""
-        return {
-            "console-muted": "ansi_bright_black",
-            "console-border": "ansi_bright_black",
-            "console-focus": "ansi_cyan",
-            "console-bar": "ansi_default",
-        }
+        return VARIABLES
 
     def compose(self) -> ComposeResult:
-        """Top bar, regions, edges beside the lag matrix, notices, keys."""
+        """Top bar, one screen of several, what becomes of an operation, notices, keys."""
         yield TopBar(self._world)
-        yield RegionCards(id="cards")
-        yield RegionLines()
-        with Container(id="tables"):
-            yield EdgeTable()
-            with Container(id="side"):
-                yield LagMatrix()
-                yield AlertTable()
+        with ContentSwitcher(id="panes", initial="pane-fleet"):
+            for pane in PANES.values():
+                yield pane()
+        yield OperationPanel()
         yield Notice()
+        yield Prompt(self._words)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Start listening and painting."""
-        self.register_theme(THEME)
+        for theme in THEMES:
+            self.register_theme(theme)
         few_colors = self.console.color_system in {None, "standard"} and not self.is_headless
-        self.theme = "ansi-dark" if few_colors and not self.no_color else THEME.name
-        self.query_one(EdgeTable).focus()
-        self.set_interval(REPAINT_S, self.repaint)
+        self.theme = FEW_COLORS if few_colors and not self.no_color else THEMES[0].name
+        self.pane.focus_first()
+        self.set_interval(self._repaint_s, self.repaint)
         self.call_after_refresh(self.repaint)
         self._tasks.spawn(self._listen(), "listen")
+        if self.backing.recorded or self._begin_ms is not None:
+            self._time_travel.start(self._begin_ms)
 
     async def on_unmount(self) -> None:
         """Stop listening."""
@@ -129,68 +157,222 @@ class ConsoleApp(App[None]):
         """Lay out for the new size."""
         self.call_after_refresh(self.repaint)
 
+    # --- what is heard -------------------------------------------------------------------------
+
+    @property
+    def fleet(self) -> Fleet:
+        """All that was heard."""
+        return self.scene.fleet
+
+    @fleet.setter
+    def fleet(self, fleet: Fleet) -> None:
+        self.scene.fleet = fleet
+
     def hear(self, event: FeedEvent) -> None:
         """Fold `event` in; it shows at the next repaint."""
-        self.fleet = apply(self.fleet, event, self._clock.steady_ms())
+        self.scene.hear(event)
 
     async def _listen(self) -> None:
         async with aclosing(self._feed.events()) as events:
             async for event in events:
                 self.hear(event)
 
+    # --- what is drawn -------------------------------------------------------------------------
+
+    @property
+    def pane(self) -> Pane:
+        """The screen that is shown."""
+        return self.screen_stack[0].query_one(f"#{self.navigation.shown}", Pane)
+
     def repaint(self) -> None:
         """Draw the fleet as it looks now."""
-        parts = (TopBar, RegionCards, RegionLines, EdgeTable, LagMatrix, AlertTable, Notice)
-        if not self.screen_stack or not all(self.screen_stack[0].query(part) for part in parts):
+        parts = (TopBar, ContentSwitcher, OperationPanel, Notice)
+        main = self.screen_stack[0] if self.screen_stack else None
+        if main is None or not all(main.query(part) for part in parts):
             return  # not mounted yet, or about to end: widgets come and go one by one
-        view, wall_ms = observe(self.fleet, self._clock.steady_ms()), self._clock.wall_ms()
-        main = self.screen_stack[0]
-        self._lay_out(view)
+        look = self.scene.look()
+        self.acting.look(look)
         with self.batch_update():
-            main.query_one(TopBar).show_view(view, wall_ms)
-            if main.has_class("with-cards"):
-                main.query_one(RegionCards).show(view)
-            else:
-                main.query_one(RegionLines).show_view(view)
-            main.query_one(EdgeTable).show_view(view)
-            main.query_one(LagMatrix).show_view(view)
-            main.query_one(AlertTable).show_view(view, wall_ms)
-            main.query_one(Notice).show_view(view)
+            main.query_one(TopBar).show(look, self.scene, self.acting.armed)
+            self.pane.draw(look)
+            main.query_one(OperationPanel).show(look, self.acting)
+            main.query_one(Notice).show_look(look)
+        self._ring(look)
 
-    def _lay_out(self, view: FleetView) -> None:
-        """Cards or lines, and the matrix beside the edges or below, by room and regions."""
-        width, height = self.size
-        regions = len(view.regions)
-        main = self.screen_stack[0]
-        cards = width >= CARDS_FROM[0] and height >= CARDS_FROM[1] and regions * CARD_WIDTH <= width
-        matrix = max(natural_width(regions), ALERTS_WIDTH) + FRAME_WIDTH
-        main.set_class(cards, "with-cards")
-        main.set_class(width - matrix < TABLE_WIDTH, "stacked")
-        lines = min(regions + FRAME_LINES, max(4, height // 3))
-        stacked = main.has_class("stacked")
-        alerts = len(view.alerts) + FRAME_LINES if view.alerts else 0
-        if stacked:  # the worst one stands above the keys as well
-            spare = height - 2 * lines - EDGES_LINES
-            alerts = min(alerts, spare) if spare >= FRAME_LINES + 1 else 0
-        side = main.query_one("#side")
-        side.styles.width = "1fr" if stacked else matrix
-        side.styles.height = lines + alerts if stacked else "1fr"
-        main.query_one(LagMatrix).styles.height = lines
-        main.query_one(AlertTable).display = bool(alerts) or not stacked
-        main.query_one(RegionLines).styles.height = lines
+    def _ring(self, look: Look) -> None:
+        """Ring once for each alert that begins to page."""
+        if look.mode is Mode.PAST:
+            return
+        paging = {
+            alert.key
+            for alert in look.view.alerts
+            if (alert.state, alert.severity) == ("firing", "page")
+        }
+        if self.rings and self._paging is not None and paging - self._paging:
+            self.bell()
+        self._paging = paging
 
-    def action_help(self) -> None:
-        """Show the keys and what the glyphs mean."""
-        own = [
-            (binding.key_display or binding.key, binding.description)
-            for binding in self.BINDINGS
-            if isinstance(binding, Binding) and binding.show
-        ]
-        self.push_screen(HelpScreen([*own, *SCROLL_KEYS]))
+    def travel(self, at_ms: int) -> None:
+        """Go to a time (Unix ms), or say why not."""
+        try:
+            self._time_travel.start(at_ms)
+        except RelayError as error:
+            self.complain(str(error))
+
+    def refresh_soon(self) -> None:
+        """Something is to be drawn."""
+        self.call_later(self.repaint)
+
+    # --- what it is told -----------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing now are not bound."""
+        if action != "tell":
+            return True
+        command = BY_NAME[str(parameters[0])]
+        if len(self.screen_stack) > 1 and command.name != "quit":
+            return False
+        return self.applies(command)
+
+    def applies(self, command: Command) -> bool:
+        """Whether a command makes sense now."""
+        past = self.scene.mode is Mode.PAST
+        match command.when:
+            case "always":
+                return True
+            case "live":
+                return not past and (command.name != "arm" or self.acting.can_act)
+            case "past":
+                return past
+            case "armed":
+                return not past and self.acting.armed is not None
+
+    def action_tell(self, name: str) -> None:
+        """A key was pressed."""
+        if name == "filter":
+            listing = self.pane.listing
+            if listing is not None:
+                self.query_one(Prompt).ask("filter", listing.filter)
+            return
+        self.tell(BY_NAME[name], "")
+
+    def tell(self, command: Command, rest: str) -> None:
+        """Do what a command says, or say why not."""
+        try:
+            if not self.applies(command):
+                raise ConsoleError(self._why_not(command))
+            self.handlers[command.name](rest)
+        except RelayError as error:
+            self.complain(str(error))
+        self.repaint()
+
+    def _why_not(self, command: Command) -> str:
+        if self.scene.mode is Mode.PAST:
+            return f"{command.name}: not in the past; L goes back to now"
+        if command.when == "past":
+            return f"{command.name}: this is now; T goes into the past"
+        if not self.acting.can_act:
+            return f"{command.name}: this console has no login that may change anything"
+        return f"{command.name}: W first: the console is read-only until it is armed"
+
+    def on_prompt_said(self, message: Prompt.Said) -> None:
+        """A line was typed, or left."""
+        self.pane.focus_first()
+        if message.text is None:
+            return
+        if message.purpose == "filter":
+            self.tell(BY_NAME["filter"], message.text)
+        elif message.text.strip():
+            try:
+                self.tell(*parse(message.text))
+            except ConsoleError as error:
+                self.complain(str(error))
+
+    def on_row_table_chosen(self, message: RowTable.Chosen) -> None:
+        """A row is to be opened."""
+        self.pane.open(message.table, self)
+        self.repaint()
+
+    def tell_filter(self, text: str) -> None:
+        """Filter the table that is shown."""
+        self.call_after_refresh(self.tell, BY_NAME["filter"], text)
+
+    def choose(self, command: Command) -> None:
+        """A command was chosen in the palette."""
+        self.call_later(self.action_tell, command.name)
+
+    def _words(self, purpose: str) -> list[str]:
+        """What may be typed, for completion."""
+        view = self.scene.look().view
+        if purpose == "filter":
+            listing = self.pane.listing
+            return [] if listing is None else list(listing.fields)
+        names = [command.name for command in COMMANDS if self.applies(command)]
+        names += [region.name for region in view.regions]
+        return names + [edge.name for edge in view.edges]
+
+    # --- what it says --------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """Tell the operator something that needs no answer."""
+        self.notify(clean(text, TEXT_LIMIT), markup=False, timeout=4)
+
+    def complain(self, text: str) -> None:
+        """Tell the operator why something was not done."""
+        self.notify(clean(text, TEXT_LIMIT), severity="error", markup=False, timeout=8)
+
+    def changed_mode(self) -> None:
+        """Another time is drawn, or the console was armed or disarmed: other keys are bound."""
+        self.screen_stack[0].set_class(self.scene.mode is Mode.PAST, "in-the-past")
+        self.screen_stack[0].set_class(self.acting.armed is not None, "armed")
+        self.refresh_bindings()
+        self.repaint()
+
+    # --- small commands ------------------------------------------------------------------------
+
+    def _help(self) -> None:
+        self.push_screen(HelpScreen(COMMANDS))
+
+    def _open_palette(self) -> None:
+        self.push_screen(CommandPalette([CommandProvider], id="--command-palette"))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """None: the palette has the console's own commands."""
+        del screen
+        return ()
+
+    def _quit(self) -> None:
+        self.acting.leave(self.exit)
+
+    def _turn_bell(self) -> None:
+        self.rings = not self.rings
+        self.say(f"the bell {'rings' if self.rings else 'does not ring'} when an alert pages")
+
+    def _change_theme(self, name: str) -> None:
+        names = [theme.name for theme in THEMES] + [FEW_COLORS]
+        if name and name not in names:
+            raise ConsoleError(f"no theme {name!r}: there are {', '.join(names)}")
+        at = names.index(self.theme) if self.theme in names else -1
+        self.theme = name or names[(at + 1) % len(names)]
+        self.say(f"colours: {self.theme}")
+
+    def _turn_privacy(self) -> None:
+        self.scene.private = not self.scene.private
+        self.say("names are hidden" if self.scene.private else "names are shown")
+
+    def _freeze(self) -> None:
+        self.scene.freeze()
+        self.changed_mode()
 
 
 async def watch(
-    doors: Sequence[Door], known: Mapping[str, Sequence[str]], *, world: str = ""
+    doors: Sequence[Door],
+    known: Mapping[str, Sequence[str]],
+    *,
+    world: str = "",
+    backing: Backing | None = None,
+    at_ms: int | None = None,
+    repaint_s: float = REPAINT_S,
 ) -> None:
     """Show the console on this terminal until the operator quits.
 
@@ -198,5 +380,27 @@ async def watch(
         doors: the ways into the fleet, tried in turn.
         known: region -> the names of its edges as far as known, in the order to show.
         world: what the top bar calls the fleet.
+        backing: what else it can do.
+        at_ms: the time to begin at, Unix ms; None: now.
+        repaint_s: between two repaints; at least 0.5.
     """
-    await ConsoleApp(LiveFeed(doors), known, world=world).run_async()
+    feed = LiveFeed(doors)
+    app = ConsoleApp(
+        feed, known, world=world, backing=backing, at_ms=at_ms, repaint_s=repaint_s
+    )  # fmt: skip
+    await app.run_async()
+
+
+async def watch_recording(
+    known: Mapping[str, Sequence[str]],
+    backing: Backing,
+    *,
+    world: str = "",
+    at_ms: int | None = None,
+    repaint_s: float = REPAINT_S,
+) -> None:
+    """Show a recording on this terminal until the operator quits; arguments as of `watch`."""
+    app = ConsoleApp(
+        Silence(), known, world=world, backing=backing, at_ms=at_ms, repaint_s=repaint_s
+    )  # fmt: skip
+    await app.run_async()

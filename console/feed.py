@@ -73,6 +73,16 @@ class Feed(Protocol):
         ...
 
 
+class Silence:
+    """A feed that says nothing: what is drawn was heard already, or is the past."""
+
+    async def events(self) -> AsyncGenerator[FeedEvent, None]:
+        """None."""
+        nothing: tuple[FeedEvent, ...] = ()
+        for event in nothing:
+            yield event
+
+
 def apply(fleet: Fleet, event: FeedEvent, now_ms: int) -> Fleet:
     """The fleet after `event` at `now_ms`, steady clock."""
     match event:

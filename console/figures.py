@@ -60,6 +60,14 @@ def percent(share: float | None) -> str:
     return f"{share:.0%}" if share < 9.995 else ">999%"
 
 
+def moment(unix_ms: float) -> str:
+    """`2026-11-28 12:04:31Z`."""
+    try:
+        return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return NONE
+
+
 def clock(unix_ms: float) -> str:
     """`12:04:31Z`."""
     try:

@@ -56,7 +56,14 @@ LAG_SIGNS = {
 ALERT_SIGNS = {
     "page": Sign("✗", "page", Tone.BAD, "somebody has to act now"),
     "ticket": Sign("▲", "ticket", Tone.WARN, "somebody has to look at it"),
+    "acked": Sign("✓", "looked after", Tone.MUTED, "it fires, and somebody looks after it"),
     "pending": Sign("◌", "pending", Tone.MUTED, "its condition has not lasted yet"),
+}
+HAPPENING_SIGNS = {
+    "good": Sign("✓", "good", Tone.GOOD, "is well again, or ended well"),
+    "plain": Sign("·", "plain", Tone.MUTED, "something to know"),
+    "warn": Sign("▲", "warning", Tone.WARN, "something to look at"),
+    "bad": Sign("✗", "bad", Tone.BAD, "something is wrong"),
 }
 LINK_SIGNS = {
     LinkState.CONNECTING: Sign("◌", "connecting", Tone.WARN, "the console has no link yet"),

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from console.app import ConsoleApp  # noqa: E402  the tree is importable from here on
 from console.live import LiveFeed  # noqa: E402
-from console.picture import tidy  # noqa: E402
+from console.svg import tidy  # noqa: E402
 from regions.state import find_world  # noqa: E402
 from tests.console.scenario import EDGES, troubled  # noqa: E402
 from tests.console.stage import Stage, settle  # noqa: E402

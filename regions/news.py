@@ -107,6 +107,8 @@ class AlertNews(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     since_ms: int  # Unix ms when its condition was met; of a resolved one, when it no more was
     text: str
     runbook: str = ""
+    acked_by: str = ""  # who looks after it; empty: nobody said so
+    acked_why: str = ""
 
 
 class AlertsNews(msgspec.Struct, frozen=True, kw_only=True, tag="alerts", tag_field="about"):
@@ -123,6 +125,16 @@ class AlertChange(msgspec.Struct, frozen=True, kw_only=True, tag="alert", tag_fi
 
     at_ms: int
     alert: AlertNews
+
+
+class AckNews(msgspec.Struct, frozen=True, kw_only=True, tag="ack", tag_field="about"):
+    """Somebody looks after an alert."""
+
+    at_ms: int
+    name: str
+    on: str
+    by: str
+    why: str = ""
 
 
 class CertificatesNews(
@@ -150,7 +162,9 @@ class DrillNews(msgspec.Struct, frozen=True, kw_only=True, tag="drill", tag_fiel
     report: str = ""  # where it is, with the last one
 
 
-News = StreamsNews | SteeringNews | AlertsNews | AlertChange | CertificatesNews | DrillNews
+News = (
+    StreamsNews | SteeringNews | AlertsNews | AlertChange | AckNews | CertificatesNews | DrillNews
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[News] = msgspec.json.Decoder(News)

@@ -23,6 +23,8 @@ class AlertView:
     runbook: str
     said_by: tuple[str, ...]  # regions whose keepers see it
     age_ms: int  # since the last one said so
+    acked_by: str = ""  # who looks after it
+    acked_why: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -50,6 +52,7 @@ def standing(
 
 def _joined(said: list[tuple[str, AlertNews]], ages: Mapping[str, int]) -> AlertView:
     firing = [alert for _, alert in said if alert.state == "firing"]
+    acked = next((alert for _, alert in said if alert.acked_by), None)
     first = min(firing or [alert for _, alert in said], key=lambda alert: alert.since_ms)
     return AlertView(
         name=first.name,
@@ -61,4 +64,6 @@ def _joined(said: list[tuple[str, AlertNews]], ages: Mapping[str, int]) -> Alert
         runbook=first.runbook,
         said_by=tuple(sorted(region for region, _ in said)),
         age_ms=min(ages[region] for region, _ in said),
+        acked_by="" if acked is None else acked.acked_by,
+        acked_why="" if acked is None else acked.acked_why,
     )

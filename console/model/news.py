@@ -7,6 +7,7 @@ from typing import TypeVar
 from console.model.bounds import MAX_NAME, MAX_NUMBER
 from console.model.timeline import Happening, Weight
 from regions.news import (
+    AckNews,
     AlertChange,
     AlertNews,
     AlertsNews,
@@ -52,6 +53,9 @@ def tell(told: Told, region: str, news: News, received_ms: int) -> tuple[Told, l
             return replace(told, certificates=known), []
         case AlertChange():
             return told, [of_alert(news)]
+        case AckNews(at_ms=at_ms, name=name, on=on, by=by, why=why):
+            text = f"{by} looks after {name}{f': {why}' if why else ''}"
+            return told, [Happening(at_ms, "alert", on, text)]
         case DrillNews():
             return _drill(told, news)
 
@@ -106,6 +110,8 @@ def is_sound(news: News) -> bool:
             )
         case AlertChange(at_ms=at_ms, alert=alert):
             return _number(at_ms) and _alert(alert)
+        case AckNews(at_ms=at_ms, name=name, on=on, by=by, why=why):
+            return _number(at_ms) and _short(name) and len(on) <= 2 * MAX_NAME and _text(by, why)
         case CertificatesNews(at_ms=at_ms, ends=ends):
             return (
                 _number(at_ms, *ends.values())
@@ -164,7 +170,7 @@ def _alert(alert: AlertNews) -> bool:
     return (
         0 < len(alert.name) <= MAX_NAME
         and len(alert.on) <= 2 * MAX_NAME
-        and _text(alert.text, alert.runbook)
+        and _text(alert.text, alert.runbook, alert.acked_by, alert.acked_why)
         and _number(alert.since_ms)
     )
 

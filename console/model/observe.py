@@ -114,6 +114,7 @@ def _observe_edge(track: EdgeTrack, link: Link, now_ms: int, ages: Ages) -> Edge
             restarts=track.restarts,
             url=frame.url,
             version=frame.version,
+            history=track.history,
         )
     return EdgeView(
         region=track.region,

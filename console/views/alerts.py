@@ -3,35 +3,58 @@
 from collections.abc import Sequence
 
 from console import figures
+from console.look import Look, Subject
 from console.model import AlertView, FleetView
 from console.signs import ALERT_SIGNS, Tone
-from console.views.cell import Cell, cell, line
-from console.views.table import Column, RowTable
+from console.views.cell import Cell, cell
+from console.views.listing import Listing
+from console.views.table import Column
+from relay.core.query import Field
 
 COLUMNS = (
     Column("", 1),
-    Column("alert", 16),
-    Column("on", 9),
-    Column("since", 6, right=True),
+    Column("alert", 16, field="name"),
+    Column("on", 9, field="on"),
+    Column("since", 6, right=True, field="since"),
+)
+FIELDS: tuple[Field[AlertView], ...] = (
+    Field("name", "text", lambda alert: alert.name, "the alert's name"),
+    Field("on", "text", lambda alert: alert.on, "what it is about"),
+    Field("severity", "text", lambda alert: alert.severity, "page, ticket"),
+    Field("state", "text", lambda alert: alert.state, "pending, firing"),
+    Field("since", "number", lambda alert: alert.since_ms, "Unix ms when it began"),
+    Field("text", "text", lambda alert: alert.text, "what it says"),
+    Field("acked", "text", lambda alert: alert.acked_by, "who looks after it"),
 )
 WIDTH = sum(column.width for column in COLUMNS) + len(COLUMNS) - 1
 OLD_MS = 5_000  # keepers speak every 2 s
 NOBODY = "no keeper is heard: see docs/alerts.md"
 
 
-class AlertTable(RowTable):
+class AlertTable(Listing[AlertView]):
     """One line for each alert."""
 
     def __init__(self) -> None:
-        super().__init__(COLUMNS, name="alerts")
+        self._wall_ms = 0
+        super().__init__(
+            "Alerts",
+            COLUMNS,
+            FIELDS,
+            lambda alert: alert_row(alert, self._wall_ms),
+            lambda alert: alert.key,
+            name="alerts",
+        )
 
-    def show_view(self, view: FleetView, wall_ms: int) -> None:
-        """Draw the alerts; `wall_ms`: now, Unix ms."""
-        firing = sum(alert.state == "firing" for alert in view.alerts)
-        self.border_title = line(cell(f"Alerts ({firing})" if firing else "Alerts"))
-        self.border_subtitle = line(cell(summary(view), Tone.MUTED, 40))
-        alerts = view.alerts
-        self.show(len(alerts), lambda at: alert_row(alerts[at], wall_ms))
+    @property
+    def subject(self) -> Subject | None:
+        """The alert at the cursor."""
+        alert = self.current
+        return None if alert is None else Subject("alert", alert.on, alert.name)
+
+    def show_look(self, look: Look) -> None:
+        """Draw the alerts."""
+        self._wall_ms = look.wall_ms
+        self.show_items(look.view.alerts, summary(look.view))
 
 
 def summary(view: FleetView) -> str:
@@ -45,8 +68,10 @@ def summary(view: FleetView) -> str:
 
 def alert_row(alert: AlertView, wall_ms: int) -> Sequence[Cell]:
     """The cells of one alert."""
-    sign = ALERT_SIGNS["pending" if alert.state != "firing" else alert.severity]
-    tone = Tone.MUTED if alert.state != "firing" else Tone.PLAIN
+    firing = alert.state == "firing"
+    kind = "pending" if not firing else "acked" if alert.acked_by else alert.severity
+    sign = ALERT_SIGNS[kind]
+    tone = Tone.PLAIN if firing and not alert.acked_by else Tone.MUTED
     return (
         cell(sign.glyph, sign.tone),
         cell(alert.name, tone),

@@ -4,41 +4,55 @@ from collections import Counter
 from collections.abc import Sequence
 
 from console import figures
-from console.model import EdgeView, FleetView, Freshness
+from console.look import Look, Subject
+from console.model import EdgeView, Freshness
+from console.model.fields import EDGE_FIELDS
 from console.signs import Tone, edge_sign
-from console.views.cell import Cell, cell, line, sign_cell
+from console.views.cell import Cell, cell, sign_cell
+from console.views.listing import Listing
 from console.views.regions import lag_cell, rate_cells, value_tone
-from console.views.table import Column, RowTable
+from console.views.table import Column
 
 SLOW_LOOP_MS = 100.0  # an event loop that lags by more delays every client
 
 COLUMNS = (
-    Column("edge", 10),
-    Column("region", 7, rank=2),
-    Column("state", 10),
-    Column("conns", 7, right=True),
-    Column("in/s", 6, right=True),
-    Column("out/s", 6, right=True),
-    Column("pub/s", 6, right=True, rank=3),
-    Column("lag ms", 8, right=True),
-    Column("loop", 5, right=True, rank=4),
-    Column("rss", 5, right=True, rank=5),
-    Column("age", 5, right=True, rank=1),
+    Column("edge", 10, field="name"),
+    Column("region", 7, rank=2, field="region"),
+    Column("state", 10, field="state"),
+    Column("conns", 7, right=True, field="connections"),
+    Column("in/s", 6, right=True, field="in"),
+    Column("out/s", 6, right=True, field="out"),
+    Column("pub/s", 6, right=True, rank=3, field="publishes"),
+    Column("lag ms", 8, right=True, field="lag"),
+    Column("loop", 5, right=True, rank=4, field="loop"),
+    Column("rss", 5, right=True, rank=5, field="rss"),
+    Column("age", 5, right=True, rank=1, field="age"),
 )
 
 
-class EdgeTable(RowTable):
+class EdgeTable(Listing[EdgeView]):
     """Every edge, with what it said last and how old that is."""
 
     def __init__(self) -> None:
-        super().__init__(COLUMNS, name="edges")
+        super().__init__(
+            "Edges",
+            COLUMNS,
+            EDGE_FIELDS,
+            edge_row,
+            lambda edge: (edge.region, edge.name),
+            name="edges",
+        )
 
-    def show_view(self, view: FleetView) -> None:
+    @property
+    def subject(self) -> Subject | None:
+        """The edge at the cursor."""
+        edge = self.current
+        return None if edge is None else Subject("edge", edge.region, edge.name)
+
+    def show_look(self, look: Look) -> None:
         """Draw every edge."""
-        edges = view.edges
-        self.border_title = line(cell(f"Edges ({len(edges)})"))
-        self.border_subtitle = line(cell(summary(edges), Tone.MUTED))
-        self.show(len(edges), lambda at: edge_row(edges[at]))
+        edges = [edge for edge in look.view.edges if look.wants(edge.region)]
+        self.show_items(edges, summary(edges))
 
 
 def summary(edges: Sequence[EdgeView]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from console import figures
+from console.look import Look
 from console.model import FleetView, LagCell, LagLevel
 from console.signs import LAG_SIGNS, Tone
 from console.views.cell import Cell, cell
@@ -38,8 +39,9 @@ class LagMatrix(RowTable):
         super().__init__((), name="lag")
         self.border_title = "Mirror lag, ms"
 
-    def show_view(self, view: FleetView) -> None:
+    def show_look(self, look: Look) -> None:
         """Draw the lag of every ordered pair."""
+        view = look.view
         names = [region.name for region in view.regions]
         self.set_columns(columns(names))
         self.show(len(names), lambda at: lag_row(view, names[at], names))

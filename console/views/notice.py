@@ -2,21 +2,21 @@
 
 from textual.widgets import Static
 
-from console import figures
+from console.look import Look
 from console.model import MAX_EDGES, FleetView, LinkState
 from console.signs import ALERT_SIGNS, Tone
 from console.views.cell import Cell, cell, line
 
 
 class Notice(Static):
-    """Why the link is lost, what operators are at, frames that could not be used, bounds hit."""
+    """Why the link is lost, the worst alert, frames that could not be used, bounds hit."""
 
     def __init__(self) -> None:
         super().__init__(id="notice", markup=False)
 
-    def show_view(self, view: FleetView) -> None:
+    def show_look(self, look: Look) -> None:
         """Draw the line, or hide it."""
-        cells = notices(view)
+        cells = notices(look.view)
         self.display = bool(cells)
         self.update(line(*cells))
 
@@ -28,16 +28,12 @@ def notices(view: FleetView) -> list[Cell]:
         reason = f" ({view.link.reason})" if view.link.reason else ""
         text = f"The console's own link is lost{reason}: trying every region. "
         cells += [cell(text, Tone.BAD, 120)]
-    firing = [alert for alert in view.alerts if alert.state == "firing"]
+    firing = [each for each in view.alerts if each.state == "firing" and not each.acked_by]
     if firing:
         worst, more = firing[0], f" (+{len(firing) - 1})" if len(firing) > 1 else ""
         sign = ALERT_SIGNS[worst.severity]
         text = f"{sign.glyph} {worst.name} {worst.on}: {worst.text}{more}. "
         cells += [cell(text, sign.tone, 100)]
-    for run in view.books.unfinished:
-        since = figures.clock(run.began_ms)
-        text = f"{run.request.by}: {run.request.verb} {run.request.scope} since {since}. "
-        cells += [cell(text, Tone.WARN, 100)]
     if view.over_limit:
         text = f"Limit of {MAX_EDGES:,} edges reached, {view.over_limit:,} frames left out. "
         cells += [cell(text, Tone.WARN, 80)]

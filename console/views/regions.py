@@ -8,27 +8,30 @@ from textual.content import Content
 from textual.widgets import Static
 
 from console import figures
-from console.model import FleetView, Freshness, LagCell, Rates, RegionView
+from console.look import Look, Subject
+from console.model import Freshness, LagCell, Rates, RegionView
+from console.model.fields import REGION_FIELDS
 from console.model.lost import FULL
 from console.signs import LAG_SIGNS, Tone, region_sign
 from console.views.cell import Cell, cell, line, sign_cell
+from console.views.listing import Listing
 from console.views.spark import spark
-from console.views.table import Column, RowTable
+from console.views.table import Column
 
 CARD_WIDTH = 30  # the narrowest card
 CARD_HEIGHT = 7
 SPARK_LINE = 20  # width of the sparkline in a line
 
 COLUMNS = (
-    Column("region", 8),
-    Column("state", 10),
-    Column("edges", 5, right=True),
-    Column("conns", 7, right=True),
+    Column("region", 8, field="name"),
+    Column("state", 10, field="state"),
+    Column("edges", 5, right=True, field="ready"),
+    Column("conns", 7, right=True, field="connections"),
     Column("in/s", 6, right=True, rank=3),
-    Column("out/s", 6, right=True),
-    Column("pub/s", 6, right=True, rank=4),
-    Column("if lost", 7, right=True, rank=3),
-    Column("lag ms", 8, right=True),
+    Column("out/s", 6, right=True, field="out"),
+    Column("pub/s", 6, right=True, rank=4, field="publishes"),
+    Column("if lost", 7, right=True, rank=3, field="lost"),
+    Column("lag ms", 8, right=True, field="lag"),
     Column("out/s, last 20 s", SPARK_LINE, rank=2),
     Column("why", 20, rank=1),
 )
@@ -149,8 +152,9 @@ class RegionCards(Container):
         """Nothing until the first view."""
         yield from ()
 
-    def show(self, view: FleetView) -> None:
+    def show(self, look: Look) -> None:
         """Draw every region; cards appear as regions become known."""
+        view = look.view
         cards = list(self.query(RegionCard))
         missing = [RegionCard() for _ in range(len(view.regions) - len(cards))]
         if missing:
@@ -159,16 +163,30 @@ class RegionCards(Container):
             card.show(region, view.now_ms)
 
 
-class RegionLines(RowTable):
+class RegionLines(Listing[RegionView]):
     """One line for each region."""
 
     def __init__(self) -> None:
-        super().__init__(COLUMNS, name="region-lines")
-        self.border_title = "Regions"
+        self._now_ms = 0
+        super().__init__(
+            "Regions",
+            COLUMNS,
+            REGION_FIELDS,
+            lambda region: _region_row(region, self._now_ms),
+            lambda region: region.name,
+            name="region-lines",
+        )
 
-    def show_view(self, view: FleetView) -> None:
+    @property
+    def subject(self) -> Subject | None:
+        """The region at the cursor."""
+        region = self.current
+        return None if region is None else Subject("region", region.name, region.name)
+
+    def show_look(self, look: Look) -> None:
         """Draw every region."""
-        self.show(len(view.regions), lambda at: _region_row(view.regions[at], view.now_ms))
+        self._now_ms = look.view.now_ms
+        self.show_items(region for region in look.view.regions if look.wants(region.name))
 
 
 def _region_row(region: RegionView, now_ms: int) -> Sequence[Cell]:

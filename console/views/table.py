@@ -7,7 +7,10 @@ from typing import ClassVar
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
 from textual.geometry import Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -25,6 +28,8 @@ class Column:
     width: int
     right: bool = False
     rank: int = 0  # 0: always there
+    field: str = ""  # the figure it shows, by which rows are sorted; empty: they are not
+    grows: bool = False  # whether it takes what room is left
 
 
 def fit(columns: Sequence[Column], width: int) -> tuple[tuple[int, ...], int]:
@@ -41,24 +46,65 @@ def fit(columns: Sequence[Column], width: int) -> tuple[tuple[int, ...], int]:
 
 
 class RowTable(ScrollView, can_focus=True):
-    """Rows that a function makes, cell by cell, when they come into sight."""
+    """Rows that a function makes, cell by cell, when they come into sight.
+
+    Args:
+        columns: what each row has.
+        name: the widget's id.
+        cursor: whether one row is the one that is meant, and moves with the keys.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "row-table--head",
+        "row-table--cursor",
         *(f"row-table--{tone.value}" for tone in Tone),
     }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "up", show=False),
+        Binding("down", "move(1)", "down", show=False),
+        Binding("pageup", "move_page(-1)", "a page up", show=False),
+        Binding("pagedown", "move_page(1)", "a page down", show=False),
+        Binding("home", "move_to(0)", "first", show=False),
+        Binding("end", "move_to(-1)", "last", show=False),
+        Binding("enter", "choose", "open", show=False),
+    ]
     HEADER_LINES = 1
 
-    def __init__(self, columns: Sequence[Column], *, name: str) -> None:
+    class Chosen(Message):
+        """The row at the cursor is to be opened."""
+
+        def __init__(self, table: "RowTable") -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> "RowTable":
+            """The table."""
+            return self.table
+
+    def __init__(self, columns: Sequence[Column], *, name: str, cursor: bool = False) -> None:
         super().__init__(id=name)
-        self._columns = tuple(columns)
+        self.columns = tuple(columns)
+        self.cursor = 0 if cursor else -1  # index of a row; -1: there is none
         self._count = 0
         self._row: Callable[[int], Sequence[Cell]] = lambda _at: ()
-        self._fitted: tuple[tuple[int, ...], int] = ((), 1)
+        self._widths: dict[int, int] = {}  # of the columns that are drawn, by their index
+        self._gap = 1
+
+    @property
+    def count(self) -> int:
+        """Rows."""
+        return self._count
+
+    def cells(self, at: int) -> Sequence[Cell]:
+        """The cells of a row."""
+        return self._row(at)
 
     def show(self, count: int, row: Callable[[int], Sequence[Cell]]) -> None:
         """Draw `count` rows; `row(at)` gives a row's cells, one for each column."""
         self._row = row
+        if self.cursor >= 0:
+            self.cursor = max(0, min(self.cursor, count - 1))
         if count != self._count:
             self._count = count
             self._measure()
@@ -66,8 +112,8 @@ class RowTable(ScrollView, can_focus=True):
 
     def set_columns(self, columns: Sequence[Column]) -> None:
         """Change the columns; does nothing if they are the same."""
-        if tuple(columns) != self._columns:
-            self._columns = tuple(columns)
+        if tuple(columns) != self.columns:
+            self.columns = tuple(columns)
             self._measure()
 
     def on_resize(self) -> None:
@@ -75,46 +121,107 @@ class RowTable(ScrollView, can_focus=True):
         self._measure()
 
     def _measure(self) -> None:
-        self._fitted = fit(self._columns, self.scrollable_content_region.width)
-        kept, gap = self._fitted
-        width = sum(self._columns[at].width for at in kept) + gap * max(0, len(kept) - 1)
+        room = self.scrollable_content_region.width
+        kept, gap = fit(self.columns, room)
+        growing = [at for at in kept if self.columns[at].grows]
+        gap = 1 if growing else gap
+        widths = {at: self.columns[at].width for at in kept}
+        width = sum(widths.values()) + gap * max(0, len(kept) - 1)
+        for at in growing[:1]:
+            widths[at] += max(0, room - width)
+            width = max(width, room)
+        self._widths, self._gap = widths, gap
         self.virtual_size = Size(width, self._count + self.HEADER_LINES)
         self.refresh()
+
+    # --- the cursor ----------------------------------------------------------------------------
+
+    def move_to(self, at: int) -> None:
+        """Put the cursor on a row, and show it."""
+        self.cursor = max(0, min(at, self._count - 1))
+        page = self._page
+        top = self.scroll_offset.y
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False)
+        elif self.cursor >= top + page:
+            self.scroll_to(y=self.cursor - page + 1, animate=False)
+        self.refresh()
+
+    @property
+    def _page(self) -> int:
+        return max(1, self.scrollable_content_region.height - self.HEADER_LINES)
+
+    def action_move(self, rows: int) -> None:
+        """Move the cursor, or scroll where there is none."""
+        if self.cursor >= 0:
+            self.move_to(self.cursor + rows)
+        else:
+            self.scroll_relative(y=rows, animate=False)
+
+    def action_move_page(self, pages: int) -> None:
+        """Move by pages."""
+        self.action_move(pages * self._page)
+
+    def action_move_to(self, at: int) -> None:
+        """Go to a row, counted from the end if it is negative."""
+        if self.cursor >= 0:
+            self.move_to(at if at >= 0 else self._count + at)
+        else:
+            self.scroll_to(y=0 if at >= 0 else self._count, animate=False)
+
+    def action_choose(self) -> None:
+        """Open the row at the cursor."""
+        if 0 <= self.cursor < self._count:
+            self.post_message(self.Chosen(self))
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor where it was clicked; a second click opens."""
+        at = event.get_content_offset(self)
+        if self.cursor < 0 or at is None or at.y < self.HEADER_LINES:
+            return
+        row = at.y - self.HEADER_LINES + self.scroll_offset.y
+        if row < self._count:
+            self.move_to(row)
+            if event.chain == 2:
+                self.action_choose()
+
+    # --- drawing -------------------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
         """Line `y` of what is in sight: the header stays on top while rows scroll."""
         scroll_x, scroll_y = self.scroll_offset
         width = self.size.width
         at = y - self.HEADER_LINES + scroll_y
+        base = self.rich_style
         if y < self.HEADER_LINES:
-            segments = self._draw([cell(c.title, Tone.MUTED) for c in self._columns], head=True)
+            segments = self._draw([cell(c.title, Tone.MUTED) for c in self.columns], head=True)
         elif at < self._count:
             segments = self._draw(self._row(at))
+            if at == self.cursor and self.has_focus:
+                base += self.get_component_rich_style("row-table--cursor", partial=True)
         else:
             segments = []
-        base = self.rich_style
         strip = Strip(segments).crop_extend(scroll_x, scroll_x + width, base)
         return strip.apply_style(base)
 
     def _draw(self, cells: Sequence[Cell], *, head: bool = False) -> list[Segment]:
-        kept, gap = self._fitted
         segments: list[Segment] = []
-        for place, at in enumerate(kept):
-            if place:
-                segments.append(Segment(" " * gap))
-            column, drawn = self._columns[at], cells[at]
+        for at, width in self._widths.items():
+            if segments:
+                segments.append(Segment(" " * self._gap))
+            drawn = cells[at]
             name = "head" if head else drawn.tone.value
             style = self.get_component_rich_style(f"row-table--{name}", partial=True)
-            segments.append(_fill(drawn.text, column, style))
+            segments.append(_fill(drawn.text, width, style, right=self.columns[at].right))
         return segments
 
 
-def _fill(text: str, column: Column, style: Style) -> Segment:
-    width = cell_len(text)
-    if width > column.width:
-        text = set_cell_size(text, column.width - 1) + "…"
-    elif column.right:
-        text = " " * (column.width - width) + text
+def _fill(text: str, width: int, style: Style, *, right: bool) -> Segment:
+    taken = cell_len(text)
+    if taken > width:
+        text = set_cell_size(text, width - 1) + "…"
+    elif right:
+        text = " " * (width - taken) + text
     else:
-        text += " " * (column.width - width)
+        text += " " * (width - taken)
     return Segment(text, style)

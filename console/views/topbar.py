@@ -4,12 +4,17 @@ from textual.content import Content
 from textual.widgets import Static
 
 from console import figures
+from console.armed import Armed
+from console.look import Look, Mode
 from console.model import FleetView, Link, LinkState
+from console.past.player import Place
+from console.scene import Scene
 from console.signs import LAG_SIGNS, LINK_SIGNS, Tone
 from console.views.cell import Cell, cell, line
 from console.views.regions import rate_cells
 
 GAP = "   "
+SCRUB = 16  # cells of the bar of the past
 WORLD_FROM = 96  # cells from which the world is named
 
 
@@ -20,18 +25,48 @@ class TopBar(Static):
         super().__init__(id="top", markup=False)
         self._world = world
 
-    def show_view(self, view: FleetView, wall_ms: int) -> None:
+    def show(self, look: Look, scene: Scene, armed: Armed | None) -> None:
         """Draw the bar."""
-        right = [
-            *link_cells(view.link, view.now_ms),
-            cell(GAP),
-            cell(figures.clock(wall_ms), Tone.STRONG),
-        ]
+        view, place = look.view, scene.place
+        if place is not None:
+            right = past_cells(place)
+        elif look.mode is Mode.FROZEN:
+            right = [
+                cell(f"◫ FROZEN for {figures.age(scene.held_ms)}", Tone.WARN),
+                cell(GAP),
+                cell(figures.clock(look.wall_ms), Tone.STRONG),
+            ]
+        else:
+            right = [
+                *link_cells(view.link, view.now_ms),
+                cell(GAP),
+                cell(figures.clock(look.wall_ms), Tone.STRONG),
+            ]
+        if armed is not None:
+            left_ms = max(0, armed.until_ms - scene.steady_ms())
+            right = [cell(f"✎ ARMED {figures.age(left_ms)}", Tone.BAD), cell(GAP), *right]
         width = self.content_size.width
         title = [cell("jetrelay", Tone.STRONG)]
-        if width >= WORLD_FROM:
+        if width >= WORLD_FROM and armed is None:
             title.append(cell(f"  {self._world}", Tone.MUTED, 32))
+        if look.region:
+            title.append(cell(f"  only {look.region}", Tone.WARN, 24))
         self.update(bar(width, [title, *total_groups(view)], right))
+
+
+def past_cells(place: Place) -> list[Cell]:
+    """Where in the past it is: the time, how fast it goes, and a bar of what is kept."""
+    extent = place.extent
+    whole = max(1, extent.last_ms - extent.first_ms)
+    at = round((place.at_ms - extent.first_ms) / whole * (SCRUB - 1))
+    at = max(0, min(at, SCRUB - 1))
+    scrub = "─" * at + "●" + "─" * (SCRUB - 1 - at)
+    goes = "…" if place.busy else "▶" if place.playing else "❚❚"
+    return [
+        cell(f"REPLAY {figures.moment(place.at_ms)}", Tone.STRONG),
+        cell(f"  {goes} {place.speed}×", Tone.WARN),
+        cell(f"  ▕{scrub}▏", Tone.MUTED),
+    ]
 
 
 def total_groups(view: FleetView) -> list[list[Cell]]:

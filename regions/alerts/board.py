@@ -38,6 +38,27 @@ class Board:
         """The alerts that are pending or firing."""
         return [each.alert for each in self._standing.values()]
 
+    def acknowledge(self, name: str, on: str, by: str, why: str) -> None:
+        """Somebody looks after an alert, until it is over; nothing, where it does not stand.
+
+        Args:
+            name: the alert's.
+            on: what it is about.
+            by: who.
+            why: what is to be known of that.
+        """
+        known = self._standing.get((name, on))
+        if known is not None:
+            alert = msgspec.structs.replace(known.alert, acked_by=by, acked_why=why)
+            self._standing[name, on] = _Standing(alert, known.met_ms)
+
+    def adopt(self, alerts: Sequence[AlertNews]) -> None:
+        """Whom other keepers know to look after alerts."""
+        for alert in alerts:
+            known = self._standing.get((alert.name, alert.on))
+            if alert.acked_by and known is not None and not known.alert.acked_by:
+                self.acknowledge(alert.name, alert.on, alert.acked_by, alert.acked_why)
+
     def look(self, rows: Mapping[str, Sequence[Any]], now_ms: int) -> list[AlertChange]:
         """Look at everything; what began to fire, and what is over.
 
@@ -78,6 +99,8 @@ class Board:
             since_ms=since_ms,
             text=rule.said(thing),
             runbook=rule.runbook,
+            acked_by="" if known is None else known.alert.acked_by,
+            acked_why="" if known is None else known.alert.acked_why,
         )
 
     def _fires(self, key: Key) -> bool:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from regions.doors import Door
 from regions.errors import OperationError
+from regions.news import AckNews, encode_news
 from regions.operations.book import Book
 from regions.operations.entry import Entry, Plan, Request, Run, new_run
 from regions.operations.execution import Execution
@@ -22,7 +23,9 @@ from regions.operations.watch import Watch
 from regions.steering.health import EdgeKey
 from regions.steering.observing import Posts
 from regions.topology import Topology
+from relay.core.names import news_subject
 from relay.core.orders import Orders
+from relay.errors import UnavailableError
 
 HEAR_S = 2.5  # every edge says how it is once a second
 LOOK_S = 0.5  # whether who carries an operation out has stopped
@@ -191,6 +194,28 @@ class Office:
                 return run.end.what == "aborted"
         async with self.resumed(name, by, tell) as execution:  # its carrier is gone
             return await execution.carry_out() == "aborted"
+
+    async def acknowledge(self, name: str, on: str, by: str, why: str) -> None:
+        """Say that somebody looks after an alert: keepers and consoles of all regions hear it.
+
+        Args:
+            name: the alert's.
+            on: what it is about.
+            by: who looks after it.
+            why: what is to be known of that.
+
+        Raises:
+            OperationError: no region took it.
+        """
+        news = AckNews(at_ms=self.book.stamp_ms(), name=name, on=on, by=by, why=why)
+        refused = []
+        for station in self._stations:
+            try:
+                await station.tell(news_subject(station.region, "ack"), encode_news(news))
+            except UnavailableError as error:
+                refused.append(str(error))
+        if len(refused) == len(self._stations):
+            raise OperationError("; ".join(refused))
 
     async def runs(self, days: float) -> list[Run]:
         """The operations of the last days.

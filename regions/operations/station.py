@@ -67,6 +67,18 @@ class Station:
         """
         return read_ack(*await self._inbox.request(subject, data, STORE_S, headers))
 
+    async def tell(self, subject: str, data: bytes) -> None:
+        """Publish a message that is not stored, or that nobody answers.
+
+        Raises:
+            UnavailableError: the region's NATS is not there.
+        """
+        try:
+            await self._connection.publish(subject, data)
+            await self._connection.flush()
+        except (OSError, TimeoutError, NatsError) as error:
+            raise UnavailableError(f"{self.region}: its NATS is not there: {error}") from error
+
     async def now_ms(self) -> int:
         """The time by the region's NATS (Unix ms).
 

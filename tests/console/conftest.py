@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from console.app import ConsoleApp
-from tests.console.stage import screen_text
+from console.svg import screen_text
 
 SCREENS = Path(__file__).parent / "screens"
 
@@ -24,7 +24,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[ConsoleApp, str], None]:
 
     def check(app: ConsoleApp, name: str) -> None:
         path = SCREENS / f"{name}.txt"
-        drawn = screen_text(app)
+        drawn = screen_text(app.screen)
         # Under a plain `pytest` this file is read after the options: then there is no such option.
         if request.config.getoption("--update-screens", default=False):
             path.parent.mkdir(exist_ok=True)

@@ -1,25 +1,15 @@
 """A console played by hand: frozen clock, silent feed."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from textual.app import App
 from textual.pilot import Pilot
 
 from console.app import ConsoleApp
 from console.clock import Clock
-from console.feed import FeedEvent, FrameHeard, LinkChanged
+from console.feed import FrameHeard, LinkChanged, Silence
 from console.model import LinkState
 from relay.core.telemetry import EdgeFrame
 from tests.console.scenario import START_MS, Arrival
-
-
-class SilentFeed:
-    """A feed that says nothing: tests fold their events themselves, at times of their own."""
-
-    async def events(self) -> AsyncGenerator[FeedEvent, None]:
-        nothing: tuple[FeedEvent, ...] = ()
-        for event in nothing:
-            yield event
 
 
 class FrozenClock:
@@ -37,7 +27,7 @@ class Stage:
 
     def __init__(self, known: Mapping[str, Sequence[str]]) -> None:
         self.time = FrozenClock()
-        self.app = ConsoleApp(SilentFeed(), known, world="local world", clock=self.time.clock())
+        self.app = ConsoleApp(Silence(), known, world="local world", clock=self.time.clock())
 
     def connect(self) -> None:
         self.app.hear(LinkChanged(LinkState.CONNECTED, "us"))
@@ -57,9 +47,3 @@ async def settle(stage: Stage, pilot: Pilot[None], now_ms: int) -> None:
     for _ in range(2):
         stage.app.repaint()
         await pilot.pause()
-
-
-def screen_text(app: App[None]) -> str:
-    """The lines on the screen, without colours."""
-    strips = app.screen._compositor.render_strips()
-    return "\n".join(strip.text.rstrip() for strip in strips) + "\n"

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from console.feed import BooksRead, LinkChanged, NewsHeard
 from console.model import LinkState, observe
 from console.report import to_json, to_text
+from console.svg import screen_text
 from regions.news import AlertNews, AlertsNews
 from regions.operations.entry import Entry, Plan, Request, Run
 from tests.console.scenario import frame, quiet
-from tests.console.stage import Stage, screen_text, settle
+from tests.console.stage import Stage, settle
 
 EVIL = (
     "[@click=app.quit]us[/]",
@@ -63,7 +64,7 @@ async def show(names: list[str]) -> None:
         for width, height in ((160, 40), (90, 24)):
             await pilot.resize_terminal(width, height)
             await settle(stage, pilot, 3_500)
-            assert_harmless(screen_text(stage.app))
+            assert_harmless(screen_text(stage.app.screen))
             for strip in stage.app.screen._compositor.render_strips():
                 assert "\x1b" not in strip.text
                 assert not any(s.style and s.style.meta.get("@click") for s in strip)

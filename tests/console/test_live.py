@@ -17,13 +17,13 @@ from console.live import LiveFeed
 from console.model import LinkState
 from console.once import look
 from console.report import to_json, to_text
+from console.svg import screen_text
 from regions.doors import Door
 from relay.core.names import telemetry_subject
 from relay.core.telemetry import encode_frame
 from relay.tasks import Tasks
 from tests.console.nats_process import NatsProcess, nats_processes
 from tests.console.scenario import EDGES, frame
-from tests.console.stage import screen_text
 
 
 @asynccontextmanager
@@ -88,7 +88,7 @@ async def test_the_screen_follows_real_frames_and_outlives_the_server(tmp_path: 
         async with app.run_test(size=(120, 36)) as pilot:
 
             def shows(text: str) -> bool:
-                return text in screen_text(app)
+                return text in screen_text(app.screen)
 
             async with fake_edges(server):
                 await until(lambda: shows("● link us") and shows("6 ready"), pilot.pause)

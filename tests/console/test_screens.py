@@ -7,10 +7,11 @@ import pytest
 from console.app import ConsoleApp
 from console.feed import BooksRead, LinkChanged, NewsHeard
 from console.model import LinkState
+from console.svg import screen_text
 from regions.news import AlertNews, AlertsNews
 from regions.operations.entry import Entry, Plan, Request, Run
 from tests.console.scenario import EDGES, START_MS, frame, quiet, troubled
-from tests.console.stage import Stage, screen_text, settle
+from tests.console.stage import Stage, settle
 
 Golden = Callable[[ConsoleApp, str], None]
 SIZES = {"80x24": (80, 24), "120x36": (120, 36), "200x50": (200, 50)}
@@ -70,7 +71,7 @@ async def test_an_edge_that_falls_silent_is_named_before_it_is_dark() -> None:
         stage.play(arrival for arrival in quiet(80) if arrival.frame.edge != "us-1")
         stage.play(arrival for arrival in quiet(76) if arrival.frame.edge == "us-1")
         await settle(stage, pilot, 79_600)
-        text = screen_text(stage.app)
+        text = screen_text(stage.app.screen)
         assert "us-1 silent for 4 s" in text
         assert "degraded" in text
 
@@ -90,7 +91,7 @@ async def test_the_consoles_own_link_is_lost(golden: Golden) -> None:
         stage.time.now_ms = 80_000
         stage.app.hear(LinkChanged(LinkState.LOST, "us", "connection refused"))
         await settle(stage, pilot, 84_000)
-        dimmed = screen_text(stage.app)
+        dimmed = screen_text(stage.app.screen)
         assert "● ready" in dimmed
         assert "✗ link lost 4s" in dimmed
         await settle(stage, pilot, 95_000)
@@ -106,7 +107,7 @@ async def test_help(golden: Golden) -> None:
         golden(stage.app, "help")
         await pilot.press("escape")
         await pilot.pause()
-        assert "Edges (6)" in screen_text(stage.app)
+        assert "Edges (6)" in screen_text(stage.app.screen)
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+c"])
@@ -127,7 +128,7 @@ async def test_help_does_not_stop_the_picture() -> None:
         await settle(stage, pilot, 2_600)
         await pilot.press("escape")
         await pilot.pause()
-        assert "17,515" in screen_text(stage.app)
+        assert "17,515" in screen_text(stage.app.screen)
 
 
 async def test_resizing_lays_out_anew() -> None:
@@ -136,10 +137,10 @@ async def test_resizing_lays_out_anew() -> None:
         stage.connect()
         stage.play(quiet(3))
         await settle(stage, pilot, 2_600)
-        assert "╭─ ● us" in screen_text(stage.app)
+        assert "╭─ ● us" in screen_text(stage.app.screen)
         await pilot.resize_terminal(80, 24)
         await settle(stage, pilot, 2_600)
-        narrow = screen_text(stage.app)
+        narrow = screen_text(stage.app.screen)
         assert "╭─ ● us" not in narrow
         assert "╭─ Regions" in narrow
         assert "╭─ Mirror lag" in narrow
@@ -151,11 +152,11 @@ async def test_many_edges_scroll_under_a_header_that_stays() -> None:
     async with stage.app.run_test(size=(120, 36)) as pilot:
         stage.connect()
         await settle(stage, pilot, 1_000)
-        assert "us-300" not in screen_text(stage.app)
+        assert "us-300" not in screen_text(stage.app.screen)
         await pilot.press("end")
         await pilot.wait_for_animation()
         await pilot.pause()
-        text = screen_text(stage.app)
+        text = screen_text(stage.app.screen)
         assert "us-300" in text
         assert "edge       region  state" in text
 
@@ -165,7 +166,7 @@ async def test_twelve_regions_fit_as_lines() -> None:
     async with stage.app.run_test(size=(200, 50)) as pilot:
         stage.connect()
         await settle(stage, pilot, 1_000)
-        text = screen_text(stage.app)
+        text = screen_text(stage.app.screen)
         assert "╭─ Regions" in text
         assert "r11" in text
 
@@ -180,7 +181,7 @@ async def test_states_are_told_without_colour(
         stage.connect()
         stage.play(troubled(80))
         await settle(stage, pilot, 79_600)
-        text = screen_text(stage.app)
+        text = screen_text(stage.app.screen)
         for sign in ("○ dark", "◑ draining", "● ready", "✗ 18", "▲ 2,4", "◐ us"):
             assert sign in text
 
@@ -193,5 +194,5 @@ async def test_a_restarted_edge_shows_its_new_figures_at_once() -> None:
         late = frame("us", "us-1", 0, epoch=1_795_000_009_000, connections=3, state="starting")
         stage.hear(late, 5_000)
         await settle(stage, pilot, 5_100)
-        text = screen_text(stage.app)
+        text = screen_text(stage.app.screen)
         assert "◔ starting" in text

@@ -1,6 +1,7 @@
 """The help screen, made from the same tables as the screens: keys, and what the glyphs mean."""
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,8 +11,26 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from console.signs import ALERT_SIGNS, EDGE_SIGNS, LAG_SIGNS, LINK_SIGNS, REGION_SIGNS, Sign, Tone
+from console.commands import Command
+from console.signs import (
+    ALERT_SIGNS,
+    EDGE_SIGNS,
+    HAPPENING_SIGNS,
+    LAG_SIGNS,
+    LINK_SIGNS,
+    REGION_SIGNS,
+    Sign,
+    Tone,
+)
 from console.views.cell import cell, line
+
+AGAINST = {"past": " (in the past)", "armed": " (armed)"}
+MOVING = (
+    ("↑ ↓ pgup pgdn", "move the cursor, or scroll"),
+    ("home end", "first and last row"),
+    ("enter", "open the row"),
+    ("tab", "next table"),
+)
 
 
 class HelpScreen(ModalScreen[None]):
@@ -21,9 +40,9 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,question_mark,q", "dismiss", "close", key_display="esc"),
     ]
 
-    def __init__(self, keys: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, commands: Iterable[Command]) -> None:
         super().__init__()
-        self._keys = tuple(keys)
+        self._commands = tuple(commands)
 
     def compose(self) -> ComposeResult:
         """One scrolling box."""
@@ -33,12 +52,16 @@ class HelpScreen(ModalScreen[None]):
         yield box
 
     def _text(self) -> Content:
-        lines = [_head("Keys"), *(_pair(key, what) for key, what in self._keys)]
+        lines: list[Content] = []
+        for group, commands in groupby(self._commands, lambda command: command.group):
+            lines += [_head(group), *map(_command, commands), Content("")]
+        lines += [_head("Moving"), *(_pair(key, what) for key, what in MOVING)]
         for title, signs in (
             ("Regions", REGION_SIGNS.values()),
             ("Edges", EDGE_SIGNS.values()),
             ("Mirror lag", LAG_SIGNS.values()),
             ("Alerts", ALERT_SIGNS.values()),
+            ("What happened", HAPPENING_SIGNS.values()),
             ("The console's own link", LINK_SIGNS.values()),
         ):
             lines += [Content(""), _head(title), *(_meaning(sign) for sign in signs)]
@@ -53,6 +76,12 @@ class HelpScreen(ModalScreen[None]):
 
 def _head(title: str) -> Content:
     return line(cell(title, Tone.STRONG))
+
+
+def _command(command: Command) -> Content:
+    key = command.shown or command.key or f":{command.name}"
+    name = f"{command.name}: " if command.key else ""
+    return _pair(key, f"{name}{command.meaning}{AGAINST.get(command.when, '')}")
 
 
 def _pair(key: str, what: str) -> Content:

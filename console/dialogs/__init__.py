@@ -1,0 +1,1 @@
+"""What the console puts in front of its screens: help, questions, plans."""

@@ -1,0 +1,117 @@
+"""Filter, sort, copy and export: what is done with the table that is looked at."""
+
+import csv
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from console.errors import ConsoleError
+from console.literal import clean
+from console.svg import screen_text, tidy
+from console.views.listing import Listing
+from relay.core.query import QueryError
+
+if TYPE_CHECKING:
+    from console.app import ConsoleApp
+
+ROW_LIMIT = 1_000  # characters of a row that is copied
+
+
+class Tables:
+    """The handlers.
+
+    Args:
+        app: whose tables.
+        folder: where files go.
+    """
+
+    def __init__(self, app: "ConsoleApp", folder: Path) -> None:
+        self._app = app
+        self._folder = folder
+
+    @property
+    def handlers(self) -> Mapping[str, Callable[[str], None]]:
+        """By the names of commands."""
+        return {
+            "filter": self.filter,
+            "sort": lambda _: self._listing().sort_next(),
+            "turn": lambda _: self._listing().sort_other_way(),
+            "follow": lambda _: self._follow(),
+            "copy": lambda _: self._copy(),
+            "export": self._export,
+            "maximise": lambda _: self._maximise(),
+            "screenshot": self._screenshot,
+        }
+
+    def _listing(self) -> Listing[Any]:
+        listing = self._app.pane.listing
+        if listing is None:
+            raise ConsoleError("there is no table here")
+        return listing
+
+    def filter(self, text: str) -> None:
+        """Filter the table; `!word`: what does not have it.
+
+        Raises:
+            ConsoleError: there is no table, or that is no query.
+        """
+        try:
+            self._listing().set_filter(text)
+        except QueryError as error:
+            raise ConsoleError(str(error)) from error
+
+    def _follow(self) -> None:
+        listing = self._listing()
+        listing.following = not listing.following
+
+    def _copy(self) -> None:
+        listing = self._listing()
+        if not 0 <= listing.cursor < listing.count:
+            raise ConsoleError("there is no row here")
+        row = "\t".join(piece.text for piece in listing.cells(listing.cursor))
+        self._app.copy_to_clipboard(clean(row.replace("\t", "  "), ROW_LIMIT))
+        self._app.say("copied")
+
+    def _export(self, file: str) -> None:
+        listing = self._listing()
+        path = self._path(file, f"{listing.title.lower()}-", ".csv")
+        with _new(path) as out:
+            writer = csv.writer(out)
+            writer.writerow([column.title for column in listing.columns])
+            for at in range(listing.count):
+                writer.writerow([piece.text for piece in listing.cells(at)])
+        self._app.say(f"{listing.count} rows in {path}")
+
+    def _maximise(self) -> None:
+        listing = self._listing()
+        screen = self._app.screen
+        if screen.maximized is None:
+            screen.maximize(listing, container=False)
+        else:
+            screen.minimize()
+
+    def _screenshot(self, file: str) -> None:
+        path = self._path(file, "console-", ".svg")
+        with _new(path) as out:
+            out.write(tidy(self._app.export_screenshot(title="jetrelay console", simplify=True)))
+        text = path.with_suffix(".txt")
+        with _new(text) as out:
+            out.write(screen_text(self._app.screen))
+        self._app.say(f"{path} and {text.name}")
+
+    def _path(self, given: str, stem: str, suffix: str) -> Path:
+        if given:
+            path = Path(given).expanduser()
+            return path if path.suffix == suffix else path.with_name(path.name + suffix)
+        at = datetime.fromtimestamp(self._app.scene.look().wall_ms / 1000, UTC)
+        safe = re.sub(r"[^a-z0-9-]+", "-", stem)
+        return self._folder / f"{safe}{at:%Y%m%dT%H%M%SZ}{suffix}"
+
+
+def _new(path: Path) -> Any:
+    try:
+        return path.open("x", encoding="utf-8", newline="")
+    except OSError as error:
+        raise ConsoleError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,13 @@
+"""The console's screens: one pane each, of which one is shown."""
+
+from collections.abc import Mapping
+
+from console.panes.edge import EdgePane
+from console.panes.edges import EdgesPane
+from console.panes.events import EventsPane
+from console.panes.fleet import FleetPane
+from console.panes.pane import Pane
+
+_ALL: tuple[type[Pane], ...] = (FleetPane, EdgesPane, EdgePane, EventsPane)
+
+PANES: Mapping[str, type[Pane]] = {pane.NAME: pane for pane in _ALL}

@@ -1,0 +1,234 @@
+"""One edge in detail: twelve short histories, what it reads, why connections end, its peers."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from console import figures
+from console.look import Look, Subject
+from console.model import EdgeView, FleetView, Freshness
+from console.model.timeline import Happening
+from console.panes.pane import Pane
+from console.signs import Tone, edge_sign
+from console.views.cell import Cell, cell, line
+from console.views.happenings import HappeningTable
+from console.views.regions import value_tone
+from console.views.sparks import Sparks
+from console.views.table import Column, RowTable
+from relay.core.codes import CLOSES
+
+READ_COLUMNS = (
+    Column("reads", 7),
+    Column("lag ms", 8, right=True),
+    Column("events", 6, right=True, rank=2),
+    Column("mirror", 9),
+    Column("position", 10, right=True, rank=3),
+    Column("head", 10, right=True, rank=4),
+)
+CLOSE_COLUMNS = (
+    Column("code", 5),
+    Column("what", 10, grows=True),
+    Column("in all", 8, right=True),
+)
+PEER_COLUMNS = (
+    Column("", 12),
+    Column("here", 10, grows=True),
+    Column("most others", 14, rank=1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What an edge has, and what most of the others of its fleet have."""
+
+    name: str
+    here: str
+    peers: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether this edge is unlike its peers."""
+        return bool(self.peers) and self.here != self.peers
+
+
+class EdgePane(Pane):
+    """Figures on top; below, what it reads and why connections end, its settings, what happened."""
+
+    NAME: ClassVar[str] = "edge"
+    TITLE: ClassVar[str] = "Edge"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._subject: Subject | None = None
+
+    def compose(self) -> ComposeResult:
+        """The parts."""
+        yield Static(id="edge-head", markup=False)
+        yield Sparks()
+        with Container(id="edge-tables"):
+            yield RowTable(READ_COLUMNS, name="edge-reads")
+            yield RowTable(CLOSE_COLUMNS, name="edge-closes")
+            yield RowTable(PEER_COLUMNS, name="edge-peers")
+        yield HappeningTable("What happened there", name="edge-events")
+
+    def about(self, subject: Subject) -> bool:
+        """Show one edge."""
+        self._subject = subject if subject.kind == "edge" else None
+        return self._subject is not None
+
+    @property
+    def first(self) -> Widget | None:
+        """What happened there."""
+        return self.query_one(HappeningTable)
+
+    @property
+    def subject(self) -> Subject | None:
+        """The edge."""
+        return self._subject
+
+    def draw(self, look: Look) -> None:
+        """Draw the edge."""
+        edge = self._find(look.view)
+        head = self.query_one("#edge-head", Static)
+        if edge is None:
+            head.update(line(cell("no such edge is known; esc goes back", Tone.MUTED)))
+            return
+        tone = value_tone(edge.freshness)
+        head.update(Content("\n").join(_head(edge, look.wall_ms)))
+        self.query_one(Sparks).show(edge.history, look.view.now_ms, tone)
+        self._show_reads(edge)
+        self._show_closes(edge)
+        self._show_peers(edge, look.view)
+        happened = [each for each in reversed(look.view.timeline) if _is_about(each, edge)]
+        self.query_one(HappeningTable).show_items(happened)
+
+    def _find(self, view: FleetView) -> EdgeView | None:
+        if self._subject is None:
+            return None
+        wanted = (self._subject.where, self._subject.name)
+        return next((each for each in view.edges if (each.region, each.name) == wanted), None)
+
+    def _show_reads(self, edge: EdgeView) -> None:
+        table = self.query_one("#edge-reads", RowTable)
+        table.border_title = line(cell("What it reads"))
+        frame = edge.frame
+        origins = [] if frame is None else sorted({*frame.lag_ms, *frame.positions})
+        table.show(len(origins), lambda at: _read_row(edge, origins[at]))
+
+    def _show_closes(self, edge: EdgeView) -> None:
+        table = self.query_one("#edge-closes", RowTable)
+        table.border_title = line(cell("Connections ended since its start"))
+        frame = edge.frame
+        closes = [] if frame is None else Counter(frame.closes).most_common()
+        refused = [] if frame is None else Counter(frame.refused).most_common()
+        rows = [_close_row(code, number) for code, number in closes]
+        rows += [
+            (cell("—"), cell(f"refused: {why}"), cell(f"{number:,}")) for why, number in refused
+        ]
+        table.show(len(rows), lambda at: rows[at])
+
+    def _show_peers(self, edge: EdgeView, view: FleetView) -> None:
+        table = self.query_one("#edge-peers", RowTable)
+        settings = compare(edge, view.edges)
+        unlike = sum(each.differs for each in settings)
+        table.border_title = line(cell("Against its peers"))
+        table.border_subtitle = line(cell(f"{unlike} differ" if unlike else "", Tone.WARN))
+        table.show(len(settings), lambda at: _setting_row(settings[at]))
+
+
+def compare(edge: EdgeView, edges: Sequence[EdgeView]) -> list[Setting]:
+    """What an edge says of its making, against what most others say. Pure."""
+    others = [
+        each for each in edges if each is not edge and each.freshness is not Freshness.GONE
+    ]  # fmt: skip
+    frame = edge.frame
+    if frame is None:
+        return []
+    epochs = frame.epochs
+    settings = [
+        Setting("version", edge.version, _most([each.version for each in others])),
+        Setting(
+            "can hold",
+            figures.count(edge.room) if edge.room else figures.NONE,
+            _most([figures.count(each.room) for each in others if each.room]),
+        ),
+    ]
+    for origin in sorted(epochs):
+        theirs = [
+            str(each.frame.epochs[origin])
+            for each in others
+            if each.frame is not None and origin in each.frame.epochs
+        ]
+        settings.append(Setting(f"epoch {origin}", str(epochs[origin]), _most(theirs)))
+    settings.append(Setting("watches", "yes" if frame.watching else "no", ""))
+    return settings
+
+
+def _most(values: list[str]) -> str:
+    return Counter(values).most_common(1)[0][0] if values else ""
+
+
+def _is_about(happening: Happening, edge: EdgeView) -> bool:
+    return happening.on in (edge.name, f"{edge.region}/{edge.name}")
+
+
+def _head(edge: EdgeView, wall_ms: int) -> list[Content]:
+    sign, frame = edge_sign(edge.state), edge.frame
+    first = [
+        cell(f"{sign.glyph} ", sign.tone),
+        cell(edge.name, Tone.STRONG),
+        cell(f" of {edge.region}   ", Tone.MUTED),
+        cell(sign.word, sign.tone),
+        cell(f"   heard {figures.age(edge.age_ms)} ago", Tone.MUTED),
+    ]
+    if edge.restarts:
+        first.append(cell(f"   began anew {edge.restarts}× since the console listens", Tone.WARN))
+    second = [cell(edge.url, Tone.MUTED, 60), cell(f"   {edge.version}", Tone.MUTED, 30)]
+    alarms: list[Cell] = []
+    if frame is not None:
+        second.append(cell(f"   up {figures.age(max(0, wall_ms - frame.epoch))}", Tone.MUTED))
+        second.append(cell(f"   {figures.count(frame.sessions)} sessions of", Tone.MUTED))
+        second.append(cell(f" {figures.count(frame.users)} users", Tone.MUTED))
+        second.append(cell(f"   {figures.count(frame.rooms)} rooms", Tone.MUTED))
+        second.append(cell(f"   {figures.count(frame.holes)} holes repaired", Tone.MUTED))
+        alarms = [cell(f"✗ {alarm}  ", Tone.BAD, 100) for alarm in frame.alarms[:2]]
+    return [line(*first), line(*second), line(*alarms)]
+
+
+def _read_row(edge: EdgeView, origin: str) -> Sequence[Cell]:
+    frame = edge.frame
+    if frame is None:
+        return [cell(figures.NONE, Tone.MUTED)] * len(READ_COLUMNS)
+    tone = value_tone(edge.freshness)
+    mirror = "home" if origin == edge.region else frame.mirrors.get(origin, figures.NONE)
+    broken = mirror in ("wedged", "diverged", "cut")
+    return (
+        cell(origin, Tone.STRONG),
+        cell(figures.duration(frame.lag_ms.get(origin)), tone),
+        cell(figures.count(frame.lag_events.get(origin)), tone),
+        cell(f"✗ {mirror}" if broken else mirror, Tone.BAD if broken else tone),
+        cell(figures.count(frame.positions.get(origin)), tone),
+        cell(figures.count(frame.heads.get(origin)), tone),
+    )
+
+
+def _close_row(code: str, number: int) -> Sequence[Cell]:
+    known = CLOSES.get(int(code)) if code.isascii() and code.isdecimal() else None
+    what = known.reason if known is not None else {"1000": "closed", "1001": "went away"}.get(code)
+    return (cell(code, limit=8), cell(what or "", Tone.MUTED), cell(f"{number:,}"))
+
+
+def _setting_row(setting: Setting) -> Sequence[Cell]:
+    tone = Tone.WARN if setting.differs else Tone.PLAIN
+    return (
+        cell(setting.name, Tone.MUTED),
+        cell(f"≠ {setting.here}" if setting.differs else setting.here, tone),
+        cell(setting.peers, Tone.MUTED),
+    )

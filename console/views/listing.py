@@ -1,0 +1,122 @@
+"""A table of things with named figures: it filters, sorts, and knows what the cursor stands on."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+from console.signs import Tone
+from console.views.cell import Cell, cell, line
+from console.views.table import Column, RowTable
+from relay.core.query import Field, Query, Value, parse_query
+
+T = TypeVar("T")
+
+UP, DOWN = "▲", "▼"
+
+
+class Listing(RowTable, Generic[T]):
+    """Rows made of things.
+
+    Args:
+        title: of the table.
+        columns: a column with a `field` can be sorted by.
+        fields: the figures by which things are filtered and sorted.
+        row: the cells of a thing, one for each column.
+        key: what names a thing: the cursor stays on it, if it follows.
+        name: the widget's id.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        columns: Sequence[Column],
+        fields: Sequence[Field[T]],
+        row: Callable[[T], Sequence[Cell]],
+        key: Callable[[T], object],
+        *,
+        name: str,
+    ) -> None:
+        super().__init__(columns, name=name, cursor=True)
+        self.title = title
+        self.fields = {field.name: field for field in fields}
+        self.items: Sequence[T] = ()
+        self.following = False
+        self._draw_row = row
+        self._key = key
+        self._query: Query[T] | None = None
+        self._sorted = ""  # field; empty: as they come
+        self._rising = False
+        self._note = ""
+
+    @property
+    def current(self) -> T | None:
+        """The thing at the cursor."""
+        return self.items[self.cursor] if 0 <= self.cursor < len(self.items) else None
+
+    @property
+    def filter(self) -> str:
+        """The query that things have to match; empty: all are shown."""
+        return "" if self._query is None else self._query.text
+
+    def set_filter(self, text: str) -> None:
+        """Show only what matches.
+
+        Raises:
+            QueryError: it is no query.
+        """
+        self._query = parse_query(text, self.fields.values()) if text.strip() else None
+
+    def sort_next(self) -> None:
+        """Sort by the next column, or as things come after the last one."""
+        names = ["", *(column.field for column in self.columns if column.field)]
+        self._sorted = names[(names.index(self._sorted) + 1) % len(names)]
+        self._rising = bool(self._sorted) and self.fields[self._sorted].unit == "text"
+
+    def sort_other_way(self) -> None:
+        """Turn the order."""
+        self._rising = not self._rising
+
+    def show_items(self, things: Iterable[T], note: str = "") -> None:
+        """Draw things; `note` stands at the table's foot."""
+        found = list(things)
+        total = len(found)
+        if self._query is not None:
+            found = [thing for thing in found if self._query.matches(thing)]
+        if self._sorted:
+            found = self._in_order(found)
+        followed = self.current if self.following else None
+        self.items = found
+        if followed is not None:
+            self._follow(self._key(followed))
+        self.border_title = line(cell(self._heading(len(found), total), limit=100))
+        self.border_subtitle = line(cell(note, Tone.MUTED, 100))
+        self.show(len(found), lambda at: self._draw_row(found[at]))
+
+    def _in_order(self, things: list[T]) -> list[T]:
+        get = self.fields[self._sorted].get
+        known = [thing for thing in things if get(thing) is not None]
+        unknown = [thing for thing in things if get(thing) is None]
+        known.sort(key=lambda thing: _sortable(get(thing)), reverse=not self._rising)
+        return known + unknown
+
+    def _follow(self, key: object) -> None:
+        for at, thing in enumerate(self.items):
+            if self._key(thing) == key:
+                if at != self.cursor:
+                    self._count = max(self._count, at + 1)
+                    self.move_to(at)
+                return
+
+    def _heading(self, shown: int, total: int) -> str:
+        count = f"{shown:,}" if shown == total else f"{shown:,} of {total:,}"
+        parts = [f"{self.title} ({count})" if total else self.title]
+        if self.filter:
+            parts.append(f"/{self.filter}")
+        if self._sorted:
+            parts.append(f"{self._sorted} {UP if self._rising else DOWN}")
+        if self.following:
+            parts.append("following")
+        return " · ".join(parts)
+
+
+def _sortable(value: Value) -> tuple[float, str]:
+    return (0.0, value.casefold()) if isinstance(value, str) else (float(value or 0), "")

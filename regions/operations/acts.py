@@ -1,0 +1,90 @@
+"""What operators can do to a fleet: one table, from which `jetrelay ctl`, the console's keys, its
+`:` line and its palette are made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Impact = Literal["reversible", "disruptive"]
+On = Literal["region", "edge", "client", "alert", "operation", "drill"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Something that may be said with an act.
+
+    `name` is also how the command line calls it, and a field of `Request` with `field`.
+    """
+
+    name: str
+    field: str
+    metavar: str
+    meaning: str
+    default: float | None = None
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing to do.
+
+    A reversible act is confirmed with a key; a disruptive one by typing the name of what it is
+    done to.
+    """
+
+    name: str
+    key: str  # in the console
+    impact: Impact
+    on: tuple[On, ...]
+    meaning: str
+    help: str = ""  # more of it
+    options: tuple[Option, ...] = ()
+
+    @property
+    def usage(self) -> str:
+        """What follows the name on a command line."""
+        scope = "|".join(self.on).upper()
+        return " ".join([f"[{scope}]", *(_usage(option) for option in self.options)])
+
+
+def _usage(option: Option) -> str:
+    return option.metavar if option.required else f"[{option.name}={option.metavar}]"
+
+
+_WITHIN = Option(
+    "within", "within_s", "S", "Spread over so many seconds; without, as fast as the others let in."
+)
+_OVER = Option(
+    "over", "over_s", "S", "Seconds until it takes all that would come.", default=300.0
+)  # fmt: skip
+_PERCENT = Option(
+    "percent", "weight", "PERCENT", "Of what would come there, 0 to 100; or `topology`.",
+    required=True,
+)  # fmt: skip
+
+OPERATIONS: tuple[Act, ...] = (
+    Act("cordon", "c", "reversible", ("edge", "region"), "send nobody new there",
+        "Who is there stays, and may come back."),
+    Act("uncordon", "u", "reversible", ("edge", "region"), "open it: cordon, drain and ramp end"),
+    Act("drain", "D", "disruptive", ("edge", "region"), "send its clients elsewhere",
+        "It is empty until `uncordon`.", (_WITHIN,)),
+    Act("weight", "M", "reversible", ("region",), "let only a part of what would come come there",
+        "`topology`: what stands in it.", (_PERCENT,)),
+    Act("ramp", "R", "reversible", ("region",),
+        "let it take nothing, and more and more from now on", "", (_OVER,)),
+    Act("evacuate", "E", "disruptive", ("region",), "cordon it, and send all its clients elsewhere",
+        "No faster than the others let in.", (_WITHIN,)),
+    Act("return", "B", "reversible", ("region",),
+        "open its edges, and let it take more and more", "", (_OVER,)),
+)  # fmt: skip
+
+OTHERS: tuple[Act, ...] = (
+    Act("abort", "A", "reversible", ("operation",), "stop an operation where it is",
+        "Who was not sent away yet, stays."),
+    Act("resume", "", "reversible", ("operation",),
+        "go on with an operation that nobody carries out any more"),
+    Act("ack", "a", "reversible", ("alert",), "say that somebody looks after an alert"),
+)  # fmt: skip
+
+ACTS: Mapping[str, Act] = {act.name: act for act in (*OPERATIONS, *OTHERS)}
