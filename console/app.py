@@ -61,7 +61,7 @@ class ConsoleApp(App[None]):
     TITLE: str | None = "jetrelay"
     ENABLE_COMMAND_PALETTE = False  # ours opens it: no commands but the console's are in it
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+c", "tell('quit')", "quit", show=False, priority=True, id="break"),
+        Binding("ctrl+c", "leave", "quit", show=False, priority=True),
         *(
             Binding(
                 command.key,
@@ -114,7 +114,7 @@ class ConsoleApp(App[None]):
             "command": lambda _: self.query_one(Prompt).ask("command"),
             "palette": lambda _: self._open_palette(),
             "help": lambda _: self._help(),
-            "quit": lambda _: self._quit(),
+            "quit": lambda _: self.action_leave(),
             "bell": lambda _: self._turn_bell(),
             "theme": self._change_theme,
             "privacy": lambda _: self._turn_privacy(),
@@ -229,10 +229,7 @@ class ConsoleApp(App[None]):
         """Keys that would do nothing now are not bound."""
         if action != "tell":
             return True
-        command = BY_NAME[str(parameters[0])]
-        if len(self.screen_stack) > 1 and command.name != "quit":
-            return False
-        return self.applies(command)
+        return len(self.screen_stack) == 1 and self.applies(BY_NAME[str(parameters[0])])
 
     def applies(self, command: Command) -> bool:
         """Whether a command makes sense now."""
@@ -341,7 +338,8 @@ class ConsoleApp(App[None]):
         del screen
         return ()
 
-    def _quit(self) -> None:
+    def action_leave(self) -> None:
+        """Ctrl-C: as `q`, also where something is asked."""
         self.acting.leave(self.exit)
 
     def _turn_bell(self) -> None:

@@ -38,12 +38,14 @@ SCREENS = (
     ("8", "events", "what happened; enter: go to that time"),
 )
 
+FOOT = frozenset({"cordon", "uncordon", "drain", "evacuate", "abort", "ack"})
+
 _SCREENS = tuple(
     Command(name, key, meaning, "Screens", usage="[FILTER]", foot=True)
     for key, name, meaning in SCREENS
 )
 _ACTS = tuple(
-    Command(act.name, act.key, act.meaning, "Acts", "armed", act.usage, foot=True)
+    Command(act.name, act.key, act.meaning, "Acts", "armed", act.usage, foot=act.name in FOOT)
     for act in ACTS.values()
 )
 

@@ -70,8 +70,7 @@ class Scene:
     def look(self) -> Look:
         """What is to be drawn."""
         if self.player is not None:
-            view = self.player.view or observe(Fleet(), 0)
-            wall_ms = self.player.at_ms
+            view, wall_ms = self.player.view, self.player.at_ms
         elif self._held is not None:
             view, wall_ms = self._held.view, self._held.wall_ms
         else:

@@ -17,7 +17,7 @@ from console.errors import ConsoleError
 from console.look import Subject
 from console.signs import Tone
 from console.views.cell import cell, line
-from regions.operations.acts import Act
+from regions.operations.acts import Act, Option
 from regions.operations.entry import Plan, Request
 from regions.operations.office import Office
 from regions.operations.wording import plan_lines
@@ -105,7 +105,7 @@ class ActScreen(ModalScreen[Confirmed | None]):
     def _next(self) -> None:
         if self._unasked:
             option = self._unasked[0]
-            self._ask("options", f"{option.metavar}: {option.meaning}", typed=True)
+            self._ask("options", option.meaning, typed=True, placeholder=_wanted(option))
         else:
             self._ask("planning", "planning …")
             self._tasks.spawn(self._make_plan(), "plan")
@@ -125,22 +125,31 @@ class ActScreen(ModalScreen[Confirmed | None]):
             self._ask("over", "nothing is to be done")
         elif plan.objections:
             text = "✗ It would hurt. Why do it nevertheless? Esc leaves."
-            self._ask("override", text, Tone.BAD, typed=True)
+            self._ask("override", text, Tone.BAD, typed=True, placeholder="the reason")
         else:
             self._confirm()
 
     def _confirm(self) -> None:
         if self._act.impact == "disruptive":
             text = f"Type {self._subject.name} to do it."
-            self._ask("confirm", text, Tone.WARN, typed=True)
+            self._ask("confirm", text, Tone.WARN, typed=True, placeholder=self._subject.name)
         else:
             self._ask("confirm", "y does it.", Tone.WARN)
 
-    def _ask(self, step: Step, text: str, tone: Tone = Tone.STRONG, *, typed: bool = False) -> None:
+    def _ask(
+        self,
+        step: Step,
+        text: str,
+        tone: Tone = Tone.STRONG,
+        *,
+        typed: bool = False,
+        placeholder: str = "",
+    ) -> None:
         self.step = step
         self.query_one("#question", Static).update(line(cell(text, tone, LINE)))
         answer = self.query_one(Input)
         answer.value = ""
+        answer.placeholder = placeholder
         answer.display = typed
         if typed:
             answer.focus()
@@ -196,3 +205,10 @@ class ActScreen(ModalScreen[Confirmed | None]):
     def action_leave(self) -> None:
         """It is not wanted."""
         self.dismiss(None)
+
+
+def _wanted(option: Option) -> str:
+    if option.required:
+        return option.metavar
+    default = "" if option.default is None else f", {option.default:g} without"
+    return f"{option.metavar}, or enter{default}"

@@ -30,7 +30,7 @@ class AskScreen(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """A box."""
-        answer = Input(id="answer", compact=True)
+        answer = Input(id="answer", compact=True, placeholder="…")
         answer.cursor_blink = False
         box = Vertical(Static(line(cell(self._text, limit=400)), markup=False), answer, id="ask")
         box.border_title = line(cell(self._title, limit=60))

@@ -2,13 +2,9 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from console.past.moment import Extent
 from console.past.replay import Replay
-
-if TYPE_CHECKING:
-    from console.model import FleetView
 
 SPEEDS = (1, 2, 4, 10, 30, 60)
 TICK_S = 0.5
@@ -40,13 +36,14 @@ class Player:
         self._moved = asyncio.Event()
         self.speed = 1
         self.playing = False
-        self.view: FleetView | None = None  # None: nothing was read yet
+        self.view = replay.view
+        self._read = False
         self.at_ms = extent.last_ms
 
     @property
     def place(self) -> Place:
         """Where it is."""
-        busy = self._wish is not None or self.view is None
+        busy = self._wish is not None or not self._read
         return Place(self.at_ms, self.speed, self.playing, self._extent, busy)
 
     def go(self, at_ms: int) -> None:
@@ -92,7 +89,7 @@ class Player:
                 await self._replay.advance(min(self.at_ms + step_ms, self._extent.last_ms))
             elif self.playing:
                 self.playing = False
-            self.at_ms, self.view = self._replay.at_ms, self._replay.view
+            self.at_ms, self.view, self._read = self._replay.at_ms, self._replay.view, True
             self._moved.clear()
             if self._wish is None:
                 await self._rest()

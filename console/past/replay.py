@@ -26,7 +26,7 @@ class Replay:
         self._known = known
         self._via = via
         self.at_ms = 0
-        self.fleet = Fleet()
+        self.fleet = self._begin(0)
 
     @property
     def view(self) -> FleetView:
@@ -36,11 +36,15 @@ class Replay:
     async def seek(self, at_ms: int) -> None:
         """Go to a time."""
         begin_ms = at_ms - WARM_UP_MS
-        fleet = apply(Fleet(), LinkChanged(LinkState.CONNECTED, self._via), begin_ms)
+        self.fleet, self.at_ms = self._begin(begin_ms), begin_ms
+        await self._go(at_ms)
+
+    def _begin(self, at_ms: int) -> Fleet:
+        """The fleet before anything was heard."""
+        fleet = apply(Fleet(), LinkChanged(LinkState.CONNECTED, self._via), at_ms)
         for region, edges in self._known.items():
             fleet = expect(fleet, region, edges)
-        self.fleet, self.at_ms = fleet, begin_ms
-        await self._go(at_ms)
+        return fleet
 
     async def advance(self, at_ms: int) -> None:
         """Go on to a later time; to an earlier one, or far ahead, by beginning anew."""

@@ -156,10 +156,12 @@ class RegionCards(Container):
         """Draw every region; cards appear as regions become known."""
         view = look.view
         cards = list(self.query(RegionCard))
+        for card in cards[len(view.regions) :]:
+            card.remove()
         missing = [RegionCard() for _ in range(len(view.regions) - len(cards))]
         if missing:
             self.mount(*missing)
-        for card, region in zip([*cards, *missing], view.regions, strict=True):
+        for card, region in zip([*cards, *missing], view.regions, strict=False):
             card.show(region, view.now_ms)
 
 
