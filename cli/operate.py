@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -29,6 +29,7 @@ from cli.state_option import state_option
 from cli.text import clean
 from cli.who import who
 from regions.errors import OperationError
+from regions.operations.acts import OPERATIONS, Act, Option
 from regions.operations.entry import Plan, Request, Run, Verb, What
 from regions.operations.execution import Execution
 from regions.operations.holder import Holder
@@ -39,25 +40,8 @@ from relay.core.orders import TEXT, Orders
 
 T = TypeVar("T")
 RUNS_DAYS = 7.0
-RAMP_S = 300.0
 
 _json = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
-_within = click.option(
-    "--within",
-    "within_s",
-    type=click.FloatRange(0),
-    metavar="S",
-    help="Spread over so many seconds; without, as fast as the others let in.",
-)
-_over = click.option(
-    "--over",
-    "over_s",
-    type=click.FloatRange(0),
-    default=RAMP_S,
-    show_default=True,
-    metavar="S",
-    help="Seconds until it takes all that would come.",
-)
 _by = click.option(
     "--by",
     metavar="WHO",
@@ -91,72 +75,55 @@ def _doing(function: Callable[..., Any]) -> Callable[..., Any]:
 # --- commands ----------------------------------------------------------------------------------
 
 
-@click.command()
-@_doing
-@click.argument("scope")
-def cordon(scope: str, **options: Any) -> None:
-    """Send nobody new to SCOPE, a region or an edge. Who is there stays, and may come back."""
-    _operate("cordon", scope, options)
+def _command(act: Act) -> click.Command:
+    """The command of an act, by the table that the console's keys are made from too."""
+
+    def callback(scope: str, **options: Any) -> None:
+        for option in act.options:
+            if option.required:
+                options[option.field] = _percent(options[option.field])
+        _operate(msgspec.convert(act.name, Verb), scope, options)
+
+    scope = "SCOPE" if "edge" in act.on else "REGION"
+    meaning = f"{act.meaning[0].upper()}{act.meaning[1:]}."
+    command = click.command(act.name, help=f"{meaning} {act.help}".rstrip(), short_help=meaning)
+    arguments = [click.argument("scope", metavar=scope)]
+    options = []
+    for option in act.options:
+        if option.required:
+            arguments.append(click.argument(option.field, metavar="PERCENT|topology"))
+        else:
+            options.append(_option(option))
+    return command(_doing(_all(options, _all(arguments, callback))))
 
 
-@click.command()
-@_doing
-@click.argument("scope")
-def uncordon(scope: str, **options: Any) -> None:
-    """Open SCOPE, a region with its edges or an edge: cordon, drain and ramp end."""
-    _operate("uncordon", scope, options)
+def _option(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        f"--{option.name}",
+        option.field,
+        type=click.FloatRange(0),
+        default=option.default,
+        show_default=option.default is not None,
+        metavar=option.metavar,
+        help=option.meaning,
+    )
 
 
-@click.command()
-@_doing
-@_within
-@click.argument("scope")
-def drain(scope: str, **options: Any) -> None:
-    """Send the clients of SCOPE, an edge or a region, elsewhere; it is empty until `uncordon`."""
-    _operate("drain", scope, options)
+def _all(
+    decorators: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]],
+    function: Callable[..., Any],
+) -> Callable[..., Any]:
+    for decorate in reversed(decorators):
+        function = decorate(function)
+    return function
 
 
-@click.command()
-@_doing
-@click.argument("region")
-@click.argument("percent", metavar="PERCENT|topology")
-def weight(region: str, percent: str, **options: Any) -> None:
-    """Let only PERCENT of what would come to REGION come there; `topology`: what stands in it."""
-    number = None if percent == "topology" else _percent(percent)
-    _operate("weight", region, options | {"weight": number})
-
-
-def _percent(text: str) -> int:
+def _percent(text: str) -> int | None:
+    if text == "topology":
+        return None
     if not text.isascii() or not text.isdecimal() or int(text) > 100:
         raise click.UsageError(f"PERCENT is 0 to 100, or topology: not {text!r}")
     return int(text)
-
-
-@click.command()
-@_doing
-@_over
-@click.argument("region")
-def ramp(region: str, **options: Any) -> None:
-    """Let REGION take nothing of what would come to it now, and more and more from now on."""
-    _operate("ramp", region, options)
-
-
-@click.command()
-@_doing
-@_within
-@click.argument("region")
-def evacuate(region: str, **options: Any) -> None:
-    """Cordon REGION, and send all of its clients elsewhere, no faster than the others let in."""
-    _operate("evacuate", region, options)
-
-
-@click.command("return")
-@_doing
-@_over
-@click.argument("region")
-def return_(region: str, **options: Any) -> None:
-    """Open the edges of REGION, and let it take more and more of what would come to it."""
-    _operate("return", region, options)
 
 
 @click.command()
@@ -233,9 +200,7 @@ def log(state: Path, days: float, operation: str | None, *, as_json: bool) -> No
         click.echo(line)
 
 
-COMMANDS = (
-    status, cordon, uncordon, drain, weight, ramp, evacuate, return_, resume, abort, log,
-)  # fmt: skip
+COMMANDS = (status, *(_command(act) for act in OPERATIONS), resume, abort, log)
 
 
 # --- plan, confirm, submit, follow --------------------------------------------------------------

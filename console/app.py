@@ -40,6 +40,7 @@ from relay.errors import RelayError
 from relay.tasks import Tasks
 
 REPAINT_S = 0.5
+WORD_LIMIT = 64  # cells of a name that is completed
 SCREEN_KEYS = Binding.Group("screens", compact=True)
 TEXT_LIMIT = 240  # characters of what is said to the operator
 
@@ -274,7 +275,6 @@ class ConsoleApp(App[None]):
 
     def on_prompt_said(self, message: Prompt.Said) -> None:
         """A line was typed, or left."""
-        self.pane.focus_first()
         if message.text is None:
             return
         if message.purpose == "filter":
@@ -305,8 +305,8 @@ class ConsoleApp(App[None]):
             listing = self.pane.listing
             return [] if listing is None else list(listing.fields)
         names = [command.name for command in COMMANDS if self.applies(command)]
-        names += [region.name for region in view.regions]
-        return names + [edge.name for edge in view.edges]
+        names += [clean(region.name, WORD_LIMIT) for region in view.regions]
+        return names + [clean(edge.name, WORD_LIMIT) for edge in view.edges]
 
     # --- what it says --------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from console.doing.options import read_option, request_of
 from console.errors import ConsoleError
 from console.look import Subject
 from console.signs import Tone
+from console.views.answer import Answer
 from console.views.cell import cell, line
 from regions.operations.acts import Act, Option
 from regions.operations.entry import Plan, Request
@@ -50,6 +51,7 @@ class ActScreen(ModalScreen[Confirmed | None]):
         office: gives the control plane, as soon as it is open.
     """
 
+    AUTO_FOCUS: ClassVar[str | None] = ""  # each step says where it is typed, or that it is not
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave")]
 
     def __init__(
@@ -77,12 +79,10 @@ class ActScreen(ModalScreen[Confirmed | None]):
 
     def compose(self) -> ComposeResult:
         """A box: the plan, and a line to type in."""
-        answer = Input(id="answer", compact=True)
-        answer.cursor_blink = False
         box = Vertical(
             VerticalScroll(Static(id="plan", markup=False), can_focus=False),
             Static(id="question", markup=False),
-            answer,
+            Answer(),
             id="act",
         )
         box.border_title = line(cell(f"{self._act.name} {self._subject.name}", limit=60))
@@ -147,9 +147,9 @@ class ActScreen(ModalScreen[Confirmed | None]):
     ) -> None:
         self.step = step
         self.query_one("#question", Static).update(line(cell(text, tone, LINE)))
-        answer = self.query_one(Input)
+        answer = self.query_one(Answer)
         answer.value = ""
-        answer.placeholder = placeholder
+        answer.hint(placeholder)
         answer.display = typed
         if typed:
             answer.focus()

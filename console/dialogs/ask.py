@@ -8,6 +8,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from console.views.answer import Answer
 from console.views.cell import cell, line
 
 
@@ -30,15 +31,16 @@ class AskScreen(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """A box."""
-        answer = Input(id="answer", compact=True, placeholder="…")
-        answer.cursor_blink = False
-        box = Vertical(Static(line(cell(self._text, limit=400)), markup=False), answer, id="ask")
+        question = Static(line(cell(self._text, limit=400)), markup=False)
+        box = Vertical(question, Answer(), id="ask")
         box.border_title = line(cell(self._title, limit=60))
         yield box
 
     def on_mount(self) -> None:
         """Type there."""
-        self.query_one(Input).focus()
+        answer = self.query_one(Answer)
+        answer.hint("…")
+        answer.focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """The answer."""

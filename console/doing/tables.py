@@ -81,7 +81,7 @@ class Tables:
             writer = csv.writer(out)
             writer.writerow([column.title for column in listing.columns])
             for at in range(listing.count):
-                writer.writerow([piece.text for piece in listing.cells(at)])
+                writer.writerow([_harmless(piece.text) for piece in listing.cells(at)])
         self._app.say(f"{listing.count} rows in {path}")
 
     def _maximise(self) -> None:
@@ -108,6 +108,11 @@ class Tables:
         at = datetime.fromtimestamp(self._app.scene.look().wall_ms / 1000, UTC)
         safe = re.sub(r"[^a-z0-9-]+", "-", stem)
         return self._folder / f"{safe}{at:%Y%m%dT%H%M%SZ}{suffix}"
+
+
+def _harmless(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "@") else text
 
 
 def _new(path: Path) -> Any:

@@ -70,9 +70,16 @@ class TimeTravel:
 
     def _go(self, text: str) -> None:
         try:
-            self.start(parse_moment(text, self._app.scene.look().wall_ms))
+            self.start(parse_moment(text, self._now_ms()))
         except ValueError as error:
             raise ConsoleError(str(error)) from error
+
+    def _now_ms(self) -> int:
+        """By which times of day are understood: in a recording, its end."""
+        place = self._app.scene.place
+        if place is not None and self._backing.recorded:
+            return place.extent.last_ms
+        return self._app.scene.wall_ms()
 
     def start(self, at_ms: int | None) -> None:
         """Go to a time (Unix ms); None: to a minute ago.

@@ -36,8 +36,7 @@ class Pane(Container):
 
     def focus_first(self) -> None:
         """Give the focus to what has it when the pane is shown."""
-        if self.first is not None:
-            self.first.focus()
+        self.screen.set_focus(self.first)
 
     @property
     def first(self) -> Widget | None:
@@ -50,7 +49,7 @@ class Pane(Container):
         focused = self.screen.focused
         if isinstance(focused, Listing) and self in focused.ancestors:
             return focused
-        return next(iter(self.query(Listing)), None)
+        return self.first if isinstance(self.first, Listing) else None
 
     @property
     def subject(self) -> Subject | None:

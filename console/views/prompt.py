@@ -1,11 +1,22 @@
 """The line at the foot on which commands and filters are typed."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input
+
+from console.views.answer import Answer
+
+if TYPE_CHECKING:
+    from textual.widget import Widget
+
+HINTS = {
+    "command": ": a command, then enter; tab completes; esc leaves",
+    "filter": "/ text, !text, conns>100; empty shows all; esc leaves",
+}
 
 
 class Words(Suggester):
@@ -24,7 +35,7 @@ class Words(Suggester):
         return None if found is None or found == last else head + space + found
 
 
-class Prompt(Input):
+class Prompt(Answer):
     """Takes one line, for whoever asked for it; escape leaves it."""
 
     class Said(Message):
@@ -37,23 +48,19 @@ class Prompt(Input):
 
     def __init__(self, words: Callable[[str], Sequence[str]]) -> None:
         self.purpose = ""
-        super().__init__(
-            id="prompt",
-            compact=True,
-            select_on_focus=False,
-            suggester=Words(lambda: words(self.purpose)),
-        )
-        self.cursor_blink = False
+        self._before: Widget | None = None  # what had the focus
+        super().__init__(id="prompt", suggester=Words(lambda: words(self.purpose)))
         self.display = False
 
     def ask(self, purpose: str, text: str = "") -> None:
         """Take a line for a purpose."""
         self.purpose = purpose
-        self.border_title = purpose
+        self.hint(HINTS.get(purpose, ""))
         self.value = text
         self.cursor_position = len(text)
         self.display = True
-        self.focus()
+        self._before = self.screen.focused
+        self.screen.set_focus(self)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """The line is done."""
@@ -61,8 +68,12 @@ class Prompt(Input):
         self._end(self.value)
 
     def on_key(self, event: events.Key) -> None:
-        """Escape leaves."""
-        if event.key == "escape":
+        """Tab takes what is suggested; escape leaves."""
+        if event.key == "tab":
+            event.stop()
+            event.prevent_default()
+            self.action_cursor_right()
+        elif event.key == "escape":
             event.stop()
             event.prevent_default()
             self._end(None)
@@ -74,4 +85,6 @@ class Prompt(Input):
 
     def _end(self, text: str | None) -> None:
         self.display = False
+        if self.screen.focused in (self, None):
+            self.screen.set_focus(self._before)
         self.post_message(self.Said(self.purpose, text))

@@ -64,19 +64,23 @@ _PERCENT = Option(
 )  # fmt: skip
 
 OPERATIONS: tuple[Act, ...] = (
-    Act("cordon", "c", "reversible", ("edge", "region"), "send nobody new there",
+    Act("cordon", "c", "reversible", ("edge", "region"), "send nobody new to an edge or region",
         "Who is there stays, and may come back."),
-    Act("uncordon", "u", "reversible", ("edge", "region"), "open it: cordon, drain and ramp end"),
-    Act("drain", "D", "disruptive", ("edge", "region"), "send its clients elsewhere",
-        "It is empty until `uncordon`.", (_WITHIN,)),
-    Act("weight", "M", "reversible", ("region",), "let only a part of what would come come there",
-        "`topology`: what stands in it.", (_PERCENT,)),
+    Act("uncordon", "u", "reversible", ("edge", "region"),
+        "open an edge or region: cordon, drain and ramp end"),
+    Act("drain", "D", "disruptive", ("edge", "region"),
+        "send the clients of an edge or region elsewhere", "It is empty until `uncordon`.",
+        (_WITHIN,)),
+    Act("weight", "M", "reversible", ("region",),
+        "let a region take only a part of what would come", "`topology`: what stands in it.",
+        (_PERCENT,)),
     Act("ramp", "R", "reversible", ("region",),
-        "let it take nothing, and more and more from now on", "", (_OVER,)),
-    Act("evacuate", "E", "disruptive", ("region",), "cordon it, and send all its clients elsewhere",
+        "let a region take nothing, and more and more from now on", "", (_OVER,)),
+    Act("evacuate", "E", "disruptive", ("region",),
+        "cordon a region, and send all its clients elsewhere",
         "No faster than the others let in.", (_WITHIN,)),
     Act("return", "B", "reversible", ("region",),
-        "open its edges, and let it take more and more", "", (_OVER,)),
+        "open a region's edges, and let it take more and more", "", (_OVER,)),
 )  # fmt: skip
 
 OTHERS: tuple[Act, ...] = (

@@ -1,15 +1,19 @@
 """A console played by hand: frozen clock, silent feed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from textual.pilot import Pilot
 
 from console.app import ConsoleApp
+from console.backing import Backing
 from console.clock import Clock
 from console.feed import FrameHeard, LinkChanged, Silence
 from console.model import LinkState
 from relay.core.telemetry import EdgeFrame
 from tests.console.scenario import START_MS, Arrival
+
+PATIENCE_S = 20.0
 
 
 class FrozenClock:
@@ -25,9 +29,13 @@ class FrozenClock:
 class Stage:
     """A console and the frames that a test plays to it."""
 
-    def __init__(self, known: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, known: Mapping[str, Sequence[str]], *, backing: Backing | None = None
+    ) -> None:
         self.time = FrozenClock()
-        self.app = ConsoleApp(Silence(), known, world="local world", clock=self.time.clock())
+        self.app = ConsoleApp(
+            Silence(), known, world="local world", clock=self.time.clock(), backing=backing
+        )
 
     def connect(self) -> None:
         self.app.hear(LinkChanged(LinkState.CONNECTED, "us"))
@@ -47,3 +55,14 @@ async def settle(stage: Stage, pilot: Pilot[None], now_ms: int) -> None:
     for _ in range(2):
         stage.app.repaint()
         await pilot.pause()
+
+
+async def until(pilot: Pilot[None], met: Callable[[], bool]) -> None:
+    """Let the console go on until something is so.
+
+    Raises:
+        TimeoutError: it never was.
+    """
+    async with asyncio.timeout(PATIENCE_S):
+        while not met():
+            await pilot.pause(0.01)
