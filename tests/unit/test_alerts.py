@@ -116,6 +116,34 @@ def test_a_clock_that_is_set_back_ends_nothing() -> None:
     assert [each.state for each in board.standing] == ["firing"]
 
 
+def test_who_looks_after_it_stands_with_it_until_it_is_over() -> None:
+    board = Board(rules())
+    look(board, 0, SLOW)
+    look(board, 10, SLOW)
+    board.acknowledge("LoopLate", "eu-2", "ops", "another edge")
+    board.acknowledge("Other", "eu-1", "ops", "another alert")
+    assert board.standing[0].acked_by == ""
+    board.acknowledge("LoopLate", "eu-1", "ops", "on my way")
+    assert (board.standing[0].acked_by, board.standing[0].acked_why) == ("ops", "on my way")
+    look(board, 11, SLOW)
+    assert board.standing[0].acked_by == "ops"
+    look(board, 30, QUICK)
+    look(board, 31, SLOW)
+    assert board.standing[0].acked_by == ""
+
+
+def test_a_keeper_that_begins_anew_learns_from_others_who_looks_after_it() -> None:
+    first, second = Board(rules()), Board(rules())
+    look(first, 0, SLOW)
+    look(second, 5, SLOW)
+    first.acknowledge("LoopLate", "eu-1", "ops", "on my way")
+    second.adopt(first.standing)
+    assert second.standing[0].acked_by == "ops"
+    first.acknowledge("LoopLate", "eu-1", "night", "took it over")
+    second.adopt(first.standing)
+    assert second.standing[0].acked_by == "ops"  # it was told itself, then
+
+
 def test_the_fleet_has_no_name() -> None:
     text = '[[alert]]\nname = "Shut"\neach = "fleet"\nwhen = "open=0"\ntext = "all is shut"\n'
     (change,) = Board(rules(text)).look({"fleet": [0]}, 5)

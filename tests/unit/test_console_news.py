@@ -8,6 +8,7 @@ import pytest
 from console.model import Fleet, Freshness, fold_news, observe
 from console.model.fields import FIELDS, rows
 from regions.news import (
+    AckNews,
     AlertChange,
     AlertNews,
     AlertsNews,
@@ -55,6 +56,7 @@ EVERY: tuple[News, ...] = (
     stands(1, alert()),
     AlertChange(at_ms=1, alert=alert(state="resolved")),
     CertificatesNews(at_ms=1, ends={"us-n1": 99.0}),
+    AckNews(at_ms=1, name="RegionDark", on="eu", by="ops", why="on my way"),
     drill(1, word="pass"),
 )
 
@@ -83,6 +85,16 @@ def test_alerts_of_all_keepers_become_one_each_the_worst_first() -> None:
     later = observe(fleet, 15_400)
     assert [each.said_by for each in later.alerts] == [("eu",)], "us said so long ago"
     assert later.alerts_age_ms["us"] == 15_400
+
+
+def test_an_alert_is_looked_after_as_soon_as_one_keeper_knows() -> None:
+    fleet = fold_news(Fleet(), "us", stands(1_000, alert()), 1_000)
+    acked = alert(acked_by="ops", acked_why="on my way")
+    fleet = fold_news(fleet, "eu", stands(1_000, acked), 1_000)
+    ack = AckNews(at_ms=1_500, name="RegionDark", on="eu", by="ops", why="on my way")
+    view = observe(fold_news(fold_news(fleet, "us", ack, 1_500), "eu", ack, 1_500), 1_500)
+    assert (view.alerts[0].acked_by, view.alerts[0].acked_why) == ("ops", "on my way")
+    assert [each.text for each in view.timeline] == ["ops looks after RegionDark: on my way"]
 
 
 def test_what_comes_late_changes_nothing() -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -90,6 +91,21 @@ async def test_what_fires_is_told_once_and_taken_back_once() -> None:
     assert (bodies[0]["version"], bodies[0]["by"]) == (1, "us")
     assert bodies[0]["alerts"][0]["text"] == "dark"
     assert hook.delivered == 3
+
+
+async def test_what_fires_for_long_is_told_again_unless_somebody_looks_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.02)
+    acked = msgspec.structs.replace(alert("Slow"), acked_by="ops")
+    async with receiver([]) as (url, bodies), started(url) as hook:
+        hook.stand([acked], chief=True)
+        await until(bodies, 1)
+        async with asyncio.timeout(10):
+            while len(bodies) < 4:
+                hook.stand([acked, alert()], chief=True)
+                await asyncio.sleep(0.03)
+    assert [names for _, names in said(bodies)] == [["Slow"]] + [["RegionDark"]] * 3
 
 
 async def test_it_is_tried_again_until_it_is_taken() -> None:
