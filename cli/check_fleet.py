@@ -11,7 +11,7 @@ from console.judgement import Judgement, Level, judge, summary
 from console.model import FleetView
 from console.model.lag import BAD_MS, OK_MS
 
-STATES = ("ok", "degraded", "cut_off", "dark", "unknown")
+STATES = ("ok", "degraded", "cut_off", "dark", "down", "unknown")
 
 
 async def look_at(fleet: Fleet) -> FleetView:

@@ -73,7 +73,7 @@ class ConsoleApp(App[None]):
                 id=command.name,
                 group=SCREEN_KEYS if command.group == "Screens" and command.foot else None,
             )
-            for command in COMMANDS
+            for command in sorted(COMMANDS, key=lambda each: each.when == "armed")
             if command.key
         ),
     ]

@@ -51,7 +51,8 @@ def judge(view: FleetView) -> Judgement:
         if alert.state == "firing":
             level = Level.CRITICAL if alert.severity == "page" else Level.WARNING
             about = f"{alert.name} {alert.on}".rstrip()
-            found.append((level, clean(f"{about}: {alert.text}", 120)))
+            after = f" ({alert.acked_by} looks after it)" if alert.acked_by else ""
+            found.append((level, clean(f"{about}: {alert.text}{after}", 160)))
     # What is wrong for certain goes before what is not known.
     found.sort(key=lambda each: (each[0] is Level.UNKNOWN, -each[0]))
     reasons = tuple(text for _, text in found)

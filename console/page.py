@@ -150,7 +150,7 @@ def _alerts(view: FleetView, wall_ms: int) -> str:
             _severity(alert),
             _safe(alert.name),
             _safe(alert.on),
-            f"{_safe(alert.text)}<br><small>{_safe(alert.runbook)}</small>",
+            f"{_safe(alert.text)}<br><small>{_looked_after(alert)}{_safe(alert.runbook)}</small>",
             figures.age(max(0, wall_ms - alert.since_ms)),
         )
         for alert in view.alerts
@@ -158,6 +158,13 @@ def _alerts(view: FleetView, wall_ms: int) -> str:
     if not rows:
         return '<p class="good">None stands.</p>'
     return table(("", "alert", "on", "what, and what to do", "since"), rows)
+
+
+def _looked_after(alert: AlertView) -> str:
+    if not alert.acked_by:
+        return ""
+    why = f": {alert.acked_why}" if alert.acked_why else ""
+    return f"{_safe(f'{alert.acked_by} looks after it{why}')}<br>"
 
 
 def _severity(alert: AlertView) -> str:

@@ -33,7 +33,7 @@ class RegionReport(msgspec.Struct, frozen=True, kw_only=True):
     """One region; sums over the edges that were heard of late."""
 
     name: str
-    state: str  # ok | degraded | cut_off | dark | unknown
+    state: str  # ok | degraded | cut_off | dark | down | unknown
     reason: str
     connections: int | None
     if_lost: float | None  # how full the others would be with its clients; 1.0: all of their room

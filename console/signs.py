@@ -45,6 +45,7 @@ REGION_SIGNS = {
     "degraded": Sign("◐", "degraded", Tone.WARN, "an edge is not ready, or a mirror is late"),
     "cut_off": EDGE_SIGNS["cut_off"],
     "dark": EDGE_SIGNS["dark"],
+    "down": Sign("▼", "down", Tone.BAD, "dark, and keepers of other regions confirm it"),
     "unknown": EDGE_SIGNS["unknown"],
 }
 LAG_SIGNS = {

@@ -110,7 +110,10 @@ EDGE_FIELDS: tuple[Field[EdgeView], ...] = (
 
 REGION_FIELDS: tuple[Field[RegionView], ...] = (
     Field("name", "text", lambda region: region.name, "the region's name"),
-    Field("state", "text", lambda region: region.state, "ok, degraded, cut_off, dark, unknown"),
+    Field(
+        "state", "text", lambda region: region.state,
+        "ok, degraded, cut_off, dark, down or unknown",
+    ),
     Field("reason", "text", lambda region: region.reason, "why it is not ok"),
     Field("age", "ms", lambda region: region.age_ms, "since any of its edges was heard"),
     Field("edges", "number", lambda region: len(region.edges), "known"),

@@ -1,7 +1,8 @@
 """How the fleet looks at one time: what is live, stale or gone, and why a region is not ok.
 
-Three kinds of silence differ: `unknown`, the console can't tell (its own link is down, or it has
-not listened for long enough); `dark`, it listened and nothing came; and an edge's own words.
+Kinds of silence differ: `unknown`, the console can't tell (its own link is down, or it has not
+listened for long enough); `dark`, it listened and nothing came; `down`, and keepers of other
+regions went to its doors in vain; and an edge's own words.
 """
 
 from collections.abc import Mapping
@@ -14,10 +15,12 @@ from console.model.lag import LagCell, LagLevel, best, stand, worst
 from console.model.lost import if_lost
 from console.model.track import EdgeTrack, Rates
 from console.model.view import Aged, Ages, EdgeView, FleetView, Freshness, RegionView
+from regions.news import SteeringNews
 from relay.core.telemetry import ENDED
 
 UNKNOWN = "unknown"
 DARK = "dark"
+DOWN = "down"
 READY = "ready"
 CUT_OFF = "cut_off"
 OK = "ok"
@@ -65,6 +68,8 @@ def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
         )
         for name in fleet.regions
     )
+    steering = _aged(fleet.told.steering, now_ms, NEWS_AGES)
+    regions = tuple(_confirmed(region, steering) for region in regions)
     alerts, alerts_age_ms = standing(fleet.told.alerts, now_ms)
     return FleetView(
         now_ms=now_ms,
@@ -80,12 +85,28 @@ def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
         alerts=alerts,
         alerts_age_ms=alerts_age_ms,
         streams=_aged(fleet.told.streams, now_ms, NEWS_AGES),
-        steering=_aged(fleet.told.steering, now_ms, NEWS_AGES),
+        steering=steering,
         certificates=_aged(fleet.told.certificates, now_ms, NEWS_AGES),
         drills=fleet.told.drills,
         books=fleet.books,
         timeline=fleet.timeline,
     )
+
+
+def _confirmed(region: RegionView, steering: Mapping[str, Aged[SteeringNews]]) -> RegionView:
+    """A region that is dark is down where keepers of other regions confirm it."""
+    if region.state != DARK:
+        return region
+    by = sorted(
+        keeper
+        for keeper, news in steering.items()
+        if keeper != region.name
+        and news.freshness is not Freshness.GONE
+        and any((each.name, each.state) == (region.name, DOWN) for each in news.value.regions)
+    )
+    if not by:
+        return region
+    return replace(region, state=DOWN, reason=f"nothing heard; confirmed by {', '.join(by)}")
 
 
 def _aged(told: Mapping[str, tuple[int, N]], now_ms: int, ages: Ages) -> Mapping[str, Aged[N]]:

@@ -70,7 +70,7 @@ class RegionView:
     """One region now: sums over the edges that are not gone."""
 
     name: str
-    state: str  # ok | degraded | cut_off | dark | unknown
+    state: str  # ok | degraded | cut_off | dark | down | unknown
     reason: str  # why it is not ok; "" if it is
     freshness: Freshness  # of its youngest edge
     age_ms: int | None  # of its youngest frame

@@ -5,7 +5,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from console.model import Fleet, Freshness, fold_news, observe
+from console.model import (
+    Fleet,
+    Freshness,
+    Link,
+    LinkState,
+    change_link,
+    expect,
+    fold_news,
+    observe,
+)
 from console.model.fields import FIELDS, rows
 from regions.news import (
     AckNews,
@@ -95,6 +104,21 @@ def test_an_alert_is_looked_after_as_soon_as_one_keeper_knows() -> None:
     view = observe(fold_news(fold_news(fleet, "us", ack, 1_500), "eu", ack, 1_500), 1_500)
     assert (view.alerts[0].acked_by, view.alerts[0].acked_why) == ("ops", "on my way")
     assert [each.text for each in view.timeline] == ["ops looks after RegionDark: on my way"]
+
+
+def test_a_region_that_is_dark_is_down_where_others_confirm_it() -> None:
+    fleet = expect(change_link(Fleet(), Link(LinkState.CONNECTED, 0)), "eu", ("eu-1",))
+    assert observe(fleet, 20_000).regions[0].state == "dark"
+
+    def seen(keeper: str, state: str) -> str:
+        regions = [RegionNews(name="eu", state=state)]
+        news = SteeringNews(at_ms=1, regions=regions, edges=[])
+        region = observe(fold_news(fleet, keeper, news, 19_000), 20_000).regions[0]
+        return f"{region.state}: {region.reason}"
+
+    assert seen("us", "down") == "down: nothing heard; confirmed by us"
+    assert seen("us", "dark") == "dark: nothing heard"
+    assert seen("eu", "down") == "dark: nothing heard"  # of itself nobody confirms anything
 
 
 def test_what_comes_late_changes_nothing() -> None:
