@@ -53,7 +53,7 @@ COMMANDS: tuple[Command, ...] = (
     *_SCREENS,
     Command("edge", "", "one edge in detail", "Screens", usage="EDGE"),
     Command("back", "escape", "back to where you were", "Screens", shown="esc"),
-    Command("filter", "slash", "show only what matches: text, !text, conns>100", "Tables",
+    Command("filter", "slash", "show only what matches: text, !text, connections>100", "Tables",
             usage="[QUERY]", foot=True, shown="/"),
     Command("sort", "s", "sort by the next column", "Tables"),
     Command("turn", "o", "turn the order", "Tables"),

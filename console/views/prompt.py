@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HINTS = {
     "command": ": a command, then enter; tab completes; esc leaves",
-    "filter": "/ text, !text, conns>100; empty shows all; esc leaves",
+    "filter": "/ text, !text, connections>100; empty shows all; esc leaves",
 }
 
 

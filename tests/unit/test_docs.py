@@ -119,6 +119,13 @@ def test_the_table_of_codes_is_what_its_generator_gives() -> None:
     )
 
 
+def test_the_page_of_keys_is_made_from_the_code() -> None:
+    generate = script("generate_keys")
+    assert generate.PAGE.read_text(encoding="utf-8") == generate.page(), (
+        "run `.venv/bin/python docs/generate_keys.py`"
+    )
+
+
 def test_the_page_of_figures_is_made_from_the_code() -> None:
     generate = script("generate_figures")
     assert generate.PAGE.read_text(encoding="utf-8") == generate.page(), (
