@@ -26,6 +26,10 @@ GROUPS = {
     ),
     "Console": "",
 }
+INTRO = (
+    "Made from the code by `docs/generate_keys.py`, as are the console's own help (`?`) and its "
+    "palette (`ctrl+p`). A command can be shortened as long as it is the only one."
+)
 
 
 def row(command: Command) -> tuple[str, ...]:
@@ -49,8 +53,7 @@ def page() -> str:
     """The whole page."""
     parts = [
         "# Keys and commands of the console",
-        "Made from the code by `docs/generate_keys.py`, as are the console's own help (`?`) and its "
-        "palette (`ctrl+p`). A command can be shortened as long as it is the only one.",
+        INTRO,
     ]
     for group, commands in groupby(COMMANDS, lambda command: command.group):
         text = GROUPS[group]
