@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,7 @@ from cli.moments import Moment, shown
 from cli.record import record
 from cli.who import who
 from console.errors import ConsoleError
+from console.theme_names import NAMES
 from regions.state import find_world
 
 if TYPE_CHECKING:
@@ -61,6 +62,12 @@ KEPT_MS = 60_000  # after the last that is kept: then all is silent
     metavar="S",
     help="Seconds between two repaints: more for a slow line.",
 )
+@click.option(
+    "--theme",
+    type=click.Choice(NAMES),
+    envvar="JETRELAY_THEME",
+    help="Colours; without, those that fit the terminal. [env: JETRELAY_THEME]",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -73,6 +80,7 @@ def command(
     replay: Path | None,
     by: str | None,
     repaint_s: float,
+    theme: str | None,
     *,
     once: bool,
     read_only: bool,
@@ -86,6 +94,7 @@ def command(
     """
     if has_subcommand(ctx):
         return
+    looks = {"repaint_s": repaint_s, "theme": theme or ""}
     terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
     if not once and not terminal:
         raise ConsoleError("this is not a terminal: use --once, with --format text or json")
@@ -93,12 +102,12 @@ def command(
         if once:
             click.echo(asyncio.run(_replay(replay, at_ms, format_)))
         else:
-            asyncio.run(_watch_recording(replay, at_ms, repaint_s))
+            asyncio.run(_watch_recording(replay, at_ms, looks))
         return
     fleet = find_fleet(state, region, url, creds)
     if not once:
         by = None if read_only else who(by)
-        asyncio.run(_watch(fleet, state if url is None else None, by, at_ms, repaint_s))
+        asyncio.run(_watch(fleet, state if url is None else None, by, at_ms, looks))
     elif at_ms is not None:
         click.echo(asyncio.run(_look_back(fleet, at_ms, format_)))
     else:
@@ -165,25 +174,28 @@ async def _drawn(
 
 
 async def _watch(
-    fleet: Fleet, state: Path | None, by: str | None, at_ms: int | None, repaint_s: float
+    fleet: Fleet,
+    state: Path | None,
+    by: str | None,
+    at_ms: int | None,
+    looks: dict[str, Any],
 ) -> None:
     from cli.backing import backing_of
     from console.app import watch
 
     backing = backing_of(fleet, None if state is None else find_world(state), by)
     await watch(
-        fleet.doors, fleet.known, world=fleet.name, backing=backing, at_ms=at_ms,
-        repaint_s=repaint_s,
+        fleet.doors, fleet.known, world=fleet.name, backing=backing, at_ms=at_ms, **looks
     )  # fmt: skip
 
 
-async def _watch_recording(file: Path, at_ms: int | None, repaint_s: float) -> None:
+async def _watch_recording(file: Path, at_ms: int | None, looks: dict[str, Any]) -> None:
     from cli.backing import recording
-    from console.app import watch_recording
+    from console.app import watch
     from console.past.file import FilePast
 
     past = FilePast(file)
-    await watch_recording(
-        past.header.known, recording(past), world=past.header.world, at_ms=at_ms,
-        repaint_s=repaint_s,
+    header = past.header
+    await watch(
+        (), header.known, world=header.world, backing=recording(past), at_ms=at_ms, **looks
     )  # fmt: skip

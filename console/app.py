@@ -29,7 +29,8 @@ from console.model import Fleet, expect
 from console.panes import PANES
 from console.panes.pane import Pane
 from console.scene import Scene
-from console.themes import FEW_COLORS, THEMES, VARIABLES
+from console.theme_names import FEW_COLORS, NAMES
+from console.themes import THEMES, VARIABLES
 from console.views.notice import Notice
 from console.views.operation import OperationPanel
 from console.views.prompt import Prompt
@@ -56,6 +57,7 @@ class ConsoleApp(App[None]):
         backing: what else it can do.
         at_ms: the time to begin at, Unix ms; None: now.
         repaint_s: between two repaints; at least 0.5.
+        theme: its colours, one of `themes.NAMES`; empty: those that fit the terminal.
     """
 
     CSS_PATH: ClassVar[str | PurePath | list[str | PurePath] | None] = "console.tcss"
@@ -88,9 +90,11 @@ class ConsoleApp(App[None]):
         backing: Backing | None = None,
         at_ms: int | None = None,
         repaint_s: float = REPAINT_S,
+        theme: str = "",
     ) -> None:
         super().__init__()
         self._begin_ms = at_ms
+        self._first_theme = theme
         self._feed = feed
         self._world = world
         self._repaint_s = max(repaint_s, REPAINT_S)
@@ -142,7 +146,8 @@ class ConsoleApp(App[None]):
         for theme in THEMES:
             self.register_theme(theme)
         few_colors = self.console.color_system in {None, "standard"} and not self.is_headless
-        self.theme = FEW_COLORS if few_colors and not self.no_color else THEMES[0].name
+        usual = FEW_COLORS[0] if few_colors and not self.no_color else NAMES[0]
+        self.theme = self._first_theme or usual
         self.pane.focus_first()
         self.set_interval(self._repaint_s, self.repaint)
         self.call_after_refresh(self.repaint)
@@ -347,11 +352,10 @@ class ConsoleApp(App[None]):
         self.say(f"the bell {'rings' if self.rings else 'does not ring'} when an alert pages")
 
     def _change_theme(self, name: str) -> None:
-        names = [theme.name for theme in THEMES] + [FEW_COLORS]
-        if name and name not in names:
-            raise ConsoleError(f"no theme {name!r}: there are {', '.join(names)}")
-        at = names.index(self.theme) if self.theme in names else -1
-        self.theme = name or names[(at + 1) % len(names)]
+        if name and name not in NAMES:
+            raise ConsoleError(f"no theme {name!r}: there are {', '.join(NAMES)}")
+        at = NAMES.index(self.theme) if self.theme in NAMES else -1
+        self.theme = name or NAMES[(at + 1) % len(NAMES)]
         self.say(f"colours: {self.theme}")
 
     def _turn_privacy(self) -> None:
@@ -371,34 +375,26 @@ async def watch(
     backing: Backing | None = None,
     at_ms: int | None = None,
     repaint_s: float = REPAINT_S,
+    theme: str = "",
 ) -> None:
     """Show the console on this terminal until the operator quits.
 
     Args:
-        doors: the ways into the fleet, tried in turn.
+        doors: the ways into the fleet, tried in turn; none: a recording is looked at.
         known: region -> the names of its edges as far as known, in the order to show.
         world: what the top bar calls the fleet.
         backing: what else it can do.
         at_ms: the time to begin at, Unix ms; None: now.
         repaint_s: between two repaints; at least 0.5.
+        theme: its colours, one of `themes.NAMES`; empty: those that fit the terminal.
     """
-    feed = LiveFeed(doors)
     app = ConsoleApp(
-        feed, known, world=world, backing=backing, at_ms=at_ms, repaint_s=repaint_s
-    )  # fmt: skip
-    await app.run_async()
-
-
-async def watch_recording(
-    known: Mapping[str, Sequence[str]],
-    backing: Backing,
-    *,
-    world: str = "",
-    at_ms: int | None = None,
-    repaint_s: float = REPAINT_S,
-) -> None:
-    """Show a recording on this terminal until the operator quits; arguments as of `watch`."""
-    app = ConsoleApp(
-        Silence(), known, world=world, backing=backing, at_ms=at_ms, repaint_s=repaint_s
-    )  # fmt: skip
+        LiveFeed(doors) if doors else Silence(),
+        known,
+        world=world,
+        backing=backing,
+        at_ms=at_ms,
+        repaint_s=repaint_s,
+        theme=theme,
+    )
     await app.run_async()

@@ -2,7 +2,7 @@
 
 from textual.theme import Theme
 
-FEW_COLORS = "ansi-dark"  # the terminal's own 16 colours
+from console.theme_names import OWN
 
 # What Textual's own themes do not name.
 VARIABLES = {
@@ -48,17 +48,17 @@ def _theme(name: str, *, dark: bool, colors: dict[str, str]) -> Theme:
 
 
 THEMES = (
-    _theme("jetrelay", dark=True, colors={
+    _theme(OWN[0], dark=True, colors={
         "text": "#d5d9e0", "ground": "#14171c", "bar": "#1d2229", "muted": "#8490a0",
         "border": "#3a4350", "focus": "#7aa2c8", "cursor": "#2a3442", "past": "#1d3a5c",
         "armed": "#6b2422", "good": "#8fca96", "warn": "#e3b76f", "bad": "#f0857f",
     }),
-    _theme("jetrelay-light", dark=False, colors={
+    _theme(OWN[1], dark=False, colors={
         "text": "#1f2329", "ground": "#fbfbf9", "bar": "#ecebe6", "muted": "#5f6875",
         "border": "#b9bec6", "focus": "#245f94", "cursor": "#dbe6f1", "past": "#c6dcf2",
         "armed": "#f3c6c2", "good": "#1f6b2c", "warn": "#7a4d00", "bad": "#a3211b",
     }),
-    _theme("jetrelay-contrast", dark=True, colors={
+    _theme(OWN[2], dark=True, colors={
         "text": "#ffffff", "ground": "#000000", "bar": "#000000", "muted": "#d0d0d0",
         "border": "#ffffff", "focus": "#00e5ff", "cursor": "#00408a", "past": "#0033a0",
         "armed": "#a00000", "good": "#5cff7a", "warn": "#ffd84d", "bad": "#ff7b72",

@@ -12,6 +12,7 @@ from console.commands import parse
 from console.look import Mode
 from console.past.file import FilePast
 from console.svg import screen_text
+from console.theme_names import NAMES
 from console.views.edges import EdgeTable
 from tests.console.scenario import EDGES, START_MS, quiet, troubled
 from tests.console.stage import Stage, settle, until
@@ -125,7 +126,7 @@ async def test_the_picture_is_held_alone_hidden_recoloured_and_kept(tmp_path: Pa
         await pilot.press("escape")
         await settle(stage, pilot, NOW_MS)
         assert "Mirror lag" in screen_text(stage.app.screen)
-        for theme in ("jetrelay-light", "jetrelay-contrast", "ansi-dark", "jetrelay"):
+        for theme in (*NAMES[1:], NAMES[0]):
             await pilot.press("t")
             assert stage.app.theme == theme
         await pilot.press("p")
@@ -136,6 +137,23 @@ async def test_the_picture_is_held_alone_hidden_recoloured_and_kept(tmp_path: Pa
         (svg,) = tmp_path.glob("console-*.svg")
         assert "us-2" in svg.read_text(encoding="utf-8")
         assert "us-2" in svg.with_suffix(".txt").read_text(encoding="utf-8")
+
+
+async def test_a_row_is_pointed_at_and_opened_with_the_mouse() -> None:
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=(120, 36)) as pilot:
+        stage.connect()
+        stage.play(quiet(80))
+        await settle(stage, pilot, NOW_MS)
+        table = stage.app.query_one(EdgeTable)
+        await pilot.click(table, offset=(4, 4))  # border, header, then rows
+        assert table.current is not None
+        assert table.current.name == "eu-1"
+        await pilot.press("2")
+        await settle(stage, pilot, NOW_MS)
+        await pilot.click("#wide-edges", offset=(4, 3), times=2)
+        await settle(stage, pilot, NOW_MS)
+        assert "us-2 of us" in screen_text(stage.app.screen)
 
 
 async def test_the_past_is_gone_through_and_left(tmp_path: Path) -> None:
