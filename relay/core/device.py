@@ -12,8 +12,11 @@ def device_of(properties: Mapping[str, Any] | None) -> str:
     words: list[str] = []
     for key in _KEYS:
         value = (properties or {}).get(key)
-        if isinstance(value, str):
-            word = "".join(c for c in value[:DEVICE_CHARS] if c.isascii() and c.isprintable())
-            if word.strip() and word.strip() not in words:
-                words.append(word.strip())
+        if isinstance(value, str) and (word := plain(value)) and word not in words:
+            words.append(word)
     return " ".join(words)[:DEVICE_CHARS].rstrip()
+
+
+def plain(text: str) -> str:
+    """The printable ASCII in the first 64 characters of a text."""
+    return "".join(c for c in text[:DEVICE_CHARS] if c.isascii() and c.isprintable()).strip()

@@ -76,6 +76,10 @@ class Headcount:
         """These users."""
         return list(self._users)
 
+    def who_is(self, session_id: str) -> Who | None:
+        """Whose an open session is; None: it is not here."""
+        return self._sessions.get(session_id)
+
     def came(self, session_id: str, who: Who, how: How) -> None:
         """A session is here, that was not."""
         assert session_id not in self._sessions, "who is here does not come"

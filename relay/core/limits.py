@@ -27,6 +27,10 @@ class TokenBucket:
             return 0.0
         return (1 - self.level) / self.rate_per_s
 
+    def left(self, now_s: float) -> float:
+        """How many could be taken at once."""
+        return min(self.burst, self.level + (now_s - self.at_s) * self.rate_per_s)
+
 
 class Shares:
     """A bucket of the same size for each of many, such as addresses.
@@ -72,3 +76,18 @@ class MinuteWindow:
             self.count = 0
         self.count += 1
         return self.count <= self.limit
+
+    def left(self, now_s: float) -> int:
+        """How many more are not too many."""
+        return self.limit if now_s - self.started_s >= 60 else max(self.limit - self.count, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left to a session of its limits."""
+
+    frames: int  # this minute
+    beats: int  # likewise
+    publishes: int  # at once
+    publishes_waiting: int  # behind those in flight
+    rooms: int

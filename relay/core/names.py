@@ -21,6 +21,7 @@ _TENANT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}\Z")
 _PLACE = re.compile(r"[a-z][a-z0-9-]{0,15}\Z")
 _EDGE = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 _RUN = re.compile(r"[A-Za-z0-9-]{1,128}\Z")
+_ASKER = re.compile(r"[a-z0-9]{1,32}\Z")
 
 
 def is_room(name: object) -> bool:
@@ -54,6 +55,11 @@ def is_edge(name: object) -> bool:
 def is_run(name: object) -> bool:
     """Whether `name` may be an operation: 1 to 128 of `A-Z a-z 0-9 -`."""
     return isinstance(name, str) and _RUN.match(name) is not None
+
+
+def is_asker(name: object) -> bool:
+    """Whether `name` may be who asks edges: 1 to 32 of `a-z 0-9`."""
+    return isinstance(name, str) and _ASKER.match(name) is not None
 
 
 def msg_id(tenant: str, user: str, room: str, publish_id: str) -> str:
@@ -226,6 +232,25 @@ def duty_subject(region: str, duty: str, *scope: str) -> str:
     return ".".join(("duty", region, duty, *scope))
 
 
+EVERY_EDGE = "-"  # in place of an edge, whose name it can't be
+
+InquiryKind = Literal["ask", "see", "act"]
+"""What may be asked is a matter of permissions: to read, to see payloads too, to do something."""
+
+AnswerKind = Literal["told", "shown"]
+"""Where answers go: `shown` where payloads may be in them."""
+
+
+def inquiry_subject(kind: InquiryKind, region: str, edge: str) -> str:
+    """Where an edge, or every edge of a region, is asked by operators, through the links."""
+    return f"{kind}.{region}.{edge}"
+
+
+def inquiry_answer_subject(kind: AnswerKind, region: str, asker: str, number: int | str) -> str:
+    """Where who asks in `region` gets the answers to the question `number`, through the links."""
+    return f"{kind}.{region}.{asker}.{number}"
+
+
 def order_subject(origin: str, region: str, edge: str = "") -> str:
     """What is wanted of a region or of an edge, stored in the book of `origin`."""
     return f"ops.{origin}.order.{region}.{edge}" if edge else f"ops.{origin}.order.{region}"
@@ -285,7 +310,7 @@ def room_of(subject: str) -> tuple[str, str, str]:
 Kind = Literal[
     "ev", "rec", "sig", "tele", "lease", "slot", "duty", "takeover", "head", "alarm", "witness",
     "live", "siglive", "pres", "presask", "presans", "log", "users", "usersask",
-    "visit", "visitans", "ops", "news",
+    "visit", "visitans", "ops", "news", "ask", "see", "act", "told", "shown",
 ]  # fmt: skip
 
 

@@ -103,6 +103,20 @@ def parse_query(text: str, fields: Iterable[Field[T]]) -> Query[T]:
     return Query(text.strip(), parser.whole())
 
 
+def field_named(name: str, fields: Iterable[Field[T]]) -> Field[T]:
+    """The field of this name.
+
+    Raises:
+        QueryError: there is none; the text says which there are.
+    """
+    known = {field.name: field for field in fields}
+    if name in known:
+        return known[name]
+    near = get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    raise QueryError(f"no field {name!r}: {hint}")
+
+
 def _tokens(text: str) -> list[_Token]:
     found: list[_Token] = []
     at = 0
@@ -195,12 +209,7 @@ class _Parser(Generic[T]):
         return _number_test(field, compare.text, value.text)
 
     def _field(self, name: str) -> Field[T]:
-        field = self._fields.get(name)
-        if field is not None:
-            return field
-        near = get_close_matches(name, self._fields, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self._fields)}"
-        raise QueryError(f"no field {name!r}: {hint}")
+        return field_named(name, self._fields.values())
 
     def _anywhere(self, word: str) -> Test[T]:
         texts = [field for field in self._fields.values() if field.unit == "text"]

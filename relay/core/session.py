@@ -32,7 +32,7 @@ from relay.core.effects import (
     Wish,
 )
 from relay.core.grants import Act, Grants
-from relay.core.limits import MinuteWindow, TokenBucket
+from relay.core.limits import Allowance, MinuteWindow, TokenBucket
 from relay.core.names import is_room
 from relay.core.presence import ONLINE, Shown
 from relay.core.presence_ops import read_presence, type_in, unwatch, update_presence, watch
@@ -188,6 +188,16 @@ class Session:
     def saturated(self) -> bool:
         """Whether so many publishes wait that the client is not to be read further."""
         return self._queue.waiting >= self.rules.limits.publish_queue
+
+    def allowance(self, now: Instant) -> Allowance:
+        """What is left to it of its limits."""
+        return Allowance(
+            frames=self._frames.left(now.mono_s),
+            beats=self._beats.left(now.mono_s),
+            publishes=int(self._publishes.left(now.mono_s)),
+            publishes_waiting=self._queue.waiting,
+            rooms=max(self.rules.limits.rooms_per_session - len(self.rooms), 0),
+        )
 
     def receive(self, frame: bytes, now: Instant, since_s: float | None = None) -> list[Effect]:
         """A whole client message arrived: now, or at any time since `since_s` (monotonic)."""

@@ -189,12 +189,13 @@ class ClientConnection(Seat):
         """Wait while the send buffer is above its high-water mark."""
         await self._writable.wait()
 
-    def close(self, code: int) -> None:
-        """Close with a code of the protocol's."""
+    def close(self, code: int, reason: str = "") -> None:
+        """Close with a code of the protocol's; `reason`: another than the code's own."""
         if not self.open:
             return
         self.session.phase = Phase.ENDED
-        reason = CLOSES[code].reason if code in CLOSES else ""
+        if not reason and code in CLOSES:
+            reason = CLOSES[code].reason
         self.gateway.left(self, code)
         self.socket.close(code, reason)
 

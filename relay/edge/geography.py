@@ -69,6 +69,19 @@ def share_of(address: str) -> str:
     return str(parsed)
 
 
+def network_of(address: str) -> str:
+    """The network that an address is in, wide enough to be nobody's alone: /24, or /48 of IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is None:
+            return str(ipaddress.ip_network((int(parsed) >> 80 << 80, 48)))
+        parsed = parsed.ipv4_mapped
+    return str(ipaddress.ip_network((int(parsed) >> 8 << 8, 24)))
+
+
 def _network(text: str) -> Network:
     try:
         return ipaddress.ip_network(text)

@@ -14,8 +14,10 @@ from relay.edge import clock, http, metrics
 from relay.edge.account import frame_of, levels_of, totals_of
 from relay.edge.admission import Door
 from relay.edge.compass import Compass
+from relay.edge.departures import Departures
 from relay.edge.edge import Edge, rules_of
 from relay.edge.geography import Geography
+from relay.edge.inquiries import Inquiries
 from relay.edge.negotiate import Negotiation
 from relay.edge.rhythm import Rhythm
 from relay.edge.visit_routes import VisitRoutes
@@ -116,13 +118,15 @@ class EdgeProcess:
             connections=lambda: len(edge.gateway.connections),
             admits=lambda resuming: edge.admits(resuming=resuming),
         )
+        departures = Departures()
+        inquiries = Inquiries(edge, departures)
         registry = metrics.registry(
             partial(frame_of, edge),
             edge.gateway.counters,
-            partial(totals_of, edge),
-            partial(levels_of, edge),
+            lambda: totals_of(edge) | inquiries.totals,
+            lambda: levels_of(edge) | inquiries.levels,
         )
-        protocol = GatewayProtocol.bind(edge.gateway, door, self._geography)
+        protocol = GatewayProtocol.bind(edge.gateway, door, self._geography, departures)
         visits = VisitRoutes(
             edge.counting.visits, self._geography, config.origins, config.limits, edge.not_ready
         )
@@ -139,10 +143,12 @@ class EdgeProcess:
         )
         for server, bound in servers:
             self._tasks.spawn(server.serve(sockets=[bound]), "http")
+        await inquiries.start()
         _log.info("edge %s of %s serves %s", config.edge, config.region, config.url)
         try:
             await asyncio.Event().wait()  # until `_end`
         finally:
+            await inquiries.close()
             edge.drain()
             edge.gateway.close_all(4021)
             await asyncio.sleep(FLUSH_S)

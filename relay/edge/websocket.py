@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -10,9 +12,12 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from relay.edge import clock
 from relay.edge.admission import Door, Refusal, Ticket
 from relay.edge.connection import ClientConnection
+from relay.edge.departures import Departures
 from relay.edge.geography import Geography
+from relay.edge.kernel import TcpInfo, tcp_info
 
 if TYPE_CHECKING:
     from relay.edge.gateway import Gateway
@@ -24,6 +29,7 @@ _quiet.setLevel(logging.WARNING)
 HIGH_WATER_BYTES = 32 * 1024  # unsent: a replay waits; the kernel holds as much as the way needs
 CLOSING_S = 3.0
 TURN_BYTES = 2 * 1024  # parsed in one turn of the loop: some hundred of the smallest frames
+AGENT_CHARS = 64
 
 
 class GatewayProtocol(asyncio.Protocol):
@@ -32,6 +38,14 @@ class GatewayProtocol(asyncio.Protocol):
     gateway: "Gateway"
     door: Door
     geography: Geography
+    departures: Departures
+
+    opened_s = 0.0  # monotonic; what it was opened with is remembered for who asks
+    address = ""
+    agent = ""
+    heard: Callable[[bytes], None] | None = (
+        None  # is given what the client sends, where it is traced
+    )
 
     def __init__(self, config: Any, server_state: Any, app_state: Any) -> None:
         del config, app_state
@@ -52,9 +66,20 @@ class GatewayProtocol(asyncio.Protocol):
         self._closing: asyncio.TimerHandle | None = None
 
     @classmethod
-    def bind(cls, gateway: "Gateway", door: Door, geography: Geography) -> type["GatewayProtocol"]:
-        """The class for one gateway."""
-        bound = {"gateway": gateway, "door": door, "geography": geography}
+    def bind(
+        cls,
+        gateway: "Gateway",
+        door: Door,
+        geography: Geography,
+        departures: Departures | None = None,
+    ) -> type["GatewayProtocol"]:
+        """The class for one gateway; `departures`: where it is noted who went."""
+        bound = {
+            "gateway": gateway,
+            "door": door,
+            "geography": geography,
+            "departures": departures or Departures(),
+        }
         return type("BoundGatewayProtocol", (cls,), bound)
 
     # --- transport -----------------------------------------------------------------------------
@@ -108,7 +133,9 @@ class GatewayProtocol(asyncio.Protocol):
         if self._connection is not None:
             received, sent = self._ws.close_rcvd, self._ws.close_sent
             first = received if self._ws.close_rcvd_then_sent else sent or received
-            self._connection.closed(first.code if first else CloseCode.ABNORMAL_CLOSURE)
+            code = first.code if first else CloseCode.ABNORMAL_CLOSURE
+            self.departures.note(self._connection.session, code, clock.wall_ms())
+            self._connection.closed(code)
             self._connection = None
         self._transport = None
         # Its parser's frame holds it, and so does the traceback of what ended the parser: cycles.
@@ -147,6 +174,12 @@ class GatewayProtocol(asyncio.Protocol):
     def buffered(self) -> int:
         """Bytes that the kernel has not taken yet."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def tcp(self) -> TcpInfo | None:
+        """What the kernel knows of it; None: nothing."""
+        return (
+            None if self._transport is None else tcp_info(self._transport.get_extra_info("socket"))
+        )
 
     def pause(self) -> None:
         """Read no further."""
@@ -205,13 +238,17 @@ class GatewayProtocol(asyncio.Protocol):
             self.gateway.counters.refused["handshake"] += 1
             return
         self._flush()
-        self._open(answer, self._country(request))
+        self._remember(request)
+        self._open(answer, self.geography.country(self.address))
 
-    def _country(self, request: Request) -> str:
+    def _remember(self, request: Request) -> None:
         assert self._transport is not None, "a request came over it"
         peer = self._transport.get_extra_info("peername")
         forwarded = request.headers.get_all("X-Forwarded-For")
-        return self.geography.country(self.geography.address(peer[0] if peer else "", forwarded))
+        self.opened_s = clock.now().mono_s
+        self.address = self.geography.address(peer[0] if peer else "", forwarded)
+        agents = request.headers.get_all("User-Agent")
+        self.agent = sys.intern(agents[0][:AGENT_CHARS]) if agents else ""  # many have the same
 
     def _open(self, ticket: Ticket, country: str) -> None:
         if ticket.codec is None:
@@ -229,7 +266,7 @@ class GatewayProtocol(asyncio.Protocol):
             self._connection.controlled()
             return
         if frame.fin and not self._parts:
-            self._connection.message(bytes(frame.data))
+            self._message(self._connection, bytes(frame.data))
             return
         self._parts.append(bytes(frame.data))
         if len(self._parts) > self._max_fragments:
@@ -238,4 +275,9 @@ class GatewayProtocol(asyncio.Protocol):
         elif frame.fin:
             message = b"".join(self._parts)
             self._parts.clear()
-            self._connection.message(message)
+            self._message(self._connection, message)
+
+    def _message(self, connection: ClientConnection, message: bytes) -> None:
+        if self.heard is not None:
+            self.heard(message)
+        connection.message(message)

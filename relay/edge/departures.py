@@ -1,0 +1,48 @@
+"""Who went from this edge lately, and how: remembered for operators who ask."""
+
+from collections import deque
+from itertools import islice
+from typing import NamedTuple
+
+from relay.core.codes import known_code
+from relay.core.masking import handle_of
+from relay.core.session import Session
+
+REMEMBERED = 4_096  # connections, of all users
+TOLD = 16  # of one user
+
+
+class Departure(NamedTuple):
+    """A connection that ended."""
+
+    at_ms: int  # Unix ms
+    tenant: str
+    user: str
+    session: str  # its handle
+    code: int
+
+
+class Departures:
+    """The newest of them, bounded."""
+
+    def __init__(self) -> None:
+        self._gone: deque[Departure] = deque(maxlen=REMEMBERED)
+
+    def note(self, session: Session, code: int, at_ms: int) -> None:
+        """A connection ended; of one that has not identified nothing is remembered.
+
+        Args:
+            session: of it.
+            code: with which it was closed.
+            at_ms: Unix ms.
+        """
+        grants = session.grants
+        if grants is not None:
+            handle = handle_of(session.session_id)
+            gone = Departure(at_ms, grants.tenant, grants.user, handle, known_code(code))
+            self._gone.append(gone)
+
+    def of(self, tenant: str, user: str) -> list[Departure]:
+        """Those of a user, newest first."""
+        his = (gone for gone in reversed(self._gone) if (gone.tenant, gone.user) == (tenant, user))
+        return list(islice(his, TOLD))
