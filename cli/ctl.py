@@ -1,4 +1,4 @@
-"""`jetrelay ctl`: operate a fleet, and tell the supervisor of a local world what to do."""
+"""`jetrelay ctl`: operate a fleet, ask it, and tell the supervisor of a local world what to do."""
 
 from pathlib import Path
 from typing import get_args
@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from cli.fault import fault
+from cli.inquire import COMMANDS as INQUIRIES
 from cli.operate import COMMANDS
 from cli.state_option import state_option
 from regions.columns import aligned
@@ -29,7 +30,9 @@ assert set(HELP) == set(get_args(ProcessCmd))
 
 @click.group()
 def command() -> None:
-    """Cordon, drain and evacuate edges and regions; stop and break things in a local world."""
+    """Cordon, drain and evacuate edges and regions; ask them about clients and rooms; stop and
+    break things in a local world.
+    """
 
 
 def run(cmd: ProcessCmd, process: str | None, state: Path, *, as_json: bool) -> None:
@@ -74,7 +77,7 @@ def subcommand(cmd: ProcessCmd) -> click.Command:
     return state_option(made)
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, *INQUIRIES):
     command.add_command(_command)
 for _cmd in HELP:
     command.add_command(subcommand(_cmd))

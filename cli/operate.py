@@ -27,7 +27,7 @@ from cli.operate_text import (
 )
 from cli.state_option import state_option
 from cli.text import clean
-from cli.who import who
+from cli.who import by_option, who
 from regions.errors import OperationError
 from regions.operations.acts import OPERATIONS, Act, Option
 from regions.operations.entry import Plan, Request, Run, Verb, What
@@ -42,12 +42,6 @@ T = TypeVar("T")
 RUNS_DAYS = 7.0
 
 _json = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
-_by = click.option(
-    "--by",
-    metavar="WHO",
-    envvar="JETRELAY_BY",
-    help="Who does it; without, USER@HOST. [env: JETRELAY_BY]",
-)
 
 
 def _doing(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,7 +49,7 @@ def _doing(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         (
             state_option,
-            _by,
+            by_option,
             click.option("--why", metavar="TEXT", default="", help="Why; it is recorded."),
             click.option("--yes", is_flag=True, help="Do not ask."),
             click.option("--dry-run", is_flag=True, help="Show the plan, and do nothing."),
@@ -128,7 +122,7 @@ def _percent(text: str) -> int | None:
 
 @click.command()
 @state_option
-@_by
+@by_option
 @click.argument("operation")
 def resume(operation: str, state: Path, by: str | None) -> None:
     """Go on with an OPERATION that nobody carries out any more."""
@@ -137,7 +131,7 @@ def resume(operation: str, state: Path, by: str | None) -> None:
 
 @click.command()
 @state_option
-@_by
+@by_option
 @click.option("--why", metavar="TEXT", default="", help="Why; it is recorded.")
 @click.argument("operation")
 def abort(operation: str, state: Path, by: str | None, why: str) -> None:

@@ -7,6 +7,13 @@ import click
 
 from relay.core.orders import TEXT
 
+by_option = click.option(
+    "--by",
+    metavar="WHO",
+    envvar="JETRELAY_BY",
+    help="Who does it; without, USER@HOST. [env: JETRELAY_BY]",
+)
+
 
 def who(given: str | None) -> str:
     """The name that was given, or USER@HOST.

@@ -35,6 +35,10 @@ class OperationError(RelayError):
     """An operation makes no sense, is not possible now, or did not end well; the text says why."""
 
 
+class InquiryError(RelayError):
+    """Edges can't be asked, or not so, or none has what is asked for; the text says why."""
+
+
 class AlertError(ConfigError):
     """A rule of an alert means nothing; the text names file, rule and key."""
 

@@ -259,6 +259,9 @@ def _offers(home: str, other: str) -> list[_Share]:
         _Share("stream", names.below("visitans", other)),
         _Share("stream", names.below("presask", other)),
         _Share("stream", names.below("presans", other)),
+        # Operators who ask here reach the edges there, and hear their answers.
+        *(_Share("stream", names.below(kind, other)) for kind in ("ask", "see", "act")),
+        *(_Share("stream", names.below(kind, other)) for kind in ("told", "shown")),
         _Share("stream", names.takeover_subject(home)),
         _Share("stream", names.head_subject(home)),
         _Share("stream", names.alarm_subject(home)),

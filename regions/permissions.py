@@ -54,12 +54,14 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
                     *(f"$JS.{o}.API.DIRECT.GET.{names.log_stream(o)}" for o in others),
                     *_book_reads(region, others),
                     f"$JS.API.DIRECT.GET.{names.LEASE_STREAM}",
+                    *(names.below("ask", each) for each in (region, *others)),
                 ),
                 subscribe=(
                     names.below("tele"),
                     names.below("news"),
                     names.below("lease"),
                     names.below("head"),
+                    names.below("told", region),
                     "$JS.EVENT.ADVISORY.>",
                     own,
                 ),
@@ -73,8 +75,9 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
                     names.below("ops", region),
                     names.below("news", region),
                     names.duty_subject(region, names.RUNNING, "*"),
+                    *_asked(region, others),
                 ),
-                subscribe=(own,),
+                subscribe=(names.below("told", region), names.below("shown", region), own),
             )
         case "backend":
             return Permissions(
@@ -82,6 +85,12 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
                 subscribe=(own,),
                 deny=(names.below("ev", region, names.SYSTEM_TENANT),),
             )
+
+
+def _asked(region: str, others: tuple[str, ...]) -> tuple[str, ...]:
+    """Where edges are asked for all that they may be."""
+    kinds: tuple[names.InquiryKind, ...] = ("ask", "see", "act")
+    return tuple(names.below(kind, each) for kind in kinds for each in (region, *others))
 
 
 def _log_reads(region: str, others: tuple[str, ...]) -> tuple[str, ...]:
@@ -116,6 +125,8 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
             *(names.below("visitans", each) for each in (region, *others)),
             *(names.below("presask", each) for each in (region, *others)),
             *(names.below("presans", each) for each in (region, *others)),
+            *(names.below("told", each) for each in (region, *others)),
+            *(names.below("shown", each) for each in (region, *others)),
             names.below("lease", region),
             names.below("slot", region),
             names.duty_subject(region, "*"),  # not the operators' own, which are longer
@@ -148,6 +159,9 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
             names.below("visitans", region),
             names.below("presask", region),
             names.below("presans", region),
+            names.below("ask", region),
+            names.below("see", region),
+            names.below("act", region),
             names.below("lease"),
             names.below("takeover"),
             names.below("head"),
