@@ -13,6 +13,7 @@ from cli.inquire_text import (
     client_lines,
     clients_lines,
     clients_note,
+    end_lines,
     frame_line,
     missing_lines,
     peek_lines,
@@ -127,6 +128,8 @@ def client(session: str, **options: Any) -> None:
                     click.echo(line)
             if not seen.found:
                 click.echo(f"no edge that answered has session {clean(session)}", err=True)
+            for line in end_lines(seen.ends):
+                click.echo(line)
         return _named(seen.missing) or int(not seen.found)
 
     _run(ask, options)
@@ -187,7 +190,7 @@ def room(name: str, tenant: str, peek: int | None, *, payloads: bool, **options:
 def _say_room(seen: FleetRoom, events: FleetPeek | None, name: str, *, as_json: bool) -> None:
     if as_json:
         both = {"room": msgspec.to_builtins(seen)}
-        print_json(both if events is None else both | {"peek": _plain(events)})
+        print_json(both if events is None else both | {"peek": msgspec.to_builtins(events)})
         return
     for line in room_lines(seen):
         click.echo(line)
@@ -195,11 +198,6 @@ def _say_room(seen: FleetRoom, events: FleetPeek | None, name: str, *, as_json: 
         click.echo(f"room {clean(name)} has members at no edge that answered", err=True)
     for line in () if events is None else peek_lines(events):
         click.echo(line)
-
-
-def _plain(value: Any) -> Any:
-    """JSON in a value stands in it as JSON."""
-    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 @click.command(context_settings=_NAMING)
@@ -240,7 +238,7 @@ def trace(session: str, for_s: float, *, payloads: bool, **options: Any) -> None
             async for part in parts:
                 for frame in part.frames:
                     if options["as_json"]:
-                        print_json(_plain(frame))
+                        print_json(msgspec.to_builtins(frame))
                     else:
                         click.echo(frame_line(frame))
                 if part.skipped:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from cli.text import clean, short
 from console.figures import NONE, age, count, duration, rate, size
 from regions.columns import aligned
-from regions.inquiries.fleet import At, FleetClients, FleetPeek, FleetRoom, FleetRooms
+from regions.inquiries.fleet import At, EndAt, FleetClients, FleetPeek, FleetRoom, FleetRooms
 from regions.inquiries.gathering import Missing
 from relay.core.client_row import ClientRow
 from relay.core.codes import Op
@@ -82,9 +82,18 @@ def client_lines(at: At) -> list[str]:
             f"{clean(origin)} {epoch}:{seq}{' (ahead)' * (origin in found.ahead)}"
             for origin, (epoch, seq) in sorted(found.positions.items())
         ),
-        "ends": ", ".join(f"{each.code} {_stamp(each.at_ms)}" for each in found.ends) or NONE,
     }
     return _facts(facts)
+
+
+def end_lines(ends: Iterable[EndAt]) -> list[str]:
+    """How connections ended."""
+    rows = [("ended", "edge", "code", "session")]
+    rows += [
+        (_stamp(at.end.at_ms), _cell(at.edge), str(at.end.code), _cell(at.end.session))
+        for at in ends
+    ]
+    return ["", *aligned(rows)] if len(rows) > 1 else []
 
 
 def _seat_marks(at: At) -> list[str]:
@@ -153,7 +162,7 @@ def peek_lines(peek: FleetPeek) -> list[str]:
 
 
 def _event_cells(event: PeekedEvent) -> tuple[str, ...]:
-    data = "" if event.data is None else short(bytes(event.data).decode("utf-8", "replace"))
+    data = "" if event.data is None else short(event.data)
     return (
         _stamp(event.ts_ms), f"{clean(event.origin)} {event.epoch}:{event.seq}",
         _cell(event.user or ""), _cell(event.id or ""), _size(event.size), data,
@@ -171,7 +180,7 @@ def frame_line(frame: TracedFrame) -> str:
         f"{_size(frame.size):>6}",
         _cell(frame.room) if frame.room else "",
         f"s={frame.s}" if frame.s is not None else "",
-        "" if frame.d is None else short(bytes(frame.d).decode("utf-8", "replace")),
+        "" if frame.d is None else short(frame.d),
     ]
     return " ".join(part for part in parts if part).rstrip()
 

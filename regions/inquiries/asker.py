@@ -43,7 +43,7 @@ from relay.core.query import parse_query
 from relay.core.ranking import read_ranking
 from relay.core.room_row import ROOM_FIELDS
 
-READ_S = 5.0  # for one that reads a stream
+READ_S = 3.0  # for one that reads a stream
 
 
 class Asker:

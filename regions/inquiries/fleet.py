@@ -7,8 +7,10 @@ import msgspec
 from regions.inquiries.gathering import Gathering, Missing
 from relay.core.client_row import CLIENT_FIELDS, ClientRow
 from relay.core.inquiry_answers import (
+    Absent,
     ClientFound,
     ClientsFound,
+    Ended,
     PeekedEvent,
     RoomFound,
     RoomsFound,
@@ -35,10 +37,19 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
     client: ClientFound
 
 
+class EndAt(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection that ended, and where."""
+
+    region: str
+    edge: str
+    end: Ended
+
+
 class FleetClient(msgspec.Struct, frozen=True, kw_only=True):
     """Who was found under a session's handle: one, where it is the whole of it."""
 
     found: list[At]
+    ends: list[EndAt]  # of its connections, and of others of its user where it is, newest first
     missing: list[Missing]
 
 
@@ -107,7 +118,11 @@ def client_of(gathering: Gathering) -> FleetClient:
         At(region=key.region, edge=key.edge, client=answer)
         for key, answer in gathering.of(ClientFound)
     ]
-    return FleetClient(found=_without_left(found), missing=gathering.missing)
+    ended = [(key, answer.ends) for key, answer in gathering.of(ClientFound)]
+    ended += [(key, answer.ends) for key, answer in gathering.of(Absent)]
+    ends = [EndAt(region=key.region, edge=key.edge, end=end) for key, some in ended for end in some]
+    ends.sort(key=lambda each: each.end.at_ms, reverse=True)
+    return FleetClient(found=_without_left(found), ends=ends, missing=gathering.missing)
 
 
 def _without_left(found: Iterable[At]) -> list[At]:

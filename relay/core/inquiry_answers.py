@@ -115,7 +115,7 @@ class PeekedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     ts_ms: int
     stored_ms: int
     size: int  # bytes of its data
-    data: msgspec.Raw | None = None  # where it may be seen, is JSON and is not too large
+    data: str | None = None  # JSON, where it may be seen; cut at 4,096 characters
 
 
 class Peeked(msgspec.Struct, frozen=True, kw_only=True, tag="peeked", tag_field="what"):
@@ -148,7 +148,9 @@ class Kicked(msgspec.Struct, frozen=True, kw_only=True, tag="kicked", tag_field=
 
 
 class Absent(msgspec.Struct, frozen=True, tag="absent", tag_field="what"):
-    """What was asked for is not here."""
+    """What was asked for is not here; of a client, how its connections here ended, newest first."""
+
+    ends: list[Ended] = []
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused", tag_field="what"):
@@ -164,17 +166,23 @@ Answer = (
 )  # fmt: skip
 
 
-class Told(msgspec.Struct, frozen=True):
-    """An answer with who gives it."""
+class Teller(msgspec.Struct, frozen=True):
+    """Who gives an answer."""
 
     region: str
     edge: str
     epoch: int  # Unix ms of its start
+
+
+class Told(Teller, frozen=True):
+    """An answer with who gives it."""
+
     answer: Answer
 
 
 _encoder = msgspec.json.Encoder()
 _told = msgspec.json.Decoder(Told)
+_tellers = msgspec.json.Decoder(Teller)
 
 
 def encode_told(told: Told) -> bytes:
@@ -183,15 +191,20 @@ def encode_told(told: Told) -> bytes:
 
 
 def decode_told(data: bytes) -> Told:
-    """The answer in `data`.
+    """The answer in `data`; a refusal, where it is nothing that is known here.
 
     Raises:
-        ValueError: it is none.
+        ValueError: nobody has answered that.
     """
     try:
         return _told.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        who = _tellers.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError("no answer of an edge") from error
+    return Told(who.region, who.edge, who.epoch, Refused("its answer is of another version"))
 
 
 def bounded(region: str, edge: str, epoch: int, answer: Answer) -> bytes:

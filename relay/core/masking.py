@@ -11,7 +11,7 @@ from relay.core.names import is_room
 from relay.core.wire import Codec
 
 HANDLE = 16  # characters of a session's id that name it, as in the headers of its events
-MOST_PAYLOAD = 4 * 1024  # bytes of JSON
+MOST_PAYLOAD = 4 * 1024  # characters of JSON
 MASK = "…"
 _SECRETS = ("token",)
 _NAMES = 64  # characters of a `t`
@@ -27,7 +27,7 @@ class TracedFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     t: str | None = None
     s: int | None = None
     room: str | None = None
-    d: msgspec.Raw | None = None  # where it may be seen, and is not too large
+    d: str | None = None  # JSON, where it may be seen; cut
 
 
 class _Seen(msgspec.Struct):
@@ -78,14 +78,19 @@ def traced(
     )
 
 
-def _shown(d: Any) -> msgspec.Raw | None:
+def _shown(d: Any) -> str | None:
     if isinstance(d, dict):
         d = {key: _masked(key, value) for key, value in d.items()}
     try:
-        data = msgspec.json.encode(d)
+        return cut(msgspec.json.encode(d))
     except (TypeError, ValueError, OverflowError, RecursionError):
         return None  # msgpack has more than JSON can say
-    return msgspec.Raw(data) if len(data) <= MOST_PAYLOAD else None
+
+
+def cut(data: bytes) -> str:
+    """The beginning of a payload, as text."""
+    text = data[: 4 * MOST_PAYLOAD].decode("utf-8", "replace")
+    return text if len(text) <= MOST_PAYLOAD else text[: MOST_PAYLOAD - 1] + MASK
 
 
 def _masked(key: Any, value: Any) -> Any:

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-import msgspec
-
 from relay.core.client_row import CLIENT_FIELDS, ClientFigures
 from relay.core.event import Event, RoomKey
 from relay.core.inquiry import LEAST_HANDLE, Client, Clients, Peek, Room, Rooms
@@ -18,20 +16,17 @@ from relay.core.inquiry_answers import (
     Refused,
     RoomsFound,
 )
-from relay.core.masking import MOST_PAYLOAD
+from relay.core.masking import cut
 from relay.core.names import is_room, is_tenant
 from relay.core.query import parse_query
 from relay.core.ranking import First, read_ranking
 from relay.core.room_row import ROOM_FIELDS, RoomFigures
-from relay.core.wire import JSON, WireError
 from relay.edge.client_view import ClientView
 from relay.edge.connection import ClientConnection
 from relay.edge.departures import Departures
 from relay.edge.edge import Edge
 from relay.edge.looking import look_through
 from relay.edge.room_view import RoomView
-
-NONE = Absent()
 
 
 class Answers:
@@ -87,8 +82,9 @@ class Answers:
         ]
         if len({each.session.session_id for each in found}) > 1:
             return Refused(f"{len(found)} sessions here begin so")
-        # One that was taken over may still be closing.
-        return max(found, key=lambda each: each.alive, default=NONE)
+        if not found:
+            return Absent(self._departures.under(handle))
+        return max(found, key=lambda each: each.alive)  # one that was taken over may be closing
 
     async def rooms(self, asked: Rooms) -> Answer:
         """Which rooms have members here.
@@ -108,7 +104,7 @@ class Answers:
         """All about one."""
         key = (asked.tenant, asked.room)
         room = self._edge.hub.rooms.get(key)
-        return NONE if room is None else RoomView(self._edge, key, room).found()
+        return Absent() if room is None else RoomView(self._edge, key, room).found()
 
     async def peek(self, asked: Peek, *, payloads: bool) -> Answer:
         """The newest events of a room, whoever has delivered them.
@@ -135,14 +131,5 @@ def _peeked(event: Event, *, payloads: bool) -> PeekedEvent:
         ts_ms=event.ts_ms,
         stored_ms=event.stored_ms,
         size=len(event.data),
-        data=_shown(event.data) if payloads else None,
+        data=cut(event.data) if payloads else None,
     )
-
-
-def _shown(data: bytes) -> msgspec.Raw | None:
-    if len(data) > MOST_PAYLOAD:
-        return None
-    try:
-        return JSON.data(data)
-    except WireError:
-        return None

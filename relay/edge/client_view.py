@@ -7,7 +7,7 @@ import msgspec
 
 from relay.core.client_row import ClientRow
 from relay.core.device import plain
-from relay.core.inquiry_answers import MOST_ROOMS, ClientFound, Ended, Granted, Seat
+from relay.core.inquiry_answers import MOST_ROOMS, ClientFound, Granted, Seat
 from relay.core.masking import handle_of
 from relay.core.presence import Status
 from relay.core.session import Phase
@@ -183,8 +183,5 @@ class ClientView:
             ahead=ahead,
             allowance=session.allowance(now),
             signals_dropped=self.connection.signals_dropped,
-            ends=[
-                Ended(gone.at_ms, gone.session, gone.code)
-                for gone in departures.of(self.tenant, self.user)
-            ],
+            ends=departures.of(self.tenant, self.user),
         )

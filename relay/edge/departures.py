@@ -1,11 +1,13 @@
 """Who went from this edge lately, and how: remembered for operators who ask."""
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
 from relay.core.codes import known_code
-from relay.core.masking import handle_of
+from relay.core.inquiry_answers import Ended
+from relay.core.masking import HANDLE, handle_of
 from relay.core.session import Session
 
 REMEMBERED = 4_096  # connections, of all users
@@ -42,7 +44,18 @@ class Departures:
             gone = Departure(at_ms, grants.tenant, grants.user, handle, known_code(code))
             self._gone.append(gone)
 
-    def of(self, tenant: str, user: str) -> list[Departure]:
+    def of(self, tenant: str, user: str) -> list[Ended]:
         """Those of a user, newest first."""
-        his = (gone for gone in reversed(self._gone) if (gone.tenant, gone.user) == (tenant, user))
-        return list(islice(his, TOLD))
+        return _ended(one for one in self._newest if (one.tenant, one.user) == (tenant, user))
+
+    def under(self, handle: str) -> list[Ended]:
+        """Those of sessions whose handles begin so, newest first."""
+        return _ended(one for one in self._newest if one.session.startswith(handle[:HANDLE]))
+
+    @property
+    def _newest(self) -> Iterator[Departure]:
+        return reversed(self._gone)
+
+
+def _ended(gone: Iterable[Departure]) -> list[Ended]:
+    return [Ended(one.at_ms, one.session, one.code) for one in islice(gone, TOLD)]

@@ -69,7 +69,8 @@ class Inquiries:
         self._rate = TokenBucket.full(ASKED_PER_S, ASKED_BURST, clock.now().mono_s)
         self._turn = asyncio.Lock()  # to look through everything
         self._tasks = Tasks("inquiries")
-        self._traces: dict[tuple[str, int], tracing.Trace] = {}  # by asker and question
+        self._at_work: set[tuple[str, int]] = set()  # asker and question
+        self._traces: dict[tuple[str, int], tracing.Trace] = {}  # likewise
         self.asked = 0
         self.refused = 0
         self.kicked = 0
@@ -112,18 +113,22 @@ class Inquiries:
         except ValueError:
             self.refused += 1
             return
-        if ask.region not in self._regions or len(self._tasks) - len(self._traces) >= WAITING:
+        if (ask.asker, ask.number) in self._at_work:
+            return  # it is asked again, since the answer takes time
+        waiting = len(self._at_work) - len(self._traces)
+        if ask.region not in self._regions or waiting >= WAITING:
             self.refused += 1
             return
-        self._tasks.spawn(self._answer(kind, ask), kind)
-
-    async def _answer(self, kind: InquiryKind, ask: Ask) -> None:
         question = decode_question(kind, ask.question)
-        if len(ask.by) > TEXT:
-            question = Refused(f"by: {TEXT} characters are the most")
         if isinstance(question, Stop):
             self._stop(ask.asker, question)
             return
+        self._at_work.add((ask.asker, ask.number))
+        self._tasks.spawn(self._answer(kind, ask, question), kind)
+
+    async def _answer(self, kind: InquiryKind, ask: Ask, question: Question | Refused) -> None:
+        if len(ask.by) > TEXT:
+            question = Refused(f"by: {TEXT} characters are the most")
         if not isinstance(question, Refused) and self._rate.take(clock.now().mono_s) > 0:
             question = Refused("too many questions: ask again", busy=True)
         try:
@@ -132,6 +137,8 @@ class Inquiries:
                 await self._tell(kind, ask, answer)
         except BusError as error:
             _log.info("a question is not answered: %s", error)
+        finally:
+            self._at_work.discard((ask.asker, ask.number))
 
     async def _tell(self, kind: InquiryKind, ask: Ask, answer: Answer) -> None:
         if isinstance(answer, Refused):
@@ -168,7 +175,7 @@ class Inquiries:
                 case Trace():
                     return await self._trace(kind, ask, question)
                 case Stop():
-                    return None
+                    return None  # it was done when it was heard
         except QueryError as error:
             return Refused(str(error))
 

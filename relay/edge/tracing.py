@@ -14,7 +14,7 @@ from relay.edge.tap import Tap
 
 FRAMES_PER_S = 200.0
 TELL_S = 0.25
-TOLD_BYTES = 96 * 1024  # of payloads, at once
+TOLD_CHARACTERS = 40 * 1024  # at once: some take six bytes
 
 Tell = Callable[[Traced], Awaitable[None]]
 
@@ -82,12 +82,8 @@ class Trace:
         return self._how_it_ended()
 
     def _how_it_ended(self) -> str:
-        session = self.connection.session
-        grants, handle = session.grants, handle_of(session.session_id)
-        if grants is not None:
-            for gone in self._departures.of(grants.tenant, grants.user):
-                if gone.session == handle:
-                    return f"the connection was closed with {gone.code}"
+        for gone in self._departures.under(handle_of(self.connection.session.session_id)):
+            return f"the connection was closed with {gone.code}"
         return "the connection was closed"
 
     def _hear(self, payload: bytes, sent: bool) -> None:
@@ -114,8 +110,8 @@ def _parts(frames: list[TracedFrame]) -> Iterator[list[TracedFrame]]:
     part, size = list[TracedFrame](), 0
     for frame in frames:
         part.append(frame)
-        size += 256 + (len(frame.d) if frame.d is not None else 0)
-        if size > TOLD_BYTES:
+        size += 256 + len(frame.d or "")
+        if size > TOLD_CHARACTERS:
             yield part
             part, size = [], 0
     if part:
