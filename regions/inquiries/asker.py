@@ -189,7 +189,7 @@ class Asker:
                     cut=peeked.cut,
                 )  # fmt: skip
             why = "; ".join(f"{each.edge}: {each.why}" for each in heard.missing)
-        raise InquiryError(self._round.denied or f"the room's events can't be read: {why}")
+        raise InquiryError(f"the room's events can't be read: {why}")
 
     # --- what is done --------------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ class Asker:
             return edge, kicked
         reasons = [each.why for each in heard.missing] or ["it is gone already"]
         if reasons == [SILENT]:
-            reasons = [self._round.denied or "no answer: it may be closed, or not"]
+            reasons = ["no answer: it may be closed, or not"]
         raise InquiryError(f"{key.edge}: {reasons[0]}")
 
     async def trace(

@@ -108,11 +108,14 @@ class Line:
             why = str(error) or type(error).__name__
             raise InquiryError(f"{self.region}: its NATS is not reached: {why}") from error
 
-    @property
-    def denied(self) -> str:
-        """What NATS said that this login may not do; empty: nothing."""
+    def denied(self, kind: InquiryKind) -> str:
+        """Why this login may not ask so; empty: NATS, which answers no such question, has not
+        said that it may not.
+        """
         said = str(self._connection.last_error or "")
-        return said.removeprefix("nats: ") if "permissions violation" in said.lower() else ""
+        if "permissions violation" not in said.lower() or f'"{kind}.' not in said:
+            return ""
+        return f"this login may not ask that: {said.removeprefix('nats: ')}"
 
     def _hear(self, subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
         hear = self._heard.get(subject.rpartition(".")[2])

@@ -40,7 +40,7 @@ class Round:
             heard.name(self._dark)
         if heard.nobody:
             reasons = "; ".join(f"{each.edge}: {each.why}" for each in heard.missing)
-            raise InquiryError(self.denied or f"no edge answers: {reasons or 'none is heard'}")
+            raise InquiryError(f"no edge answers: {reasons or 'none is heard'}")
         return heard
 
     async def ask(
@@ -55,7 +55,7 @@ class Round:
         Who is silent is asked again, unless something is to be done: that is done once at most.
 
         Raises:
-            InquiryError: the region is not reached any more.
+            InquiryError: the region is not reached any more, or this login may not ask so.
         """
         done = asyncio.Event()
         heard = Gathering(edges, done.set)
@@ -72,6 +72,8 @@ class Round:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(AGAIN_S):
                             await done.wait()
+                    if heard.nobody and (why := self.line.denied(kind)):
+                        raise InquiryError(why)
                     for key in heard.busy if kind == "act" else heard.due:
                         await self.line.ask(kind, *key, number, question)
         except TimeoutError:
@@ -79,9 +81,3 @@ class Round:
         finally:
             self.line.forget(number)
         return heard
-
-    @property
-    def denied(self) -> str:
-        """Why this login gets no answers; empty: NATS has not refused it anything."""
-        denied = self.line.denied
-        return f"this login may not ask that: {denied}" if denied else ""

@@ -34,7 +34,11 @@ async def traced(
     try:
         await round_.line.ask(kind, *edge, number, Trace(session, for_s))
         while not ended:
-            part = await _next(round_, heard, for_s + ANSWER_S if begun else ANSWER_S, edge)
+            try:
+                part = await _next(heard, for_s + ANSWER_S if begun else ANSWER_S, edge)
+            except TimeoutError:
+                why = round_.line.denied(kind) or f"{edge.edge} says nothing"
+                raise InquiryError(why) from None
             begun, ended = True, bool(part.ended)
             yield part
     finally:
@@ -44,14 +48,9 @@ async def traced(
                 await round_.line.ask(kind, *edge, number, Stop(number))
 
 
-async def _next(
-    round_: Round, heard: "asyncio.Queue[Told]", patience_s: float, edge: EdgeKey
-) -> Traced:
-    try:
-        async with asyncio.timeout(patience_s):
-            answer = (await heard.get()).answer
-    except TimeoutError:
-        raise InquiryError(round_.denied or f"{edge.edge} says nothing") from None
+async def _next(heard: "asyncio.Queue[Told]", patience_s: float, edge: EdgeKey) -> Traced:
+    async with asyncio.timeout(patience_s):
+        answer = (await heard.get()).answer
     if isinstance(answer, Refused):
         raise InquiryError(f"{edge.edge}: {answer.why}")
     if not isinstance(answer, Traced):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from relay.core.client_row import CLIENT_FIELDS, ClientFigures
+from relay.core.cursor import Position
 from relay.core.event import Event, RoomKey
 from relay.core.inquiry import LEAST_HANDLE, Client, Clients, Peek, Room, Rooms
 from relay.core.inquiry_answers import (
@@ -116,7 +117,9 @@ class Answers:
             return Refused(f"no room can be called {asked.room[:64]!r}")
         key: RoomKey = (asked.tenant, asked.room)
         limit = max(min(asked.limit, MOST_EVENTS), 1)
-        page = await self._edge.history.newest(key, limit, dict(self._edge.hub.positions))
+        states = await self._edge.joining.streams.states(self._edge.hub.epochs())
+        here = {origin: Position(state.epoch, state.last) for origin, state in states.items()}
+        page = await self._edge.history.newest(key, limit, here)
         events = [_peeked(event, payloads=payloads) for event in page.events]
         return Peeked(events=events, more=page.more)
 

@@ -113,15 +113,15 @@ class Inquiries:
         except ValueError:
             self.refused += 1
             return
+        question = decode_question(kind, ask.question)
+        if isinstance(question, Stop):
+            self._stop(ask.asker, question)
+            return
         if (ask.asker, ask.number) in self._at_work:
             return  # it is asked again, since the answer takes time
         waiting = len(self._at_work) - len(self._traces)
         if ask.region not in self._regions or waiting >= WAITING:
             self.refused += 1
-            return
-        question = decode_question(kind, ask.question)
-        if isinstance(question, Stop):
-            self._stop(ask.asker, question)
             return
         self._at_work.add((ask.asker, ask.number))
         self._tasks.spawn(self._answer(kind, ask, question), kind)
