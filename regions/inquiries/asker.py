@@ -21,7 +21,7 @@ from regions.inquiries.fleet import (
     rooms_of,
 )
 from regions.inquiries.gathering import SILENT
-from regions.inquiries.round import ANSWER_S, Round
+from regions.inquiries.round import Round
 from regions.inquiries.tracing import traced
 from regions.steering.health import EdgeKey
 from relay.core.client_row import CLIENT_FIELDS
@@ -213,7 +213,7 @@ class Asker:
             raise InquiryError(f"say why, in 1 to {TEXT} characters")
         at = await self._where(session)
         key, handle = EdgeKey(at.region, at.edge), at.client.row.session
-        heard = await self._round.ask("act", Kick(handle, code, why), [key], ANSWER_S)
+        heard = await self._round.ask("act", Kick(handle, code, why), [key])
         for edge, kicked in heard.of(Kicked):
             return edge, kicked
         reasons = [each.why for each in heard.missing] or ["it is gone already"]

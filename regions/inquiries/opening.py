@@ -8,7 +8,7 @@ from regions.errors import InquiryError
 from regions.inquiries.asker import Asker
 from regions.inquiries.gathering import Missing
 from regions.inquiries.line import Line
-from regions.inquiries.round import Round
+from regions.inquiries.round import ANSWER_S, Round
 from regions.stats.reading import Past
 from regions.steering.health import EdgeKey
 from relay.core.telemetry import ENDED
@@ -20,7 +20,7 @@ KNOWN_S = 600.0  # for longer: it is not even named
 
 @asynccontextmanager
 async def open_asker(
-    doors: Sequence[Door], by: str, *, control: bool = False
+    doors: Sequence[Door], by: str, *, control: bool = False, answer_s: float = ANSWER_S
 ) -> AsyncIterator[Asker]:
     """Asks through the first region that answers.
 
@@ -28,6 +28,7 @@ async def open_asker(
         doors: one a region, tried in turn.
         by: who asks, as edges log it.
         control: whether the doors' login is one that may see payloads and close connections.
+        answer_s: how long edges are waited for; then they are named.
 
     Raises:
         InquiryError: none answers.
@@ -52,7 +53,7 @@ async def open_asker(
                 for key, age_s in ages.items()
                 if HEARD_S < age_s <= KNOWN_S
             ]
-            yield Asker(Round(line, edges, dark))
+            yield Asker(Round(line, edges, dark, answer_s))
         finally:
             await line.close()
         return

@@ -22,11 +22,19 @@ class Round:
         line: to the region through which it asks.
         edges: that were heard lately, and are waited for.
         dark: that were heard before.
+        answer_s: how long they are waited for.
     """
 
-    def __init__(self, line: Line, edges: Collection[EdgeKey], dark: Sequence[Missing]) -> None:
+    def __init__(
+        self,
+        line: Line,
+        edges: Collection[EdgeKey],
+        dark: Sequence[Missing],
+        answer_s: float = ANSWER_S,
+    ) -> None:
         self.line = line
         self.edges = tuple(edges)
+        self.answer_s = answer_s
         self._dark = tuple(dark)
 
     async def gather(self, question: Question, edges: Collection[EdgeKey] | None) -> Gathering:
@@ -35,7 +43,7 @@ class Round:
         Raises:
             InquiryError: nobody answered.
         """
-        heard = await self.ask("ask", question, self.edges if edges is None else edges, ANSWER_S)
+        heard = await self.ask("ask", question, self.edges if edges is None else edges)
         if edges is None:
             heard.name(self._dark)
         if heard.nobody:
@@ -48,7 +56,7 @@ class Round:
         kind: InquiryKind,
         question: Question,
         edges: Collection[EdgeKey],
-        timeout_s: float,
+        timeout_s: float | None = None,
     ) -> Gathering:
         """Ask edges, and wait until all have answered or the time is over.
 
@@ -67,7 +75,7 @@ class Round:
             else:
                 for key in edges:
                     await self.line.ask(kind, *key, number, question)
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(self.answer_s if timeout_s is None else timeout_s):
                 while heard.due:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(AGAIN_S):

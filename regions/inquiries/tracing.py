@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Literal
 
 from regions.errors import InquiryError
-from regions.inquiries.round import ANSWER_S, Round
+from regions.inquiries.round import Round
 from regions.steering.health import EdgeKey
 from relay.core.inquiry import Stop, Trace
 from relay.core.inquiry_answers import Refused, Told, Traced
@@ -35,7 +35,7 @@ async def traced(
         await round_.line.ask(kind, *edge, number, Trace(session, for_s))
         while not ended:
             try:
-                part = await _next(heard, for_s + ANSWER_S if begun else ANSWER_S, edge)
+                part = await _next(heard, round_.answer_s + for_s * begun, edge)
             except TimeoutError:
                 why = round_.line.denied(kind) or f"{edge.edge} says nothing"
                 raise InquiryError(why) from None

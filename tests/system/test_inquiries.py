@@ -29,11 +29,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @asynccontextmanager
-async def asking(world: World, via: str, *, control: bool = False) -> AsyncIterator[Asker]:
+async def asking(
+    world: World, via: str, *, control: bool = False, answer_s: float = 15.0
+) -> AsyncIterator[Asker]:
     """An operator in a region."""
     doors = world.found().doors("control" if control else "console")
     first = [door for door in doors if door.region == via]
-    async with open_asker(first, "the test", control=control) as asker:
+    async with open_asker(first, "the test", control=control, answer_s=answer_s) as asker:
         yield asker
 
 
@@ -182,7 +184,7 @@ async def test_a_trace_shows_payloads_to_who_may_see_them(world: World) -> None:
 async def test_an_edge_that_does_not_answer_is_named(world: World) -> None:
     async with (
         Raw(world.edges["us-1"].url) as raw,
-        asking(world, "ap") as asker,
+        asking(world, "ap", answer_s=3.0) as asker,
     ):
         await raw.identify(token(world, "dora"), ROOM)
         await world.ctl("pause", "eu-2")

@@ -7,7 +7,8 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
-from relay.edge.geography import Geography
+from relay.core.device import plain
+from relay.edge.geography import Geography, network_of
 from relay.errors import ConfigError
 from tests.countries import write_countries
 
@@ -86,3 +87,21 @@ def test_what_is_no_database_of_countries_is_named(tmp_path: Path) -> None:
         Geography(tmp_path / "asn.mmdb")
     with pytest.raises(ConfigError, match=r"trusted_proxies: '10\.0\.0\.1/8' is no network"):
         Geography(proxies=["10.0.0.1/8"])
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.77", "192.0.2.0/24"),
+        ("::ffff:192.0.2.77", "192.0.2.0/24"),
+        ("2001:db8:1:2:3::4", "2001:db8:1::/48"),
+        ("no address", ""),
+        ("", ""),
+    ],
+)
+def test_an_operator_sees_a_network_and_nobody_in_it(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+def test_an_agent_is_plain_text() -> None:
+    assert plain("curl/8\x1b[2J\u202eä " + "x" * 99) == "curl/8[2J " + "x" * 51
