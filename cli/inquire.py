@@ -202,6 +202,7 @@ def _say_room(seen: FleetRoom, events: FleetPeek | None, name: str, *, as_json: 
 
 @click.command(context_settings=_NAMING)
 @_asking
+@_json
 @click.option("--why", required=True, metavar="TEXT", help="Why; the edge logs it.")
 @click.option(
     "--code", type=click.Choice([str(code) for code in KICK_CODES]), default=str(KICK_CODES[0]),
@@ -213,6 +214,9 @@ def kick(session: str, why: str, code: str, **options: Any) -> None:
 
     async def ask(asker: Asker) -> int:
         edge, kicked = await asker.kick(session, why, int(code))
+        if options["as_json"]:
+            print_json(msgspec.to_builtins(kicked) | edge._asdict())
+            return 0
         click.echo(
             f"{clean(kicked.session)} of {clean(kicked.user)} at {clean(edge.edge)} "
             f"was closed with {kicked.code}"

@@ -54,7 +54,8 @@ CAUSES = {
     1013: "NATS did not answer while IDENTIFY joined its rooms.",
     4000: (
         "Anything unexpected, a replay broken off by NATS, an edge that stood still for more than"
-        f" 6 s, or a RESUME that was told to retry {INVALID_RETRIES} times and could not go on."
+        f" 6 s, a RESUME that was told to retry {INVALID_RETRIES} times and could not go on, or an"
+        " operator (`closed by an operator`)."
     ),
     4001: "An `op` that clients do not send.",
     4002: "Not JSON or msgpack, not a payload, or a `d` of another shape than its `op` has.",
@@ -62,7 +63,9 @@ CAUSES = {
         "Neither IDENTIFY nor RESUME in time, another `op` before them, or `?resume=1` without a"
         " RESUME of a valid session."
     ),
-    4004: "A token that is not valid, has expired, or (REFRESH) is another user's.",
+    4004: (
+        "A token that is not valid, has expired, or (REFRESH) is another user's; or an operator."
+    ),
     4005: "IDENTIFY or RESUME in a session, or while one of them is in progress.",
     4007: "A cursor that no edge of ours signed; a `seq` that is missing, negative or 60 s ahead.",
     4008: "More than 120 client frames in a minute, PUBLISH and HEARTBEAT not counted.",
@@ -71,7 +74,7 @@ CAUSES = {
     4014: "A token that grants nothing at all.",
     4020: "More than 1 MiB waits for a client that reads too slowly, or it took nothing of a "
     "replay for 20 s (2 s while others wait to read).",
-    4021: "The edge is ending.",
+    4021: "The edge is ending, or an operator.",
     4022: "Another connection resumed this session.",
 }
 

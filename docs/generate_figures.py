@@ -3,12 +3,16 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from console.model.fields import FIELDS  # noqa: E402  the tree is importable from here on
 from regions.alerts.rules import Rule, read_rules  # noqa: E402
+from relay.core.client_row import CLIENT_FIELDS  # noqa: E402
+from relay.core.query import Field  # noqa: E402
+from relay.core.room_row import ROOM_FIELDS  # noqa: E402
 
 PAGE = ROOT / "docs" / "figures.md"
 
@@ -35,20 +39,23 @@ def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def figures(kind: str, text: str, fields: Iterable[Field[Any]]) -> str:
+    """What there is of one kind of thing."""
+    rows = ((f"`{each.name}`", UNITS[each.unit], each.meaning) for each in fields)
+    return f"### `{kind}`: {text}\n\n" + table(("figure", "is a", "meaning"), rows)
+
+
 def page() -> str:
     """The whole page."""
     parts = [
         "# Figures and built-in alerts",
         "Made from the code by `docs/generate_figures.py`; used in [alerts.md](alerts.md).",
         "## Figures",
-        *(
-            f"### `{kind}`: {KINDS[kind]}\n\n"
-            + table(
-                ("figure", "is a", "meaning"),
-                ((f"`{each.name}`", UNITS[each.unit], each.meaning) for each in fields),
-            )
-            for kind, fields in FIELDS.items()
-        ),
+        *(figures(kind, KINDS[kind], fields) for kind, fields in FIELDS.items()),
+        "## Figures that edges are asked for",
+        "They stand in no telemetry: [inquiries.md](inquiries.md) says how to ask.",
+        figures("client", "an open connection, by its edge", CLIENT_FIELDS),
+        figures("room", "a room with members at an edge", ROOM_FIELDS),
         "## Alerts",
         "What a keeper looks for where nothing else is said (`regions/alerts/rules.toml`).",
         table(

@@ -21,6 +21,7 @@ PACKAGES = {
     "regions": "The control plane: topology, streams, and the world on one machine.",
     "regions/ledger": "What clients did and got, written down, and judged afterwards.",
     "regions/faults": "What can be broken in a world on purpose: links, processes, stores.",
+    "regions/inquiries": "Edges are asked about their clients and rooms.",
     "console": "The terminal console.",
     "console/model": "What the console knows: a pure fold over telemetry frames.",
     "console/past": "The past, out of the streams or a recording, by the same fold.",
