@@ -121,5 +121,5 @@ def test_what_is_wrong_is_said_before_anybody_is_asked() -> None:
 
 
 def test_a_handle_that_begins_with_a_dash_is_no_option() -> None:
-    result = CliRunner().invoke(app, ["ctl", "client", "-h2x_-ahandle", "--state", "/nowhere"])
+    result = CliRunner().invoke(app, ["ctl", "client", "-2x_-zyxw", "--state", "/nowhere"])
     assert "no world in /nowhere" in str(result.exception)
