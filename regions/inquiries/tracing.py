@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import Literal
 
 from regions.errors import InquiryError
-from regions.inquiries.round import Round
+from regions.inquiries.round import AGAIN_S, Round
 from regions.steering.health import EdgeKey
 from relay.core.inquiry import Stop, Trace
 from relay.core.inquiry_answers import Refused, Told, Traced
+from relay.core.names import InquiryKind
 
 
 async def traced(
@@ -27,19 +27,15 @@ async def traced(
     Raises:
         InquiryError: the edge refuses, or says nothing more.
     """
-    kind: Literal["ask", "see"] = "see" if payloads else "ask"
+    kind: InquiryKind = "see" if payloads else "ask"
     heard: asyncio.Queue[Told] = asyncio.Queue()
     number = round_.line.number(heard.put_nowait)
-    begun, ended = False, False
+    ended, patience_s = False, round_.answer_s
     try:
         await round_.line.ask(kind, *edge, number, Trace(session, for_s))
         while not ended:
-            try:
-                part = await _next(heard, round_.answer_s + for_s * begun, edge)
-            except TimeoutError:
-                why = round_.line.denied(kind) or f"{edge.edge} says nothing"
-                raise InquiryError(why) from None
-            begun, ended = True, bool(part.ended)
+            part = _part(await _next(round_, kind, heard, patience_s, edge), edge)
+            ended, patience_s = bool(part.ended), round_.answer_s + for_s
             yield part
     finally:
         round_.line.forget(number)
@@ -48,11 +44,29 @@ async def traced(
                 await round_.line.ask(kind, *edge, number, Stop(number))
 
 
-async def _next(heard: "asyncio.Queue[Told]", patience_s: float, edge: EdgeKey) -> Traced:
-    async with asyncio.timeout(patience_s):
-        answer = (await heard.get()).answer
-    if isinstance(answer, Refused):
-        raise InquiryError(f"{edge.edge}: {answer.why}")
-    if not isinstance(answer, Traced):
+async def _next(
+    round_: Round,
+    kind: InquiryKind,
+    heard: "asyncio.Queue[Told]",
+    patience_s: float,
+    edge: EdgeKey,
+) -> Told:
+    try:
+        async with asyncio.timeout(patience_s):
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(AGAIN_S):
+                        return await heard.get()
+                if why := round_.line.denied(kind):
+                    raise InquiryError(why)
+    except TimeoutError:
+        why = round_.line.denied(kind) or f"{edge.edge} says nothing"
+        raise InquiryError(why) from None
+
+
+def _part(told: Told, edge: EdgeKey) -> Traced:
+    if isinstance(told.answer, Refused):
+        raise InquiryError(f"{edge.edge}: {told.answer.why}")
+    if not isinstance(told.answer, Traced):
         raise InquiryError(f"{edge.edge}: the client is gone")
-    return answer
+    return told.answer
