@@ -51,7 +51,7 @@ class Answers:
         query = parse_query(asked.query, CLIENT_FIELDS)
         ranking = read_ranking(asked.sort, CLIENT_FIELDS)
         first: First[ClientFigures] = First(ranking, max(min(asked.limit, MOST_ROWS), 0))
-        views = [ClientView(self._edge, each) for each in self._connections(asked)]
+        views = (ClientView(self._edge, each) for each in self._connections(asked))
         of = await look_through(views, query, first)
         rows = [view.row() for view in first.take() if isinstance(view, ClientView)]
         return ClientsFound(rows=rows, matched=first.matched, of=of)
@@ -96,7 +96,7 @@ class Answers:
         query = parse_query(asked.query, ROOM_FIELDS)
         ranking = read_ranking(asked.sort, ROOM_FIELDS)
         first: First[RoomFigures] = First(ranking, max(min(asked.limit, MOST_ROWS), 0))
-        views = [RoomView(self._edge, *each) for each in list(self._edge.hub.rooms.items())]
+        views = (RoomView(self._edge, *each) for each in list(self._edge.hub.rooms.items()))
         of = await look_through(views, query, first)
         rows = [view.row() for view in first.take() if isinstance(view, RoomView)]
         return RoomsFound(rows=rows, matched=first.matched, of=of)
