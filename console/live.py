@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from nats.errors import Error as NatsError
+from nats.errors import StaleConnectionError, UnexpectedEOF
 
 from console.feed import BooksRead, FeedEvent, FrameRefused, LinkChanged
 from console.model import LinkState
@@ -25,10 +26,11 @@ SUBJECT = telemetry_subject("*", "*")
 NEWS = below("news")
 INBOX_PREFIX = "_INBOX_console"
 CONNECT_S = 3.0
-PING_S = 5  # two unanswered ones end the connection
+PING_S = 1  # the third one, where two are unanswered, ends the connection: after 3 s at most
 RETRY_S = 1.0  # after every server was tried in vain
 BOOKS_S = 1.0  # between two looks at the books
 READS = 2
+CLOSED = "the server closed the connection"
 QUEUE_EVENTS = 10_000  # then frames are dropped, and counted as refused
 
 
@@ -70,7 +72,7 @@ class LiveFeed:
             heard = False
             try:
                 heard = await self._listen(door, server)
-                self._reason = self._reason or "the server closed the connection"
+                self._reason = self._reason or CLOSED
             except (OSError, TimeoutError, NatsError, ValueError) as error:
                 self._reason = self._reason or describe(error)
             await self._queue.put(LinkChanged(LinkState.LOST, door.region, self._reason))
@@ -97,6 +99,8 @@ class LiveFeed:
             reading = Reading(door.region, self._regions, Reader(inbox, READS))
             tasks.spawn(self._read_books(reading), "books")
             await closed.wait()
+            if connection.last_error is not None:
+                self._reason = self._reason or describe(connection.last_error)
             return True
         finally:
             await tasks.close()
@@ -157,6 +161,10 @@ class LiveFeed:
 
 def describe(error: BaseException) -> str:
     """Why a connection failed, in a few words."""
+    if isinstance(error, UnexpectedEOF):
+        return CLOSED
+    if isinstance(error, StaleConnectionError):
+        return "it does not answer any more"
     if isinstance(error, TimeoutError):
         return f"no answer in {CONNECT_S:g} s"
     if isinstance(error, ConnectionRefusedError):

@@ -1,6 +1,7 @@
 """A real nats-server for the console's tests, on a port of its own, ended by its pid."""
 
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
@@ -61,6 +62,11 @@ class NatsProcess:
             await writer.wait_closed()
             return
         raise AssertionError("nats-server did not start")
+
+    def hang(self) -> None:
+        """Stand still, until it is killed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         if self._process is not None:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
+from nats.aio.errors import ErrStaleConnection
+from nats.errors import UnexpectedEOF
 
 from console.app import ConsoleApp
 from console.clock import Clock
 from console.errors import NoLinkError
-from console.feed import FrameHeard, FrameRefused, LinkChanged
-from console.live import LiveFeed
-from console.model import LinkState
+from console.feed import FrameHeard, FrameRefused, LinkChanged, apply
+from console.live import LiveFeed, describe
+from console.model import Fleet, LinkState, observe
 from console.once import look
 from console.report import to_json, to_text
 from console.svg import screen_text
@@ -119,6 +121,54 @@ async def test_if_one_regions_nats_is_down_the_next_is_used(tmp_path: Path) -> N
             assert await anext(events) == LinkChanged(LinkState.CONNECTED, "eu")
 
 
+async def test_the_screen_goes_on_through_the_next_region(tmp_path: Path) -> None:
+    with nats_processes(tmp_path, 2) as (us, eu):
+        await us.start()
+        await eu.start()
+        doors = [Door("us", us.login("console")), Door("eu", eu.login("console"))]
+        app = ConsoleApp(LiveFeed(doors), EDGES)
+        async with app.run_test(size=(120, 36)) as pilot:
+
+            def shows(text: str) -> bool:
+                return text in screen_text(app.screen)
+
+            async with fake_edges(us):
+                await until(lambda: shows("● link us") and shows("6 ready"), pilot.pause)
+            async with fake_edges(eu):
+                us.kill()
+                await until(lambda: shows("● link eu"), pilot.pause)
+                await until(
+                    lambda: all((e.age_ms or 0) < 1_000 for e in app.scene.live().edges),
+                    pilot.pause,
+                )
+            assert {edge.state for edge in app.scene.live().edges} == {"ready"}
+
+
+async def test_a_server_that_hangs_is_left_before_others_are_blamed(tmp_path: Path) -> None:
+    """Silence is the console's own link's, and said to be: no region is ever dark."""
+    with nats_processes(tmp_path, 2) as (hung, well):
+        await hung.start()
+        await well.start()
+        feed = LiveFeed([Door("us", hung.login("console")), Door("eu", well.login("console"))])
+        clock, fleet = Clock(), Fleet()
+        links: list[tuple[LinkState, str, str]] = []
+        async with asyncio.timeout(30), aclosing(feed.events()) as events, fake_edges(hung):
+            async for event in events:
+                fleet = apply(fleet, event, clock.steady_ms())
+                assert {each.state for each in observe(fleet, clock.steady_ms()).edges} <= {"ready"}
+                if isinstance(event, LinkChanged):
+                    links.append((event.state, event.via, event.reason))
+                if len(links) == 1 and len(fleet.edges) == 6:
+                    hung.hang()
+                if len(links) == 3:
+                    break
+    assert links == [
+        (LinkState.CONNECTED, "us", ""),
+        (LinkState.LOST, "us", "it does not answer any more"),
+        (LinkState.CONNECTED, "eu", ""),
+    ]
+
+
 async def test_a_wrong_password_is_told_and_tried_again(tmp_path: Path) -> None:
     with nats_processes(tmp_path, 1) as (server,):
         await server.start()
@@ -204,3 +254,9 @@ async def test_one_look_without_any_nats_says_so(
         pytest.raises(NoLinkError, match="no NATS answers: connection refused"),
     ):
         await look(LiveFeed([Door("us", server.login("console"))]), EDGES, Clock())
+
+
+def test_why_a_link_ended_is_said_in_words() -> None:
+    assert describe(UnexpectedEOF()) == "the server closed the connection"
+    assert describe(ErrStaleConnection()) == "it does not answer any more"
+    assert describe(ConnectionRefusedError(111, "x")) == "connection refused"
