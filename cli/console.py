@@ -89,8 +89,9 @@ def command(
 
     Any region's NATS will do; if it goes away, the console listens through the next one.
 
-    --once waits until every known edge was heard, at most 3 s, and prints what it knows. Exit
-    codes: 0 printed, 2 no NATS answers or there is no world, or nothing is kept of that time.
+    --once waits until every known edge was heard, at most 3 s (JSON and SVG: all of that time, for
+    keepers speak every 2 s), and prints what it knows. Exit codes: 0 printed, 2 no NATS answers or
+    there is no world, or nothing is kept of that time.
     """
     if has_subcommand(ctx):
         return
@@ -123,8 +124,8 @@ async def _look(fleet: Fleet, format_: str) -> str:
     from console.once import ONCE_AGES, hear
 
     clock = Clock()
-    # Of a picture the sparklines are the point: they want some seconds.
-    heard = await hear(LiveFeed(fleet.doors), fleet.known, clock, whole=format_ == "svg")
+    # Sparklines want some seconds, and keepers speak every 2 s.
+    heard = await hear(LiveFeed(fleet.doors), fleet.known, clock, whole=format_ != "text")
     return await _drawn(heard, clock.steady_ms(), clock.wall_ms(), fleet.name, format_, ONCE_AGES)
 
 

@@ -34,7 +34,7 @@ class Judgement:
 
 
 def judge(view: FleetView) -> Judgement:
-    """How the fleet is: by its regions, and by the alerts that fire."""
+    """How the fleet is: by its regions, the alerts that fire, and keepers' canaries."""
     if view.link.state is not LinkState.CONNECTED:
         lost = clean(view.link.reason, 100)
         return Judgement(Level.UNKNOWN, (f"no link{': ' if lost else ''}{lost}",))
@@ -53,15 +53,34 @@ def judge(view: FleetView) -> Judgement:
             about = f"{alert.name} {alert.on}".rstrip()
             after = f" ({alert.acked_by} looks after it)" if alert.acked_by else ""
             found.append((level, clean(f"{about}: {alert.text}{after}", 160)))
+    found += _canaries(view)
+    if view.keeper_age_ms is not None and not view.is_kept:
+        seconds = view.keeper_age_ms // 1000
+        why = f"no keeper is heard for {seconds} s: which alerts there are is not known"
+        found.append((Level.WARNING, why))
     # What is wrong for certain goes before what is not known.
     found.sort(key=lambda each: (each[0] is Level.UNKNOWN, -each[0]))
     reasons = tuple(text for _, text in found)
     return Judgement(found[0][0] if found else Level.OK, reasons)
 
 
+def _canaries(view: FleetView) -> list[tuple[Level, str]]:
+    """Those that do not come through, where nothing else is wrong that would explain it."""
+    well = {region.name for region in view.regions if region.state in _GOOD}
+    homes = {edge.name: edge.region for edge in view.edges}
+    found: dict[str, tuple[Level, str]] = {}
+    for each in view.canaries:
+        places = [homes.get(each.on, each.on)] if each.is_door else each.on.split(">")
+        if all(place in well for place in places):
+            what = f"the door of {each.on}" if each.is_door else f"canaries {each.on}"
+            found.setdefault(each.on, (Level.WARNING, clean(f"{what}: {each.why}", 120)))
+    return list(found.values())
+
+
 def summary(view: FleetView) -> str:
-    """`3 regions ok, 6 of 6 edges ready`."""
+    """`3 regions ok, 6 of 6 edges ready`; and whether nobody looks for alerts."""
     well = sum(region.state in _GOOD for region in view.regions)
     of_all = f"{well} of {len(view.regions)}" if well < len(view.regions) else str(well)
     ready = sum(region.ready for region in view.regions)
-    return f"{of_all} regions ok, {ready} of {len(view.edges)} edges ready"
+    kept = "" if view.is_kept else ", no keeper is heard"
+    return f"{of_all} regions ok, {ready} of {len(view.edges)} edges ready{kept}"

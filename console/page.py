@@ -143,15 +143,17 @@ def _edge(edge: EdgeView) -> Sequence[str]:
 
 
 def _alerts(view: FleetView, wall_ms: int) -> str:
-    if not view.alerts_age_ms:
-        return "<p>No keeper says how alerts stand.</p>"
+    if not view.is_kept:
+        age_ms = view.keeper_age_ms
+        since = "" if age_ms is None else f", for {figures.age(age_ms)}"
+        return f"<p>No keeper says how alerts stand{since}.</p>"
     rows = [
         (
             _severity(alert),
             _safe(alert.name),
             _safe(alert.on),
             f"{_safe(alert.text)}<br><small>{_looked_after(alert)}{_safe(alert.runbook)}</small>",
-            figures.age(max(0, wall_ms - alert.since_ms)),
+            figures.age(alert.lasted_ms),
         )
         for alert in view.alerts
     ]

@@ -7,8 +7,9 @@ import msgspec
 from rich.cells import cell_len
 
 from console import figures
+from console.judgement import judge
 from console.literal import clean
-from console.model import EdgeView, FleetView, LagCell, RegionView
+from console.model import AlertView, EdgeView, FleetView, LagCell, RegionView
 from console.signs import LAG_SIGNS, edge_sign, region_sign
 
 
@@ -21,10 +22,13 @@ class EdgeReport(msgspec.Struct, frozen=True, kw_only=True):
     events_in_per_s: float | None
     events_out_per_s: float | None
     publishes_per_s: float | None
+    publishes_failed_per_s: float | None
     loop_lag_ms: float | None
     rss_bytes: int | None
     age_ms: int | None  # of its newest frame; null: never heard
+    clock_off_ms: int  # ahead of most others' by more than 2 s; less than 0: behind
     restarts: int  # seen since the console listens
+    alarms: list[str]  # that stand, as the edge says them
     url: str
     version: str
 
@@ -41,6 +45,28 @@ class RegionReport(msgspec.Struct, frozen=True, kw_only=True):
     edges: list[EdgeReport]
 
 
+class AlertReport(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that stands, as keepers say it."""
+
+    name: str
+    on: str  # `eu-1`, `eu`, `us>eu`; empty: the fleet
+    severity: str  # page | ticket
+    state: str  # pending | firing
+    since_ms: int  # Unix ms, by the keeper's clock
+    text: str
+    by: list[str]  # the regions whose keepers see it
+    age_ms: int  # since the last of them said so
+
+
+class CanaryReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a keeper sends through doors, and between regions, and does not come through."""
+
+    on: str  # `eu-1`: its door; `us>eu`: what is published in us does not come out in eu
+    why: str
+    by: str  # the region whose keeper says so
+    age_ms: int  # since it did
+
+
 class LinkReport(msgspec.Struct, frozen=True, kw_only=True):
     """The console's own connection."""
 
@@ -53,11 +79,16 @@ class FleetReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `jetrelay console --once --format json` prints."""
 
     at_ms: int  # Unix ms
+    status: str  # ok | warning | critical | unknown, as `jetrelay check` says it
+    reasons: list[str]  # why it is not ok, the worst first
     link: LinkReport
     regions: list[RegionReport]
     lag_ms: dict[str, dict[str, float | None]]  # origin -> region that reads -> ms
     lag_events: dict[str, dict[str, int | None]]
     mirrors: dict[str, dict[str, str | None]]  # current | behind | wedged | cut | diverged
+    alerts: list[AlertReport]
+    canaries: list[CanaryReport]  # that fail
+    keepers: dict[str, int]  # region -> ms since its keeper said which alerts stand
     frames_refused: int
     frames_over_limit: int
 
@@ -65,8 +96,11 @@ class FleetReport(msgspec.Struct, frozen=True, kw_only=True):
 def report(view: FleetView, wall_ms: int) -> FleetReport:
     """The report of `view` at `wall_ms`, Unix ms."""
     names = [region.name for region in view.regions]
+    judgement = judge(view)
     return FleetReport(
         at_ms=wall_ms,
+        status=judgement.level.name.lower(),
+        reasons=list(judgement.reasons),
         link=LinkReport(
             state=view.link.state.value, via=view.link.via, reason=clean(view.link.reason, 200)
         ),
@@ -87,6 +121,12 @@ def report(view: FleetView, wall_ms: int) -> FleetReport:
             }
             for origin in names
         },
+        alerts=[_alert(alert) for alert in view.alerts],
+        canaries=[
+            CanaryReport(on=each.on, why=each.why, by=each.by, age_ms=each.age_ms)
+            for each in view.canaries
+        ],
+        keepers=dict(view.alerts_age_ms),
         frames_refused=view.refused,
         frames_over_limit=view.over_limit,
     )
@@ -148,6 +188,19 @@ def _region(region: RegionView) -> RegionReport:
     )
 
 
+def _alert(alert: AlertView) -> AlertReport:
+    return AlertReport(
+        name=alert.name,
+        on=alert.on,
+        severity=alert.severity,
+        state=alert.state,
+        since_ms=alert.since_ms,
+        text=alert.text,
+        by=list(alert.said_by),
+        age_ms=alert.age_ms,
+    )
+
+
 def _edge(edge: EdgeView) -> EdgeReport:
     rates = edge.rates
     return EdgeReport(
@@ -157,10 +210,13 @@ def _edge(edge: EdgeView) -> EdgeReport:
         events_in_per_s=_round(rates.events_in if rates else None),
         events_out_per_s=_round(rates.events_out if rates else None),
         publishes_per_s=_round(rates.publishes if rates else None),
+        publishes_failed_per_s=_round(rates.failed if rates else None),
         loop_lag_ms=_round(edge.loop_lag_ms),
         rss_bytes=edge.rss_bytes,
         age_ms=edge.age_ms,
+        clock_off_ms=edge.clock_off_ms,
         restarts=edge.restarts,
+        alarms=[] if edge.frame is None else list(edge.frame.alarms),
         url=edge.url,
         version=edge.version,
     )

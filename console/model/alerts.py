@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from regions.news import AlertNews, AlertsNews
 
@@ -23,6 +24,7 @@ class AlertView:
     runbook: str
     said_by: tuple[str, ...]  # regions whose keepers see it
     age_ms: int  # since the last one said so
+    lasted_ms: int  # since it began, by clocks that nobody compares: the keeper's own, and ours
     acked_by: str = ""  # who looks after it
     acked_why: str = ""
 
@@ -30,6 +32,12 @@ class AlertView:
     def key(self) -> tuple[str, str]:
         """What names it."""
         return self.name, self.on
+
+
+class _Said(NamedTuple):
+    region: str  # whose keeper
+    alert: AlertNews
+    lasted_ms: int
 
 
 def standing(
@@ -40,30 +48,34 @@ def standing(
     One that any keeper sees firing fires. What a keeper said long ago counts no more.
     """
     ages = {region: max(0, now_ms - at_ms) for region, (at_ms, _) in told.items()}
-    found: dict[tuple[str, str], list[tuple[str, AlertNews]]] = {}
+    found: dict[tuple[str, str], list[_Said]] = {}
     for region, (_, news) in told.items():
         if ages[region] <= GONE_MS:
             for alert in news.alerts:
-                found.setdefault((alert.name, alert.on), []).append((region, alert))
+                lasted_ms = max(0, news.at_ms - alert.since_ms) + ages[region]
+                said = _Said(region, alert, lasted_ms)
+                found.setdefault((alert.name, alert.on), []).append(said)
     views = [_joined(said, ages) for said in found.values()]
-    views.sort(key=lambda view: (view.state != "firing", _ORDER[view.severity], -view.since_ms))
+    views.sort(key=lambda view: (view.state != "firing", _ORDER[view.severity], view.lasted_ms))
     return tuple(views), ages
 
 
-def _joined(said: list[tuple[str, AlertNews]], ages: Mapping[str, int]) -> AlertView:
-    firing = [alert for _, alert in said if alert.state == "firing"]
-    acked = next((alert for _, alert in said if alert.acked_by), None)
-    first = min(firing or [alert for _, alert in said], key=lambda alert: alert.since_ms)
+def _joined(said: list[_Said], ages: Mapping[str, int]) -> AlertView:
+    firing = [each for each in said if each.alert.state == "firing"]
+    acked = next((each.alert for each in said if each.alert.acked_by), None)
+    first = max(firing or said, key=lambda each: each.lasted_ms)
+    alert = first.alert
     return AlertView(
-        name=first.name,
-        on=first.on,
-        severity=first.severity,
-        state=first.state,
-        since_ms=first.since_ms,
-        text=first.text,
-        runbook=first.runbook,
-        said_by=tuple(sorted(region for region, _ in said)),
-        age_ms=min(ages[region] for region, _ in said),
+        name=alert.name,
+        on=alert.on,
+        severity=alert.severity,
+        state=alert.state,
+        since_ms=alert.since_ms,
+        text=alert.text,
+        runbook=alert.runbook,
+        said_by=tuple(sorted(each.region for each in said)),
+        age_ms=min(ages[each.region] for each in said),
+        lasted_ms=first.lasted_ms,
         acked_by="" if acked is None else acked.acked_by,
         acked_why="" if acked is None else acked.acked_why,
     )

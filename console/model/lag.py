@@ -35,6 +35,16 @@ class LagCell:
         return self.mirror in BROKEN
 
     @property
+    def is_cut(self) -> bool:
+        """Whether the origin is not heard there: how far the mirror is behind, nobody knows."""
+        return self.mirror == "cut"
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it is not current: a marker is overdue, or took long."""
+        return self.lag_ms is not None and self.lag_ms > OK_MS
+
+    @property
     def level(self) -> LagLevel:
         """The lag against `OK_MS` and `BAD_MS`."""
         if self.lag_ms is None:

@@ -10,9 +10,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from console.model.alerts import standing
+from console.model.canaries import failing
+from console.model.clocks import EdgeKey, clocks_off
 from console.model.fleet import Fleet, Link, LinkState
-from console.model.lag import LagCell, LagLevel, best, stand, worst
+from console.model.lag import LagCell, best, stand, worst
 from console.model.lost import if_lost
+from console.model.reasons import READY, judge_region
 from console.model.track import EdgeTrack, Rates
 from console.model.view import Aged, Ages, EdgeView, FleetView, Freshness, RegionView
 from regions.news import SteeringNews
@@ -21,10 +24,7 @@ from relay.core.telemetry import ENDED
 UNKNOWN = "unknown"
 DARK = "dark"
 DOWN = "down"
-READY = "ready"
-CUT_OFF = "cut_off"
-OK = "ok"
-DEGRADED = "degraded"
+STARTING = "starting"
 
 DEFAULT_AGES = Ages()
 NEWS_AGES = Ages(stale_ms=8_000, gone_ms=20_000)  # keepers tell every 2 to 5 s
@@ -34,12 +34,13 @@ N = TypeVar("N")
 
 def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
     """How `fleet` looks at `now_ms` (the clock that `received_ms` was read from)."""
+    clocks = clocks_off(fleet.edges.values(), now_ms, ages.gone_ms)
     heard: dict[str, list[EdgeTrack]] = {name: [] for name in fleet.regions}
     for track in fleet.edges.values():
         heard[track.region].append(track)
     lag = {
         (origin, region): stand(
-            best(origin, region, _readings(tracks, origin, now_ms, ages), ages.stale_ms),
+            best(origin, region, _readings(tracks, origin, now_ms, ages, clocks), ages.stale_ms),
             _mirrors(tracks, origin, now_ms, ages),
         )
         for region, tracks in heard.items()
@@ -47,7 +48,7 @@ def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
     }
     edges = {
         region: tuple(
-            _observe_edge(track, fleet.link, now_ms, ages)
+            _observe_edge(track, fleet.link, now_ms, ages, clocks.get((region, track.name), 0))
             for track in sorted(tracks, key=lambda track: _natural(track.name))
         )
         for region, tracks in heard.items()
@@ -59,8 +60,7 @@ def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
         _observe_region(
             name,
             edges[name],
-            worst(lag[origin, name] for origin in fleet.regions if origin != name),
-            [cell for (_, region), cell in lag.items() if region == name and cell.broken],
+            [cell for (_, region), cell in lag.items() if region == name],
             gone,
             fleet,
             now_ms,
@@ -84,6 +84,7 @@ def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
         over_limit=fleet.over_limit,
         alerts=alerts,
         alerts_age_ms=alerts_age_ms,
+        canaries=failing(fleet.told.steering, now_ms),
         streams=_aged(fleet.told.streams, now_ms, NEWS_AGES),
         steering=steering,
         certificates=_aged(fleet.told.certificates, now_ms, NEWS_AGES),
@@ -117,7 +118,9 @@ def _aged(told: Mapping[str, tuple[int, N]], now_ms: int, ages: Ages) -> Mapping
     return found
 
 
-def _observe_edge(track: EdgeTrack, link: Link, now_ms: int, ages: Ages) -> EdgeView:
+def _observe_edge(
+    track: EdgeTrack, link: Link, now_ms: int, ages: Ages, clock_off_ms: int
+) -> EdgeView:
     frame = track.frame
     if frame is None:
         state = _silence(None, link, now_ms, ages)
@@ -149,10 +152,11 @@ def _observe_edge(track: EdgeTrack, link: Link, now_ms: int, ages: Ages) -> Edge
         lag=worst(
             LagCell(origin, track.region, lag, age_ms)
             for origin, lag in frame.lag_ms.items()
-            if origin != track.region
+            if origin != track.region and not clock_off_ms
         ),
         loop_lag_ms=frame.loop_lag_ms,
         rss_bytes=frame.rss_bytes,
+        clock_off_ms=clock_off_ms,
         restarts=track.restarts,
         url=frame.url,
         version=frame.version,
@@ -164,8 +168,7 @@ def _observe_edge(track: EdgeTrack, link: Link, now_ms: int, ages: Ages) -> Edge
 def _observe_region(
     name: str,
     edges: tuple[EdgeView, ...],
-    lag: LagCell | None,
-    broken: list[LagCell],
+    cells: list[LagCell],
     gone: set[str],
     fleet: Fleet,
     now_ms: int,
@@ -175,7 +178,7 @@ def _observe_region(
     age_ms = min((edge.age_ms for edge in edges if edge.age_ms is not None), default=None)
     if heard:
         connected = fleet.link.state is LinkState.CONNECTED
-        state, reason = _judge(edges, heard, lag, broken, gone, tells=connected)
+        state, reason = judge_region(name, edges, heard, cells, gone, tells=connected)
     else:
         state = _silence(age_ms, fleet.link, now_ms, ages)
         reason = "nothing heard" if state == DARK else _ignorance(fleet.link)
@@ -189,63 +192,39 @@ def _observe_region(
         ready=sum(edge.state == READY for edge in heard),
         connections=_sum([edge.connections for edge in heard]),
         rates=_sum_rates([edge.rates for edge in heard]),
-        lag=lag,
+        lag=worst(cell for cell in cells if cell.origin != name),
         room=_room([edge for edge in heard if edge.state == READY]),
         history=fleet.regions[name],
     )
 
 
-def _judge(
-    edges: tuple[EdgeView, ...],
-    heard: list[EdgeView],
-    lag: LagCell | None,
-    broken: list[LagCell],
-    gone: set[str],
-    *,
-    tells: bool,
-) -> tuple[str, str]:
-    """State and reason of a region of which at least one edge was heard.
-
-    `tells`: whether silence says something: the console's own link stands.
-    """
-    if all(edge.state == CUT_OFF for edge in heard):
-        return CUT_OFF, "no edge reaches its NATS"
-    not_ready = [edge for edge in edges if edge.state not in (READY, ENDED)]
-    if not_ready:
-        more = f" (+{len(not_ready) - 1})" if len(not_ready) > 1 else ""
-        return DEGRADED, f"{not_ready[0].name} {not_ready[0].state.replace('_', ' ')}{more}"
-    silent = [edge for edge in heard if tells and edge.freshness is Freshness.STALE]
-    if silent:
-        more = f" (+{len(silent) - 1})" if len(silent) > 1 else ""
-        return DEGRADED, f"{silent[0].name} silent for {(silent[0].age_ms or 0) // 1000} s{more}"
-    if broken:
-        return DEGRADED, f"its mirror of {broken[0].origin} is {broken[0].mirror}"
-    if lag is not None and lag.level is LagLevel.BAD:
-        if lag.origin in gone:
-            return DEGRADED, f"nothing comes from {lag.origin}"
-        return DEGRADED, f"reads {lag.origin} late"
-    return OK, ""
-
-
 def _readings(
-    tracks: list[EdgeTrack], origin: str, now_ms: int, ages: Ages
+    tracks: list[EdgeTrack],
+    origin: str,
+    now_ms: int,
+    ages: Ages,
+    clocks: Mapping[EdgeKey, int],
 ) -> list[tuple[int, float | None]]:
+    """What edges read of an origin; one whose clock is off can't compare it with a stamp."""
     return [
         (age_ms, track.frame.lag_ms.get(origin))
         for track in tracks
         if track.frame is not None
         and (age_ms := max(0, now_ms - track.received_ms)) <= ages.gone_ms
+        and (track.region, track.name) not in clocks
     ]
 
 
 def _mirrors(
     tracks: list[EdgeTrack], origin: str, now_ms: int, ages: Ages
 ) -> list[tuple[int, str | None, int | None]]:
+    """What edges say of the mirror of an origin; one that starts has not heard of it yet."""
     return [
         (age_ms, track.frame.mirrors.get(origin), track.frame.lag_events.get(origin))
         for track in tracks
         if track.frame is not None
         and (age_ms := max(0, now_ms - track.received_ms)) <= ages.gone_ms
+        and track.frame.state != STARTING
     ]
 
 

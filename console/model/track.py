@@ -12,6 +12,8 @@ SILENT_MS = (
     10_000  # an edge silent for longer may come back with an older epoch (its clock was set)
 )
 
+OFFSETS = 5  # frames by which a clock is judged
+
 SLOW = "4020"  # too slow: its send buffer passed its limit
 
 
@@ -48,6 +50,7 @@ class EdgeTrack:
     restarts: int = 0  # epochs seen after the first
     anchor: EdgeFrame | None = None  # the rates' starting point …
     anchor_ms: int = 0  # … and when it came
+    offsets_ms: tuple[int, ...] = ()  # the last frames' stamps, less when they came
 
     def series(self, figure: str) -> Series:
         """The history of a figure."""
@@ -69,7 +72,8 @@ def hear(track: EdgeTrack, frame: EdgeFrame, received_ms: int) -> EdgeTrack | No
     if frame.epoch < last.epoch or frame.frame <= last.frame:
         return None
     anchor = track.anchor or last
-    track = replace(track, frame=frame, received_ms=received_ms)
+    offsets_ms = (*track.offsets_ms, frame.at_ms - received_ms)[-OFFSETS:]
+    track = replace(track, frame=frame, received_ms=received_ms, offsets_ms=offsets_ms)
     span_ms = _span_ms(anchor, track.anchor_ms, frame, received_ms)
     if span_ms < RATE_SPAN_MS:
         return track
@@ -95,6 +99,7 @@ def _begin(track: EdgeTrack, frame: EdgeFrame, received_ms: int) -> EdgeTrack:
         rates=None,
         anchor=frame,
         anchor_ms=received_ms,
+        offsets_ms=(frame.at_ms - received_ms,),
     )
 
 

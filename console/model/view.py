@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar
 
-from console.model.alerts import AlertView
+from console.model.alerts import GONE_MS, AlertView
 from console.model.books import Books
+from console.model.canaries import CanaryView
 from console.model.fleet import Link
 from console.model.lag import LagCell
 from console.model.series import EMPTY, Series
@@ -58,6 +59,7 @@ class EdgeView:
     lag: LagCell | None = None  # the worst this edge reads
     loop_lag_ms: float | None = None
     rss_bytes: int | None = None
+    clock_off_ms: int = 0  # ahead of most others' by more than a little; less than 0: behind
     restarts: int = 0
     url: str = ""
     version: str = ""
@@ -100,12 +102,23 @@ class FleetView:
     over_limit: int
     alerts: tuple[AlertView, ...] = ()
     alerts_age_ms: Mapping[str, int] = field(default_factory=dict)  # of what each keeper says
+    canaries: tuple[CanaryView, ...] = ()  # that fail, as keepers say
     streams: Mapping[str, Aged[StreamsNews]] = field(default_factory=dict)  # by region
     steering: Mapping[str, Aged[SteeringNews]] = field(default_factory=dict)  # by keeper's region
     certificates: Mapping[str, Aged[CertificatesNews]] = field(default_factory=dict)
     drills: Mapping[str, tuple[DrillNews, ...]] = field(default_factory=dict)  # by run
     books: Books = field(default_factory=Books)
     timeline: Timeline = ()
+
+    @property
+    def keeper_age_ms(self) -> int | None:
+        """Since any keeper said which alerts stand; None: none ever did."""
+        return min(self.alerts_age_ms.values(), default=None)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether a keeper is heard: else nobody knows which alerts there would be."""
+        return self.keeper_age_ms is not None and self.keeper_age_ms <= GONE_MS
 
     @property
     def edges(self) -> tuple[EdgeView, ...]:

@@ -35,12 +35,11 @@ class AlertTable(Listing[AlertView]):
     """One line for each alert."""
 
     def __init__(self) -> None:
-        self._wall_ms = 0
         super().__init__(
             "Alerts",
             COLUMNS,
             FIELDS,
-            lambda alert: alert_row(alert, self._wall_ms),
+            alert_row,
             lambda alert: alert.key,
             name="alerts",
         )
@@ -53,20 +52,21 @@ class AlertTable(Listing[AlertView]):
 
     def show_look(self, look: Look) -> None:
         """Draw the alerts."""
-        self._wall_ms = look.wall_ms
         self.show_items(look.view.alerts, summary(look.view))
 
 
 def summary(view: FleetView) -> str:
     """Who looks, or that nobody does."""
-    if not view.alerts_age_ms:
+    age_ms = view.keeper_age_ms
+    if age_ms is None:
         return NOBODY
-    youngest = min(view.alerts_age_ms.values())
-    old = f", {figures.age(youngest)} ago" if youngest > OLD_MS else ""
+    if not view.is_kept:
+        return f"no keeper is heard for {figures.age(age_ms)}"
+    old = f", {figures.age(age_ms)} ago" if age_ms > OLD_MS else ""
     return f"by {', '.join(sorted(view.alerts_age_ms))}{old}"
 
 
-def alert_row(alert: AlertView, wall_ms: int) -> Sequence[Cell]:
+def alert_row(alert: AlertView) -> Sequence[Cell]:
     """The cells of one alert."""
     firing = alert.state == "firing"
     kind = "pending" if not firing else "acked" if alert.acked_by else alert.severity
@@ -76,5 +76,5 @@ def alert_row(alert: AlertView, wall_ms: int) -> Sequence[Cell]:
         cell(sign.glyph, sign.tone),
         cell(alert.name, tone),
         cell(alert.on, tone),
-        cell(figures.age(max(0, wall_ms - alert.since_ms)), Tone.MUTED),
+        cell(figures.age(alert.lasted_ms), Tone.MUTED),
     )

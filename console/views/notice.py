@@ -2,6 +2,7 @@
 
 from textual.widgets import Static
 
+from console import figures
 from console.look import Look
 from console.model import MAX_EDGES, FleetView, LinkState
 from console.signs import ALERT_SIGNS, Tone
@@ -9,7 +10,9 @@ from console.views.cell import Cell, cell, line
 
 
 class Notice(Static):
-    """Why the link is lost, the worst alert, frames that could not be used, bounds hit."""
+    """Why the link is lost, the worst alert, that nobody looks for any, frames that could not be
+    used, bounds hit.
+    """
 
     def __init__(self) -> None:
         super().__init__(id="notice", markup=False)
@@ -34,6 +37,10 @@ def notices(view: FleetView) -> list[Cell]:
         sign = ALERT_SIGNS[worst.severity]
         text = f"{sign.glyph} {worst.name} {worst.on}: {worst.text}{more}. "
         cells += [cell(text, sign.tone, 100)]
+    if view.keeper_age_ms is not None and not view.is_kept:
+        since = figures.age(view.keeper_age_ms)
+        text = f"No keeper is heard for {since}: which alerts there would be is not known. "
+        cells += [cell(text, Tone.WARN, 100)]
     if view.over_limit:
         text = f"Limit of {MAX_EDGES:,} edges reached, {view.over_limit:,} frames left out. "
         cells += [cell(text, Tone.WARN, 80)]

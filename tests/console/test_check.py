@@ -29,9 +29,9 @@ def with_alert(fleet: Fleet, severity: Severity, text: str = "x") -> FleetView:
 def test_all_is_well() -> None:
     view = observe(fleet_of(quiet(80)), 79_600)
     assert judge(view).level is Level.OK
-    assert summary(view) == "3 regions ok, 6 of 6 edges ready"
+    assert summary(view) == "3 regions ok, 6 of 6 edges ready, no keeper is heard"
     said = nagios(view, judge(view))
-    assert said.startswith("JETRELAY OK - 3 regions ok, 6 of 6 edges ready | edges_ready=6;;;0;6 ")
+    assert said.startswith(f"JETRELAY OK - {summary(view)} | edges_ready=6;;;0;6 ")
     assert said.endswith("ms;1000;3000;0")
 
 
@@ -88,7 +88,9 @@ async def test_the_command_says_it_and_exits_so(tmp_path: Path) -> None:
             code, out, err = await run("check", *options, "--json")
             assert (code, err) == (0, "")
             assert json.loads(out) == {
-                "status": "ok", "reasons": [], "summary": "3 regions ok, 6 of 6 edges ready",
+                "status": "ok",
+                "reasons": [],
+                "summary": "3 regions ok, 6 of 6 edges ready, no keeper is heard",
             }  # fmt: skip
             code, out, _ = await run("check", *options, "--format", "nagios")
             assert (code, out[:14]) == (0, "JETRELAY OK - ")

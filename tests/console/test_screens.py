@@ -54,7 +54,7 @@ async def test_alerts_stand_the_worst_first_and_who_is_at_work(size: str, golden
         stage.connect()
         stage.play(troubled(80))
         for region in ("us", "eu"):
-            news = AlertsNews(at_ms=START_MS, alerts=list(ALERTS), rules=9)
+            news = AlertsNews(at_ms=START_MS + 79_600, alerts=list(ALERTS), rules=9)
             stage.app.hear(NewsHeard(region, news))
         request = Request(verb="evacuate", region="eu", by="ops@host", why="new kernel")
         entry = Entry(run="r1", at_ms=START_MS + 70_000, by="ops@host", what="submitted",

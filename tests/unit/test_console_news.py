@@ -96,6 +96,13 @@ def test_alerts_of_all_keepers_become_one_each_the_worst_first() -> None:
     assert later.alerts_age_ms["us"] == 15_400
 
 
+def test_how_long_an_alert_stands_is_no_matter_of_whose_clock_is_right() -> None:
+    for ahead_ms in (0, 300_000, 3_600_000):  # of us, or of the other keeper: nobody compares them
+        told = stands(ahead_ms + 60_000, alert(since_ms=ahead_ms + 18_000))
+        (view,) = observe(fold_news(Fleet(), "us", told, 1_000), 4_000).alerts
+        assert (view.lasted_ms, view.age_ms) == (45_000, 3_000)
+
+
 def test_an_alert_is_looked_after_as_soon_as_one_keeper_knows() -> None:
     fleet = fold_news(Fleet(), "us", stands(1_000, alert()), 1_000)
     acked = alert(acked_by="ops", acked_why="on my way")
