@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,12 @@ from typing import Any
 import aiohttp
 import pytest
 
+from console.clock import Clock
+from console.feed import apply
+from console.live import LiveFeed
+from console.model import Fleet, observe
 from relay.core.tokens import mint
+from relay.tasks import Tasks
 from tests.raw import EVERYTHING, Raw
 from tests.views import View, looking
 from tests.world import World
@@ -54,23 +59,27 @@ def timed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.clean()
 
 
-@asynccontextmanager
-async def unsteady(world: World, directory: Path, edge: str) -> AsyncIterator[Path]:
-    """`edge` with a clock that is ahead by what stands in a file."""
-    await world.ctl("hold", edge)
-    clock = directory / "clock"
-    clock.write_text("+0\n")
-    environment = os.environ | {
+def faked(clock: Path) -> dict[str, str]:
+    """The environment of a process whose clock is ahead by what stands in a file."""
+    return os.environ | {
         "LD_PRELOAD": str(FAKETIME),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "DONT_FAKE_MONOTONIC": "1",
     }
+
+
+@asynccontextmanager
+async def unsteady(world: World, directory: Path, edge: str) -> AsyncIterator[Path]:
+    """`edge` with a clock that is ahead by what stands in a file."""
+    await world.ctl("hold", edge)
+    clock = directory / "clock"
+    clock.write_text("+0\n")
     config = world.state_dir / "edges" / f"{edge}.json"
     command = [sys.executable, "-m", "cli", "edge", "--config", str(config)]
     with (directory / "edge.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=faked(clock), stdout=log, stderr=log)
     try:
         await ready(world.found().edge(edge).http)
         yield clock
@@ -106,6 +115,23 @@ async def stats(world: World) -> Any:
     return json.loads(done.stdout)
 
 
+async def seen(world: World, jump_s: int) -> None:
+    """A console names the clock, and says all else as it is."""
+    feed, clock, fleet = LiveFeed(world.found().doors("console")), Clock(), Fleet()
+    named = f"has a clock {JUMP_S} s {'ahead' if jump_s > 0 else 'behind'}"
+    async with asyncio.timeout(30), aclosing(feed.events()) as events:
+        async for event in events:
+            fleet = apply(fleet, event, clock.steady_ms())
+            regions = {each.name: each for each in observe(fleet, clock.steady_ms()).regions}
+            if len(fleet.edges) == 3 and named in regions["us"].reason:
+                break
+    assert regions["us"].reason == f"us-2 {named}"
+    assert (regions["eu"].state, regions["eu"].reason) == ("ok", "")
+    edges = [edge for region in regions.values() for edge in region.edges]
+    assert {edge.state for edge in edges} == {"ready"}
+    assert max(edge.age_ms or 0 for edge in edges) < 3_000
+
+
 @pytest.mark.parametrize("jump_s", [JUMP_S, -JUMP_S])
 async def test_nothing_moves_when_an_edge_has_another_time(
     timed: World, tmp_path: Path, jump_s: int
@@ -130,7 +156,10 @@ async def test_nothing_moves_when_an_edge_has_another_time(
             before, frames = await stats(timed), len(view.frames)
             assert (before["total"]["sessions"], before["total"]["visits"]) == (2, 1)
             clock.write_text(f"{jump_s:+d}\n")
+            looking_on = Tasks("console")
+            console = looking_on.spawn(seen(timed, jump_s), "console")
             await view.read_for(HOLDS_S)
+            await console
             now = await stats(timed)
             assert view.online == both
             assert [f for f in view.frames[frames:] if f["offline"]] == []
@@ -163,3 +192,22 @@ async def test_nothing_moves_when_an_edge_has_another_time(
     assert began_ms < online["start_ms"] < online["end_ms"] < ended_ms
     assert online["ended"] == "logged"
     assert 14 < online["seconds"] < (ended_ms - began_ms) / 1000
+
+
+async def test_a_console_whose_own_clock_is_wrong_says_all_but_the_time_as_it_is(
+    timed: World, tmp_path: Path
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text(f"+{JUMP_S}\n")
+    options = ("console", "--once", "--format", "json", "--state", str(timed.state_dir))
+    now_ms = int(time.time() * 1000)
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-m", "cli", *options], env=faked(clock),
+        capture_output=True, check=True,
+    )  # fmt: skip
+    said = json.loads(done.stdout)
+    assert said["at_ms"] - now_ms > (JUMP_S - 1) * 1000
+    edges = [edge for region in said["regions"] for edge in region["edges"]]
+    assert {(edge["state"], edge["clock_off_ms"]) for edge in edges} == {("ready", 0)}
+    assert max(edge["age_ms"] for edge in edges) < 3_000
+    assert max(ms for row in said["lag_ms"].values() for ms in row.values()) < 3_000
