@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install up test lint check-types contracts pytest bench soak drill leader stability room churn campaign mutants simulate simulate-mutants lock clean
+.PHONY: install up test lint check-types contracts pytest bench soak drill leader stability room churn campaign truth mutants simulate simulate-mutants lock clean
 
 install: $(VENV)/.installed
 
@@ -69,6 +69,11 @@ room: install
 # Random faults for half an hour, the same ones each time.
 campaign: install
 	$(BIN)/jetrelay drill run campaign --seed $(or $(SEED),1) --for 30m --state .jetrelay-drill
+
+# Consoles in all regions while every kind of fault is made: whether each one is named within 5 s, and
+# none is green while a canary fails; 8 minutes or so, or as long as FOR says (seconds).
+truth: install
+	$(BIN)/python -m tests.truth --seed $(or $(SEED),205) --for $(or $(FOR),300)
 
 # Mistakes planted in the edge, each under a real drill: whether the checker names it; half an hour or so.
 mutants: install

@@ -1,0 +1,1 @@
+"""Whether the console tells the truth while a world is broken on purpose."""
