@@ -50,6 +50,7 @@ class Watch:
     buffer_bytes: int = 32 * 1024 * 1024
     proved: int = 0  # sequence up to which the live feed had what the markers say
     _next: int = 0  # the sequence that comes next; 0: not known yet
+    _early: tuple[int, int] | None = None  # what came in a row until now, while that is not known
     _whole_from: int = 0  # everything from here on is in `_events`
     _events: deque[tuple[int, str, bytes]] = field(default_factory=deque)
     _bytes: int = 0
@@ -62,10 +63,17 @@ class Watch:
             heard: up to where somebody watched before; 0: not known.
         """
         first = self._next or (heard + 1 if heard else 0)
-        missed = (Skipped(first, last, sure=False),) if 0 < first <= last else ()
+        missed = [Skipped(first, last, sure=False)] if 0 < first <= last else []
         self._next = max(self._next, last + 1)
+        if self._early is not None:
+            # The answer came on another connection: what was stored after it may be here already.
+            begin, end = self._early
+            if begin > self._next:
+                missed.append(Skipped(self._next, begin - 1, sure=False))
+            self._next = max(self._next, end + 1)
+            self._early = None
         self._forget(self._next)
-        return missed
+        return tuple(missed)
 
     def heard(self, seq: int, subject: str, data: bytes) -> tuple[Finding, ...]:
         """An event came.
@@ -76,6 +84,8 @@ class Watch:
             data: its payload.
         """
         if self._next == 0:
+            begin, end = self._early or (seq, seq)
+            self._early = (begin, seq) if seq == end + 1 else (seq, seq)
             return ()
         if seq < self._next:
             return (Again(seq),)

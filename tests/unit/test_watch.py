@@ -126,3 +126,30 @@ def test_a_new_watcher_looks_back_to_where_somebody_watched_before() -> None:
     assert watch.joined(9, heard=6) == (Skipped(7, 9, sure=False),)
     assert watch.joined(9, heard=6) == (), "and, when it was away itself, to where it was"
     assert Watch("us").joined(9, heard=9) == ()
+
+
+def test_what_came_before_the_stream_said_where_it_ends_was_not_jumped_over() -> None:
+    origin, watch = Origin(), Watch("us")
+    for _ in range(4):
+        origin.store()
+    assert not hear(watch, *origin.stored[1:])  # 2, 3, 4: the answer says that 2 is the last
+    assert watch.joined(2) == ()
+    assert not hear(watch, origin.store())
+
+
+def test_of_what_did_not_come_until_then_nobody_is_sure() -> None:
+    origin, watch = Origin(), Watch("us")
+    for _ in range(6):
+        origin.store()
+    assert not hear(watch, origin.stored[1], origin.stored[4], origin.stored[5])
+    assert watch.joined(2) == (Skipped(3, 4, sure=False),)
+    assert not hear(watch, origin.store())
+
+
+def test_what_came_long_before_the_end_of_the_stream_changes_nothing() -> None:
+    origin, watch = Origin(), Watch("us")
+    for _ in range(9):
+        origin.store()
+    assert not hear(watch, origin.stored[1], origin.stored[2])
+    assert watch.joined(8) == ()
+    assert hear(watch, (10, SUBJECT, b"1")) == [Skipped(9, 9)]
