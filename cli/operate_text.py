@@ -41,19 +41,6 @@ def plan_lines(request: Request, plan: Plan) -> list[str]:
     return [clean(text) for text in wording.plan_lines(request, plan)]
 
 
-def _wanted(order: Order, now_ms: int) -> str:
-    parts = []
-    if order.cordoned:
-        parts.append("cordoned")
-    if order.drain_s is not None:
-        parts.append("drained")
-    if order.weight is not None:
-        parts.append(f"weight {order.weight}")
-    if order.ramp is not None and order.share(now_ms) < 1:
-        parts.append(f"ramp, at {order.share(now_ms):.0%}")
-    return ", ".join(parts)
-
-
 def status_lines(
     outlook: Outlook, orders: Orders, holders: dict[str, Holder], stalled: list[Run]
 ) -> list[str]:
@@ -93,7 +80,7 @@ def _count(connections: int | None) -> str:
 
 
 def _order_cells(order: Order | None, now_ms: int) -> tuple[str, str, str, str]:
-    wanted = "" if order is None else _wanted(order, now_ms)
+    wanted = "" if order is None else wording.wanted(order, now_ms)
     if order is None or not wanted:
         return "", "", "", ""
     return wanted, clean(order.by), _moment(order.at_ms), clean(order.why)

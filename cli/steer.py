@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cli.state_option import state_option
 from cli.text import clean
 from regions.columns import aligned
 from regions.state import find_world
+from regions.steering import wording
 from regions.steering.fleet import Outlook
 from regions.steering.what_if import WhatIf
 from relay.core.round_trips import parse_round_trips
@@ -61,8 +63,7 @@ def status(state: Path, *, tries: bool, as_json: bool) -> None:
     if as_json:
         _print_json(_status_json(outlook))
     else:
-        for line in _status_lines(outlook):
-            click.echo(line)
+        _print(_status_lines(outlook))
     sys.exit(0 if all(each.verdict.state == "ok" for each in outlook.regions) else 1)
 
 
@@ -101,8 +102,7 @@ def explain(
     if as_json:
         _print_json(_explain_json(origin, given, order))
     else:
-        for line in _explain_lines(origin, given, order):
-            click.echo(line)
+        _print(wording.explain_lines(origin, given, order))
     sys.exit(0 if any(each.verdict.admits for each in outlook.regions) else 1)
 
 
@@ -121,12 +121,16 @@ def what_if(state: Path, region: str, *, as_json: bool) -> None:
     if as_json:
         _print_json(_what_if_json(found))
     else:
-        for line in _what_if_lines(found):
-            click.echo(line)
+        _print(wording.what_if_lines(found))
     sys.exit(0 if found.fits else 1)
 
 
 # --- as text and JSON ---------------------------------------------------------------------------
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(clean(line))
 
 
 def _print_json(value: Any) -> None:
@@ -198,18 +202,6 @@ def _status_json(outlook: Outlook) -> Any:
     }
 
 
-def _explain_lines(origin: Origin, given: list[Share], order: list[str]) -> list[str]:
-    where = "" if origin.whence.place is None else " at {:.1f}, {:.1f}".format(*origin.whence.place)
-    lines = [f"{origin.network}: {clean(origin.how)}{where}"]
-    rows = [("region", "ms", "share", "why")]
-    for each in given:
-        distance = "—" if each.distance_ms is None else f"{each.distance_ms:.0f}"
-        rows.append((each.region, distance, f"{each.share:.0%}", clean(each.reason)))
-    lines += aligned(rows)
-    lines.append(f"this network: {', then '.join(order)}" if order else "no region at all")
-    return lines
-
-
 def _explain_json(origin: Origin, given: list[Share], order: list[str]) -> Any:
     place = origin.whence.place
     return {
@@ -220,22 +212,6 @@ def _explain_json(origin: Origin, given: list[Share], order: list[str]) -> Any:
         "shares": [each._asdict() for each in given],
         "order": order,
     }
-
-
-def _what_if_lines(found: WhatIf) -> list[str]:
-    lines = [f"{found.region} has {found.connections:,} connections; if it died now:"]
-    if not found.arrivals:
-        return [*lines, "there is no other region"]
-    rows = [("region", "come", "per s", "then", "of", "")]
-    for each in found.arrivals:
-        wrong = [] if each.fits else ["no room"]
-        if not each.in_time:
-            wrong.append(f"{each.admitted_per_s:,.0f}/s are let in: the rest waits")
-        rows.append(
-            (each.region, f"{each.connections:,}", f"{each.per_s:,.0f}", f"{each.after:,}",
-             f"{each.room:,}" if each.room else "—", "; ".join(wrong) or "fits")
-        )  # fmt: skip
-    return [*lines, *aligned(rows)]
 
 
 def _what_if_json(found: WhatIf) -> Any:

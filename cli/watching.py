@@ -75,7 +75,7 @@ class Watching:
         self.certificates = CertificateWatch(places_of(world))
         self.board = Board(rules)
         self.herald = Herald(
-            {region: world.nats_config(region, "control") for region in tells}, self._news
+            {region: world.nats_config(region, "control") for region in tells}, self._news, home
         )
 
     async def __aenter__(self) -> "Watching":
@@ -151,7 +151,8 @@ class Watching:
     def _news(self) -> Iterator[News]:
         now_ms, outlook = self._clock.wall_ms(), self.steerer.outlook
         if outlook is not None:
-            yield steering_news(outlook, self.steerer.tries, time.monotonic(), now_ms)
+            tries = self.steerer.tries
+            yield steering_news(outlook, tries, time.monotonic(), now_ms, self.home)
         standing, rules = self.board.standing, len(self.board.rules)
         yield AlertsNews(at_ms=now_ms, alerts=standing, rules=rules, by=self.home)
         if self.certificates.ends:

@@ -33,6 +33,7 @@ class Herald:
     Args:
         nats: region -> how to reach it as `control`; news are told of each of them.
         look: what is to be told now, the same of every region.
+        by: the region whose keeper tells it; empty: none does.
         streams: whether each region's streams are looked at, and told of.
     """
 
@@ -40,11 +41,13 @@ class Herald:
         self,
         nats: Mapping[str, NatsConfig],
         look: Callable[[], Iterable[News]],
+        by: str = "",
         *,
         streams: bool = True,
     ) -> None:
         self._nats = nats
         self._look = look
+        self._by = by
         self._streams = streams
         self._tasks = Tasks("herald")
         self._waiting: dict[str, deque[News]] = {region: deque(maxlen=WAITING) for region in nats}
@@ -101,7 +104,7 @@ class Herald:
                     self._told_all.set()
             if self._streams and began_s - streams_s >= STREAMS_S:
                 streams_s = began_s
-                await self._publish(admin, await look_at_streams(admin))
+                await self._publish(admin, await look_at_streams(admin, self._by))
             with suppress(TimeoutError):
                 async with asyncio.timeout(TELL_S):
                     await self._due[admin.region].wait()
@@ -112,8 +115,12 @@ class Herald:
         await admin.tell(news_subject(admin.region, str(about)), encode_news(news))
 
 
-async def look_at_streams(admin: JetStream) -> StreamsNews:
+async def look_at_streams(admin: JetStream, by: str = "") -> StreamsNews:
     """All streams of a region as they stand.
+
+    Args:
+        admin: the region's.
+        by: the region whose keeper looks.
 
     Raises:
         UnavailableError: JetStream did not answer.
@@ -125,6 +132,7 @@ async def look_at_streams(admin: JetStream) -> StreamsNews:
         streams=sorted((stream_news(info) for info in infos), key=lambda each: each.name),
         stored_bytes=int(account.get("storage", 0)),
         store_bytes=max(limit, 0),
+        by=by,
     )
 
 

@@ -49,6 +49,7 @@ class StreamsNews(msgspec.Struct, frozen=True, kw_only=True, tag="streams", tag_
     streams: list[StreamNews]
     stored_bytes: int = 0  # on disk, of all
     store_bytes: int = 0  # that may be; 0: no bound
+    by: str = ""  # the region whose keeper says it; empty: it does not say
 
 
 class RegionNews(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,6 +96,7 @@ class SteeringNews(msgspec.Struct, frozen=True, kw_only=True, tag="steering", ta
     regions: list[RegionNews]
     edges: list[EdgeNews]  # those that are not as they should be
     flights: list[FlightNews] = []
+    by: str = ""  # the region that is the keeper's own; it may tell in others as well
 
 
 class AlertNews(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -4,6 +4,7 @@ what others wrote; who prints them makes them safe.
 
 from regions.columns import aligned
 from regions.operations.entry import Plan, Request
+from relay.core.orders import Order
 
 
 def plan_lines(request: Request, plan: Plan) -> list[str]:
@@ -26,3 +27,22 @@ def plan_lines(request: Request, plan: Plan) -> list[str]:
     lines += [f"note: {text}" for text in plan.notes]
     lines += [f"against it: {text}" for text in plan.objections]
     return lines
+
+
+def wanted(order: Order, now_ms: int) -> str:
+    """What an order wants; empty: nothing, or nothing any more.
+
+    Args:
+        order: it.
+        now_ms: the time (Unix ms), by which ramps go.
+    """
+    parts = []
+    if order.cordoned:
+        parts.append("cordoned")
+    if order.drain_s is not None:
+        parts.append("drained")
+    if order.weight is not None:
+        parts.append(f"weight {order.weight}")
+    if order.ramp is not None and order.share(now_ms) < 1:
+        parts.append(f"ramp, at {order.share(now_ms):.0%}")
+    return ", ".join(parts)

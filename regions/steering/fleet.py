@@ -13,13 +13,11 @@ from regions.steering.health import (
     judge_region,
     with_canaries,
 )
-from regions.steering.what_if import WhatIf, if_left
+from regions.steering.what_if import RECONNECT_S, WhatIf, if_left
 from regions.topology import Topology
 from relay.core.orders import Orders
 from relay.core.steady import Comebacks, Steady
 from relay.core.steering import Candidate, Place, Verdict
-
-RECONNECT_S = 10.0  # in which clients whose region died have come elsewhere
 
 
 @dataclass(frozen=True, slots=True)

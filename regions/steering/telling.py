@@ -9,7 +9,7 @@ from relay.core.steering import State
 
 
 def steering_news(
-    outlook: Outlook, tries: Mapping[EdgeKey, Try], now_s: float, at_ms: int
+    outlook: Outlook, tries: Mapping[EdgeKey, Try], now_s: float, at_ms: int, by: str = ""
 ) -> SteeringNews:
     """The news of one moment.
 
@@ -18,10 +18,12 @@ def steering_news(
         tries: of the edges' doors, the newest ones.
         now_s: the moment, monotonic.
         at_ms: the same, Unix ms.
+        by: the region whose keeper sees it.
     """
     flights = outlook.flights
     return SteeringNews(
         at_ms=at_ms,
+        by=by,
         regions=[
             RegionNews(
                 name=each.name,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from relay.core.steering import Candidate, State, Verdict, Whence, shares
 
+RECONNECT_S = 10.0  # in which clients whose region died have come elsewhere
 STEPS = 50  # the clients come in so many parts: where a region gets full, the next takes more
 GONE = Verdict(State.DOWN, "if it were left now", admits=False)
 
