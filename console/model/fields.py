@@ -7,26 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.model.lag import LagCell
+from console.model.streams import STORE_FIELDS, STREAM_FIELDS, store_rows, stream_rows
 from console.model.view import Aged, EdgeView, FleetView, Freshness, RegionView
-from regions.news import EdgeNews, FlightNews, StreamNews, StreamsNews
+from regions.news import EdgeNews, FlightNews
 from relay.core.query import Field, Value
 from relay.core.telemetry import EdgeFrame
-
-
-@dataclass(frozen=True, slots=True)
-class StreamRow:
-    """A stream in one region."""
-
-    region: str
-    stream: StreamNews
-
-
-@dataclass(frozen=True, slots=True)
-class StoreRow:
-    """The disk of one region's NATS, as far as its streams may take it."""
-
-    region: str
-    news: StreamsNews
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,40 +135,6 @@ PAIR_FIELDS: tuple[Field[LagCell], ...] = (
     Field("mirror", "text", lambda pair: pair.mirror, "current, behind, wedged, cut, diverged"),
 )
 
-STREAM_FIELDS: tuple[Field[StreamRow], ...] = (
-    Field("name", "text", lambda row: row.stream.name, "the stream's name"),
-    Field("region", "text", lambda row: row.region, "where it stands"),
-    Field("origin", "text", lambda row: row.stream.origin or row.region, "whose it is"),
-    Field(
-        "kind", "text", lambda row: "mirror" if row.stream.origin else "home", "home or mirror"
-    ),
-    Field("messages", "number", lambda row: row.stream.messages, "that it holds"),
-    Field("bytes", "bytes", lambda row: row.stream.bytes, "that it takes"),
-    Field(
-        "full", "share", lambda row: _taken(row.stream.bytes, row.stream.max_bytes),
-        "of its own bound",
-    ),
-    Field("last", "number", lambda row: row.stream.last, "its newest sequence"),
-    Field("lag", "number", lambda row: row.stream.lag, "messages that a mirror lacks"),
-    Field("active", "ms", lambda row: row.stream.active_ms, "since a mirror heard of its origin"),
-    Field("deleted", "number", lambda row: row.stream.deleted, "sequences that it does not hold"),
-    Field("leader", "text", lambda row: row.stream.leader, "the server that leads it"),
-    Field(
-        "behind", "number",
-        lambda row: sum(not peer.current or peer.offline for peer in row.stream.peers),
-        "replicas that are not current",
-    ),
-)  # fmt: skip
-
-STORE_FIELDS: tuple[Field[StoreRow], ...] = (
-    Field("name", "text", lambda row: row.region, "the region"),
-    Field("bytes", "bytes", lambda row: row.news.stored_bytes, "on disk"),
-    Field(
-        "full", "share", lambda row: _taken(row.news.stored_bytes, row.news.store_bytes),
-        "of what may be",
-    ),
-)  # fmt: skip
-
 FLIGHT_FIELDS: tuple[Field[FlightRow], ...] = (
     Field("name", "text", lambda row: f"{row.flight.origin}>{row.flight.region}", "the pair"),
     Field("origin", "text", lambda row: row.flight.origin, "where it is published"),
@@ -243,12 +194,8 @@ def rows(view: FleetView, wall_ms: int, by: str) -> Mapping[str, list[Any]]:
         "edge": list(view.edges),
         "region": list(view.regions),
         "pair": [cell for (origin, region), cell in view.lag.items() if origin != region],
-        "stream": [
-            StreamRow(region, stream)
-            for region, news in _fresh(view.streams)
-            for stream in news.streams
-        ],
-        "store": [StoreRow(region, news) for region, news in _fresh(view.streams)],
+        "stream": [row for row in stream_rows(view) if row.freshness is not Freshness.GONE],
+        "store": [row for row in store_rows(view) if row.freshness is not Freshness.GONE],
         "flight": [FlightRow(by, flight) for by, news in _fresh(seen) for flight in news.flights],
         "door": [DoorRow(by, edge) for by, news in _fresh(seen) for edge in news.edges],
         "certificate": _certificates(view, wall_ms),

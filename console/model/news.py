@@ -66,6 +66,7 @@ def is_sound(news: News) -> bool:
         case StreamsNews(at_ms=at_ms, streams=streams):
             return (
                 _number(at_ms, news.stored_bytes, news.store_bytes)
+                and _short(news.by)
                 and len(streams) <= MAX_STREAMS
                 and all(_short(each.name, each.origin, each.leader) for each in streams)
                 and all(
@@ -80,6 +81,7 @@ def is_sound(news: News) -> bool:
         case SteeringNews(at_ms=at_ms, regions=regions, edges=edges, flights=flights):
             return (
                 _number(at_ms)
+                and _short(news.by)
                 and max(len(regions), len(edges), len(flights)) <= 4_096
                 and all(
                     _short(each.name)
