@@ -18,6 +18,9 @@ from console.dialogs.help import HelpScreen
 from console.dialogs.palette import CommandProvider
 from console.doing.acting import Acting
 from console.doing.navigation import Navigation
+from console.doing.steering import Steering
+from console.doing.streams import Streams
+from console.doing.streams import names as stream_names
 from console.doing.tables import Tables
 from console.doing.time_travel import TimeTravel
 from console.errors import ConsoleError
@@ -110,9 +113,12 @@ class ConsoleApp(App[None]):
         self._paging: set[tuple[str, str]] | None = None  # alerts that page, as last seen
         self.navigation = Navigation(self)
         self.acting = Acting(self, backing, self._tasks)
+        self.steering = Steering(self, backing, self._tasks)
         self._time_travel = TimeTravel(self, backing, known, self._tasks)
         self.handlers: Mapping[str, Callable[[str], None]] = {
             **self.navigation.handlers,
+            **self.steering.handlers,
+            **Streams(self).handlers,
             **Tables(self, backing.folder).handlers,
             **self._time_travel.handlers,
             **self.acting.handlers,
@@ -310,8 +316,13 @@ class ConsoleApp(App[None]):
             listing = self.pane.listing
             return [] if listing is None else list(listing.fields)
         names = [command.name for command in COMMANDS if self.applies(command)]
+<<<<<<< HEAD
         names += [clean(region.name, WORD_LIMIT) for region in view.regions]
         return names + [clean(edge.name, WORD_LIMIT) for edge in view.edges]
+=======
+        names += [region.name for region in view.regions]
+        return names + [edge.name for edge in view.edges] + stream_names(view)
+>>>>>>> 8e8b287 (Show streams and steering: screens 5 and 6, with a stream in detail, explain and what if)
 
     # --- what it says --------------------------------------------------------------------------
 

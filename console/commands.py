@@ -35,6 +35,8 @@ class Command:
 SCREENS = (
     ("1", "fleet", "regions, edges, mirror lag, alerts"),
     ("2", "edges", "all edges; enter: one in detail"),
+    ("5", "streams", "all streams, their copies side by side; enter: one in detail"),
+    ("6", "steering", "where clients are sent, and why; enter: what if a region died"),
     ("8", "events", "what happened; enter: go to that time"),
 )
 
@@ -52,6 +54,11 @@ _ACTS = tuple(
 COMMANDS: tuple[Command, ...] = (
     *_SCREENS,
     Command("edge", "", "one edge in detail", "Screens", usage="EDGE"),
+    Command("stream", "", "one stream in detail", "Screens", usage="STREAM [REGION]"),
+    Command("explain", "", "where clients of an address or a country are sent, and why", "Screens",
+            usage="ADDRESS|COUNTRY [rtt=REGION:MS,…]"),
+    Command("whatif", "", "where the clients of a region would go if it died", "Screens",
+            usage="[REGION]"),
     Command("back", "escape", "back to where you were", "Screens", shown="esc"),
     Command("filter", "slash", "show only what matches: text, !text, connections>100", "Tables",
             usage="[QUERY]", foot=True, shown="/"),

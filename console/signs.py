@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from console.model import LagLevel, LinkState
+from console.model.copies import Agreement
 
 
 class Tone(Enum):
@@ -66,6 +67,30 @@ HAPPENING_SIGNS = {
     "warn": Sign("▲", "warning", Tone.WARN, "something to look at"),
     "bad": Sign("✗", "bad", Tone.BAD, "something is wrong"),
 }
+STREAM_SIGNS = {
+    "ok": Sign("●", "ok", Tone.GOOD, "it is led, and its copies are current"),
+    "late": Sign("▲", "late", Tone.WARN, "a mirror that is read over 1,000 ms late"),
+    "behind": Sign("▲", "behind", Tone.WARN, "a replica is not current"),
+    "full": Sign("▲", "full", Tone.WARN, "over 95 % of what it may take, and that hurts"),
+    "offline": Sign("✗", "offline", Tone.BAD, "a replica is gone"),
+    "cut": Sign("⊘", "cut", Tone.BAD, "a mirror that hears nothing of its origin"),
+    "wedged": Sign("✗", "wedged", Tone.BAD, "a mirror that stands still behind its origin"),
+    "diverged": Sign("✗", "diverged", Tone.BAD, "a mirror that holds other events than its origin"),
+    "no leader": Sign("✗", "no leader", Tone.BAD, "nothing is stored: see enter"),
+    "silent": Sign("?", "silent", Tone.MUTED, "nobody has told of it for 20 s"),
+}
+AGREEMENT_SIGNS = {
+    Agreement.HOME: Sign("·", "home", Tone.MUTED, "what the others are compared with"),
+    Agreement.AGREES: Sign("✓", "agrees", Tone.GOOD, "it holds what its origin holds"),
+    Agreement.DIVERGES: Sign("✗", "diverges", Tone.BAD, "it holds other events than its origin"),
+    Agreement.NOT_COMPARED: Sign("?", "not compared", Tone.MUTED, "nobody compares it now"),
+}
+STEER_SIGNS = {
+    "ok": Sign("●", "ok", Tone.GOOD, "half of its edges at least are as they should be"),
+    "degraded": Sign("◐", "degraded", Tone.WARN, "it is there, and not as it should be"),
+    "dark": Sign("○", "dark", Tone.BAD, "nobody hears it"),
+    "down": Sign("✗", "down", Tone.BAD, "others confirm that it is not there"),
+}
 LINK_SIGNS = {
     LinkState.CONNECTING: Sign("◌", "connecting", Tone.WARN, "the console has no link yet"),
     LinkState.CONNECTED: Sign("●", "link", Tone.GOOD, "the console hears the fleet"),
@@ -81,3 +106,13 @@ def edge_sign(state: str) -> Sign:
 def region_sign(state: str) -> Sign:
     """The sign of a region's state."""
     return REGION_SIGNS[state]
+
+
+def stream_sign(state: str) -> Sign:
+    """The sign of a stream's state."""
+    return STREAM_SIGNS[state]
+
+
+def steer_sign(state: str) -> Sign:
+    """The sign of how steering sees something; a word that is not known here is shown as it is."""
+    return STEER_SIGNS.get(state) or Sign("◇", state, Tone.WARN, "a state of a newer keeper")

@@ -13,12 +13,15 @@ from textual.widgets import Static
 
 from console.commands import Command
 from console.signs import (
+    AGREEMENT_SIGNS,
     ALERT_SIGNS,
     EDGE_SIGNS,
     HAPPENING_SIGNS,
     LAG_SIGNS,
     LINK_SIGNS,
     REGION_SIGNS,
+    STEER_SIGNS,
+    STREAM_SIGNS,
     Sign,
     Tone,
 )
@@ -62,6 +65,9 @@ class HelpScreen(ModalScreen[None]):
             ("Mirror lag", LAG_SIGNS.values()),
             ("Alerts", ALERT_SIGNS.values()),
             ("What happened", HAPPENING_SIGNS.values()),
+            ("Streams", STREAM_SIGNS.values()),
+            ("Copies of a stream", AGREEMENT_SIGNS.values()),
+            ("Regions and edges, as keepers see them", STEER_SIGNS.values()),
             ("The console's own link", LINK_SIGNS.values()),
         ):
             lines += [Content(""), _head(title), *(_meaning(sign) for sign in signs)]

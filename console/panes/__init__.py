@@ -7,7 +7,18 @@ from console.panes.edges import EdgesPane
 from console.panes.events import EventsPane
 from console.panes.fleet import FleetPane
 from console.panes.pane import Pane
+from console.panes.steering import SteeringPane
+from console.panes.stream import StreamPane
+from console.panes.streams import StreamsPane
 
-_ALL: tuple[type[Pane], ...] = (FleetPane, EdgesPane, EdgePane, EventsPane)
+_ALL: tuple[type[Pane], ...] = (
+    FleetPane,
+    EdgesPane,
+    EdgePane,
+    StreamsPane,
+    StreamPane,
+    SteeringPane,
+    EventsPane,
+)
 
 PANES: Mapping[str, type[Pane]] = {pane.NAME: pane for pane in _ALL}

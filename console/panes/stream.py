@@ -1,0 +1,155 @@
+"""One stream in one region: its servers, its copies, and what to do where something is wrong."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from console import figures
+from console.look import Look, Subject
+from console.model import Freshness
+from console.model.copies import copies
+from console.model.remedy import remedies, servers
+from console.model.streams import StreamRow, stream_rows
+from console.panes.pane import Pane
+from console.signs import Tone, stream_sign
+from console.views.cell import Cell, cell, line
+from console.views.streams import CopyTable
+from console.views.table import Column, RowTable
+from regions.news import Peer
+
+WIDTH = 240
+SERVER_COLUMNS = (
+    Column("server", 14),
+    Column("is", 8),
+    Column("state", 12, grows=True),
+    Column("lacks", 9, right=True),
+)
+FRAME_LINES = 3
+
+
+class StreamPane(Pane):
+    """What it is on top; its servers beside its copies; below, what to do."""
+
+    NAME: ClassVar[str] = "stream"
+    TITLE: ClassVar[str] = "Stream"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._subject: Subject | None = None
+
+    def compose(self) -> ComposeResult:
+        """The parts."""
+        yield Static(id="stream-head", markup=False)
+        yield RowTable(SERVER_COLUMNS, name="stream-servers")
+        yield CopyTable()
+        yield Static(id="stream-remedy", markup=False)
+
+    def about(self, subject: Subject) -> bool:
+        """Show one stream."""
+        self._subject = subject if subject.kind == "stream" else None
+        return self._subject is not None
+
+    @property
+    def first(self) -> Widget | None:
+        """Its servers."""
+        return self.query_one("#stream-servers")
+
+    @property
+    def subject(self) -> Subject | None:
+        """The stream."""
+        return self._subject
+
+    def draw(self, look: Look) -> None:
+        """Draw the stream."""
+        row = self._find(look)
+        head = self.query_one("#stream-head", Static)
+        if row is None:
+            head.update(line(cell("no such stream is known; esc goes back", Tone.MUTED)))
+            return
+        head.update(Content("\n").join(_head(row, look.wall_ms)))
+        self._show_servers(row)
+        found = copies(look.view, row.stream.name)
+        table = self.query_one(CopyTable)
+        table.styles.height = min(len(found), 16) + FRAME_LINES
+        table.show_copies(row.stream.name, found)
+        lines = [
+            line(cell(text, Tone.STRONG if text.startswith("next:") else Tone.PLAIN, WIDTH))
+            for text in remedies(look.view, row)
+        ]
+        remedy = self.query_one("#stream-remedy", Static)
+        remedy.border_title = "What to do"
+        remedy.update(Content("\n").join(lines))
+
+    def _find(self, look: Look) -> StreamRow | None:
+        if self._subject is None:
+            return None
+        wanted = (self._subject.where, self._subject.name)
+        rows = stream_rows(look.view)
+        return next((row for row in rows if (row.region, row.stream.name) == wanted), None)
+
+    def _show_servers(self, row: StreamRow) -> None:
+        table = self.query_one("#stream-servers", RowTable)
+        table.border_title = line(cell(f"Servers in {row.region}"))
+        drawn = _servers(row)
+        table.styles.height = len(drawn) + FRAME_LINES
+        table.show(len(drawn), lambda at: drawn[at])
+
+
+def _head(row: StreamRow, wall_ms: int) -> list[Content]:
+    stream, sign = row.stream, stream_sign(row.state)
+    gone = row.freshness is Freshness.GONE
+    whose = f"the mirror of {stream.origin}" if stream.origin else "at home"
+    first = [
+        cell(f"{sign.glyph} ", sign.tone),
+        cell(stream.name, Tone.STRONG),
+        cell(f" in {row.region}, {whose}   ", Tone.MUTED, 100),
+        cell(sign.word, sign.tone),
+        cell(f"   told {figures.age(row.age_ms)} ago by the keeper of {row.by}", Tone.MUTED, 100),
+    ]
+    if gone:
+        return [line(*first), line(cell("its figures are too old to be shown", Tone.MUTED))]
+    newest = figures.age(max(0, wall_ms - stream.last_ms)) if stream.last_ms else figures.NONE
+    bound = f" of {figures.size(stream.max_bytes)}" if stream.max_bytes else ", without a bound"
+    second = [
+        cell(f"{figures.count(stream.messages)} messages"),
+        cell(f"   {stream.first:,} to {stream.last:,}", limit=80),
+        cell(f"   {figures.count(stream.deleted)} in between deleted", Tone.MUTED),
+        cell(f"   the newest {newest} old", Tone.MUTED),
+    ]
+    third = [
+        cell(f"{figures.size(stream.bytes)}{bound}"),
+        cell(f"   {figures.count(stream.consumers)} consumers", Tone.MUTED),
+        cell(f"   epoch {figures.count(stream.epoch)}", Tone.MUTED),
+    ]
+    if stream.origin:
+        active = figures.duration(stream.active_ms)
+        third.append(cell(f"   heard of its origin {active} ms before", Tone.MUTED))
+    return [line(*first), line(*second), line(*third)]
+
+
+def _servers(row: StreamRow) -> list[Sequence[Cell]]:
+    if not servers(row):
+        text = "its only server: without replicas" if not row.stream.peers else ""
+        return [(cell(figures.NONE), cell("alone", Tone.MUTED), cell(text, Tone.MUTED), cell(""))]
+    leader = (
+        (cell(row.stream.leader, Tone.STRONG), cell("leader"), cell("● leads", Tone.GOOD), cell(""))
+        if row.stream.leader
+        else (
+            cell(figures.NONE), cell("leader"), cell("✗ there is none", Tone.BAD), cell(""),
+        )
+    )  # fmt: skip
+    return [leader, *(_peer(peer) for peer in row.stream.peers)]
+
+
+def _peer(peer: Peer) -> Sequence[Cell]:
+    lacks = cell(figures.count(peer.lag), Tone.PLAIN if peer.lag else Tone.MUTED)
+    state = cell("● current", Tone.GOOD)
+    if peer.offline:
+        state = cell("✗ offline", Tone.BAD)
+    elif not peer.current:
+        state = cell("▲ not current", Tone.WARN)
+    return (cell(peer.name, Tone.STRONG), cell("replica", Tone.MUTED), state, lacks)
