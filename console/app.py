@@ -316,13 +316,9 @@ class ConsoleApp(App[None]):
             listing = self.pane.listing
             return [] if listing is None else list(listing.fields)
         names = [command.name for command in COMMANDS if self.applies(command)]
-<<<<<<< HEAD
         names += [clean(region.name, WORD_LIMIT) for region in view.regions]
-        return names + [clean(edge.name, WORD_LIMIT) for edge in view.edges]
-=======
-        names += [region.name for region in view.regions]
-        return names + [edge.name for edge in view.edges] + stream_names(view)
->>>>>>> 8e8b287 (Show streams and steering: screens 5 and 6, with a stream in detail, explain and what if)
+        names += [clean(edge.name, WORD_LIMIT) for edge in view.edges]
+        return names + [clean(name, WORD_LIMIT) for name in stream_names(view)]
 
     # --- what it says --------------------------------------------------------------------------
 

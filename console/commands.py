@@ -35,8 +35,8 @@ class Command:
 SCREENS = (
     ("1", "fleet", "regions, edges, mirror lag, alerts"),
     ("2", "edges", "all edges; enter: one in detail"),
-    ("5", "streams", "all streams, their copies side by side; enter: one in detail"),
-    ("6", "steering", "where clients are sent, and why; enter: what if a region died"),
+    ("5", "streams", "streams and their copies; enter: one in detail"),
+    ("6", "steering", "who is sent where, and why; enter: what if"),
     ("8", "events", "what happened; enter: go to that time"),
 )
 
@@ -55,7 +55,7 @@ COMMANDS: tuple[Command, ...] = (
     *_SCREENS,
     Command("edge", "", "one edge in detail", "Screens", usage="EDGE"),
     Command("stream", "", "one stream in detail", "Screens", usage="STREAM [REGION]"),
-    Command("explain", "", "where clients of an address or a country are sent, and why", "Screens",
+    Command("explain", "", "where an address or a country is sent, and why", "Screens",
             usage="ADDRESS|COUNTRY [rtt=REGION:MS,…]"),
     Command("whatif", "", "where the clients of a region would go if it died", "Screens",
             usage="[REGION]"),

@@ -63,7 +63,7 @@ def origin_of(view: FleetView, stream: str, rows: Iterable[StreamRow]) -> str:
 
 
 def _own(row: StreamRow) -> Copy:
-    return Copy(row.region, row, "own", why="each region has its own: it is nobody's copy")
+    return Copy(row.region, row, "own", why="each region has its own")
 
 
 def _home(view: FleetView, origin: str, row: StreamRow | None, *, events: bool) -> Copy:

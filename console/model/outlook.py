@@ -64,18 +64,11 @@ def candidates(news: SteeringNews) -> list[Candidate]:
 
 def clients_by_country(view: FleetView) -> Counter[str]:
     """Sessions that are open, by country, as far as edges know it; `ZZ` where they do not."""
-    return Counter(
-        {
-            country: sum(
-                edge.frame.countries.get(country, (0, 0, 0))[0]
-                for edge in view.edges
-                if edge.frame is not None
-            )
-            for edge in view.edges
-            if edge.frame is not None
-            for country in edge.frame.countries
-        }
-    )
+    clients: Counter[str] = Counter()
+    for edge in view.edges:
+        if edge.frame is not None:
+            clients.update({code: now for code, (now, _, _) in edge.frame.countries.items()})
+    return clients
 
 
 def answers(regions: Sequence[Candidate], clients: Mapping[str, int]) -> list[Answer]:

@@ -48,7 +48,7 @@ def _silent(view: FleetView, row: StreamRow) -> list[str]:
     found += [f"as told last: {_last(row)}"] if names else []
     found += [f"edges: {said}"] if said else []
     if not heard:
-        found.append(f"next: see whether a keeper of {region} runs (docs/alerts.md), and its NATS")
+        found.append(f"next: see whether a keeper tells of {region} (docs/alerts.md), and its NATS")
     elif names:
         need = len(names) // 2 + 1
         found.append(f"next: start {need} of {', '.join(names)} at least; what runs says {RUNS}")

@@ -31,8 +31,18 @@ class StreamRow:
         return "mirror" if self.stream.origin else "home"
 
     @property
+    def cut(self) -> bool:
+        """Whether a mirror hears nothing of its origin: as edges say, else as NATS does."""
+        mirror = None if self.pair is None else self.pair.mirror
+        return mirror == "cut" if mirror else (self.stream.active_ms or 0) > CUT_MS
+
+    @property
     def lacks(self) -> int | None:
-        """Messages that a mirror lacks: as edges say, else as NATS does."""
+        """Messages that a mirror lacks, as edges say, else as NATS does; None as well while it is
+        cut, and nobody there can know.
+        """
+        if self.cut:
+            return None
         if self.pair is not None and self.pair.lag_events is not None:
             return self.pair.lag_events
         return self.stream.lag
@@ -67,9 +77,9 @@ class StreamRow:
         if self.stream.peers and not self.stream.leader:
             return "no leader"
         mirror = None if self.pair is None else self.pair.mirror
-        if mirror in ("diverged", "wedged", "cut"):
+        if mirror in ("diverged", "wedged"):
             return mirror
-        if mirror is None and (self.stream.active_ms or 0) > CUT_MS:
+        if self.cut:
             return "cut"
         if self.offline:
             return "offline"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAP_FROM = 110  # columns from which the map is drawn
 FRAME_LINES = 3  # borders and header
-FRAME = 2  # borders
+FRAME, PADDING = 2, 2  # cells of borders, and beside the map
 CELLS_A_ROW = 5.14  # of the map: 360 degrees by 140, in cells that are twice as high as wide
 
 
@@ -46,9 +46,9 @@ class SteeringPane(Pane):
         """Draw them."""
         regions = self.query_one(OpinionTable)
         regions.show_look(look)
-        self._lay_out(regions.count)
-        if not self.has_class("narrow"):
-            self.query_one(WorldMap).show_look(look)
+        size = self._lay_out(regions.count)
+        if size is not None:
+            self.query_one(WorldMap).show_look(look, *size)
         self.query_one(EdgeOpinionTable).show_look(look)
         self.query_one(OrderTable).show_look(look)
         self.query_one(FlightMatrix).show_look(look)
@@ -72,8 +72,8 @@ class SteeringPane(Pane):
             case AnswerTable(current=answer) if answer is not None:
                 app.steering.explain_country(answer.country)
 
-    def _lay_out(self, rows: int) -> None:
-        """The map where there is room; else what is wrong beside what is ordered."""
+    def _lay_out(self, rows: int) -> tuple[int, int] | None:
+        """The map where there is room, and its cells; else what is wrong beside what is ordered."""
         width, height = self.app.size
         room = self.size.height or height - 2
         narrow = width < MAP_FROM
@@ -81,10 +81,13 @@ class SteeringPane(Pane):
         top = min(max(rows, 1) + FRAME_LINES, max(FRAME_LINES + 1, room // 3))
         self.query_one(OpinionTable).styles.height = top
         left = room - top
-        middle = left // 2
-        if not narrow:
-            widest = width * 3 // 5
-            middle = min(left * 3 // 5, round((widest - FRAME - 2) / CELLS_A_ROW) + FRAME)
-            map_width = min(widest, round((middle - FRAME) * CELLS_A_ROW) + FRAME + 2)
-            self.query_one(WorldMap).styles.width = map_width
-        self.query_one("#steer-middle").styles.height = middle
+        middle = self.query_one("#steer-middle")
+        if narrow:
+            middle.styles.height = left // 2
+            return None
+        most = width * 3 // 5 - FRAME - PADDING
+        lines = max(1, min(left * 3 // 5 - FRAME, round(most / CELLS_A_ROW)))
+        columns = min(most, round(lines * CELLS_A_ROW))
+        middle.styles.height = lines + FRAME
+        self.query_one(WorldMap).styles.width = columns + FRAME + PADDING
+        return columns, lines

@@ -29,9 +29,8 @@ class WorldMap(Static):
         self._topology = topology
         self._drawn: tuple[object, ...] = ()
 
-    def show_look(self, look: Look) -> None:
-        """Draw it, if it shows anything else than before."""
-        width, height = self.content_size
+    def show_look(self, look: Look, width: int, height: int) -> None:
+        """Draw it in so many cells, if it shows anything else than before."""
         marks = marks_of(look, self._topology)
         drawn = (width, height, tuple(marks))
         if drawn == self._drawn:

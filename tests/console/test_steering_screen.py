@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from textual.pilot import Pilot
 
 from console.app import ConsoleApp
@@ -66,47 +65,16 @@ async def dialog(stage: Stage, pilot: Pilot[None], line: str) -> str:
     return screen_text(stage.app.screen)
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_steering_of_a_fleet_in_trouble(size: str, golden: Golden) -> None:
+async def test_steering_of_a_fleet_in_trouble_at_three_sizes(golden: Golden) -> None:
     stage = Stage(EDGES)
-    async with stage.app.run_test(size=SIZES[size]) as pilot:
+    async with stage.app.run_test(size=(80, 24)) as pilot:
         play_troubled(stage)
         await visit(stage, pilot, "6")
-        golden(stage.app, f"steering-{size}")
-
-
-async def test_steering_of_a_quiet_fleet(golden: Golden) -> None:
-    stage = Stage(EDGES)
-    async with stage.app.run_test(size=(120, 36)) as pilot:
-        play_quiet(stage)
-        await visit(stage, pilot, "6")
-        golden(stage.app, "steering-quiet")
-        await pilot.resize_terminal(109, 36)
-        narrow = await visit(stage, pilot)
-        assert "╭─ Where" not in narrow, "no room for the map"
-        assert "╭─ Orders" in narrow
-
-
-async def test_enter_on_a_region_asks_what_if_it_died(golden: Golden) -> None:
-    topology = parse_topology(three(2, 2, 2), "topology")
-    stage = Stage(EDGES, backing=Backing(topology=topology))
-    async with stage.app.run_test(size=(120, 36)) as pilot:
-        play_quiet(stage)
-        await visit(stage, pilot, "6", "down", "enter")
-        golden(stage.app, "whatif")
-        await pilot.press("escape")
-        await pilot.pause()
-        assert not isinstance(stage.app.screen, TextScreen)
-        text = await dialog(stage, pilot, "whatif ap")
-        assert "ap has 12,401 connections; if it died now:" in text
-
-
-async def test_enter_on_an_edge_opens_it_and_on_a_country_says_why() -> None:
-    stage = Stage(EDGES)
-    async with stage.app.run_test(size=(160, 40)) as pilot:
-        play_troubled(stage)
-        await visit(stage, pilot, "6", "tab")
-        assert "eu-2 of eu" in await visit(stage, pilot, "down", "enter")
+        for name, size in SIZES.items():
+            await pilot.resize_terminal(*size)
+            await visit(stage, pilot)
+            golden(stage.app, f"steering-{name}")
+        assert "eu-2 of eu" in await visit(stage, pilot, "tab", "down", "enter")
         await visit(stage, pilot, "escape", "tab", "tab", "tab", "tab")
         assert stage.app.focused is not None
         assert stage.app.focused.id == "answers"
@@ -115,23 +83,32 @@ async def test_enter_on_an_edge_opens_it_and_on_a_country_says_why() -> None:
         assert "somewhere in US at 38.5, -92.0" in text
 
 
-async def test_an_address_is_explained(tmp_path: Path) -> None:
+async def test_what_if_and_explain(golden: Golden, tmp_path: Path) -> None:
     geoip = write_countries(tmp_path / "countries.mmdb")
-    topology = parse_topology(
-        f'{three(2, 2, 2)}\n[clients]\ngeoip = "{geoip}"\n', "topology"
-    )  # fmt: skip
-    stage = Stage(EDGES, backing=Backing(topology=topology))
-    async with stage.app.run_test(size=(120, 36)) as pilot:
+    text = f'{three(2, 2, 2)}\n[clients]\ngeoip = "{geoip}"\n'
+    stage = Stage(EDGES, backing=Backing(topology=parse_topology(text, "topology")))
+    async with stage.app.run_test(size=(109, 36)) as pilot:
         play_quiet(stage)
-        await settle(stage, pilot, NOW_MS)
-        text = await dialog(stage, pilot, "explain 203.0.113.9")
-        assert "as the keeper of us saw it 1s ago" in text
-        assert "203.0.113.0/24: somewhere in SG at 1.4, 103.8" in text
-        assert "this network: ap, then eu, then us" in text
-        await pilot.press("escape")
-        await pilot.pause()
-        text = await dialog(stage, pilot, "explain 203.0.113.9 rtt=eu:5,ap:50")
-        assert "this network: eu, then ap, then us" in text
+        narrow = await visit(stage, pilot, "6")
+        assert "╭─ Where" not in narrow, "no room for the map"
+        assert "╭─ Orders" in narrow
+        await pilot.resize_terminal(120, 36)
+        await visit(stage, pilot)
+        golden(stage.app, "steering-quiet")
+        await visit(stage, pilot, "down", "enter")
+        golden(stage.app, "whatif")
+        await visit(stage, pilot, "escape")
+        assert "ap has 12,401 connections; if it died now:" in await dialog(
+            stage, pilot, "whatif ap"
+        )
+        await visit(stage, pilot, "escape")
+        shown = await dialog(stage, pilot, "explain 203.0.113.9")
+        assert "as the keeper of us saw it 1s ago" in shown
+        assert "203.0.113.0/24: somewhere in SG at 1.4, 103.8" in shown
+        assert "this network: ap, then eu, then us" in shown
+        await visit(stage, pilot, "escape")
+        shown = await dialog(stage, pilot, "explain 203.0.113.9 rtt=eu:5,ap:50")
+        assert "this network: eu, then ap, then us" in shown
 
 
 async def test_what_can_not_be_explained_is_said() -> None:
@@ -176,19 +153,12 @@ async def test_a_keeper_that_fell_silent_is_named_with_its_age() -> None:
     stage = Stage(EDGES)
     async with stage.app.run_test(size=(120, 36)) as pilot:
         play_quiet(stage)
+        stage.app.hear(NewsHeard("us", told.streams("us")))
+        words = stage.app._words("command")
+        assert {"explain", "whatif", "stream", "us", "us-1", "EV_us", "TELE"} <= set(words)
         await visit(stage, pilot, "6")
         await settle(stage, pilot, 110_000)
         text = screen_text(stage.app.screen)
         assert "no keeper is heard: as us's said 32s ago" in text
         text = await dialog(stage, pilot, "explain DE")
         assert "no keeper is heard now: as the keeper of us saw it" in text
-
-
-async def test_the_prompt_completes_regions_and_streams() -> None:
-    stage = Stage(EDGES)
-    async with stage.app.run_test(size=(120, 36)) as pilot:
-        play_quiet(stage)
-        stage.app.hear(NewsHeard("us", told.streams("us")))
-        await settle(stage, pilot, NOW_MS)
-        words = stage.app._words("command")
-        assert {"explain", "whatif", "stream", "us", "us-1", "EV_us", "TELE"} <= set(words)

@@ -106,6 +106,13 @@ def test_other_streams(name: str, changes: dict[str, Any], state: str) -> None:
     assert row_of(view_of(streams={name: changes}), name, "us").state == state
 
 
+def test_what_a_mirror_lacks_is_not_known_while_it_is_cut() -> None:
+    view = view_of({"us": {"mirrors": {"eu": "cut"}}}, {"LOG_eu": {"active_ms": 12_000}})
+    assert row_of(view, "EV_eu", "us").lacks is None
+    assert row_of(view, "LOG_eu", "us").lacks is None
+    assert row_of(view_of(), "LOG_eu", "us").lacks == 0
+
+
 def test_what_was_told_long_ago_is_silent_and_counts_for_no_alert() -> None:
     view = view_of(now_ms=98_100)
     assert {row.state for row in stream_rows(view)} == {"silent"}
@@ -246,7 +253,7 @@ def test_a_lost_majority_shows_as_news_that_end_while_its_nats_still_carries_oth
     alone = observe(fleet, 79_600)
     text = "\n".join(remedies(alone, row_of(alone, "EV_us", "us")))
     assert "nothing was told of it for 29 s" in text
-    assert "next: see whether a keeper of us runs" in text
+    assert "next: see whether a keeper tells of us" in text
     view = observe(fold_news(fleet, "us", told.steering("us"), 79_000), 79_600)
     text = "\n".join(remedies(view, row_of(view, "EV_us", "us")))
     assert "JetStream of us does not answer, though its NATS carries news" in text
