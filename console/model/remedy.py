@@ -6,7 +6,7 @@ from console.model.view import FleetView, Freshness
 from relay.core.telemetry import ENDED
 
 HEARD_MS = 8_000  # a keeper tells of steering every 2 s
-RUNS = "`jetrelay ctl ps` in a local world, `docker compose ps` in a deployment"
+RUNS = "`jetrelay ctl ps`, or `docker compose ps`, says what runs"
 
 SALVAGE = (
     "`jetrelay streams apply --salvage DIR` saves what only it holds, and fills it anew; so does a"
@@ -51,9 +51,9 @@ def _silent(view: FleetView, row: StreamRow) -> list[str]:
         found.append(f"next: see whether a keeper tells of {region} (docs/alerts.md), and its NATS")
     elif names:
         need = len(names) // 2 + 1
-        found.append(f"next: start {need} of {', '.join(names)} at least; what runs says {RUNS}")
+        found.append(f"next: start {need} of {', '.join(names)} at least; {RUNS}")
     else:
-        found.append(f"next: look at its server; what runs says {RUNS}")
+        found.append(f"next: look at its server; {RUNS}")
     return found
 
 
@@ -80,13 +80,13 @@ def _quorum(row: StreamRow) -> list[str]:
         return [
             f"it has no leader: nothing is stored until {need} of its {size} servers agree on one",
             *found,
-            f"next: start {start}; what runs says {RUNS}",
+            f"next: start {start}; {RUNS}",
         ]
     if missing:
         spare = size - len(missing) - need
         stand = "one more lost stops it" if spare <= 0 else f"{spare} more may be lost"
         found.append(f"{size - len(missing)} of {size} are current, {need} are needed: {stand}")
-        found.append(f"next: start {', '.join(missing)}; what runs says {RUNS}")
+        found.append(f"next: start {', '.join(missing)}; {RUNS}")
     return found
 
 

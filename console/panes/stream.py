@@ -15,8 +15,8 @@ from console.model.copies import copies
 from console.model.remedy import remedies, servers
 from console.model.streams import StreamRow, stream_rows
 from console.panes.pane import Pane
-from console.signs import Tone, stream_sign
-from console.views.cell import Cell, cell, line
+from console.signs import Sign, Tone, stream_sign
+from console.views.cell import Cell, cell, line, sign_cell
 from console.views.streams import CopyTable
 from console.views.table import Column, RowTable
 from regions.news import Peer
@@ -29,6 +29,12 @@ SERVER_COLUMNS = (
     Column("lacks", 9, right=True),
 )
 FRAME_LINES = 3
+ALONE = Sign("·", "no replicas", Tone.MUTED, "it stands on one server")
+LEADS = Sign("●", "leads", Tone.GOOD, "what is stored goes through it")
+NOBODY_LEADS = Sign("✗", "nobody leads", Tone.BAD, "nothing is stored")
+CURRENT = Sign("●", "current", Tone.GOOD, "it has all that its leader has")
+NOT_CURRENT = Sign("▲", "not current", Tone.WARN, "it catches up, or is gone")
+OFFLINE = Sign("✗", "offline", Tone.BAD, "it is gone")
 
 
 class StreamPane(Pane):
@@ -93,7 +99,9 @@ class StreamPane(Pane):
 
     def _show_servers(self, row: StreamRow) -> None:
         table = self.query_one("#stream-servers", RowTable)
-        table.border_title = line(cell(f"Servers in {row.region}"))
+        gone = row.freshness is Freshness.GONE
+        ago = f", as told {figures.age(row.age_ms)} ago" if gone else ""
+        table.border_title = line(cell(f"Servers in {row.region}{ago}", limit=100))
         drawn = _servers(row)
         table.styles.height = len(drawn) + FRAME_LINES
         table.show(len(drawn), lambda at: drawn[at])
@@ -132,24 +140,28 @@ def _head(row: StreamRow, wall_ms: int) -> list[Content]:
 
 
 def _servers(row: StreamRow) -> list[Sequence[Cell]]:
-    if not servers(row):
-        text = "its only server: without replicas" if not row.stream.peers else ""
-        return [(cell(figures.NONE), cell("alone", Tone.MUTED), cell(text, Tone.MUTED), cell(""))]
-    leader = (
-        (cell(row.stream.leader, Tone.STRONG), cell("leader"), cell("● leads", Tone.GOOD), cell(""))
-        if row.stream.leader
-        else (
-            cell(figures.NONE), cell("leader"), cell("✗ there is none", Tone.BAD), cell(""),
+    """A row each: the glyph says how it is, where that is known now."""
+    gone = row.freshness is Freshness.GONE
+
+    def server(name: str, role: str, sign: Sign, lacks: int | None) -> Sequence[Cell]:
+        state = cell(f"{sign.word} then", Tone.MUTED) if gone else sign_cell(sign)
+        return (
+            cell(name or figures.NONE, Tone.MUTED if gone else Tone.STRONG),
+            cell(role, Tone.MUTED),
+            state,
+            cell("" if lacks is None else figures.count(lacks), Tone.MUTED),
         )
-    )  # fmt: skip
-    return [leader, *(_peer(peer) for peer in row.stream.peers)]
+
+    if not servers(row):
+        return [server("", "alone", ALONE, None)]
+    leads = LEADS if row.stream.leader else NOBODY_LEADS
+    return [
+        server(row.stream.leader, "leader", leads, None),
+        *(server(peer.name, "replica", _sign(peer), peer.lag) for peer in row.stream.peers),
+    ]
 
 
-def _peer(peer: Peer) -> Sequence[Cell]:
-    lacks = cell(figures.count(peer.lag), Tone.PLAIN if peer.lag else Tone.MUTED)
-    state = cell("● current", Tone.GOOD)
+def _sign(peer: Peer) -> Sign:
     if peer.offline:
-        state = cell("✗ offline", Tone.BAD)
-    elif not peer.current:
-        state = cell("▲ not current", Tone.WARN)
-    return (cell(peer.name, Tone.STRONG), cell("replica", Tone.MUTED), state, lacks)
+        return OFFLINE
+    return CURRENT if peer.current else NOT_CURRENT

@@ -140,5 +140,8 @@ async def test_what_was_told_long_ago_is_not_shown_as_if_it_were_now() -> None:
         assert "EV_us      us      home   ? silent" in text
         text = await visit(stage, pilot, "enter")
         assert "JetStream of us does not answer, though its NATS carries news" in text
+        assert "Servers in us, as told 39s ago" in text
+        assert "offline then" in text
+        assert "●" not in text.split("Servers in us")[1].split("Copies")[0]
         assert "as told last: us-n1 led, us-n2 was current, us-n3 was offline" in text
         assert "next: start 2 of us-n1, us-n2, us-n3 at least" in text
