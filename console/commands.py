@@ -35,7 +35,7 @@ class Command:
 SCREENS = (
     ("1", "fleet", "regions, edges, mirror lag, alerts"),
     ("2", "edges", "all edges; enter: one in detail"),
-    ("5", "streams", "streams and their copies; enter: one in detail"),
+    ("5", "streams", "copies, lag, stores; enter: one in detail"),
     ("6", "steering", "who is sent where, and why; enter: what if"),
     ("8", "events", "what happened; enter: go to that time"),
 )
