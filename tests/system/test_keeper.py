@@ -119,6 +119,7 @@ async def test_consoles_hear_what_a_keeper_sees_and_what_operators_do(world: Wor
         assert streams["EV_eu"].active_ms is not None
         assert streams["EV_us"].last > 0
         assert view.streams["us"].value.stored_bytes > 0
+        assert {told.value.by for told in view.streams.values()} == {"us"}, "one keeper, of all"
         pairs = len(world.regions) ** 2
         view = await console.sees(
             lambda view: any(
@@ -127,6 +128,7 @@ async def test_consoles_hear_what_a_keeper_sees_and_what_operators_do(world: Wor
             )
         )
         assert {each.name for each in view.steering["us"].value.regions} == {*world.regions}
+        assert {told.value.by for told in view.steering.values()} == {"us"}
         assert view.alerts_age_ms.keys() == {*world.regions}
         await ctl(world, 0, "weight", "ap", "70", "--yes", "--why", "a test", "--by", "ops")
         view = await console.sees(lambda view: bool(view.books.orders))
