@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import getpass
 import math
+import os
 import signal
 import socket
 import sys
@@ -14,28 +15,20 @@ from typing import Any, get_args
 import click
 import msgspec
 
+from cli.drill_list import STATE, show
 from cli.drill_text import live, row, summary
 from cli.fault import Duration
 from regions.columns import aligned
-from regions.drills.catalogue import DRILLS, Drill, find_drill, why_not
+from regions.drills.catalogue import DRILLS, Drill, check_lasting, find_drill
 from regions.drills.page import write_page
-from regions.drills.places import Places, choose
-from regions.drills.run import DrillRun, Order
-from regions.drills.survey import running, survey, wanted
+from regions.drills.run import MAX_CLIENTS, MAX_RATE, DrillRun, Order
 from regions.drills.timeline import Stage
 from regions.drills.verdict import Verdict, read_verdict
 from regions.errors import CrowdError, DrillError, LedgerError, WorldError
-from regions.faults.client import Faults
-from regions.state import DEFAULT_STATE
 from regions.topology import LinkMode
-from regions.world import World
 from relay.errors import RelayError
 
 PASSED, MISSED, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
-_STATE = click.option(
-    "--state", type=click.Path(path_type=Path), default=DEFAULT_STATE, show_default=True,
-    help="State directory of the local world; where none runs, the drill starts one of its own.",
-)  # fmt: skip
 
 
 class Rate(click.FloatRange):
@@ -61,47 +54,13 @@ def command() -> None:
     """
 
 
-@command.command("list")
-@_STATE
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
-def show(state: Path, as_json: bool) -> None:
-    """Show every drill, and whether it can run here."""
-    places = _places(state)
-    found = [
-        (drill, _why_not(drill, places or wanted(drill, None, None).places())) for drill in DRILLS
-    ]
-    if as_json:
-        each = [{"drill": one.name, "what": one.line, "why_not": why} for one, why in found]
-        click.echo(msgspec.json.encode(each))
-        return
-    rows = [("DRILL", "WHAT", "CAN RUN")]
-    rows += [(drill.name, drill.line, why or "yes") for drill, why in found]
-    for line in aligned(rows):
-        click.echo(line)
-
-
-def _places(state: Path) -> Places | None:
-    world = running(state)
-    return None if world is None else asyncio.run(_survey(state, world))
-
-
-async def _survey(state: Path, world: World) -> Places:
-    async with Faults(state) as faults:
-        return await survey(faults, world)
-
-
-def _why_not(drill: Drill, places: Places) -> str | None:
-    try:
-        choice = choose(places, 1)
-        return why_not(drill, drill.plan(choice, drill.hold_s), choice)
-    except DrillError as error:
-        return str(error)
+command.add_command(show)
 
 
 @command.command()
 @click.argument("names", metavar="NAME[:FOR]...", nargs=-1, required=True)
-@_STATE
-@click.option("--clients", type=click.IntRange(2, 100_000), default=300, show_default=True)
+@STATE
+@click.option("--clients", type=click.IntRange(2, MAX_CLIENTS), default=300, show_default=True)
 @click.option(
     "--rooms",
     type=click.IntRange(1, 100_000),
@@ -109,7 +68,7 @@ def _why_not(drill: Drill, places: Places) -> str | None:
 )
 @click.option(
     "--rate",
-    type=Rate(0, 100_000, min_open=True),
+    type=Rate(0, MAX_RATE, min_open=True),
     default=200.0,
     show_default=True,
     help="Events published in a second, by all clients together.",
@@ -139,6 +98,14 @@ def _why_not(drill: Drill, places: Places) -> str | None:
     help="Of the world that it starts; netns where that can be, else relay.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask, also where a deployment is used by others.")
+@click.option(
+    "--by",
+    metavar="WHO",
+    envvar="JETRELAY_BY",
+    help="Who runs it, for those who watch; without, USER@HOST. [env: JETRELAY_BY]",
+)
+@click.option("--why", metavar="TEXT", default="", help="Why, for those who watch.")
+@click.option("--until-eof", is_flag=True, help="Interrupt it when stdin, a pipe, ends.")
 @click.option("--json", "as_json", is_flag=True, help="Stages and verdicts as JSON lines, stdout.")
 def run(
     names: tuple[str, ...],
@@ -153,6 +120,9 @@ def run(
     topology: Path | None,
     links: LinkMode | None,
     yes: bool,
+    by: str | None,
+    why: str,
+    until_eof: bool,
     as_json: bool,
 ) -> None:
     """Run drills, one after the other; `all` is every one but the campaign.
@@ -174,11 +144,11 @@ def run(
             raise DrillError(f"{where}: has a report already; take another --report")
         orders[label] = Order(
             drill, state, where, clients, rate, seed, lasts_s, region, topology, links, rooms,
-            _me(),
+            by or _me(), why,
         )  # fmt: skip
     table: list[tuple[str, Verdict | None, int]] = []
     for label, order in orders.items():
-        verdict, code = _one(order, yes=yes, as_json=as_json)
+        verdict, code = _one(order, yes=yes, until_eof=until_eof, as_json=as_json)
         table.append((label, verdict, code))
         if code == INTERRUPTED:
             break
@@ -203,14 +173,13 @@ def _named(names: tuple[str, ...], hold_s: float | None) -> list[tuple[Drill, fl
             found += [(drill, lasts_s if drill.hold_s else None) for drill in each]
             continue
         drill = find_drill(name)
-        if lasts_s is not None and not drill.hold_s:
-            what = text if colon else "--for"
-            raise DrillError(f"{what}: how long the fault of {name} lasts follows from the fault")
+        if lasts_s is not None:
+            check_lasting(drill, text if colon else "--for")
         found.append((drill, lasts_s))
     return found
 
 
-def _one(order: Order, *, yes: bool, as_json: bool) -> tuple[Verdict | None, int]:
+def _one(order: Order, *, yes: bool, until_eof: bool, as_json: bool) -> tuple[Verdict | None, int]:
     def tell(stage: Stage) -> None:
         if as_json:
             click.echo(msgspec.json.encode({"drill": order.drill.name, "stage": stage}))
@@ -222,7 +191,7 @@ def _one(order: Order, *, yes: bool, as_json: bool) -> tuple[Verdict | None, int
     drill = DrillRun(order, tell, lambda name: yes or _ask(name))
     verdict: Verdict | None = None
     try:
-        asyncio.run(_guarded(drill))
+        asyncio.run(_guarded(drill, until_eof=until_eof))
         for number in (signal.SIGTERM, signal.SIGHUP):  # what is judged may take minutes
             signal.signal(number, signal.default_int_handler)
         verdict = drill.judge()
@@ -236,6 +205,7 @@ def _one(order: Order, *, yes: bool, as_json: bool) -> tuple[Verdict | None, int
             verdict = drill.give_up("failed", str(error))
             asyncio.run(drill.tell_end(verdict))
         else:
+            asyncio.run(drill.tell_failure(str(error)))
             with contextlib.suppress(OSError):
                 order.report.rmdir()  # where nothing was written into it
         return verdict, COULD_NOT
@@ -251,7 +221,7 @@ def _me() -> str:
         return "somebody"
 
 
-async def _guarded(drill: DrillRun) -> None:
+async def _guarded(drill: DrillRun, *, until_eof: bool) -> None:
     """Carry it out; a signal ends it, and what follows one is not disturbed by more of them."""
     task = asyncio.current_task()
     assert task is not None
@@ -267,6 +237,18 @@ async def _guarded(drill: DrillRun) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, end)
+
+    def read() -> None:
+        if not os.read(stdin, 1024):
+            loop.remove_reader(stdin)
+            end()
+
+    stdin = sys.stdin.fileno()
+    if until_eof:
+        try:
+            loop.add_reader(stdin, read)
+        except OSError as error:  # a file, say
+            raise DrillError("--until-eof: stdin is no pipe") from error
     await drill.carry_out()
 
 

@@ -148,6 +148,28 @@ class CertificatesNews(
     ends: dict[str, float]  # name -> Unix s
 
 
+class BoundNews(msgspec.Struct, frozen=True):
+    """An objective that a drill was held against."""
+
+    text: str
+    said: str  # what was measured, with its unit
+    bound: str  # `at most 5 s`
+    met: bool
+
+
+class FoundNews(msgspec.Struct, frozen=True, kw_only=True):
+    """What a drill found, when it was judged. Times in s: of all faults the worst."""
+
+    clients: int
+    lost: int  # events that an origin lost, or that a client was owed and did not get
+    repeated: int  # events that an application got twice
+    detect_s: float | None = None  # until the last client knew that its connection was gone
+    decide_s: float | None = None  # until the last one had chosen where to go
+    reconnect_p99_s: float | None = None  # until its session went on
+    current_s: float | None = None  # from healing, until every client was current
+    bounds: list[BoundNews] = []
+
+
 class DrillNews(msgspec.Struct, frozen=True, kw_only=True, tag="drill", tag_field="about"):
     """A stage of a drill that runs, or how it ended."""
 
@@ -160,8 +182,10 @@ class DrillNews(msgspec.Struct, frozen=True, kw_only=True, tag="drill", tag_fiel
     at_s: float  # since the drill's begin
     text: str
     took_s: float | None = None
-    word: str = ""  # with the last one: pass | missed | fail | …; empty: it goes on
-    report: str = ""  # where it is, with the last one
+    why: str = ""  # why it is run
+    word: str = ""  # with the last one: pass | missed | failed | …; empty: it goes on
+    report: str = ""  # where it is, or will be
+    found: FoundNews | None = None  # with the last one, where it was judged
 
 
 News = (

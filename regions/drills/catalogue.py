@@ -1,15 +1,16 @@
 """The drills by name. Values only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
 from regions.drills import plans
 from regions.drills.campaign import campaign
-from regions.drills.places import Choice
+from regions.drills.places import Choice, Place, Places, choose
 from regions.drills.step import Plan
 from regions.errors import DrillError
+from regions.faults.fault import FaultName
 
 # What its clients' gaps are held against; None: only that everybody is current again in time.
 Kind = Literal["planned", "operated", "killed", "hung", "lost", "wedge", "rewind", "cut", "other"]
@@ -93,3 +94,48 @@ def why_not(drill: Drill, plan: Plan, choice: Choice) -> str | None:
     if len(places.edges) < 2:
         return "clients have nowhere to go: the world has one edge"
     return None
+
+
+def hindrance(drill: Drill, places: Places) -> str | None:
+    """Why a drill can't run in this world, wherever it strikes by the first seed; None: it can."""
+    try:
+        choice = choose(places, 1)
+        return why_not(drill, drill.plan(choice, drill.hold_s), choice)
+    except DrillError as error:
+        return str(error)
+
+
+def check_lasting(drill: Drill, said: str) -> None:
+    """See that how long a drill's fault lasts is one's to say.
+
+    Args:
+        drill: it.
+        said: where that was said, for the message.
+
+    Raises:
+        DrillError: it follows from the fault.
+    """
+    if not drill.hold_s:
+        raise DrillError(f"{said}: how long the fault of {drill.name} lasts follows from the fault")
+
+
+_LINKS, _OWN = "links relay or netns", "a NATS of its own"
+_NEEDS: Mapping[FaultName, str] = {
+    "cut": _LINKS, "one-way": _LINKS, "stall": "links relay", "delay": _LINKS, "rate": _LINKS,
+    "loss": "links netns (root)", "fill-disk": "small disks (root)",
+}  # fmt: skip
+_MODEL = tuple(Place(name, (f"{name}-1", f"{name}-2"), (f"{name}-n1",)) for name in "abc")
+
+
+def needs_of(drill: Drill) -> tuple[str, ...]:
+    """What a world has to have for a drill, for people; besides two edges."""
+    found = [] if drill.safe else [_OWN]
+    if hindrance(drill, Places(_MODEL[:1])) is not None:
+        found.append("two regions")
+    plan = drill.plan(choose(Places(_MODEL, {"fill-disk": "no"}), 1), drill.hold_s)
+    found += [_NEEDS[need] for need in plan.needs if need in _NEEDS]
+    if drill.disks:
+        found.append("small disks (root) for a full one")
+    if drill.map == "leader":
+        found.append("a cluster of three for a leader")
+    return tuple(dict.fromkeys(found))

@@ -4,9 +4,10 @@ import asyncio
 import resource
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from regions.control import ProcessStatus
 from regions.drills.signs import Watchman
 from regions.errors import DrillError
 from regions.faults.client import Faults
@@ -38,6 +39,20 @@ def check_room(report: Path, clients: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
+async def broken_already(faults: Faults) -> str | None:
+    """Whether something is broken before the drill breaks anything; None: nothing is."""
+    _, held = await faults.overview()
+    return f"something is broken already: {held[0].text}" if held else None
+
+
+def not_serving(processes: Sequence[ProcessStatus]) -> str | None:
+    """A process that does not serve, and how it is; None: all do."""
+    for one in processes:
+        if one.state != "up" or one.paused:
+            return f"{one.name} is {'paused' if one.paused else one.state}"
+    return None
+
+
 async def check_healthy(
     faults: Faults, watchman: Watchman, refused: Mapping[str, str] | None = None
 ) -> None:
@@ -51,21 +66,15 @@ async def check_healthy(
     Raises:
         DrillError: it is not so in time, or telemetry is refused; the text says what is wrong.
     """
-    _, held = await faults.overview()
-    if held:
-        raise DrillError(f"something is broken already: {held[0].text}")
+    if broken := await broken_already(faults):
+        raise DrillError(broken)
     begin_s = time.monotonic()
     while True:
         processes = await faults.processes()
-        down = [one for one in processes if one.state != "up" or one.paused]
         edges = {one.name for one in processes if one.kind == "edge"}
         silent = sorted(edges - set(watchman.frames))
-        why = watchman.unwell(time.monotonic(), begin_s)
-        if down:
-            state = "paused" if down[0].paused else down[0].state
-            why = f"{down[0].name} is {state}"
-        elif silent:
-            why = f"nothing is heard of {silent[0]}"
+        unheard = f"nothing is heard of {silent[0]}" if silent else None
+        why = not_serving(processes) or unheard or watchman.unwell(time.monotonic(), begin_s)
         if why is None:
             return
         for region, reason in (refused or {}).items():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from regions.drills.actor import Actor
 from regions.drills.catalogue import Drill, why_not
-from regions.drills.crier import Crier
+from regions.drills.crier import About, Crier, found_by
 from regions.drills.evidence import shortcomings
 from regions.drills.history import read_history
 from regions.drills.judge import results
@@ -50,6 +50,8 @@ from relay.tasks import Tasks
 READY_S = 90.0
 HUSH_S = 20.0
 DRAIN_S = 90.0
+MAX_CLIENTS = 100_000
+MAX_RATE = 100_000  # events/s
 MEMBERS_A_ROOM = 10  # clients for each room, of which each is in three
 
 
@@ -69,6 +71,7 @@ class Order:
     links: LinkMode | None = None
     rooms: int | None = None  # None: one for each ten clients
     by: str = ""  # who runs it
+    why: str = ""
 
 
 class DrillRun:
@@ -216,8 +219,12 @@ class DrillRun:
     async def tell_end(self, verdict: Verdict) -> None:
         """Tell consoles how it ended, where the world is still there."""
         if self._crier is not None and self._own is None:
-            why = "; ".join(verdict.why) if verdict.why else ""
-            await self._crier.end(verdict.verdict, why, str(self.order.report))
+            await self._crier.end(verdict.verdict, "; ".join(verdict.why), found_by(verdict))
+
+    async def tell_failure(self, why: str) -> None:
+        """Tell consoles that were told of it that nothing became of it."""
+        if self._crier is not None and self._own is None and self._crier.began:
+            await self._crier.end("failed", why)
 
     # --- parts ---------------------------------------------------------------------------------
 
@@ -252,7 +259,9 @@ class DrillRun:
         except WorldError:
             return  # there is no login that may tell
         order = self.order
-        self._crier = Crier(nats, self._name, order.drill.name, order.by)
+        report = str(order.report.absolute())
+        about = About(self._name, order.drill.name, order.by, order.why, report)
+        self._crier = Crier(nats, about)
         self._crier.start()
         stack.push_async_callback(self._crier.close)
         for stage in self._stages:

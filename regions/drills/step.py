@@ -125,4 +125,5 @@ class Plan:
     @property
     def seconds(self) -> float:
         """How long it takes at least."""
-        return sum(step.seconds for step in self.steps if isinstance(step, Calm | Hold))
+        rests = sum(step.seconds for step in self.steps if isinstance(step, Calm | Hold))
+        return rests + sum(step.over_s for step in self.steps if isinstance(step, Operate))

@@ -1,5 +1,7 @@
 """`jetrelay drill run`: what is asked for, and mistakes that are said before anything is broken."""
 
+import asyncio
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +12,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cli.drill import _ask, _code_of, _named, command
+from cli.drill import _ask, _code_of, _guarded, _named, command
 from regions.drills import run
 from regions.drills.catalogue import DRILLS, find_drill
 from regions.drills.run import DrillRun, Order
 from regions.drills.verdict import Verdict
 from regions.errors import DrillError
 from regions.faults.client import Faults
+from relay.tasks import Tasks
 
 
 def test_a_drill_may_be_named_with_how_long_its_fault_lasts() -> None:
@@ -106,6 +109,32 @@ async def test_what_is_for_a_world_of_its_own_is_not_ignored_where_one_runs(
     monkeypatch.setattr(run, "running", lambda _: object())
     with pytest.raises(DrillError, match=f"^{option} is for a world that the drill starts"):
         await drill_run(tmp_path, **keys).carry_out()
+
+
+async def test_a_drill_ends_with_its_stdin_where_it_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drill, began = drill_run(tmp_path), asyncio.Event()
+
+    async def carry_out() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(drill, "carry_out", carry_out)
+    read, write = os.pipe()
+    with os.fdopen(read) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        tasks = Tasks("test")
+        task = tasks.spawn(_guarded(drill, until_eof=True), "drill")
+        await began.wait()
+        os.write(write, b"what is said there does not matter")
+        os.close(write)
+        await asyncio.wait([task])
+        assert task.cancelled()
+    with (tmp_path / "file").open("w") as file:
+        monkeypatch.setattr("sys.stdin", file)
+        with pytest.raises(DrillError, match="--until-eof: stdin is no pipe"):
+            await _guarded(drill, until_eof=True)
 
 
 async def test_what_became_of_a_fault_is_said_as_far_as_it_is_known(tmp_path: Path) -> None:

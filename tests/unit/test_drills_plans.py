@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from regions.drills.catalogue import DRILLS, Drill, find_drill, why_not
+from regions.drills.catalogue import DRILLS, Drill, find_drill, hindrance, needs_of, why_not
 from regions.drills.places import Choice, Place, Places, choose
 from regions.drills.step import Break, Calm, Heal, Hold, Plan, Recover, Restart, Up
+from regions.drills.wording import MOST, plan_text, step_text
 from regions.errors import DrillError, TopologyError
 from regions.faults.fault import (
     DownFault,
@@ -111,6 +112,32 @@ def test_a_deployment_is_only_drained_and_dropped_from() -> None:
         if why_not(drill, drill.plan(choice, drill.hold_s), choice) is None
     ]
     assert can == ["edge-drain", "edge-rolling", "evacuate", "herd"]
+
+
+def test_what_a_world_has_to_have_is_said_of_every_drill() -> None:
+    needs = {drill.name: needs_of(drill) for drill in DRILLS}
+    assert needs["herd"] == needs["edge-drain"] == ()
+    assert needs["edge-kill"] == ("a NATS of its own",)
+    assert needs["region-loss"] == ("a NATS of its own", "two regions")
+    assert needs["one-way"] == ("a NATS of its own", "two regions", "links relay or netns")
+    assert needs["evacuate"] == ("two regions",)
+    assert "small disks (root) for a full one" in needs["disk-full"]
+    assert "a cluster of three for a leader" in needs["nats-kill"]
+    one = Places((place("us"),))
+    for drill in DRILLS:
+        lonely = hindrance(drill, one)
+        assert (lonely is not None) == ("two regions" in needs[drill.name]), drill.name
+        shared = hindrance(drill, replace(WORLD, deployment=True))
+        assert (shared is not None) == ("a NATS of its own" in needs[drill.name]), drill.name
+
+
+@pytest.mark.parametrize("drill", DRILLS, ids=lambda drill: drill.name)
+def test_what_a_drill_is_going_to_do_is_said_in_one_line(drill: Drill) -> None:
+    steps = plan(drill.name).steps
+    text = plan_text(plan(drill.name))
+    assert text.count(" → ") == min(len(steps), MOST + 1) - 1
+    assert text.endswith(f"and {len(steps) - MOST} more") == (len(steps) > MOST)
+    assert all(step_text(step) for step in steps)
 
 
 def test_a_full_disk_is_a_limit_where_no_store_has_a_small_one() -> None:
