@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 
 from nats.errors import Error as NatsError
 from nats.errors import StaleConnectionError, UnexpectedEOF
@@ -12,11 +13,13 @@ from console.model import LinkState
 from console.wire import event_of
 from regions.doors import Door
 from regions.operations.reading import Reading
+from regions.readers import messages
 from relay.bus.connection import Connection, Headers
+from relay.bus.events import SUBJECT as SUBJECT_HEADER
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
 from relay.config import NatsConfig
-from relay.core.names import below, telemetry_subject
+from relay.core.names import TELEMETRY_STREAM, below, news_subject, telemetry_subject
 from relay.errors import BusError
 from relay.tasks import Tasks
 
@@ -96,7 +99,9 @@ class LiveFeed:
                 await inbox.start()
                 await connection.flush()
             await self._queue.put(LinkChanged(LinkState.CONNECTED, door.region))
-            reading = Reading(door.region, self._regions, Reader(inbox, READS))
+            reader = Reader(inbox, READS)
+            tasks.spawn(self._read_drills(reader), "drills")
+            reading = Reading(door.region, self._regions, reader)
             tasks.spawn(self._read_books(reading), "books")
             await closed.wait()
             if connection.last_error is not None:
@@ -140,6 +145,16 @@ class LiveFeed:
     def _on_message(self, subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
         self._tap(subject, data)
         self._put(event_of(subject, data))
+
+    async def _read_drills(self, reader: Reader) -> None:
+        """What was told of drills before we listened, in any region, for as long as it is kept."""
+        told = messages(reader, TELEMETRY_STREAM, subject=news_subject("*", "drill"))
+        try:
+            async with aclosing(told):
+                async for headers, data in told:
+                    self._put(event_of(headers.get(SUBJECT_HEADER, ""), data))
+        except BusError as error:
+            _log.info("what was told of drills can't be read: %s", error)
 
     async def _read_books(self, reading: Reading) -> None:
         while True:

@@ -13,6 +13,7 @@ from regions.news import (
     AlertsNews,
     CertificatesNews,
     DrillNews,
+    FoundNews,
     News,
     SteeringNews,
     StreamsNews,
@@ -20,6 +21,7 @@ from regions.news import (
 
 MAX_DRILLS = 20
 MAX_STAGES = 400  # of one drill
+MAX_BOUNDS = 64  # that one drill is held against
 MAX_ALERTS = 500  # that one keeper says stand
 MAX_STREAMS = 400  # of one region
 MAX_TEXT = 2_000  # characters of a text
@@ -125,6 +127,8 @@ def is_sound(news: News) -> bool:
                 _number(news.at_ms, news.number, news.at_s, news.took_s or 0)
                 and 0 < len(news.run) <= 200
                 and _text(news.drill, news.by, news.stage, news.text, news.word, news.report)
+                and _text(news.why)
+                and (news.found is None or _found(news.found))
             )
 
 
@@ -142,19 +146,21 @@ def of_alert(change: AlertChange) -> Happening:
 
 def _drill(told: Told, news: DrillNews) -> tuple[Told, list[Happening]]:
     known = told.drills.get(news.run, ())
-    if any(each.number == news.number for each in known) or len(known) >= MAX_STAGES:
+    if any(each.number == news.number for each in known):
         return told, []
     stages = tuple(sorted((*known, news), key=lambda each: each.number))
+    if len(stages) > MAX_STAGES:  # how it began stays, and what came last
+        stages = (stages[0], *stages[2:])
     drills = {**told.drills, news.run: stages}
     while len(drills) > MAX_DRILLS:
-        del drills[next(iter(drills))]
+        del drills[min(drills, key=lambda run: drills[run][0].at_ms)]
     happened: list[Happening] = []
     if news.word:
         weight: Weight = "good" if news.word == PASSED else "bad"
         text = f"drill {news.drill}: {news.word}"
         happened = [Happening(news.at_ms, "drill", news.run, text, weight)]
     elif news.number == 1:
-        text = f"{news.by} began the drill {news.drill}"
+        text = f"{news.by} began the drill {news.drill}{f': {news.why}' if news.why else ''}"
         happened = [Happening(news.at_ms, "drill", news.run, text)]
     return replace(told, drills=drills), happened
 
@@ -174,6 +180,15 @@ def _alert(alert: AlertNews) -> bool:
         and len(alert.on) <= 2 * MAX_NAME
         and _text(alert.text, alert.runbook, alert.acked_by, alert.acked_why)
         and _number(alert.since_ms)
+    )
+
+
+def _found(found: FoundNews) -> bool:
+    times = (found.detect_s, found.decide_s, found.reconnect_p99_s, found.current_s)
+    return (
+        _number(found.clients, found.lost, found.repeated, *(each or 0 for each in times))
+        and len(found.bounds) <= MAX_BOUNDS
+        and all(_text(each.text, each.said, each.bound) for each in found.bounds)
     )
 
 

@@ -139,6 +139,7 @@ class FilePast:
         self._path = path
         self._members: list[tuple[int, int, int]] = []  # first time, offset, size
         self._alerts: list[int] = []
+        self._drills: list[Moment] = []
         self._books: list[tuple[int, BooksRead]] = []
         self._last_ms = 0
         self.header = self._index()
@@ -175,6 +176,8 @@ class FilePast:
             self._books.append((line.at_ms, _books.decode(line.message)))
         elif line.subject.startswith("news.") and line.subject.endswith(".alert"):
             self._alerts.append(line.at_ms)
+        elif line.subject.startswith("news.") and line.subject.endswith(".drill"):
+            self._drills.append(Moment(line.at_ms, line.subject, bytes(line.message)))
         return line.at_ms
 
     def _parse(self, data: bytes) -> Line:
@@ -231,6 +234,10 @@ class FilePast:
         """What operators had ordered and done by then."""
         known = [books for at_ms, books in self._books if at_ms <= until_ms]
         return known[-1] if known else None
+
+    async def drills(self, until_ms: int) -> list[Moment]:
+        """All that was told of drills before a time, in order."""
+        return [moment for moment in self._drills if moment.at_ms < until_ms]
 
     async def alerts(self) -> list[int]:
         """When alerts began to fire, or were over, in order."""

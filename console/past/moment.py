@@ -36,6 +36,10 @@ class Past(Protocol):
         """What operators had ordered and done by then; None: that is not kept."""
         ...
 
+    async def drills(self, until_ms: int) -> list[Moment]:
+        """All that was told of drills before a time, in order."""
+        ...
+
     async def alerts(self) -> list[int]:
         """When alerts began to fire, or were over (Unix ms), in order."""
         ...

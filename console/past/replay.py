@@ -36,7 +36,10 @@ class Replay:
     async def seek(self, at_ms: int) -> None:
         """Go to a time."""
         begin_ms = at_ms - WARM_UP_MS
-        self.fleet, self.at_ms = self._begin(begin_ms), begin_ms
+        fleet = self._begin(begin_ms)
+        for moment in await self.past.drills(begin_ms):  # of which a console keeps a day
+            fleet = apply(fleet, event_of(moment.subject, moment.data), moment.at_ms)
+        self.fleet, self.at_ms = fleet, begin_ms
         await self._go(at_ms)
 
     def _begin(self, at_ms: int) -> Fleet:

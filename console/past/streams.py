@@ -66,6 +66,17 @@ class StreamPast:
         await self._books.read()
         return BooksRead(tuple(cut(self._books.runs, until_ms)), (), {})
 
+    async def drills(self, until_ms: int) -> list[Moment]:
+        """All that was told of drills before a time, in order.
+
+        Raises:
+            BusError: NATS did not answer.
+        """
+        told = messages(self._reader, TELEMETRY_STREAM, subject=news_subject("*", "drill"))
+        moments = [Moment(_stamp(headers), headers.get(SUBJECT, ""), data)
+                   async for headers, data in told]  # fmt: skip
+        return [moment for moment in moments if moment.at_ms < until_ms]
+
     async def alerts(self) -> list[int]:
         """When alerts began to fire, or were over, in order.
 

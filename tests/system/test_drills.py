@@ -7,11 +7,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from console.feed import FeedEvent, NewsHeard
+from console.live import LiveFeed
+from console.past.replay import WARM_UP_MS, Replay
+from console.past.streams import open_streams
+from regions.drills.catalogue import find_drill
+from regions.drills.prospect import look_ahead
+from regions.drills.run import Order
+from regions.errors import WorldError
 from regions.faults.client import Faults
 from regions.identity import is_alive
 from regions.news import DrillNews, decode_news
@@ -37,11 +47,41 @@ def drill(*arguments: object, timeout_s: float = 150) -> subprocess.CompletedPro
 
 
 async def news_of(world: World) -> list[DrillNews]:
-    """What consoles were told of drills, in the first region."""
+    """What consoles were told of drills, once: the last word may be told in one region only."""
     async with open_past(world.found().doors("console")) as past:
-        page = await past._reader.page("TELE", 1, batch=500, subject="news.us.drill")
+        page = await past._reader.page("TELE", 1, batch=500, subject="news.*.drill")
         news = [decode_news(data) for _, data in page.messages]
-    return [each for each in news if isinstance(each, DrillNews)]
+    return once(each for each in news if isinstance(each, DrillNews))
+
+
+def once(news: Iterable[DrillNews]) -> list[DrillNews]:
+    by_number = {each.number: each for each in news}
+    return [by_number[number] for number in sorted(by_number)]
+
+
+async def kept_of(world: World) -> list[tuple[DrillNews, ...]]:
+    """What a console that starts now knows of the only drill: live, and in the past."""
+    doors = world.found().doors("console")
+    async with aclosing(LiveFeed(doors).events()) as events, asyncio.timeout(60):
+        live = [
+            event.news
+            async for event in until_end(events)
+            if isinstance(event, NewsHeard) and isinstance(event.news, DrillNews)
+        ]
+    async with open_streams(doors) as past:
+        now_ms = int(time.time() * 1000)
+        replay = Replay(past, {}, "us")
+        await replay.seek(now_ms + WARM_UP_MS)  # as if it had ended long ago
+    [then] = replay.view.drills.values()
+    return [tuple(once(live)), then]
+
+
+async def until_end(events: AsyncIterator[FeedEvent]) -> AsyncIterator[FeedEvent]:
+    """Up to how a drill ended."""
+    async for event in events:
+        yield event
+        if isinstance(event, NewsHeard) and isinstance(event.news, DrillNews) and event.news.word:
+            return
 
 
 def verdict_in(report: Path) -> dict[str, Any]:
@@ -64,7 +104,10 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_an_edge_is_killed_in_a_running_world(linked: World, tmp_path: Path) -> None:
     report = tmp_path / "report"
-    done = drill("run", "edge-kill", "--state", linked.state_dir, "--report", report, *SMALL)
+    done = drill(
+        "run", "edge-kill", "--state", linked.state_dir, "--report", report, *SMALL,
+        "--by", "ann", "--why", "OPS-7",
+    )  # fmt: skip
     verdict = verdict_in(report)
     # How long it took depends on the machine; what was lost does not.
     assert verdict["violations"] == {}, verdict["examples"]
@@ -91,7 +134,13 @@ def test_an_edge_is_killed_in_a_running_world(linked: World, tmp_path: Path) -> 
     assert [each.number for each in told] == [*range(1, len(told) + 1)]
     assert [each.stage for each in told[:-1]] == stages
     assert (told[-1].word, told[-1].report) == (verdict["verdict"], str(report))
-    assert {each.drill for each in told} == {"edge-kill"}
+    assert {(each.drill, each.by, each.why) for each in told} == {("edge-kill", "ann", "OPS-7")}
+    found = told[-1].found
+    assert found is not None
+    assert (found.clients, found.lost, found.repeated) == (24, 0, 0)
+    assert found.detect_s == verdict["phases"]["detect_s"]
+    assert [bound.met for bound in found.bounds] == [one["met"] for one in verdict["objectives"]]
+    assert asyncio.run(kept_of(linked)) == [tuple(told), tuple(told)]
     again = drill("report", report)
     assert again.returncode == done.returncode
     assert again.stdout.strip() == done.stdout.strip()
@@ -139,6 +188,9 @@ async def test_ctrl_c_heals_what_was_broken_and_leaves_a_partial_report(
                     break
             paused = [one.name for one in await linked.ctl("status") if one.paused]
             assert len(paused) == 1
+            order = Order(find_drill("herd"), linked.state_dir, tmp_path / "other")
+            prospect = await look_ahead(order)
+            assert prospect.why_not == f"something is broken already: pause {paused[0]}"
             os.killpg(process.pid, signal.SIGINT)
             assert process.wait(40) == 130
         finally:
@@ -179,6 +231,18 @@ def test_a_drill_ends_the_world_that_it_started_also_when_it_is_killed(tmp_path:
     while any(is_alive(one) for one in started):
         assert time.monotonic() < deadline, "the world outlived its drill"
         time.sleep(0.1)
+
+
+async def test_what_a_drill_is_going_to_do_is_known_before(linked: World, tmp_path: Path) -> None:
+    order = Order(find_drill("pair-partition"), linked.state_dir, tmp_path / "r", seed=1)
+    prospect = await look_ahead(order)
+    assert prospect.why_not is None
+    assert "cut eu->us us->eu → for 10 s → heal" in prospect.steps
+    assert prospect.seconds == 6 + 10 + 6
+    full = await look_ahead(Order(find_drill("disk-full"), linked.state_dir, tmp_path / "r"))
+    assert "store at its limit" in full.steps
+    with pytest.raises(WorldError, match="no world runs"):
+        await look_ahead(Order(find_drill("herd"), tmp_path, tmp_path / "r"))
 
 
 def test_what_can_not_be_run_says_why_and_breaks_nothing(tmp_path: Path) -> None:

@@ -15,15 +15,18 @@ from console.model import (
     fold_news,
     observe,
 )
+from console.model.drills import SILENT_MS, drills_of, going
 from console.model.fields import FIELDS, rows
 from regions.news import (
     AckNews,
     AlertChange,
     AlertNews,
     AlertsNews,
+    BoundNews,
     CertificatesNews,
     DrillNews,
     FlightNews,
+    FoundNews,
     News,
     RegionNews,
     SteeringNews,
@@ -54,6 +57,7 @@ def drill(number: int, **changes: Any) -> DrillNews:
 
 
 STREAM = StreamNews(name="EV_us", first=1, last=9, messages=9, bytes=900, max_bytes=1_000)
+BOUND = BoundNews("gap of a client", "1.2 s", "at most 5 s", met=True)
 EVERY: tuple[News, ...] = (
     StreamsNews(at_ms=1, streams=[STREAM], stored_bytes=5, store_bytes=10),
     SteeringNews(
@@ -66,7 +70,7 @@ EVERY: tuple[News, ...] = (
     AlertChange(at_ms=1, alert=alert(state="resolved")),
     CertificatesNews(at_ms=1, ends={"us-n1": 99.0}),
     AckNews(at_ms=1, name="RegionDark", on="eu", by="ops", why="on my way"),
-    drill(1, word="pass"),
+    drill(1, word="pass", found=FoundNews(clients=1, lost=0, repeated=0, bounds=[BOUND])),
 )
 
 
@@ -174,6 +178,9 @@ def test_alerts_and_drills_stand_in_the_timeline_once() -> None:
         AlertChange(at_ms=1, alert=alert(name="")),
         CertificatesNews(at_ms=1, ends={"x": float("nan")}),
         drill(1, run=""),
+        drill(1, why="x" * 3_000),
+        drill(1, word="pass", found=FoundNews(clients=1, lost=-1, repeated=0)),
+        drill(1, word="pass", found=FoundNews(clients=1, lost=0, repeated=0, bounds=[BOUND] * 65)),
     ],
     ids=lambda news: type(news).__name__,
 )
@@ -182,14 +189,35 @@ def test_news_that_are_out_of_bounds_are_refused(news: News) -> None:
     assert (fleet.refused, fleet.told) == (1, Fleet().told)
 
 
+def test_a_drill_goes_on_until_its_end_is_told_or_nothing_is_for_long() -> None:
+    fleet = Fleet()
+    for number, stage, took_s in ((1, "calm", None), (2, "detect", 0.5), (3, "detect", 2.0)):
+        fleet = fold_news(fleet, "us", drill(number, stage=stage, took_s=took_s), 0)
+    fleet = fold_news(fleet, "us", drill(1, run="r0", at_ms=500, at_s=0.6, word="missed"), 0)
+    [newest, before] = drills_of(observe(fleet, 0).drills)
+    assert (newest.run, newest.began_ms, newest.worst_s("detect")) == ("r1", 0, 2.0)
+    assert newest.worst_s("reconnect") is None
+    assert (newest.state(5_000), newest.lasted_ms(5_000)) == ("goes on", 5_000)
+    assert (newest.state(3_000 + SILENT_MS + 1), going([newest], 3_001 + SILENT_MS)) == (
+        "silent", None,
+    )  # fmt: skip
+    assert newest.lasted_ms(9_000_000) == 3_000
+    assert (before.state(9_000_000), before.lasted_ms(9_000_000)) == ("missed", 600)
+    assert going([before, newest], 5_000) is newest
+
+
 def test_drills_and_their_stages_are_bounded() -> None:
     fleet = Fleet()
     for run in range(30):
         fleet = fold_news(fleet, "us", drill(1, run=f"r{run}"), 0)
     for number in range(600):
         fleet = fold_news(fleet, "us", drill(number + 2, run="r29"), 0)
+    fleet = fold_news(fleet, "us", drill(700, run="r29", word="pass"), 0)
+    fleet = fold_news(fleet, "us", drill(1, run="late", at_ms=0), 0)
     drills = observe(fleet, 0).drills
     assert (len(drills), len(drills["r29"])) == (20, 400)
+    assert (drills["r29"][0].number, drills["r29"][-1].word) == (1, "pass")
+    assert "late" not in drills, "it began before all that are kept"
 
 
 def test_every_figure_can_be_had_of_everything_that_is_told() -> None:
