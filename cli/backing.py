@@ -1,37 +1,50 @@
 """What a console gets besides what it hears, by where it was started."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 from cli.doors import Fleet
 from console.backing import Backing
 from console.past.file import FilePast
 from console.past.moment import Past
 from console.past.streams import open_streams
+from regions.drills.site import Site
 from regions.operations.office import open_office
 from regions.world import World
 from relay.errors import RelayError
 
+PROGRAM = (sys.executable, "-m", "cli")  # `jetrelay`, by the Python that runs here
 
-def backing_of(fleet: Fleet, world: World | None, by: str | None) -> Backing:
+
+def backing_of(
+    fleet: Fleet, world: World | None, by: str | None, state: Path | None = None
+) -> Backing:
     """Of a console that listens to a fleet.
 
     Args:
         fleet: what it listens to.
         world: what the fleet is made of, and its logins; None: not known here.
         by: who acts; None: nobody may.
+        state: the world's state directory.
     """
     past = partial(open_streams, fleet.doors)
-    if world is None or by is None:
+    if world is None:
         return Backing(past=past)
+    drills = None
+    if state is not None and world.record.supervisor is not None:
+        drills = Site(state.absolute(), PROGRAM)
+    if by is None:
+        return Backing(past=past, drills=drills)
     topology = world.topology()
     try:
         control = world.doors("control")
     except RelayError:  # no login that may change anything
-        return Backing(past=past, topology=topology)
+        return Backing(past=past, topology=topology, drills=drills)
     office = partial(open_office, topology, fleet.doors, control)
-    return Backing(past=past, office=office, topology=topology, by=by)
+    return Backing(past=past, office=office, topology=topology, drills=drills, by=by)
 
 
 def recording(past: FilePast) -> Backing:

@@ -184,7 +184,7 @@ async def _watch(
     from cli.backing import backing_of
     from console.app import watch
 
-    backing = backing_of(fleet, None if state is None else find_world(state), by)
+    backing = backing_of(fleet, None if state is None else find_world(state), by, state)
     await watch(
         fleet.doors, fleet.known, world=fleet.name, backing=backing, at_ms=at_ms, **looks
     )  # fmt: skip

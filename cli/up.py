@@ -150,7 +150,8 @@ async def console(supervisor: Supervisor) -> None:
     doors = world.doors("console")
     known = {one.name: [edge.name for edge in one.edges] for one in world.regions}
     logging.getLogger("jetrelay").addHandler(logging.NullHandler())  # the screen is the console's
-    backing = backing_of(Fleet(doors, known, "local world"), world, who(None))
+    fleet = Fleet(doors, known, "local world")
+    backing = backing_of(fleet, world, who(None), supervisor.state.path)
     async with keeper(world):
         await watch(doors, known, world="local world", backing=backing)
 

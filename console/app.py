@@ -34,6 +34,7 @@ from console.panes.pane import Pane
 from console.scene import Scene
 from console.theme_names import FEW_COLORS, NAMES
 from console.themes import THEMES, VARIABLES
+from console.views.drill_panel import DrillPanel
 from console.views.notice import Notice
 from console.views.operation import OperationPanel
 from console.views.prompt import Prompt
@@ -143,6 +144,7 @@ class ConsoleApp(App[None]):
             for pane in PANES.values():
                 yield pane()
         yield OperationPanel()
+        yield DrillPanel()
         yield Notice()
         yield Prompt(self._words)
         yield Footer(show_command_palette=False)
@@ -198,7 +200,7 @@ class ConsoleApp(App[None]):
 
     def repaint(self) -> None:
         """Draw the fleet as it looks now."""
-        parts = (TopBar, ContentSwitcher, OperationPanel, Notice)
+        parts = (TopBar, ContentSwitcher, OperationPanel, DrillPanel, Notice)
         main = self.screen_stack[0] if self.screen_stack else None
         if main is None or not all(main.query(part) for part in parts):
             return  # not mounted yet, or about to end: widgets come and go one by one
@@ -208,6 +210,7 @@ class ConsoleApp(App[None]):
             main.query_one(TopBar).show(look, self.scene, self.acting.armed)
             self.pane.draw(look)
             main.query_one(OperationPanel).show(look, self.acting)
+            main.query_one(DrillPanel).show(look, self.acting.drilling)
             main.query_one(Notice).show_look(look)
         self._ring(look)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.past.moment import Past
+from regions.drills.site import Site
 from regions.operations.office import Office
 from regions.topology import Topology
 
@@ -18,6 +19,7 @@ class Backing:
         past: opens the past; None: there is none.
         recorded: whether that is all there is: a recording is looked at.
         office: opens the control plane; None: nothing can be changed from here.
+        drills: where drills are run; None: nowhere.
         topology: what the fleet is made of.
         by: who acts.
         folder: where exports and pictures go.
@@ -26,6 +28,7 @@ class Backing:
     past: Callable[[], AbstractAsyncContextManager[Past]] | None = None
     recorded: bool = False
     office: Callable[[], AbstractAsyncContextManager[Office]] | None = None
+    drills: Site | None = None
     topology: Topology | None = None
     by: str = ""
     folder: Path = Path()

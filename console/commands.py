@@ -37,10 +37,11 @@ SCREENS = (
     ("2", "edges", "all edges; enter: one in detail"),
     ("5", "streams", "copies, lag, stores; enter: one in detail"),
     ("6", "steering", "who is sent where, and why; enter: what if"),
+    ("7", "drills", "run one, follow it, see the last ones"),
     ("8", "events", "what happened; enter: go to that time"),
 )
 
-FOOT = frozenset({"cordon", "uncordon", "drain", "evacuate", "abort", "ack"})
+FOOT = frozenset({"drill", "cordon", "uncordon", "drain", "evacuate", "abort", "ack"})
 
 _SCREENS = tuple(
     Command(name, key, meaning, "Screens", usage="[FILTER]", foot=True)
@@ -90,7 +91,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("arm", "W", "allow acts for 15 minutes, or forbid them again", "Acts", "live",
             usage="[REASON]", foot=True),
     *_ACTS,
-    Command("operation", "O", "what became of an operation; seen, it goes", "Acts"),
+    Command("operation", "O", "what became of an operation or drill; seen, it goes", "Acts"),
     Command("bell", "b", "ring when an alert pages, and do not", "Console"),
     Command("command", "colon", "type a command", "Console", foot=True, shown=":"),
     Command("palette", "ctrl+p", "look for a command", "Console"),

@@ -33,6 +33,15 @@ def duration(ms: float | None) -> str:
     return _long(int(ms / 1000))
 
 
+def took(seconds: float | None) -> str:
+    """`21 ms`, `1.2 s`, `2m03s`: how long something took."""
+    if seconds is None:
+        return NONE
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 99.95 else _long(int(seconds))
+
+
 def age(ms: int | None) -> str:
     """`0s`, `12s`, `5m03s`: how long ago."""
     if ms is None:

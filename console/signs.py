@@ -91,6 +91,15 @@ STEER_SIGNS = {
     "dark": Sign("○", "dark", Tone.BAD, "nobody hears it"),
     "down": Sign("✗", "down", Tone.BAD, "others confirm that it is not there"),
 }
+DRILL_SIGNS = {
+    "goes on": Sign("◑", "goes on", Tone.WARN, "it runs"),
+    "pass": Sign("✓", "pass", Tone.GOOD, "every promise kept, every objective met"),
+    "missed": Sign("✗", "missed", Tone.BAD, "an objective was missed"),
+    "violated": Sign("✗", "violated", Tone.BAD, "a promise was broken"),
+    "interrupted": Sign("▲", "interrupted", Tone.WARN, "somebody ended it early"),
+    "failed": Sign("✗", "failed", Tone.BAD, "it could not run to its end, or proves nothing"),
+    "silent": Sign("?", "silent", Tone.MUTED, "no word for 3 min: it may be gone"),
+}
 LINK_SIGNS = {
     LinkState.CONNECTING: Sign("◌", "connecting", Tone.WARN, "the console has no link yet"),
     LinkState.CONNECTED: Sign("●", "link", Tone.GOOD, "the console hears the fleet"),
@@ -116,3 +125,8 @@ def stream_sign(state: str) -> Sign:
 def steer_sign(state: str) -> Sign:
     """The sign of how steering sees something; a word that is not known here is shown as it is."""
     return STEER_SIGNS.get(state) or Sign("◇", state, Tone.WARN, "a state of a newer keeper")
+
+
+def drill_sign(state: str) -> Sign:
+    """The sign of a drill's state; a word that is not known here is shown as it is."""
+    return DRILL_SIGNS.get(state) or Sign("◇", state, Tone.WARN, "a word of a newer drill")

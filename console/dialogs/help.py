@@ -15,6 +15,7 @@ from console.commands import Command
 from console.signs import (
     AGREEMENT_SIGNS,
     ALERT_SIGNS,
+    DRILL_SIGNS,
     EDGE_SIGNS,
     HAPPENING_SIGNS,
     LAG_SIGNS,
@@ -64,6 +65,7 @@ class HelpScreen(ModalScreen[None]):
             ("Edges", EDGE_SIGNS.values()),
             ("Mirror lag", LAG_SIGNS.values()),
             ("Alerts", ALERT_SIGNS.values()),
+            ("Drills", DRILL_SIGNS.values()),
             ("What happened", HAPPENING_SIGNS.values()),
             ("Streams", STREAM_SIGNS.values()),
             ("Copies of a stream", AGREEMENT_SIGNS.values()),

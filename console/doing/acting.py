@@ -9,6 +9,7 @@ from console.armed import Armed
 from console.backing import Backing
 from console.dialogs.act import ActScreen, Confirmed
 from console.dialogs.ask import AskScreen
+from console.doing.drilling import Drilling
 from console.doing.operations import Carrier
 from console.doing.options import read_option
 from console.errors import ConsoleError
@@ -41,6 +42,7 @@ class Acting:
         self._tasks = tasks
         self.armed: Armed | None = None
         self.carrier = Carrier(tasks, app.scene.wall_ms, app.refresh_soon)
+        self.drilling = Drilling(app, backing, tasks, self._stay)
         self.acknowledged: set[str] = set()  # operations that were seen to their end
         self.began_ms = app.scene.wall_ms()
         self._office: Office | None = None
@@ -52,6 +54,7 @@ class Acting:
         operations = {act.name: partial(self._operate, act) for act in OPERATIONS}
         return {
             **operations,
+            **self.drilling.handlers,
             "arm": self._arm,
             "abort": self._abort,
             "resume": self._resume,
@@ -64,13 +67,18 @@ class Acting:
         """Whether this console has a way to change anything."""
         return self._backing.office is not None
 
+    @property
+    def busy(self) -> bool:
+        """Whether an operation or a drill is carried out from here."""
+        return self.carrier.busy or self.drilling.busy
+
     # --- armed ---------------------------------------------------------------------------------
 
     def look(self, look: Look) -> None:
         """Time passes: what was armed for long, is no more."""
-        del look
+        self.drilling.look(look)
         if self.armed is not None and self._app.scene.steady_ms() >= self.armed.until_ms:
-            if self.carrier.busy:
+            if self.busy:
                 self._stay()
             else:
                 self._disarm()
@@ -78,8 +86,9 @@ class Acting:
 
     def _arm(self, why: str) -> None:
         if self.armed is not None:
-            if self.carrier.busy:
-                raise ConsoleError("an operation is carried out from here: follow it, or abort it")
+            if self.busy:
+                what = "a drill runs" if self.drilling.busy else "an operation is carried out"
+                raise ConsoleError(f"{what} from here: follow it, or abort it")
             self._disarm()
         elif why:
             self._open(why)
@@ -139,7 +148,10 @@ class Acting:
         return self._office
 
     def leave(self, go: Callable[[], None]) -> None:
-        """End, or ask first where an operation is carried out from here."""
+        """End, or ask first where an operation or a drill is carried out from here."""
+        if self.drilling.busy:
+            self.drilling.leave(go)
+            return
         if not self.carrier.busy:
             go()
             return
@@ -248,6 +260,8 @@ class Acting:
         ]
 
     def _acknowledge(self) -> None:
+        if self.drilling.acknowledge():
+            return
         carried = self.carrier.current
         if carried is not None and carried.ended:
             self.acknowledged.add(carried.name)
@@ -269,6 +283,9 @@ class Acting:
         return found[-1]
 
     def _abort(self, text: str) -> None:
+        if self.drilling.is_meant(text):
+            self.drilling.abort()
+            return
         name = self._run(text)
         self._ask_yes(f"Abort {name}", lambda office, why: self.carrier.abort(
             office, name, self._by, why))  # fmt: skip

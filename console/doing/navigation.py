@@ -77,6 +77,8 @@ class Navigation:
         pane = self._app.pane
         if subject is not None:
             pane.about(subject)
+        else:
+            pane.about_all()
         pane.focus_first()
         self._app.repaint()
         self._app.refresh_soon()  # what has just been shown learns its size from the first

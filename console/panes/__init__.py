@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from console.panes.drills import DrillsPane
 from console.panes.edge import EdgePane
 from console.panes.edges import EdgesPane
 from console.panes.events import EventsPane
@@ -18,6 +19,7 @@ _ALL: tuple[type[Pane], ...] = (
     StreamsPane,
     StreamPane,
     SteeringPane,
+    DrillsPane,
     EventsPane,
 )
 

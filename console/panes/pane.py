@@ -31,6 +31,9 @@ class Pane(Container):
         del subject
         return False
 
+    def about_all(self) -> None:
+        """Show nothing in particular any more."""
+
     def open(self, table: RowTable, app: "ConsoleApp") -> None:
         """Open the row at a table's cursor; there is nothing more of it, unless a pane says so."""
 

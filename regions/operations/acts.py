@@ -14,7 +14,8 @@ On = Literal["region", "edge", "client", "alert", "operation", "drill"]
 class Option:
     """Something that may be said with an act.
 
-    `name` is also how the command line calls it, and a field of `Request` with `field`.
+    `name` is also how the command line calls it; `field` is one of `Request`, of a drill's one of
+    `Order`.
     """
 
     name: str
@@ -63,6 +64,14 @@ _PERCENT = Option(
     required=True,
 )  # fmt: skip
 
+_DRILL = (
+    Option("clients", "clients", "N", "Clients of its own.", default=300),
+    Option("rate", "rate", "N", "Events/s that they publish, all together.", default=200),
+    Option("seed", "seed", "N", "Chooses who is where, and what is broken.", default=1),
+    Option("for", "hold_s", "S", "How long the fault lasts."),
+    Option("region", "region", "REGION", "Break this one; the seed chooses without."),
+)
+
 OPERATIONS: tuple[Act, ...] = (
     Act("cordon", "c", "reversible", ("edge", "region"), "send nobody new to an edge or region",
         "Who is there stays, and may come back."),
@@ -84,11 +93,13 @@ OPERATIONS: tuple[Act, ...] = (
 )  # fmt: skip
 
 OTHERS: tuple[Act, ...] = (
-    Act("abort", "A", "reversible", ("operation",), "stop an operation where it is",
+    Act("abort", "A", "reversible", ("operation",), "stop an operation where it is, or a drill",
         "Who was not sent away yet, stays."),
     Act("resume", "", "reversible", ("operation",),
         "go on with an operation that nobody carries out any more"),
     Act("ack", "a", "reversible", ("alert",), "say that somebody looks after an alert"),
+    Act("drill", "X", "disruptive", ("drill",), "break the running world on purpose, and heal it",
+        "What clients feel is measured, and held against objectives.", _DRILL),
 )  # fmt: skip
 
 ACTS: Mapping[str, Act] = {act.name: act for act in (*OPERATIONS, *OTHERS)}

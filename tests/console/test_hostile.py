@@ -1,18 +1,25 @@
 """Text from outside can't crash the console, reach the terminal's escape codes or run an action."""
 
+from pathlib import Path
+
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from console.commands import parse
 from console.feed import BooksRead, LinkChanged, NewsHeard
+from console.look import Subject
 from console.model import LinkState, observe
 from console.report import to_json, to_text
 from console.svg import screen_text
-from regions.news import AlertNews, AlertsNews
+from regions.drills.catalogue import DRILLS
+from regions.drills.prospect import Check, Prospect
+from regions.news import AlertNews, AlertsNews, BoundNews, DrillNews, FoundNews
 from regions.operations.entry import Coming, Entry, Plan, Request, Run
 from regions.operations.entry import Stage as PlanStage
+from tests.console.drill_site import PlayedSite
 from tests.console.office import Desk
-from tests.console.scenario import frame, quiet
-from tests.console.stage import Stage, settle
+from tests.console.scenario import EDGES, START_MS, frame, quiet
+from tests.console.stage import Stage, settle, until
 
 EVIL = (
     "[@click=app.quit]us[/]",
@@ -49,7 +56,16 @@ def assert_drawn_harmless(stage: Stage) -> None:
 
 
 # One after the other: screens, a row in detail, and an act as far as its confirmation.
-OPENED = (("8",), ("2",), ("enter",), ("W", "x", "enter"), ("c",), ("escape",), ("D", "enter"))
+OPENED = (
+    ("7",),
+    ("8",),
+    ("2",),
+    ("enter",),
+    ("W", "x", "enter"),
+    ("c",),
+    ("escape",),
+    ("D", "enter"),
+)
 
 
 async def show(rows: list[list[str]]) -> None:
@@ -72,6 +88,8 @@ async def show(rows: list[list[str]]) -> None:
         alerts = [alert_of(row) for row in rows]
         stage.app.hear(NewsHeard(rows[0][1], AlertsNews(at_ms=1, alerts=alerts, rules=1)))
         stage.app.hear(BooksRead(tuple(run_of(row) for row in rows), (), {}))
+        for row, word in zip(rows, ("", *EVIL), strict=False):
+            stage.app.hear(NewsHeard(row[1], drill_of(row, word)))
         stage.app.hear(LinkChanged(LinkState.LOST, rows[0][1], rows[0][6]))
         for width, height in ((160, 40), (90, 24)):
             await pilot.resize_terminal(width, height)
@@ -109,6 +127,38 @@ def run_of(row: list[str]) -> Run:
     request = Request(verb="drain", region=region, edge=edge, by=url, why=reason)
     entry = Entry(run=version, at_ms=1, by=url, what="submitted", request=request, plan=Plan([]))
     return Run(version, request, Plan([]), [entry])
+
+
+def drill_of(row: list[str], word: str) -> DrillNews:
+    edge, _, _, state, url, run, reason = row
+    bound = BoundNews(reason, url, state, met=False)
+    found = FoundNews(clients=1, lost=2**60, repeated=0, detect_s=1e9, bounds=[bound])
+    return DrillNews(
+        at_ms=START_MS, run=run, drill=edge, by=url, number=1, stage=state, at_s=2.0**62,
+        text=reason, took_s=1e9, why=reason, word=word, report=url, found=found if word else None,
+    )  # fmt: skip
+
+
+async def test_drills_that_say_evil_things(tmp_path: Path) -> None:
+    checks = tuple(Check("text", evil) for evil in EVIL)
+    site = PlayedSite(tmp_path, (), prospect=Prospect(checks, "".join(EVIL), 1.0, 1.0, True))
+    stage = Stage(EDGES, backing=Desk().backing(drills=site))
+    async with stage.app.run_test(size=(160, 40)) as pilot:
+        stage.app.tell(*parse("arm because"))
+        stage.app.navigation.go("drills")
+        for evil in EVIL:
+            stage.app.hear(NewsHeard("us", drill_of([evil] * 7, evil)))
+            stage.app.acting.drilling.hindrances = {drill.name: evil for drill in DRILLS}
+            stage.app.navigation.go("drills", Subject("drill", evil, evil))
+            stage.app.repaint()
+            await pilot.pause()
+            assert_drawn_harmless(stage)
+        stage.app.tell(*parse(f"drill {EVIL[0]}"))  # there is none of that name, it says
+        stage.app.tell(*parse("drill herd"))
+        await until(pilot, lambda: getattr(stage.app.screen, "over", False))
+        await pilot.pause()
+        assert_drawn_harmless(stage)
+        assert stage.app.is_running
 
 
 async def test_evil_texts_everywhere() -> None:
