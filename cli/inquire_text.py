@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from cli.text import clean, short
-from console.figures import NONE, age, count, duration, rate, size
+from console.figures import NONE, age, count, latency, octets, rate
 from regions.columns import aligned
 from regions.inquiries.fleet import At, EndAt, FleetClients, FleetPeek, FleetRoom, FleetRooms
 from regions.inquiries.gathering import Missing
@@ -15,19 +15,10 @@ from relay.core.masking import TracedFrame
 from relay.core.room_row import RoomRow
 
 CELL = 40
-_WORTH = 1024  # bytes; less are said as they are
 
 
 def _cell(text: str) -> str:
     return short(text, CELL) or NONE
-
-
-def _size(bytes_: int | None) -> str:
-    return f"{bytes_}B" if bytes_ is not None and bytes_ < _WORTH else size(bytes_)
-
-
-def _ms(value: float | None) -> str:
-    return NONE if value is None else f"{value:.1f}" if value < 10 else duration(value)
 
 
 def clients_lines(found: FleetClients) -> list[str]:
@@ -40,8 +31,9 @@ def clients_lines(found: FleetClients) -> list[str]:
 def _client_cells(row: ClientRow) -> tuple[str, ...]:
     return (
         _cell(row.session), _cell(row.user), _cell(row.edge), _cell(row.phase), age(row.age_ms),
-        count(row.rooms), _size(row.queue_bytes), _ms(row.rtt_ms), _size(row.out_bytes),
-        _size(row.in_bytes), _cell(row.country), _cell(row.address), _cell(row.device or row.agent),
+        count(row.rooms), octets(row.queue_bytes), latency(row.rtt_ms), octets(row.out_bytes),
+        octets(row.in_bytes), _cell(row.country), _cell(row.address),
+        _cell(row.device or row.agent),
     )  # fmt: skip
 
 
@@ -65,9 +57,10 @@ def client_lines(at: At) -> list[str]:
         "over": f"{clean(row.transport)}, {clean(row.encoding)}",
         "device": clean(row.device) or NONE,
         "agent": clean(row.agent) or NONE,
-        "tcp": f"rtt {_ms(row.rtt_ms)} ms, {_size(row.out_bytes)} out, {_size(row.in_bytes)} in, "
-        f"{count(row.resent)} segments sent again",
-        "queue": f"{_size(row.queue_bytes)} wait; {count(found.signals_dropped)} ephemeral dropped",
+        "tcp": f"rtt {latency(row.rtt_ms)} ms, {octets(row.out_bytes)} out, "
+        f"{octets(row.in_bytes)} in, {count(row.resent)} segments sent again",
+        "queue": f"{octets(row.queue_bytes)} wait; "
+        f"{count(found.signals_dropped)} ephemeral dropped",
         "token": f"until {_stamp(found.expires_ms)}" if found.expires_ms else NONE,
         "left": f"{left.frames} frames and {left.beats} heartbeats this minute, {left.publishes:,} "
         f"publishes at once ({left.publishes_waiting} wait), {left.rooms} rooms",
@@ -116,7 +109,7 @@ def _room_cells(row: RoomRow) -> tuple[str, ...]:
     return (
         _cell(row.room), _cell(row.tenant), count(row.members), count(row.present),
         count(row.edges), count(row.joining), rate(row.rate), age(row.idle_ms), count(row.events),
-        _size(row.ring_bytes),
+        octets(row.ring_bytes),
     )  # fmt: skip
 
 
@@ -146,8 +139,8 @@ def _counts(counts: Mapping[str, int]) -> str:
 def _origin_cells(origin: OriginOfRoom) -> tuple[str, ...]:
     return (
         _cell(origin.origin), str(origin.epoch), str(origin.newest), str(origin.position),
-        ("reading " if origin.repairing else "") + _ms(origin.lag_ms), count(origin.holes),
-        f"{origin.ring_events:,}/{_size(origin.ring_bytes)}", str(origin.ring_base),
+        ("reading " if origin.repairing else "") + latency(origin.lag_ms), count(origin.holes),
+        f"{origin.ring_events:,}/{octets(origin.ring_bytes)}", str(origin.ring_base),
         _stamp(origin.oldest_ms) if origin.oldest_ms else NONE,
     )  # fmt: skip
 
@@ -165,7 +158,7 @@ def _event_cells(event: PeekedEvent) -> tuple[str, ...]:
     data = "" if event.data is None else short(event.data)
     return (
         _stamp(event.ts_ms), f"{clean(event.origin)} {event.epoch}:{event.seq}",
-        _cell(event.user or ""), _cell(event.id or ""), _size(event.size), data,
+        _cell(event.user or ""), _cell(event.id or ""), octets(event.size), data,
     )  # fmt: skip
 
 
@@ -177,7 +170,7 @@ def frame_line(frame: TracedFrame) -> str:
         "→ client" if frame.sent else "← client",
         f"{op:<15}",
         f"{_cell(frame.t) if frame.t else '':<14}",
-        f"{_size(frame.size):>6}",
+        f"{octets(frame.size):>6}",
         _cell(frame.room) if frame.room else "",
         f"s={frame.s}" if frame.s is not None else "",
         "" if frame.d is None else short(frame.d),

@@ -62,6 +62,17 @@ def size(count_bytes: int | None) -> str:
     return f"{value:,.0f}P"
 
 
+def octets(count_bytes: int | None) -> str:
+    """`512B`; from 1,024 on as `size`, where also what is small counts."""
+    few = count_bytes is not None and count_bytes < 1024
+    return f"{count_bytes}B" if few else size(count_bytes)
+
+
+def latency(ms: float | None) -> str:
+    """`0.4`, `9.9`, `42` (ms)."""
+    return f"{ms:.1f}" if ms is not None and ms < 9.95 else duration(ms)
+
+
 def percent(share: float | None) -> str:
     """`62%`; from tenfold on `>999%`."""
     if share is None:
