@@ -12,11 +12,13 @@ from console.past.file import FilePast
 from console.past.moment import Past
 from console.past.streams import open_streams
 from regions.drills.site import Site
+from regions.inquiries.opening import open_asker
 from regions.operations.office import open_office
 from regions.world import World
 from relay.errors import RelayError
 
 PROGRAM = (sys.executable, "-m", "cli")  # `jetrelay`, by the Python that runs here
+READER = "console"  # who asks, where nobody acts
 
 
 def backing_of(
@@ -31,20 +33,28 @@ def backing_of(
         state: the world's state directory.
     """
     past = partial(open_streams, fleet.doors)
+    asker = partial(open_asker, fleet.doors, by or READER)
     if world is None:
-        return Backing(past=past)
+        return Backing(past=past, asker=asker)
     drills = None
     if state is not None and world.record.supervisor is not None:
         drills = Site(state.absolute(), PROGRAM)
     if by is None:
-        return Backing(past=past, drills=drills)
+        return Backing(past=past, asker=asker, drills=drills)
     topology = world.topology()
     try:
         control = world.doors("control")
     except RelayError:  # no login that may change anything
-        return Backing(past=past, topology=topology, drills=drills)
-    office = partial(open_office, topology, fleet.doors, control)
-    return Backing(past=past, office=office, topology=topology, drills=drills, by=by)
+        return Backing(past=past, asker=asker, topology=topology, drills=drills)
+    return Backing(
+        past=past,
+        office=partial(open_office, topology, fleet.doors, control),
+        asker=asker,
+        control=partial(open_asker, control, by, control=True),
+        topology=topology,
+        drills=drills,
+        by=by,
+    )
 
 
 def recording(past: FilePast) -> Backing:

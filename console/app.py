@@ -11,6 +11,7 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Footer
 
+from console.asking import Asking
 from console.backing import Backing
 from console.clock import Clock
 from console.commands import BY_NAME, COMMANDS, Command, parse
@@ -113,8 +114,10 @@ class ConsoleApp(App[None]):
         self.rings = True  # whether an alert that pages rings
         self._paging: set[tuple[str, str]] | None = None  # alerts that page, as last seen
         self.navigation = Navigation(self)
+        self.asking = Asking(backing.asker, self._tasks, self.scene.steady_ms, self.refresh_soon)
         self.acting = Acting(self, backing, self._tasks)
         self.steering = Steering(self, backing, self._tasks)
+        self.clients = self.acting.clients
         self._time_travel = TimeTravel(self, backing, known, self._tasks)
         self.handlers: Mapping[str, Callable[[str], None]] = {
             **self.navigation.handlers,
@@ -264,7 +267,7 @@ class ConsoleApp(App[None]):
         if name == "filter":
             listing = self.pane.listing
             if listing is not None:
-                self.query_one(Prompt).ask("filter", listing.filter)
+                self.query_one(Prompt).ask("filter", listing.filter, listing.hint)
             return
         self.tell(BY_NAME[name], "")
 
@@ -301,7 +304,10 @@ class ConsoleApp(App[None]):
 
     def on_row_table_chosen(self, message: RowTable.Chosen) -> None:
         """A row is to be opened."""
-        self.pane.open(message.table, self)
+        try:
+            self.pane.open(message.table, self)
+        except RelayError as error:
+            self.complain(str(error))
         self.repaint()
 
     def tell_filter(self, text: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from console.past.moment import Past
 from regions.drills.site import Site
+from regions.inquiries.asker import Asker
 from regions.operations.office import Office
 from regions.topology import Topology
 
@@ -20,6 +21,9 @@ class Backing:
         recorded: whether that is all there is: a recording is looked at.
         office: opens the control plane; None: nothing can be changed from here.
         drills: where drills are run; None: nowhere.
+        asker: opens a way to ask edges; None: they are not asked.
+        control: the same, with a login that may see payloads and close connections; None: nobody
+            may.
         topology: what the fleet is made of.
         by: who acts.
         folder: where exports and pictures go.
@@ -29,6 +33,8 @@ class Backing:
     recorded: bool = False
     office: Callable[[], AbstractAsyncContextManager[Office]] | None = None
     drills: Site | None = None
+    asker: Callable[[], AbstractAsyncContextManager[Asker]] | None = None
+    control: Callable[[], AbstractAsyncContextManager[Asker]] | None = None
     topology: Topology | None = None
     by: str = ""
     folder: Path = Path()

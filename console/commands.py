@@ -19,7 +19,7 @@ class Command:
     """One thing to tell the console.
 
     A command of the group `Acts` changes the fleet: its key is bound only while the console is
-    armed, and never in the past.
+    armed, and never in the past. One that only reads needs no arming.
     """
 
     name: str
@@ -35,6 +35,8 @@ class Command:
 SCREENS = (
     ("1", "fleet", "regions, edges, mirror lag, alerts"),
     ("2", "edges", "all edges; enter: one in detail"),
+    ("3", "clients", "edges are asked who; enter: one in detail"),
+    ("4", "rooms", "edges are asked which; enter: one in detail"),
     ("5", "streams", "copies, lag, stores; enter: one in detail"),
     ("6", "steering", "who is sent where, and why; enter: what if"),
     ("7", "drills", "run one, follow it, see the last ones"),
@@ -48,7 +50,15 @@ _SCREENS = tuple(
     for key, name, meaning in SCREENS
 )
 _ACTS = tuple(
-    Command(act.name, act.key, act.meaning, "Acts", "armed", act.usage, foot=act.name in FOOT)
+    Command(
+        act.name,
+        act.key,
+        act.meaning,
+        "Acts",
+        "live" if act.impact == "reading" else "armed",
+        act.usage,
+        foot=act.name in FOOT,
+    )
     for act in ACTS.values()
 )
 
@@ -60,10 +70,12 @@ COMMANDS: tuple[Command, ...] = (
             usage="ADDRESS|COUNTRY [rtt=REGION:MS,…]"),
     Command("whatif", "", "where the clients of a region would go if it died", "Screens",
             usage="[REGION]"),
+    Command("client", "", "one client in detail", "Screens", usage="SESSION"),
+    Command("room", "", "one room in detail", "Screens", usage="ROOM [TENANT]"),
     Command("back", "escape", "back to where you were", "Screens", shown="esc"),
     Command("filter", "slash", "show only what matches: text, !text, connections>100", "Tables",
             usage="[QUERY]", foot=True, shown="/"),
-    Command("sort", "s", "sort by the next column", "Tables"),
+    Command("sort", "s", "sort by the next column", "Tables", usage="[FIELD]"),
     Command("turn", "o", "turn the order", "Tables"),
     Command("follow", "F", "the cursor stays on its row wherever that goes", "Tables"),
     Command("region", "g", "only the next region", "Tables", usage="[REGION]"),

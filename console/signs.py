@@ -100,6 +100,13 @@ DRILL_SIGNS = {
     "failed": Sign("✗", "failed", Tone.BAD, "it could not run to its end, or proves nothing"),
     "silent": Sign("?", "silent", Tone.MUTED, "no word for 3 min: it may be gone"),
 }
+CLIENT_SIGNS = {
+    "new": Sign("◌", "new", Tone.MUTED, "has not said who it is"),
+    "entering": Sign("◔", "entering", Tone.WARN, "is on its way in"),
+    "replaying": Sign("◔", "replaying", Tone.WARN, "gets what it missed"),
+    "live": Sign("●", "live", Tone.GOOD, "hears what happens"),
+    "closing": Sign("◑", "closing", Tone.WARN, "is on its way out"),
+}
 LINK_SIGNS = {
     LinkState.CONNECTING: Sign("◌", "connecting", Tone.WARN, "the console has no link yet"),
     LinkState.CONNECTED: Sign("●", "link", Tone.GOOD, "the console hears the fleet"),
@@ -110,6 +117,11 @@ LINK_SIGNS = {
 def edge_sign(state: str) -> Sign:
     """The sign of an edge's state; a word that is not known here is shown as it is."""
     return EDGE_SIGNS.get(state) or Sign("◇", state, Tone.WARN, "a state of a newer edge")
+
+
+def client_sign(phase: str) -> Sign:
+    """The sign of where a connection is in its life."""
+    return CLIENT_SIGNS.get(phase) or Sign("◇", phase, Tone.WARN, "a word of a newer edge")
 
 
 def region_sign(state: str) -> Sign:

@@ -20,9 +20,9 @@ GROUPS = {
     "View": "",
     "Time": "",
     "Acts": (
-        "They change the fleet. Their keys are bound only while the console is armed (`W`, with a "
-        "reason); each shows its plan first. A disruptive one wants the name of what it is done to "
-        "typed. `jetrelay ctl` does the same."
+        "They change the fleet, unless they only read. Their keys are bound only while the "
+        "console is armed (`W`, with a reason); each shows its plan first. A disruptive one wants "
+        "the name of what it is done to typed. `jetrelay ctl` does the same."
     ),
     "Console": "",
 }

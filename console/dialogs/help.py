@@ -15,6 +15,7 @@ from console.commands import Command
 from console.signs import (
     AGREEMENT_SIGNS,
     ALERT_SIGNS,
+    CLIENT_SIGNS,
     DRILL_SIGNS,
     EDGE_SIGNS,
     HAPPENING_SIGNS,
@@ -63,6 +64,7 @@ class HelpScreen(ModalScreen[None]):
         for title, signs in (
             ("Regions", REGION_SIGNS.values()),
             ("Edges", EDGE_SIGNS.values()),
+            ("Clients", CLIENT_SIGNS.values()),
             ("Mirror lag", LAG_SIGNS.values()),
             ("Alerts", ALERT_SIGNS.values()),
             ("Drills", DRILL_SIGNS.values()),

@@ -9,6 +9,7 @@ from console.armed import Armed
 from console.backing import Backing
 from console.dialogs.act import ActScreen, Confirmed
 from console.dialogs.ask import AskScreen
+from console.doing.clients import Clients
 from console.doing.drilling import Drilling
 from console.doing.operations import Carrier
 from console.doing.options import read_option
@@ -43,6 +44,7 @@ class Acting:
         self.armed: Armed | None = None
         self.carrier = Carrier(tasks, app.scene.wall_ms, app.refresh_soon)
         self.drilling = Drilling(app, backing, tasks, self._stay)
+        self.clients = Clients(app, backing, tasks, self._stay)
         self.acknowledged: set[str] = set()  # operations that were seen to their end
         self.began_ms = app.scene.wall_ms()
         self._office: Office | None = None
@@ -55,6 +57,7 @@ class Acting:
         return {
             **operations,
             **self.drilling.handlers,
+            **self.clients.handlers,
             "arm": self._arm,
             "abort": self._abort,
             "resume": self._resume,
@@ -260,7 +263,7 @@ class Acting:
         ]
 
     def _acknowledge(self) -> None:
-        if self.drilling.acknowledge():
+        if self.drilling.acknowledge() or self.clients.acknowledge():
             return
         carried = self.carrier.current
         if carried is not None and carried.ended:

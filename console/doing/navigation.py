@@ -72,6 +72,8 @@ class Navigation:
 
     def _show(self, name: str, subject: Subject | None) -> None:
         main = self._app.screen_stack[0]
+        if name != self._at[0]:
+            self._app.pane.leave()
         self._at = (name, subject)
         main.query_one("#panes", ContentSwitcher).current = self.shown
         pane = self._app.pane

@@ -8,6 +8,7 @@ from console.errors import ConsoleError
 from console.look import Subject
 from regions.operations.acts import Act, Option
 from regions.operations.entry import Request, Verb
+from relay.core.inquiry import KICK_CODES
 
 
 def read_option(option: Option, text: str) -> float | None:
@@ -22,6 +23,10 @@ def read_option(option: Option, text: str) -> float | None:
         if text.isascii() and text.isdecimal() and int(text) <= 100:
             return int(text)
         raise ConsoleError(f"{option.name}: 0 to 100, or topology: not {text!r}")
+    if option.field == "code":
+        if text in map(str, KICK_CODES):
+            return int(text)
+        raise ConsoleError(f"{option.name}: one of {', '.join(map(str, KICK_CODES))}")
     try:
         value = float(text)
     except ValueError:

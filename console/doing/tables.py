@@ -36,7 +36,7 @@ class Tables:
         """By the names of commands."""
         return {
             "filter": self.filter,
-            "sort": lambda _: self._listing().sort_next(),
+            "sort": self._sort,
             "turn": lambda _: self._listing().sort_other_way(),
             "follow": lambda _: self._follow(),
             "copy": lambda _: self._copy(),
@@ -59,6 +59,15 @@ class Tables:
         """
         try:
             self._listing().set_filter(text)
+        except QueryError as error:
+            raise ConsoleError(str(error)) from error
+
+    def _sort(self, field: str) -> None:
+        if not field:
+            self._listing().sort_next()
+            return
+        try:
+            self._listing().sort_by(field)
         except QueryError as error:
             raise ConsoleError(str(error)) from error
 

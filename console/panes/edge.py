@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -12,17 +12,30 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from console import figures
-from console.look import Look, Subject
+from console.asking import Asked
+from console.look import Look, Mode, Subject
 from console.model import EdgeView, FleetView, Freshness
 from console.model.timeline import Happening
-from console.panes.pane import Pane
+from console.panes.asking import AskingPane
 from console.signs import Tone, edge_sign
 from console.views.cell import Cell, cell, line
+from console.views.clients import TOP_COLUMNS, ClientTable
+from console.views.closes import close_reason
 from console.views.happenings import HappeningTable
 from console.views.regions import value_tone
 from console.views.sparks import Sparks
+from console.views.standing import short_standing
 from console.views.table import Column, RowTable
-from relay.core.codes import CLOSES
+from regions.inquiries.asker import Asker
+from regions.inquiries.fleet import FleetClients
+from regions.steering.health import EdgeKey
+
+if TYPE_CHECKING:
+    from console.app import ConsoleApp
+
+CLIENTS = 5  # that are shown
+CLIENTS_FROM = 36  # lines of the screen from which they are
+CLIENTS_EVERY_MS = 5_000
 
 READ_COLUMNS = (
     Column("reads", 7),
@@ -58,7 +71,7 @@ class Setting:
         return bool(self.peers) and self.here != self.peers
 
 
-class EdgePane(Pane):
+class EdgePane(AskingPane):
     """Figures on top; below, what it reads and why connections end, its settings, what happened."""
 
     NAME: ClassVar[str] = "edge"
@@ -67,6 +80,7 @@ class EdgePane(Pane):
     def __init__(self) -> None:
         super().__init__()
         self._subject: Subject | None = None
+        self._asked = Asked[FleetClients](CLIENTS_EVERY_MS)
 
     def compose(self) -> ComposeResult:
         """The parts."""
@@ -76,6 +90,7 @@ class EdgePane(Pane):
             yield RowTable(READ_COLUMNS, name="edge-reads")
             yield RowTable(CLOSE_COLUMNS, name="edge-closes")
             yield RowTable(PEER_COLUMNS, name="edge-peers")
+        yield ClientTable("Top clients", TOP_COLUMNS, name="edge-clients")
         yield HappeningTable("What happened there", name="edge-events")
 
     def about(self, subject: Subject) -> bool:
@@ -90,13 +105,22 @@ class EdgePane(Pane):
 
     @property
     def subject(self) -> Subject | None:
-        """The edge."""
+        """The edge; while its clients have the focus, the one at the cursor."""
+        clients = self.query_one(ClientTable)
+        if self.screen.focused is clients and clients.current is not None:
+            return Subject("client", clients.current.edge, clients.current.session)
         return self._subject
+
+    def open(self, table: RowTable, app: "ConsoleApp") -> None:
+        """A client in detail."""
+        if isinstance(table, ClientTable):
+            app.clients.open(self.subject)
 
     def draw(self, look: Look) -> None:
         """Draw the edge."""
         edge = self._find(look.view)
         head = self.query_one("#edge-head", Static)
+        self._show_clients(look)
         if edge is None:
             head.update(line(cell("no such edge is known; esc goes back", Tone.MUTED)))
             return
@@ -133,6 +157,31 @@ class EdgePane(Pane):
             (cell("—"), cell(f"refused: {why}"), cell(f"{number:,}")) for why, number in refused
         ]
         table.show(len(rows), lambda at: rows[at])
+
+    def _show_clients(self, look: Look) -> None:
+        """Its first clients, where there is room for them and they can be asked for."""
+        table = self.query_one(ClientTable)
+        room = self.app.size.height >= CLIENTS_FROM and look.mode is not Mode.PAST
+        table.display = room and self.asking.is_possible and self._subject is not None
+        if not table.display or self._subject is None:
+            return
+        key = EdgeKey(self._subject.where, self._subject.name)
+        query, sort = table.question
+
+        async def ask(asker: Asker) -> FleetClients:
+            return await asker.clients(query, sort, CLIENTS, edges=[key])
+
+        if self.may_ask(look):
+            self._asked.look(self.asking, (key, query, sort), ask)
+        if look.mode is not Mode.FROZEN:
+            asked = self._asked
+            answer = asked.answer if asked.is_current else None
+            table.show_found(
+                [] if answer is None else answer.value.rows,
+                look,
+                short_standing(asked, self.asking.now_ms()),
+                dim=bool(asked.error),
+            )
 
     def _show_peers(self, edge: EdgeView, view: FleetView) -> None:
         table = self.query_one("#edge-peers", RowTable)
@@ -220,9 +269,8 @@ def _read_row(edge: EdgeView, origin: str) -> Sequence[Cell]:
 
 
 def _close_row(code: str, number: int) -> Sequence[Cell]:
-    known = CLOSES.get(int(code)) if code.isascii() and code.isdecimal() else None
-    what = known.reason if known is not None else {"1000": "closed", "1001": "went away"}.get(code)
-    return (cell(code, limit=8), cell(what or "", Tone.MUTED), cell(f"{number:,}"))
+    what = close_reason(int(code)) if code.isascii() and code.isdecimal() else ""
+    return (cell(code, limit=8), cell(what, Tone.MUTED), cell(f"{number:,}"))
 
 
 def _setting_row(setting: Setting) -> Sequence[Cell]:

@@ -37,6 +37,9 @@ class Pane(Container):
     def open(self, table: RowTable, app: "ConsoleApp") -> None:
         """Open the row at a table's cursor; there is nothing more of it, unless a pane says so."""
 
+    def leave(self) -> None:
+        """Another screen is shown from now on."""
+
     def focus_first(self) -> None:
         """Give the focus to what has it when the pane is shown."""
         self.screen.set_focus(self.first)

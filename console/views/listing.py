@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from console.signs import Tone
 from console.views.cell import Cell, cell, line
 from console.views.table import Column, RowTable
-from relay.core.query import Field, Query, Value, parse_query
+from relay.core.query import Field, Query, Value, field_named, parse_query
 
 T = TypeVar("T")
 
@@ -40,6 +40,7 @@ class Listing(RowTable, Generic[T]):
         self.fields = {field.name: field for field in fields}
         self.items: Sequence[T] = ()
         self.following = False
+        self.hint = ""  # what the line says in which a filter is typed; empty: as usual
         self._draw_row = row
         self._key = key
         self._query: Query[T] | None = None
@@ -68,8 +69,18 @@ class Listing(RowTable, Generic[T]):
     def sort_next(self) -> None:
         """Sort by the next column, or as things come after the last one."""
         names = ["", *(column.field for column in self.columns if column.field)]
-        self._sorted = names[(names.index(self._sorted) + 1) % len(names)]
+        at = names.index(self._sorted) if self._sorted in names else 0
+        self._sorted = names[(at + 1) % len(names)]
         self._rising = bool(self._sorted) and self.fields[self._sorted].unit == "text"
+
+    def sort_by(self, name: str) -> None:
+        """Sort by a field: texts from A, numbers the largest first.
+
+        Raises:
+            QueryError: there is no such field.
+        """
+        self._sorted = field_named(name, self.fields.values()).name
+        self._rising = self.fields[self._sorted].unit == "text"
 
     def sort_other_way(self) -> None:
         """Turn the order."""
@@ -79,10 +90,7 @@ class Listing(RowTable, Generic[T]):
         """Draw things; `note` stands at the table's foot."""
         found = list(things)
         total = len(found)
-        if self._query is not None:
-            found = [thing for thing in found if self._query.matches(thing)]
-        if self._sorted:
-            found = self._in_order(found)
+        found = self._chosen(found)
         followed = self.current if self.following else None
         self.items = found
         if followed is not None:
@@ -90,6 +98,11 @@ class Listing(RowTable, Generic[T]):
         self.border_title = line(cell(self._heading(len(found), total), limit=100))
         self.border_subtitle = line(cell(note, Tone.MUTED, 100))
         self.show(len(found), lambda at: self._draw_row(found[at]))
+
+    def _chosen(self, things: list[T]) -> list[T]:
+        if self._query is not None:
+            things = [thing for thing in things if self._query.matches(thing)]
+        return self._in_order(things) if self._sorted else things
 
     def _in_order(self, things: list[T]) -> list[T]:
         get = self.fields[self._sorted].get

@@ -52,10 +52,10 @@ class Prompt(Answer):
         super().__init__(id="prompt", suggester=Words(lambda: words(self.purpose)))
         self.display = False
 
-    def ask(self, purpose: str, text: str = "") -> None:
-        """Take a line for a purpose."""
+    def ask(self, purpose: str, text: str = "", hint: str = "") -> None:
+        """Take a line for a purpose; the hint says what for, where that is not as usual."""
         self.purpose = purpose
-        self.hint(HINTS.get(purpose, ""))
+        self.hint(hint or HINTS.get(purpose, ""))
         self.value = text
         self.cursor_position = len(text)
         self.display = True

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Impact = Literal["reversible", "disruptive"]
+from relay.core.inquiry import KICK_CODES
+
+Impact = Literal["reading", "reversible", "disruptive"]
 On = Literal["region", "edge", "client", "alert", "operation", "drill"]
 
 
@@ -30,8 +32,8 @@ class Option:
 class Act:
     """One thing to do.
 
-    A reversible act is confirmed with a key; a disruptive one by typing the name of what it is
-    done to.
+    One that only reads is not confirmed; a reversible one is with a key, a disruptive one by typing
+    the name of what it is done to.
     """
 
     name: str
@@ -71,6 +73,11 @@ _DRILL = (
     Option("for", "hold_s", "S", "How long the fault lasts."),
     Option("region", "region", "REGION", "Break this one; the seed chooses without."),
 )
+_CODE = Option(
+    "code", "code", "CODE",
+    "4000: it comes back and resumes; 4021: at once, elsewhere; 4004: it is told to stay away.",
+    default=float(KICK_CODES[0]),
+)  # fmt: skip
 
 OPERATIONS: tuple[Act, ...] = (
     Act("cordon", "c", "reversible", ("edge", "region"), "send nobody new to an edge or region",
@@ -100,6 +107,9 @@ OTHERS: tuple[Act, ...] = (
     Act("ack", "a", "reversible", ("alert",), "say that somebody looks after an alert"),
     Act("drill", "X", "disruptive", ("drill",), "break the running world on purpose, and heal it",
         "What clients feel is measured, and held against objectives.", _DRILL),
+    Act("kick", "K", "disruptive", ("client",), "close a client's connection",
+        "It comes back and misses nothing, unless it is told to stay away.", (_CODE,)),
+    Act("trace", "r", "reading", ("client",), "what passes over a client's connection, for 60 s"),
 )  # fmt: skip
 
 ACTS: Mapping[str, Act] = {act.name: act for act in (*OPERATIONS, *OTHERS)}
