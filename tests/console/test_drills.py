@@ -225,7 +225,7 @@ async def test_it_is_confirmed_by_its_name_and_its_outcome_stays_until_seen(tmp_
         await arm(stage, pilot)
         await tell(stage, pilot, "drill one-way clients=24 rate=30.5 for=8 region=eu")
         text = await asked(stage, pilot)
-        for part in ("kill eu-1", "24 clients of its own, 30.5 events/s, seed 1", "herd-1"):
+        for part in ("kill eu-1", "24 clients of its own, 30.5 events/s, seed 1", "Report: "):
             assert part in text
         await typed(pilot, "herd")
         assert "That is not one-way" in screen_text(stage.app.screen)
