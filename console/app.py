@@ -47,6 +47,7 @@ from relay.tasks import Tasks
 
 REPAINT_S = 0.5
 WORD_LIMIT = 64  # cells of a name that is completed
+TYPED = ("command", "filter")  # a line follows their key, in the same packet on a slow line
 SCREEN_KEYS = Binding.Group("screens", compact=True)
 TEXT_LIMIT = 240  # characters of what is said to the operator
 
@@ -77,6 +78,7 @@ class ConsoleApp(App[None]):
                 command.name,
                 key_display=command.shown or None,
                 show=command.foot,
+                priority=command.name in TYPED,
                 id=command.name,
                 group=SCREEN_KEYS if command.group == "Screens" and command.foot else None,
             )
@@ -247,6 +249,8 @@ class ConsoleApp(App[None]):
         """Keys that would do nothing now are not bound."""
         if action != "tell":
             return True
+        if parameters[0] in TYPED and isinstance(self.focused, Prompt):
+            return False
         return len(self.screen_stack) == 1 and self.applies(BY_NAME[str(parameters[0])])
 
     def applies(self, command: Command) -> bool:

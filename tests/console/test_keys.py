@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 
 from cli.backing import recording
@@ -14,6 +15,7 @@ from console.past.file import FilePast
 from console.svg import screen_text
 from console.theme_names import NAMES
 from console.views.edges import EdgeTable
+from console.views.prompt import Prompt
 from tests.console.scenario import EDGES, START_MS, quiet, troubled
 from tests.console.stage import Stage, settle, until
 from tests.console.test_past import recorder, write
@@ -103,6 +105,22 @@ async def test_a_table_is_filtered_sorted_followed_copied_and_written(tmp_path: 
         stage.app.tell(*parse(f"export {tmp_path}/edges"))
         await pilot.pause()
         assert "File exists" in said(stage)
+        for name in ("/", "~nobody-of-that-name/edges"):
+            stage.app.tell(*parse(f"export {name}"))
+            await pilot.pause()
+            assert "names no file" in said(stage)
+
+
+async def test_what_comes_with_the_colon_belongs_to_the_line() -> None:
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=(120, 36)) as pilot:
+        await settle(stage, pilot, 1_000)
+        for key in (":", "f", ":", "q"):  # in one packet, as over a slow line
+            stage.app.post_message(Key("colon" if key == ":" else key, key))
+        await pilot.pause()
+        await pilot.pause()
+        assert stage.app.query_one(Prompt).value == "f:q"
+        assert stage.app.scene.mode is Mode.LIVE
 
 
 async def test_the_picture_is_held_alone_hidden_recoloured_and_kept(tmp_path: Path) -> None:
