@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,12 +87,12 @@ class Tables:
     def _export(self, file: str) -> None:
         listing = self._listing()
         path = self._path(file, f"{listing.title.lower()}-", ".csv")
-        with _new(path) as out:
-            writer = csv.writer(out)
-            writer.writerow([column.title for column in listing.columns])
-            for at in range(listing.count):
-                writer.writerow([_harmless(piece.text) for piece in listing.cells(at)])
-        self._app.say(f"{listing.count} rows in {path}")
+        out = StringIO(newline="")
+        writer = csv.writer(out)
+        writer.writerow([column.title for column in listing.columns])
+        for at in range(listing.count):
+            writer.writerow([_harmless(piece.text) for piece in listing.cells(at)])
+        self._app.say(f"{listing.count} rows in {self._keep(path, out.getvalue(), 'text/csv')}")
 
     def _maximise(self) -> None:
         listing = self._listing()
@@ -103,17 +104,29 @@ class Tables:
 
     def _screenshot(self, file: str) -> None:
         path = self._path(file, "console-", ".svg")
-        with _new(path) as out:
-            out.write(tidy(self._app.export_screenshot(title="jetrelay console", simplify=True)))
-        text = path.with_suffix(".txt")
-        with _new(text) as out:
-            out.write(screen_text(self._app.screen))
-        self._app.say(f"{path} and {text.name}")
+        drawn = tidy(self._app.export_screenshot(title="jetrelay console", simplify=True))
+        said = self._keep(path, drawn, "image/svg+xml")
+        if not self._app.is_web:  # a browser opens one file for a key
+            text = path.with_suffix(".txt")
+            said += f" and {self._keep(text, screen_text(self._app.screen), 'text/plain')}"
+        self._app.say(said)
+
+    def _keep(self, path: Path, text: str, mime_type: str) -> str:
+        """Write a new file, or hand it to the browser, if there is one; how it is called."""
+        if not self._app.is_web:
+            _write(path, text)
+            return str(path)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.name)
+        self._app.deliver_text(StringIO(text), save_filename=name, mime_type=mime_type)
+        return name
 
     def _path(self, given: str, stem: str, suffix: str) -> Path:
         if given:
-            path = Path(given).expanduser()
-            return path if path.suffix == suffix else path.with_name(path.name + suffix)
+            try:
+                path = Path(given).expanduser()
+                return path if path.suffix == suffix else path.with_name(path.name + suffix)
+            except (RuntimeError, ValueError) as error:  # no such user, no name
+                raise ConsoleError(f"{given} names no file") from error
         at = datetime.fromtimestamp(self._app.scene.look().wall_ms / 1000, UTC)
         safe = re.sub(r"[^a-z0-9-]+", "-", stem)
         return self._folder / f"{safe}{at:%Y%m%dT%H%M%SZ}{suffix}"
@@ -124,8 +137,9 @@ def _harmless(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "@") else text
 
 
-def _new(path: Path) -> Any:
+def _write(path: Path, text: str) -> None:
     try:
-        return path.open("x", encoding="utf-8", newline="")
+        with path.open("x", encoding="utf-8", newline="") as out:
+            out.write(text)
     except OSError as error:
         raise ConsoleError(f"{path}: {error.strerror}") from error
