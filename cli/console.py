@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from cli.console_web import console_command, door_of, end_with_server, is_tab, serve
 from cli.doors import Fleet, door_options, find_fleet, has_subcommand
 from cli.moments import Moment, shown
 from cli.record import record
@@ -68,6 +70,12 @@ KEPT_MS = 60_000  # after the last that is kept: then all is silent
     envvar="JETRELAY_THEME",
     help="Colours; without, those that fit the terminal. [env: JETRELAY_THEME]",
 )
+@click.option(
+    "--web",
+    metavar="HOST:PORT",
+    help="Serve consoles to browsers, on loopback; port 0: any. They are read-only without --by.",
+)
+@click.option("--public-url", metavar="URL", help="What a proxy in front of --web is called.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -81,6 +89,8 @@ def command(
     by: str | None,
     repaint_s: float,
     theme: str | None,
+    web: str | None,
+    public_url: str | None,
     *,
     once: bool,
     read_only: bool,
@@ -95,10 +105,16 @@ def command(
     """
     if has_subcommand(ctx):
         return
+    if web is not None:
+        if once:
+            raise click.UsageError("--web serves consoles; --once looks once")
+        _serve(ctx, web, public_url)
+        return
+    if public_url is not None:
+        raise click.UsageError("--public-url goes with --web")
     looks = {"repaint_s": repaint_s, "theme": theme or ""}
-    terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
-    if not once and not terminal:
-        raise ConsoleError("this is not a terminal: use --once, with --format text or json")
+    if not once:
+        _require_screen()
     if replay is not None:
         if once:
             click.echo(asyncio.run(_replay(replay, at_ms, format_)))
@@ -116,6 +132,28 @@ def command(
 
 
 command.add_command(record)
+
+
+def _require_screen() -> None:
+    """There is a terminal, or a browser that plays one.
+
+    Raises:
+        ConsoleError: there is not.
+    """
+    if is_tab():
+        end_with_server()
+    elif not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise ConsoleError("this is not a terminal: use --once, with --format text or json")
+
+
+def _serve(ctx: click.Context, web: str, public_url: str | None) -> None:
+    given = ctx.params
+    door = door_of(web, public_url)
+    if given["replay"] is None:  # what is wrong is said now, not in each tab
+        find_fleet(*(given[name] for name in ("state", "region", "url", "creds")))
+    named = ctx.get_parameter_source("by") is ParameterSource.COMMANDLINE
+    by = who(given["by"]) if named and not given["read_only"] else None
+    serve(door, console_command(given, by, given["at_ms"]), by)
 
 
 async def _look(fleet: Fleet, format_: str) -> str:

@@ -26,6 +26,7 @@ PACKAGES = {
     "console/model": "What the console knows: a pure fold over telemetry frames.",
     "console/past": "The past, out of the streams or a recording, by the same fold.",
     "console/views": "What it draws.",
+    "console/web": "The console in a browser.",
     "cli": "The `jetrelay` command, a thin layer over the three.",
 }
 
