@@ -12,7 +12,7 @@ from console.panes.asking import AskingPane
 from console.signs import Tone
 from console.views.cell import Cell, cell, line
 from console.views.found import query_cells
-from console.views.rooms import RoomTable, newest_cells, newest_of
+from console.views.rooms import RoomTable, last_cells
 from console.views.standing import OLD_MS, standing
 from console.views.table import RowTable
 from regions.inquiries.asker import Asker
@@ -105,7 +105,7 @@ class RoomsPane(AskingPane):
         if room is not None and look.mode is not Mode.PAST:
             cells = [cell(f"{look.name(room.name)}  last of  ", Tone.MUTED, 80)]
             known = answer is not None and answer.key == room
-            cells += newest_cells(newest_of(answer.value)) if answer and known else [cell("…")]
+            cells += last_cells(answer.value) if answer and known else [cell("…")]
         self.query_one("#rooms-one", Static).update(line(*cells))
 
 

@@ -18,7 +18,7 @@ COLUMNS = (
     Column("what", 15, field="what"),
     Column("event", 14, rank=1, field="event"),
     Column("size", 6, right=True, field="size"),
-    Column("s", 7, right=True, rank=2, field="s"),
+    Column("s", 16, right=True, rank=4, field="s"),
     Column("room", 16, rank=3, field="room"),
     Column("payload", 8, grows=True),
 )

@@ -115,7 +115,9 @@ def room_row(row: RoomRow, look: Look) -> Sequence[Cell]:
 
 
 def newest_of(room: FleetRoom) -> Newest:
-    """The newest sequence of the room that any edge has, per origin."""
+    """How far any edge has the room, per origin: its newest event there, or, of an edge that opened
+    the room after it, where that was.
+    """
     newest: dict[str, tuple[int, int]] = {}
     for at in room.edges:
         for each in at.room.origins:
@@ -124,12 +126,14 @@ def newest_of(room: FleetRoom) -> Newest:
     return newest
 
 
-def newest_cells(newest: Newest) -> list[Cell]:
-    """Per origin, in a line."""
+def last_cells(room: FleetRoom) -> list[Cell]:
+    """The last sequence of the room per origin, in a line: no edge that has all has a later one."""
     cells: list[Cell] = []
-    for origin, (epoch, seq) in sorted(newest.items()):
+    for origin, (epoch, far) in sorted(newest_of(room).items()):
+        every = [each for at in room.edges for each in at.room.origins if each.origin == origin]
+        last = min(each.newest for each in every if (each.epoch, each.position) >= (epoch, far))
         cells.append(cell(f"{'  ' if cells else ''}{origin} ", Tone.MUTED, 20))
-        cells.append(cell(f"{epoch}:{seq:,}"))
+        cells.append(cell(f"{epoch}:{last:,}"))
     return cells
 
 
@@ -151,8 +155,9 @@ def edge_row(at: RoomAt, newest: Newest, before: Newest) -> Sequence[Cell]:
 
     Args:
         at: what it says.
-        newest: that any edge has.
-        before: the same, an answer earlier: who lacks that is not behind by what is on its way.
+        newest: how far any edge has it.
+        before: the same, an answer earlier: who has not come so far is behind by more than what
+            is on its way.
     """
     room = at.room
     mine = {each.origin: each for each in room.origins}
@@ -174,13 +179,13 @@ def edge_row(at: RoomAt, newest: Newest, before: Newest) -> Sequence[Cell]:
 def _last_cell(mine: OriginOfRoom | None, newest: tuple[int, int], before: tuple[int, int]) -> Cell:
     if mine is None:
         return cell(figures.NONE, Tone.MUTED)
-    place = (mine.epoch, mine.newest)
-    if place == newest:
-        return cell(f"{mine.newest:,}")
     if mine.epoch != newest[0]:
         return cell(f"✗ epoch {mine.epoch}", Tone.BAD)
-    text = f"{mine.newest:,} -{newest[1] - mine.newest:,}"
-    return cell(f"▲ {text}", Tone.WARN) if place < before else cell(text, Tone.MUTED)
+    if mine.position >= newest[1]:
+        return cell(f"{mine.newest:,}")
+    text = f"{mine.newest:,} -{newest[1] - mine.position:,}"
+    late = (mine.epoch, mine.position) < before
+    return cell(f"▲ {text}", Tone.WARN) if late else cell(text, Tone.MUTED)
 
 
 def origin_row(each: OriginAt) -> Sequence[Cell]:

@@ -90,6 +90,7 @@ class RowTable(ScrollView, can_focus=True):
         self._row: Callable[[int], Sequence[Cell]] = lambda _at: ()
         self._widths: dict[int, int] = {}  # of the columns that are drawn, by their index
         self._gap = 1
+        self._room = 0  # cells, when the columns were measured
 
     @property
     def count(self) -> int:
@@ -105,7 +106,8 @@ class RowTable(ScrollView, can_focus=True):
         self._row = row
         if self.cursor >= 0:
             self.cursor = max(0, min(self.cursor, count - 1))
-        if count != self._count:
+        # A scroll bar that comes or goes changes the room, without a resize.
+        if count != self._count or self.scrollable_content_region.width != self._room:
             self._count = count
             self._measure()
         self.refresh()
@@ -121,7 +123,7 @@ class RowTable(ScrollView, can_focus=True):
         self._measure()
 
     def _measure(self) -> None:
-        room = self.scrollable_content_region.width
+        room = self._room = self.scrollable_content_region.width
         kept, gap = fit(self.columns, room)
         growing = [at for at in kept if self.columns[at].grows]
         gap = 1 if growing else gap

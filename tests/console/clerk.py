@@ -124,10 +124,12 @@ def room_row(name: str, number: int, **changes: object) -> RoomRow:
 
 def room_at(region: str, edge: str, behind: int = 0, **changes: object) -> RoomAt:
     """A room at one edge, which lacks the last events of us."""
+    lacks = {"us": behind}
+    newest = [48_113 - place * 100 - lacks.get(origin, 0) for place, origin in enumerate(EDGES)]
     origins = [
         OriginOfRoom(
-            origin=origin, epoch=1, position=50_000 + place, newest=48_113 - place * 100 - (
-                behind if origin == "us" else 0), lag_ms=3.5 + 40 * place, repairing=False,
+            origin=origin, epoch=1, position=newest[place] if lacks.get(origin) else 50_000 + place,
+            newest=newest[place], lag_ms=3.5 + 40 * place, repairing=False,
             holes=0, ring_events=300, ring_bytes=70_000, ring_base=47_800, oldest_ms=START_MS,
         )
         for place, origin in enumerate(EDGES)
