@@ -11,8 +11,7 @@ from console.svg import screen_text
 from regions.inquiries.fleet import EndAt, FleetClient, FleetClients, FleetRooms
 from regions.inquiries.gathering import Missing
 from relay.core.inquiry_answers import Ended, Granted, OriginOfRoom, Seat, Traced
-from tests.console.clerk import (
-    Clerk,
+from tests.console.answers import (
     client,
     event,
     found,
@@ -21,6 +20,7 @@ from tests.console.clerk import (
     room_row,
     traced_frame,
 )
+from tests.console.clerk import Clerk
 from tests.console.scenario import quiet
 from tests.console.stage import Stage, settle, until
 from tests.console.test_hostile import ANY_TEXT, EVIL, assert_harmless
