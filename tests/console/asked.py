@@ -87,7 +87,7 @@ def step(shown: Console) -> str:
 
 @asynccontextmanager
 async def console(
-    clerk: Clerk, size: tuple[int, int] = (120, 36), backing: Backing | None = None
+    clerk: Clerk, size: tuple[int, int] = (100, 24), backing: Backing | None = None
 ) -> AsyncIterator[Console]:
     stage = Stage(EDGES, backing=backing or clerk.backing(control=True))
     async with stage.app.run_test(size=size) as pilot:

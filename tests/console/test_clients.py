@@ -44,12 +44,12 @@ async def test_the_query_and_the_order_are_the_edges_to_answer() -> None:
     async with console(clerk) as shown:
         await shown.press("3")
         everywhere = [EdgeKey(*place) for place in PLACES]
-        assert clerk.told("clients") == [("", "queue", 29, everywhere)]
+        assert clerk.told("clients") == [("", "queue", 17, everywhere)]
         await shown.press("slash")
-        await shown.typed("region=ap and rtt>200")
-        assert clerk.told("clients")[-1] == ("region=ap and rtt>200", "queue", 29, everywhere)
+        await shown.typed("rtt>200")
+        assert clerk.told("clients")[-1] == ("rtt>200", "queue", 17, everywhere)
         assert "60 match, of 5,402 connections" in shown.text
-        assert "· /region=ap and rtt>200 · queue ▼" in shown.text
+        assert "· /rtt>200 · queue ▼" in shown.text
         await shown.press("o")
         assert clerk.told("clients")[-1][1] == "-queue"
         await shown.press("s")
@@ -70,8 +70,8 @@ async def test_the_query_and_the_order_are_the_edges_to_answer() -> None:
         assert clerk.told("clients")[-1][0] == "user~ana"
         assert clerk.told("clients")[-1][3] == [EdgeKey("eu", "eu-1"), EdgeKey("eu", "eu-2")]
         await shown.press("end")  # the last row: a page more
-        assert clerk.told("clients")[-1][2] == 58
-        assert "Clients (58)" in shown.text
+        assert clerk.told("clients")[-1][2] == 34
+        assert "Clients (34)" in shown.text
         shown.app.query_one("#clients", ClientTable).cursor = 250
         assert shown.app.query_one("#clients", ClientTable).wanted == 200
 
@@ -164,7 +164,7 @@ async def test_a_client_is_opened_and_followed_until_it_is_gone() -> None:
         await shown.press("3", "down", "enter")
         assert clerk.told("client")[-1][0] == handle(1)
         assert "● bo1 at us-2 of us" in shown.text
-        assert "edge drain" in shown.text  # how a connection of it ended
+        assert "4021" in shown.text  # how a connection of it ended
         await shown.later(2_000)
         assert len(clerk.told("client")) == 2
         await shown.press("enter")
@@ -173,7 +173,7 @@ async def test_a_client_is_opened_and_followed_until_it_is_gone() -> None:
         clerk.client_ = FleetClient(found=[], ends=one(client(1)).ends, missing=[])
         await shown.later(2_000)
         assert f"✗ no edge that answered has session {handle(1)}" in shown.text
-        assert "broke off" in shown.text
+        assert "1006" in shown.text
         await shown.tell("client abc")
         assert "8 characters of it at least" in shown.said
         nobody = client(0, session="", user="", phase="new")

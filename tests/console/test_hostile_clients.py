@@ -58,7 +58,7 @@ async def show_clients(evils: Sequence[str]) -> None:
     """Every screen for which edges are asked, and what is done there."""
     clerk = Clerk()
     stage = Stage({"us": ("us-1",)}, backing=clerk.backing(control=True))
-    async with stage.app.run_test(size=(120, 40)) as pilot:
+    async with stage.app.run_test(size=(100, 30)) as pilot:
         stage.connect()
         stage.play(quiet(2))
         stage.app.tell(*parse("arm ticket 42"))

@@ -46,7 +46,7 @@ async def test_an_edge_that_stays_behind_stands_out_and_one_that_catches_up_does
 
 async def test_an_edge_shows_its_first_clients_where_there_is_room() -> None:
     clerk = Clerk()
-    async with console(clerk) as shown:
+    async with console(clerk, (120, 36)) as shown:
         await shown.tell("edge us-1")
         assert clerk.told("clients") == [("", "queue", 5, [EdgeKey("us", "us-1")])]
         assert "Top clients (5)" in shown.text
