@@ -49,7 +49,7 @@ class SimEdge:
         self._dice = random.Random(seed)
         self._number = number
         self._door: Door | None = None
-        self._sockets: set[Socket] = set()
+        self._sockets: dict[int, Socket] = {}  # by number
         self._graveyard: list[ProcessLoop] = []  # so that no `finally` of theirs runs
 
     # --- life ----------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ class SimEdge:
         system = self._systems[self.region]
         for connection in system.connections_of(self.name):
             system.forget(connection)
-        for socket in sorted(self._sockets, key=lambda each: each.number):
+        for socket in list(self._sockets.values()):
             socket.broken()
         self._sockets.clear()
 
@@ -157,11 +157,14 @@ class SimEdge:
             return
         assert answer.codec is not None, "the simulation asks for version 10"
         assert self.loop is not None
-        socket = Socket(self.loop, wire, self._number(), self._sockets.discard)
+        socket = Socket(self.loop, wire, self._number(), self._forget)
         connection = ClientConnection(
             self.edge.gateway, socket, answer.codec, resuming=answer.resuming
         )
         socket.connection = connection
-        self._sockets.add(socket)
+        self._sockets[socket.number] = socket
         wire.accepted(socket)
         self.edge.gateway.opened(connection)
+
+    def _forget(self, socket: Socket) -> None:
+        self._sockets.pop(socket.number, None)

@@ -15,6 +15,7 @@ from typing import Any
 
 MAX_TURNS = 200_000  # callbacks without time going on: a livelock
 TIMER_JITTER_S = 0.001  # a timer fires late, never early
+_GOLDEN = 0x9E3779B97F4A7C15  # spreads numbers that follow each other over 64 bits
 
 
 class LivelockError(Exception):
@@ -68,6 +69,13 @@ class Scheduler:
         self._count = 0
         self._ready: list[ProcessLoop] = []
         self.failures: list[str] = []  # callbacks that raised
+        self._hashed = 0
+        self._salt = int(dice.getstate()[1][1])
+
+    def hash(self) -> int:
+        """A hash for the next object that wants one: the seed decides it, not an address."""
+        self._hashed += 1
+        return (self._hashed + self._salt) * _GOLDEN % (1 << 61)
 
     def at(self, when: float, callback: Callable[..., object], *args: Any) -> Handle:
         """Call back at a time, outside of all processes."""
@@ -123,6 +131,30 @@ class Scheduler:
             else:
                 turns += 1
                 handle.callback(*handle.args)
+
+
+def hashed_by_seed(self: Any) -> int:
+    """`__hash__` of an object of a simulated process. Python's own is the object's address, and
+    would let the memory decide in which order a set of such objects is gone through.
+    """
+    known: dict[str, Any] = self.__dict__
+    if "_hash" not in known:
+        loop: ProcessLoop = asyncio.get_running_loop()  # type: ignore[assignment]
+        known["_hash"] = loop.scheduler.hash()
+    found: int = known["_hash"]
+    return found
+
+
+class SimTask(asyncio.Task[Any]):
+    """A task of a simulated process."""
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            loop: ProcessLoop = self.get_loop()  # type: ignore[assignment]
+            self._hash: int = loop.scheduler.hash()
+            return self._hash
 
 
 def _no_network(_address: str, _name: str) -> Any:
@@ -225,7 +257,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None,
         context: Context | None = None,
     ) -> asyncio.Task[Any]:  # fmt: skip
-        task = asyncio.Task(coro, loop=self, name=name)
+        task = SimTask(coro, loop=self, name=name)
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         return task
 

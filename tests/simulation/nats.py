@@ -88,7 +88,7 @@ class System:
         self._wild: list[Subscription] = []
         self._inboxes: dict[str, Subscription] = {}
         self._routes: dict[str, list[Subscription]] = {}  # what `_exact` and `_wild` say
-        self._connections: set[SimConnection] = set()
+        self._connections: dict[SimConnection, None] = {}  # in the order of their coming
         self._backlog: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         self._seen: dict[str, tuple[list[float], list[int]]] = {}  # what is where since when
 
@@ -120,13 +120,13 @@ class System:
         if not up or self.frozen:
             return False
         connection.server = up[int(dice.random() * len(up))]
-        self._connections.add(connection)
+        self._connections[connection] = None
         return True
 
     def forget(self, connection: SimConnection) -> None:
         """A client is gone."""
         connection.server = NOBODY
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         for key in [key for key in self._subscriptions if key[0] is connection]:
             self._drop(key)
 

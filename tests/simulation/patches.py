@@ -16,7 +16,9 @@ from relay.bus.connection import Connection
 from relay.config import NatsConfig
 from relay.core.grants import Grants
 from relay.core.tokens import TokenRules
-from tests.simulation.loop import ProcessLoop
+from relay.edge.hub import Seat
+from relay.edge.joining import Passage
+from tests.simulation.loop import ProcessLoop, hashed_by_seed
 from tests.simulation.nats import WALL0_S
 
 
@@ -89,6 +91,8 @@ def install() -> None:
             if not hasattr(module, name):
                 raise AttributeError(f"{module.__name__}.{name} is gone: adapt the simulation")
             setattr(module, name, value)
+    for kind in (Seat, Passage):
+        kind.__hash__ = hashed_by_seed  # type: ignore[method-assign]
     everywhere(relay.core.tokens.verify, _verify)
     everywhere(relay.bus.connection.open_connection, _open_connection)
     everywhere(relay.edge.machine.rss_bytes, lambda: 0)

@@ -47,6 +47,14 @@ def test_the_same_seeds_have_the_same_history() -> None:
     assert history(first) != history(other)
 
 
+def test_no_set_of_the_simulated_world_is_in_the_order_of_addresses() -> None:
+    watch = "import atexit; from tests.simulation import unordered; unordered.watch()"
+    tell = "atexit.register(lambda: print('unordered:', sorted(unordered.found)))"
+    done = simulate("--first", "77", "--seeds", "2", code=f"{watch}; {tell}")
+    assert done.returncode == 0, done.stderr
+    assert "unordered: []" in done.stdout
+
+
 def test_a_seed_that_breaks_a_promise_says_how_to_repeat_it() -> None:
     plant = "from tests.simulation.mutants import MUTANTS; MUTANTS[0].plant()"
     done = simulate("--seeds", "10", code=plant)
