@@ -12,7 +12,7 @@ from console.dialogs.kick import KickScreen
 from console.svg import screen_text
 from tests.console.clerk import Clerk
 from tests.console.scenario import EDGES, quiet
-from tests.console.stage import Stage, settle, until
+from tests.console.stage import Stage, settle, typed, until
 
 NOW_MS = 79_600
 
@@ -47,7 +47,7 @@ class Console:
             await self.later()
 
     async def typed(self, text: str) -> None:
-        await self.pilot.press(*("space" if char == " " else char for char in text), "enter")
+        await typed(self.pilot, text)
         await self.later()
 
     async def tell(self, *lines: str) -> None:

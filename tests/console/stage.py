@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from console.app import ConsoleApp
 from console.backing import Backing
@@ -55,6 +56,14 @@ async def settle(stage: Stage, pilot: Pilot[None], now_ms: int) -> None:
     for _ in range(2):
         stage.app.repaint()
         await pilot.pause()
+
+
+async def typed(pilot: Pilot[None], text: str) -> None:
+    """Put a text into the field that has the cursor, as a paste does, and press Enter."""
+    field = pilot.app.focused
+    assert isinstance(field, Input), field
+    field.insert_text_at_cursor(text)
+    await pilot.press("enter")
 
 
 async def until(pilot: Pilot[None], met: Callable[[], bool]) -> None:

@@ -13,7 +13,7 @@ from regions.news import AlertNews, AlertsNews
 from regions.operations.entry import Coming, Entry, Plan, Request, Run
 from tests.console.office import STAGE, Desk
 from tests.console.scenario import EDGES, START_MS, quiet
-from tests.console.stage import Stage, settle, until
+from tests.console.stage import Stage, settle, typed, until
 
 NOW_MS = 79_600
 
@@ -37,11 +37,6 @@ async def arm(stage: Stage, pilot: Pilot[None], why: str = "ticket 42") -> None:
 
 def is_armed(stage: Stage) -> bool:
     return stage.app.acting.armed is not None
-
-
-async def typed(pilot: Pilot[None], text: str) -> None:
-    await pilot.press(*("space" if char == " " else char for char in text), "enter")
-    await pilot.pause()
 
 
 def said(stage: Stage) -> str:

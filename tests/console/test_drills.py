@@ -31,7 +31,7 @@ from tests.console.drill_site import (
 )
 from tests.console.office import Desk
 from tests.console.scenario import EDGES, START_MS, quiet
-from tests.console.stage import Stage, settle, until
+from tests.console.stage import Stage, settle, typed, until
 from tests.console.test_past import recorder
 
 Golden = Callable[[ConsoleApp, str], None]
@@ -67,11 +67,6 @@ async def console(
 async def tell(stage: Stage, pilot: Pilot[None], text: str) -> None:
     """As from the `:` line."""
     stage.app.tell(*parse(text))
-    await pilot.pause()
-
-
-async def typed(pilot: Pilot[None], text: str) -> None:
-    await pilot.press(*("space" if char == " " else char for char in text), "enter")
     await pilot.pause()
 
 
