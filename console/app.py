@@ -9,7 +9,7 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher, Footer
+from textual.widgets import ContentSwitcher
 
 from console.asking import Asking
 from console.backing import Backing
@@ -36,6 +36,7 @@ from console.scene import Scene
 from console.theme_names import FEW_COLORS, NAMES
 from console.themes import THEMES, VARIABLES
 from console.views.drill_panel import DrillPanel
+from console.views.keybar import KeyBar
 from console.views.notice import Notice
 from console.views.operation import OperationPanel
 from console.views.prompt import Prompt
@@ -152,7 +153,7 @@ class ConsoleApp(App[None]):
         yield DrillPanel()
         yield Notice()
         yield Prompt(self._words)
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Start listening and painting."""

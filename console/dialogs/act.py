@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from console.doing.options import read_option, request_of
 from console.errors import ConsoleError
@@ -18,6 +18,7 @@ from console.look import Subject
 from console.signs import Tone
 from console.views.answer import Answer
 from console.views.cell import cell, line
+from console.views.drawn import Drawn
 from regions.operations.acts import Act, Option
 from regions.operations.entry import Plan, Request
 from regions.operations.office import Office
@@ -80,8 +81,8 @@ class ActScreen(ModalScreen[Confirmed | None]):
     def compose(self) -> ComposeResult:
         """A box: the plan, and a line to type in."""
         box = Vertical(
-            VerticalScroll(Static(id="plan", markup=False), can_focus=False),
-            Static(id="question", markup=False),
+            VerticalScroll(Drawn(name="plan"), can_focus=False),
+            Drawn(name="question"),
             Answer(),
             id="act",
         )
@@ -91,7 +92,7 @@ class ActScreen(ModalScreen[Confirmed | None]):
 
     def on_mount(self) -> None:
         """Begin."""
-        self.query_one("#plan", Static).update(
+        self.query_one("#plan", Drawn).say(
             line(cell(f"{self._act.meaning}. {self._act.help}".rstrip(), Tone.MUTED, LINE))
         )
         self._next()
@@ -120,7 +121,7 @@ class ActScreen(ModalScreen[Confirmed | None]):
             return
         self._request, self._plan = request, plan
         lines = [line(cell(text, limit=LINE)) for text in plan_lines(request, plan)]
-        self.query_one("#plan", Static).update(Content("\n").join(lines))
+        self.query_one("#plan", Drawn).say(Content("\n").join(lines))
         if plan.nothing:
             self._ask("over", "nothing is to be done")
         elif plan.objections:
@@ -146,7 +147,7 @@ class ActScreen(ModalScreen[Confirmed | None]):
         placeholder: str = "",
     ) -> None:
         self.step = step
-        self.query_one("#question", Static).update(line(cell(text, tone, LINE)))
+        self.query_one("#question", Drawn).say(line(cell(text, tone, LINE)))
         answer = self.query_one(Answer)
         answer.value = ""
         answer.hint(placeholder)

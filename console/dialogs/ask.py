@@ -6,10 +6,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from console.views.answer import Answer
 from console.views.cell import cell, line
+from console.views.drawn import Drawn
 
 
 class AskScreen(ModalScreen[str | None]):
@@ -31,7 +32,7 @@ class AskScreen(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """A box."""
-        question = Static(line(cell(self._text, limit=400)), markup=False)
+        question = Drawn(line(cell(self._text, limit=400)))
         box = Vertical(question, Answer(), id="ask")
         box.border_title = line(cell(self._title, limit=60))
         yield box

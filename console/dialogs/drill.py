@@ -9,11 +9,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from console.doing.drill_order import ACT
 from console.signs import Tone
 from console.views.cell import cell, line
+from console.views.drawn import Drawn
 from regions.drills.prospect import Prospect, prospect_lines
 from regions.drills.run import Order
 from relay.errors import RelayError
@@ -49,8 +50,8 @@ class DrillScreen(ModalScreen[bool]):
         answer.cursor_blink = False
         answer.display = False
         box = Vertical(
-            VerticalScroll(Static(id="plan", markup=False), can_focus=False),
-            Static(id="question", markup=False),
+            VerticalScroll(Drawn(name="plan"), can_focus=False),
+            Drawn(name="question"),
             answer,
             id="act",
         )
@@ -91,10 +92,10 @@ class DrillScreen(ModalScreen[bool]):
         drill = self._order.drill
         texts = [line(cell(f"{drill.line}. {ACT.help}", Tone.MUTED, LINE))]
         texts += [line(cell(text, _tone(text), LINE)) for text in lines]
-        self.query_one("#plan", Static).update(Content("\n").join(texts))
+        self.query_one("#plan", Drawn).say(Content("\n").join(texts))
 
     def _ask(self, text: str, tone: Tone) -> None:
-        self.query_one("#question", Static).update(line(cell(text, tone, LINE)))
+        self.query_one("#question", Drawn).say(line(cell(text, tone, LINE)))
 
     def on_key(self, event: events.Key) -> None:
         """Enter leaves where there is nothing to confirm."""

@@ -9,7 +9,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from console.commands import Command
 from console.signs import (
@@ -28,6 +27,7 @@ from console.signs import (
     Tone,
 )
 from console.views.cell import cell, line
+from console.views.drawn import Drawn
 
 AGAINST = {"past": " (in the past)", "armed": " (armed)"}
 MOVING = (
@@ -51,7 +51,7 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """One scrolling box."""
-        box = VerticalScroll(Static(self._text(), markup=False), id="help")
+        box = VerticalScroll(Drawn(self._text()), id="help")
         box.border_title = "Help"
         box.border_subtitle = "esc closes"
         yield box

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from console import figures
 from console.literal import clean
@@ -18,6 +18,7 @@ from console.look import Look
 from console.signs import Tone
 from console.views.answer import Answer
 from console.views.cell import cell, line
+from console.views.drawn import Drawn
 from console.views.standing import missing_cells, without
 from regions.inquiries.fleet import At, FleetClient
 from relay.core.client_row import ClientRow
@@ -80,8 +81,8 @@ class KickScreen(ModalScreen[Kick | None]):
     def compose(self) -> ComposeResult:
         """A box: who it is, and a line to type in."""
         box = Vertical(
-            Static(id="plan", markup=False),
-            Static(id="question", markup=False),
+            Drawn(name="plan"),
+            Drawn(name="question"),
             Answer(),
             id="act",
         )
@@ -136,11 +137,11 @@ class KickScreen(ModalScreen[Kick | None]):
         self._ask("confirm", f"Type {self._word} to do it.", Tone.WARN, typed=True)
 
     def _show(self, *lines: Content) -> None:
-        self.query_one("#plan", Static).update(Content("\n").join(lines))
+        self.query_one("#plan", Drawn).say(Content("\n").join(lines))
 
     def _ask(self, step: Step, text: str, tone: Tone = Tone.STRONG, *, typed: bool = False) -> None:
         self.step = step
-        self.query_one("#question", Static).update(line(cell(text, tone, LINE)))
+        self.query_one("#question", Drawn).say(line(cell(text, tone, LINE)))
         answer = self.query_one(Answer)
         answer.value = ""
         answer.hint(self._word)

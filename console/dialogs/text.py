@@ -8,10 +8,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from console.signs import Tone
 from console.views.cell import cell, line
+from console.views.drawn import Drawn
 
 LIMIT = 240  # cells of a line
 
@@ -36,7 +36,7 @@ class TextScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """One scrolling box."""
         text = Content("\n").join(line(cell(text, tone, LIMIT)) for text, tone in self._lines)
-        box = VerticalScroll(Static(text, markup=False), id="text")
+        box = VerticalScroll(Drawn(text), id="text")
         box.border_title = line(cell(self._title, limit=80))
         box.border_subtitle = "esc closes"
         yield box

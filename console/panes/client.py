@@ -7,7 +7,6 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Static
 
 from console import figures
 from console.asking import Asked, asked_edges, whole
@@ -26,6 +25,7 @@ from console.views.clients import (
     seat_row,
     who_facts,
 )
+from console.views.drawn import Drawn
 from console.views.facts import Facts
 from console.views.listing import Listing
 from console.views.standing import standing
@@ -56,7 +56,7 @@ class ClientPane(AskingPane):
 
     def compose(self) -> ComposeResult:
         """The parts."""
-        yield Static(id="client-said", classes="said", markup=False)
+        yield Drawn(name="client-said", classes="said")
         with Container(id="client-facts"):
             yield Facts("Who", name="client-who")
             yield Facts("Now", name="client-now")
@@ -98,7 +98,7 @@ class ClientPane(AskingPane):
         subject = self._subject
         if subject is None:
             text = cell("no client is chosen; 3 lists them", Tone.MUTED)
-            self.query_one("#client-said", Static).update(line(text))
+            self.query_one("#client-said", Drawn).say(line(text))
             return
         if self.may_ask(look):
             edges = asked_edges(look)
@@ -117,7 +117,7 @@ class ClientPane(AskingPane):
         missing = [] if seen is None else seen.missing
         said = standing(self._asked, self.asking, look, (), missing, (subject.name,))
         lines = [_head(look, subject, seen), said, *self.operated.clients.outcome_lines(look)]
-        self.query_one("#client-said", Static).update(Content("\n").join(lines))
+        self.query_one("#client-said", Drawn).say(Content("\n").join(lines))
         self._look = look
         self._tenant = at.client.row.tenant if at is not None else ""
         self.query_one("#client-who", Facts).show(who_facts(at, look) if at is not None else [])

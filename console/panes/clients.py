@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widgets import Static
 
 from console.asking import Asked, asked_edges, whole
 from console.look import Look, Mode, Subject
@@ -12,6 +11,7 @@ from console.panes.asking import AskingPane
 from console.signs import Tone
 from console.views.cell import Cell, cell, line
 from console.views.clients import ClientTable
+from console.views.drawn import Drawn
 from console.views.found import query_cells
 from console.views.standing import OLD_MS, standing
 from console.views.table import RowTable
@@ -38,7 +38,7 @@ class ClientsPane(AskingPane):
 
     def compose(self) -> ComposeResult:
         """Two lines, and the table."""
-        yield Static(id="clients-said", classes="said", markup=False)
+        yield Drawn(name="clients-said", classes="said")
         yield ClientTable()
 
     @property
@@ -64,7 +64,7 @@ class ClientsPane(AskingPane):
         said = standing(self._asked, self.asking, look, _summary(found), missing)
         outcome = self.operated.clients.outcome_lines(look)
         lines = [line(*query_cells(table, look)), said, *outcome]
-        self.query_one("#clients-said", Static).update(Content("\n").join(lines))
+        self.query_one("#clients-said", Drawn).say(Content("\n").join(lines))
         age_ms = self._asked.age_ms(self.asking.now_ms())
         old = not self._asked.is_current or (age_ms is not None and age_ms > OLD_MS)
         table.show_found([] if found is None else found.rows, look, KEYS, dim=old)

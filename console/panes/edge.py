@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Static
 
 from console import figures
 from console.asking import Asked
@@ -21,6 +20,7 @@ from console.signs import Tone, edge_sign
 from console.views.cell import Cell, cell, line
 from console.views.clients import TOP_COLUMNS, ClientTable
 from console.views.closes import close_reason
+from console.views.drawn import Drawn
 from console.views.happenings import HappeningTable
 from console.views.regions import value_tone
 from console.views.sparks import Sparks
@@ -84,7 +84,7 @@ class EdgePane(AskingPane):
 
     def compose(self) -> ComposeResult:
         """The parts."""
-        yield Static(id="edge-head", markup=False)
+        yield Drawn(name="edge-head")
         yield Sparks()
         with Container(id="edge-tables"):
             yield RowTable(READ_COLUMNS, name="edge-reads")
@@ -119,13 +119,13 @@ class EdgePane(AskingPane):
     def draw(self, look: Look) -> None:
         """Draw the edge."""
         edge = self._find(look.view)
-        head = self.query_one("#edge-head", Static)
+        head = self.query_one("#edge-head", Drawn)
         self._show_clients(look)
         if edge is None:
-            head.update(line(cell("no such edge is known; esc goes back", Tone.MUTED)))
+            head.say(line(cell("no such edge is known; esc goes back", Tone.MUTED)))
             return
         tone = value_tone(edge.freshness)
-        head.update(Content("\n").join(_head(edge, look.wall_ms)))
+        head.say(Content("\n").join(_head(edge, look.wall_ms)))
         self.query_one(Sparks).show(edge.history, look.view.now_ms, tone)
         self._show_reads(edge)
         self._show_closes(edge)

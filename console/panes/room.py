@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Static
 
 from console import figures
 from console.asking import Asked, asked_edges, whole
@@ -16,6 +15,7 @@ from console.look import Look, Mode, Subject
 from console.panes.asking import AskingPane
 from console.signs import Tone
 from console.views.cell import Cell, cell, line
+from console.views.drawn import Drawn
 from console.views.listing import Listing
 from console.views.rooms import (
     EDGE_FIELDS,
@@ -67,7 +67,7 @@ class RoomPane(AskingPane):
 
     def compose(self) -> ComposeResult:
         """The parts."""
-        yield Static(id="room-said", classes="said", markup=False)
+        yield Drawn(name="room-said", classes="said")
         yield Listing[RoomAt](
             "Edges", edge_columns(()), EDGE_FIELDS, self._edge, lambda at: (at.region, at.edge),
             name="room-edges",
@@ -119,7 +119,7 @@ class RoomPane(AskingPane):
         subject = self._subject
         if subject is None:
             text = cell("no room is chosen; 4 lists them", Tone.MUTED)
-            self.query_one("#room-said", Static).update(line(text))
+            self.query_one("#room-said", Drawn).say(line(text))
             return
         payloads = self._sees_payloads
         if self.may_ask(look):
@@ -176,7 +176,7 @@ class RoomPane(AskingPane):
         missing = [] if seen is None else seen.missing
         said = standing(self._asked, self.asking, look, (), missing, (subject.name,))
         lines = [*_head(look, subject, seen), said]
-        self.query_one("#room-said", Static).update(Content("\n").join(lines))
+        self.query_one("#room-said", Drawn).say(Content("\n").join(lines))
         at = [] if seen is None else seen.edges
         edges: Listing[RoomAt] = self.query_one("#room-edges", Listing)
         edges.set_columns(edge_columns(sorted(self._newest)))

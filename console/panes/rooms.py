@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widgets import Static
 
 from console.asking import Asked, asked_edges, whole
 from console.look import Look, Mode, Subject
 from console.panes.asking import AskingPane
 from console.signs import Tone
 from console.views.cell import Cell, cell, line
+from console.views.drawn import Drawn
 from console.views.found import query_cells
 from console.views.rooms import RoomTable, last_cells
 from console.views.standing import OLD_MS, standing
@@ -39,9 +39,9 @@ class RoomsPane(AskingPane):
 
     def compose(self) -> ComposeResult:
         """Two lines, the table, and a line on the room at the cursor."""
-        yield Static(id="rooms-said", classes="said", markup=False)
+        yield Drawn(name="rooms-said", classes="said")
         yield RoomTable()
-        yield Static(id="rooms-one", classes="said", markup=False)
+        yield Drawn(name="rooms-one", classes="said")
 
     @property
     def subject(self) -> Subject | None:
@@ -69,7 +69,7 @@ class RoomsPane(AskingPane):
         missing = [] if found is None else found.missing
         said = standing(self._asked, self.asking, look, _summary(found), missing)
         lines = [line(*query_cells(table, look)), said]
-        self.query_one("#rooms-said", Static).update(Content("\n").join(lines))
+        self.query_one("#rooms-said", Drawn).say(Content("\n").join(lines))
         age_ms = self._asked.age_ms(self.asking.now_ms())
         old = not self._asked.is_current or (age_ms is not None and age_ms > OLD_MS)
         table.show_found([] if found is None else found.rows, look, KEYS, dim=old)
@@ -106,7 +106,7 @@ class RoomsPane(AskingPane):
             cells = [cell(f"{look.name(room.name)}  last of  ", Tone.MUTED, 80)]
             known = answer is not None and answer.key == room
             cells += last_cells(answer.value) if answer and known else [cell("…")]
-        self.query_one("#rooms-one", Static).update(line(*cells))
+        self.query_one("#rooms-one", Drawn).say(line(*cells))
 
 
 def _summary(found: FleetRooms | None) -> list[Cell]:

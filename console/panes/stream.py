@@ -6,7 +6,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Static
 
 from console import figures
 from console.look import Look, Subject
@@ -17,6 +16,7 @@ from console.model.streams import StreamRow, stream_rows
 from console.panes.pane import Pane
 from console.signs import Sign, Tone, stream_sign
 from console.views.cell import Cell, cell, line, sign_cell
+from console.views.drawn import Drawn
 from console.views.streams import CopyTable
 from console.views.table import Column, RowTable
 from regions.news import Peer
@@ -49,10 +49,10 @@ class StreamPane(Pane):
 
     def compose(self) -> ComposeResult:
         """The parts."""
-        yield Static(id="stream-head", markup=False)
+        yield Drawn(name="stream-head")
         yield RowTable(SERVER_COLUMNS, name="stream-servers")
         yield CopyTable()
-        yield Static(id="stream-remedy", markup=False)
+        yield Drawn(name="stream-remedy")
 
     def about(self, subject: Subject) -> bool:
         """Show one stream."""
@@ -72,11 +72,11 @@ class StreamPane(Pane):
     def draw(self, look: Look) -> None:
         """Draw the stream."""
         row = self._find(look)
-        head = self.query_one("#stream-head", Static)
+        head = self.query_one("#stream-head", Drawn)
         if row is None:
-            head.update(line(cell("no such stream is known; esc goes back", Tone.MUTED)))
+            head.say(line(cell("no such stream is known; esc goes back", Tone.MUTED)))
             return
-        head.update(Content("\n").join(_head(row, look.wall_ms)))
+        head.say(Content("\n").join(_head(row, look.wall_ms)))
         self._show_servers(row)
         found = copies(look.view, row.stream.name)
         table = self.query_one(CopyTable)
@@ -86,9 +86,9 @@ class StreamPane(Pane):
             line(cell(text, Tone.STRONG if text.startswith("next:") else Tone.PLAIN, WIDTH))
             for text in remedies(look.view, row)
         ]
-        remedy = self.query_one("#stream-remedy", Static)
+        remedy = self.query_one("#stream-remedy", Drawn)
         remedy.border_title = "What to do"
-        remedy.update(Content("\n").join(lines))
+        remedy.say(Content("\n").join(lines))
 
     def _find(self, look: Look) -> StreamRow | None:
         if self._subject is None:

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widgets import Static
 
 from console import figures
 from console.look import Look, Mode, Subject
@@ -12,6 +11,7 @@ from console.panes.asking import AskingPane
 from console.signs import Tone
 from console.tracing import Tracing
 from console.views.cell import Cell, cell, line
+from console.views.drawn import Drawn
 from console.views.frames import FrameTable
 from console.views.standing import NOT_KEPT, without
 from relay.core.inquiry import LONGEST_TRACE_S
@@ -30,7 +30,7 @@ class TracePane(AskingPane):
 
     def compose(self) -> ComposeResult:
         """How it stands, and the table."""
-        yield Static(id="trace-said", classes="said", markup=False)
+        yield Drawn(name="trace-said", classes="said")
         yield FrameTable()
 
     def about(self, subject: Subject) -> bool:
@@ -76,7 +76,7 @@ class TracePane(AskingPane):
         if look.mode is Mode.FROZEN:
             return
         lines = self._head(look)
-        self.query_one("#trace-said", Static).update(Content("\n").join(lines))
+        self.query_one("#trace-said", Drawn).say(Content("\n").join(lines))
         frames = [] if tracing is None else tracing.frames
         past = look.mode is Mode.PAST
         self.query_one(FrameTable).show_frames([] if past else frames, look, _note(tracing))

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from textual.content import Content
-from textual.widgets import Static
 
 from console import figures
 from console.look import Look
@@ -12,6 +11,7 @@ from console.model.opinions import nearest
 from console.model.outlook import clients_by_country, unplaced
 from console.signs import Tone, region_sign, steer_sign
 from console.views.cell import cell, line
+from console.views.drawn import Drawn
 from console.views.worldmap import Mark, draw
 from regions.topology import Topology
 from relay.geo.countries import COUNTRIES
@@ -20,11 +20,11 @@ CLIENTS = "▪"
 NAME_LIMIT = 16
 
 
-class WorldMap(Static):
+class WorldMap(Drawn):
     """Drawn as large as there is room."""
 
     def __init__(self, topology: Topology | None) -> None:
-        super().__init__(id="world-map", markup=False)
+        super().__init__(name="world-map")
         self.border_title = "Where"
         self._topology = topology
         self._drawn: tuple[object, ...] = ()
@@ -38,7 +38,7 @@ class WorldMap(Static):
         self._drawn = drawn
         self.border_subtitle = line(cell(_foot(clients_by_country(look.view)), Tone.MUTED, 60))
         rows = draw(width, height, marks)
-        self.update(Content("\n").join(line(*row) for row in rows))
+        self.say(Content("\n").join(line(*row) for row in rows))
 
 
 def marks_of(look: Look, topology: Topology | None) -> list[Mark]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual.content import Content
-from textual.widgets import Static
 
 from console.look import Look, Mode, Subject
 from console.signs import Sign, Tone
 from console.views.cell import Cell, cell, line, sign_cell
+from console.views.drawn import NOTHING, Drawn
 from console.views.listing import Listing
 from console.views.table import Column
 from regions.drills.catalogue import DRILLS, Drill, needs_of
@@ -71,16 +71,16 @@ class CatalogueTable(Listing[Offer]):
         self.show_items(offers, why or (f"{can} can be run here" if can else ""))
 
 
-class CatalogueText(Static):
+class CatalogueText(Drawn):
     """All of the drill at the cursor."""
 
     def __init__(self) -> None:
-        super().__init__(id="drill-about", markup=False)
+        super().__init__(name="drill-about")
 
     def show_offer(self, offer: Offer | None) -> None:
         """Draw it."""
         if offer is None:
-            self.update("")
+            self.say(NOTHING)
             return
         drill = offer.drill
         lasts = f"{drill.hold_s:g} s, or for=S" if drill.hold_s else "as long as it takes"
@@ -93,7 +93,7 @@ class CatalogueText(Static):
                 cell(offer.why_not or HERE.meaning, limit=TEXT),
             ),
         ]
-        self.update(Content("\n").join(lines))
+        self.say(Content("\n").join(lines))
 
 
 def offers(look: Look, drilling: "Drilling") -> list[Offer]:

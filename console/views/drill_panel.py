@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 from textual.content import Content
-from textual.widgets import Static
 
 from console import figures
 from console.look import Look
 from console.model.drills import DrillView, drills_of, going
 from console.signs import Tone, drill_sign
 from console.views.cell import Cell, cell, line
+from console.views.drawn import Drawn
 
 if TYPE_CHECKING:
     from console.doing.drill_child import DrillChild
@@ -20,11 +20,11 @@ LOOKS = "looks at the world first: whether all processes serve and all mirrors a
 HEALS = "interrupted: heals what it broke"
 
 
-class DrillPanel(Static):
+class DrillPanel(Drawn):
     """It, or nothing."""
 
     def __init__(self) -> None:
-        super().__init__(id="drill", markup=False)
+        super().__init__(name="drill")
 
     def show(self, look: Look, drilling: "Drilling") -> None:
         """Draw it, or hide."""
@@ -64,7 +64,7 @@ class DrillPanel(Static):
         )
         self.border_subtitle = line(cell(note, Tone.MUTED, 100))
         self.set_class(sign.tone is Tone.BAD, "bad")
-        self.update(Content("").join([line(*cells)]))
+        self.say(Content("").join([line(*cells)]))
 
 
 def _newest(drill: DrillView) -> list[Cell]:

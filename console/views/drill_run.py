@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Digits, Static
+from textual.widgets import Digits
 
 from console import figures
 from console.look import Look
 from console.model.drills import DrillView
 from console.signs import Tone, drill_sign
 from console.views.cell import Cell, cell, line
+from console.views.drawn import Drawn
 from console.views.table import Column, RowTable
 from regions.news import BoundNews, DrillNews
 
@@ -44,13 +45,13 @@ class BigFigure(Vertical):
 
     def compose(self) -> ComposeResult:
         """Both."""
-        yield Static(classes="label", markup=False)
+        yield Drawn(classes="label")
         yield Digits()
 
     def show(self, figure: Figure) -> None:
         """Draw it."""
         label = f"{figure.label} {figure.unit}".rstrip()
-        self.query_one(Static).update(line(cell(label, Tone.MUTED)))
+        self.query_one(Drawn).say(line(cell(label, Tone.MUTED)))
         self.query_one(Digits).update(figure.text)
         self.set_class(figure.bad, "bad")
 
@@ -88,11 +89,11 @@ class RunBox(Container):
 
     def compose(self) -> ComposeResult:
         """Head, figures big or small, stages."""
-        yield Static(id="drill-head", markup=False)
+        yield Drawn(name="drill-head")
         with Horizontal(id="drill-figures"):
             for _ in range(5):
                 yield BigFigure()
-        yield Static(id="drill-small", markup=False)
+        yield Drawn(name="drill-small")
         yield StageTable()
 
     def show(self, look: Look, drill: DrillView | None, note: str) -> None:
@@ -101,23 +102,23 @@ class RunBox(Container):
         stages = self.query_one(StageTable)
         for part in ("#drill-figures", "#drill-small", "#drill-stages"):
             self.query_one(part).display = drill is not None
-        head = self.query_one("#drill-head", Static)
+        head = self.query_one("#drill-head", Drawn)
         if drill is None:
             self.border_title = line(cell("No drill"))
-            head.update(line(cell(NOTHING, Tone.MUTED)))
+            head.say(line(cell(NOTHING, Tone.MUTED)))
             return
         sign = drill_sign(drill.state(look.wall_ms))
         self.border_title = line(
             cell(f"{sign.glyph} {sign.word} ", sign.tone), cell(drill.drill, Tone.STRONG)
         )
         tall = self.size.height >= BIG_FROM[1]
-        head.update(Content("\n").join(_head(drill, look.wall_ms, tall=tall)))
+        head.say(Content("\n").join(_head(drill, look.wall_ms, tall=tall)))
         self._show_figures(figures_of(drill))
         stages.show_rows(drill.run, stage_rows(drill, look.wall_ms))
 
     def _show_figures(self, found: Sequence[Figure]) -> None:
         big = self.size.width >= BIG_FROM[0] and self.size.height >= BIG_FROM[1]
-        row, small = self.query_one("#drill-figures"), self.query_one("#drill-small", Static)
+        row, small = self.query_one("#drill-figures"), self.query_one("#drill-small", Drawn)
         row.display, small.display = big, not big
         for widget, figure in zip(self.query(BigFigure), found, strict=True):
             widget.show(figure)
@@ -125,7 +126,7 @@ class RunBox(Container):
         for figure in found:
             tone = Tone.BAD if figure.bad else Tone.STRONG
             cells += [cell(f"{figure.label} ", Tone.MUTED), cell(f"{figure.small}  ", tone)]
-        small.update(line(*cells))
+        small.say(line(*cells))
 
 
 def figures_of(drill: DrillView) -> list[Figure]:

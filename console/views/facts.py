@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 
 from textual.content import Content
-from textual.widgets import Static
 
 from console.signs import Tone
 from console.views.cell import Cell, cell, line
+from console.views.drawn import Drawn
 
 LABEL = 12  # cells of a name
 
 Fact = tuple[str, Cell]
 
 
-class Facts(Static):
+class Facts(Drawn):
     """The box.
 
     Args:
@@ -22,16 +22,15 @@ class Facts(Static):
     """
 
     def __init__(self, title: str, *, name: str) -> None:
-        super().__init__(id=name, markup=False, classes="facts")
+        super().__init__(name=name, classes="facts")
         self.border_title = line(cell(title))
 
     def show(self, facts: Sequence[Fact]) -> None:
         """Draw them, each cut to the box."""
         room = max(8, self.content_size.width - LABEL - 1)
-        self.update(
+        self.say(
             Content("\n").join(
                 line(cell(f"{name:<{LABEL}} ", Tone.MUTED), cell(value.text, value.tone, room))
                 for name, value in facts
-            ),
-            layout=False,
+            )
         )

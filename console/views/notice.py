@@ -1,27 +1,26 @@
 """One line of what the figures do not show; without anything to say it takes no room."""
 
-from textual.widgets import Static
-
 from console import figures
 from console.look import Look
 from console.model import MAX_EDGES, FleetView, LinkState
 from console.signs import ALERT_SIGNS, Tone
 from console.views.cell import Cell, cell, line
+from console.views.drawn import Drawn
 
 
-class Notice(Static):
+class Notice(Drawn):
     """Why the link is lost, the worst alert, that nobody looks for any, frames that could not be
     used, bounds hit.
     """
 
     def __init__(self) -> None:
-        super().__init__(id="notice", markup=False)
+        super().__init__(name="notice")
 
     def show_look(self, look: Look) -> None:
         """Draw the line, or hide it."""
         cells = notices(look.view)
         self.display = bool(cells)
-        self.update(line(*cells))
+        self.say(line(*cells))
 
 
 def notices(view: FleetView) -> list[Cell]:

@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 from textual.content import Content
-from textual.widgets import Static
 
 from console import figures
 from console.look import Look
 from console.signs import Sign, Tone
 from console.views.cell import cell, line
+from console.views.drawn import Drawn
 from regions.operations.entry import Run
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ ENDS = {
 GOES = Sign("◑", "goes on", Tone.WARN, "")
 
 
-class OperationPanel(Static):
+class OperationPanel(Drawn):
     """The newest operation, or nothing."""
 
     def __init__(self) -> None:
-        super().__init__(id="operation", markup=False)
+        super().__init__(name="operation")
 
     def show(self, look: Look, acting: "Acting") -> None:
         """Draw it, or hide."""
@@ -79,4 +79,4 @@ class OperationPanel(Static):
         keys = "O: seen" if ended else "A aborts, when armed"
         self.border_subtitle = line(cell(f"{who} · {keys}", Tone.MUTED, 100))
         self.set_class(sign.tone is Tone.BAD, "bad")
-        self.update(Content("\n").join(lines or [Content("")]))
+        self.say(Content("\n").join(lines or [Content("")]))

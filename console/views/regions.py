@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
-from textual.widgets import Static
 
 from console import figures
 from console.look import Look, Subject
@@ -14,6 +13,7 @@ from console.model.fields import REGION_FIELDS
 from console.model.lost import FULL
 from console.signs import LAG_SIGNS, Tone, region_sign
 from console.views.cell import Cell, cell, line, sign_cell
+from console.views.drawn import Drawn
 from console.views.listing import Listing
 from console.views.spark import spark
 from console.views.table import Column
@@ -82,11 +82,11 @@ def history(region: RegionView, now_ms: int, seconds: int) -> str:
     return spark(region.history.window(now_ms // 1000 - 1, seconds))
 
 
-class RegionCard(Static):
+class RegionCard(Drawn):
     """One region: its sums, the last minute as a sparkline, and why it is not ok."""
 
     def __init__(self) -> None:
-        super().__init__(markup=False, classes="card")
+        super().__init__(classes="card")
         self._drawn: tuple[object, ...] = ()
 
     def show(self, region: RegionView, now_ms: int) -> None:
@@ -105,7 +105,7 @@ class RegionCard(Static):
         self.set_class(region.freshness is Freshness.GONE, "gone")
         self.set_class(sign.tone is Tone.BAD, "bad")
         self.set_class(sign.tone is Tone.WARN, "warn")
-        self.update(body)
+        self.say(body)
 
     def _lines(self, region: RegionView, now_ms: int, width: int) -> list[Content]:
         tone = value_tone(region.freshness)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from textual.content import Content
-from textual.widgets import Static
 
 from console import figures
 from console.model import HISTORY_POINTS, Series
 from console.model.series import EMPTY
 from console.signs import Tone
 from console.views.cell import Cell, cell, line
+from console.views.drawn import Drawn
 from console.views.spark import spark
 
 LABEL, VALUE = 11, 8
@@ -51,11 +51,11 @@ TRENDS: tuple[Trend, ...] = (
 )
 
 
-class Sparks(Static):
+class Sparks(Drawn):
     """The grid: as many columns as there is room for."""
 
     def __init__(self, trends: Sequence[Trend] = TRENDS, *, name: str = "sparks") -> None:
-        super().__init__(id=name, markup=False)
+        super().__init__(name=name)
         self._trends = trends
 
     def show(self, history: Mapping[str, Series], now_ms: int, tone: Tone) -> None:
@@ -72,7 +72,7 @@ class Sparks(Static):
                     cells.append(cell(" " * GAP))
                 cells += _trend(trend, history.get(trend.figure, EMPTY), now_ms, each, tone)
             lines.append(line(*cells))
-        self.update(Content("\n").join(lines))
+        self.say(Content("\n").join(lines))
         self.styles.height = rows + 2
 
 

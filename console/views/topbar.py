@@ -1,7 +1,6 @@
 """The top bar: the fleet in one line, the console's own link, the time."""
 
 from textual.content import Content
-from textual.widgets import Static
 
 from console import figures
 from console.armed import Armed
@@ -11,6 +10,7 @@ from console.past.player import Place
 from console.scene import Scene
 from console.signs import LAG_SIGNS, LINK_SIGNS, Tone
 from console.views.cell import Cell, cell, line
+from console.views.drawn import Drawn
 from console.views.regions import rate_cells
 
 GAP = "   "
@@ -18,11 +18,11 @@ SCRUB = 16  # cells of the bar of the past
 WORLD_FROM = 96  # cells from which the world is named
 
 
-class TopBar(Static):
+class TopBar(Drawn):
     """World, totals, worst lag on the left; link and clock on the right."""
 
     def __init__(self, world: str) -> None:
-        super().__init__(id="top", markup=False)
+        super().__init__(name="top")
         self._world = world
 
     def show(self, look: Look, scene: Scene, armed: Armed | None) -> None:
@@ -51,7 +51,7 @@ class TopBar(Static):
             title.append(cell(f"  {self._world}", Tone.MUTED, 32))
         if look.region:
             title.append(cell(f"  only {look.region}", Tone.WARN, 24))
-        self.update(bar(width, [title, *total_groups(view)], right))
+        self.say(bar(width, [title, *total_groups(view)], right))
 
 
 def past_cells(place: Place) -> list[Cell]:
