@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
@@ -206,18 +207,25 @@ class ConsoleApp(App[None]):
 
     def repaint(self) -> None:
         """Draw the fleet as it looks now."""
-        parts = (TopBar, ContentSwitcher, OperationPanel, DrillPanel, Notice)
-        main = self.screen_stack[0] if self.screen_stack else None
-        if main is None or not all(main.query(part) for part in parts):
+        if not self.screen_stack:
+            return
+        main = self.screen_stack[0]
+        try:
+            top = main.get_child_by_id("top", TopBar)
+            pane = main.get_child_by_id("panes").get_child_by_id(self.navigation.shown, Pane)
+            operation = main.get_child_by_id("operation", OperationPanel)
+            drill = main.get_child_by_id("drill", DrillPanel)
+            notice = main.get_child_by_id("notice", Notice)
+        except NoMatches:
             return  # not mounted yet, or about to end: widgets come and go one by one
         look = self.scene.look()
         self.acting.look(look)
         with self.batch_update():
-            main.query_one(TopBar).show(look, self.scene, self.acting.armed)
-            self.pane.draw(look)
-            main.query_one(OperationPanel).show(look, self.acting)
-            main.query_one(DrillPanel).show(look, self.acting.drilling)
-            main.query_one(Notice).show_look(look)
+            top.show(look, self.scene, self.acting.armed)
+            pane.draw(look)
+            operation.show(look, self.acting)
+            drill.show(look, self.acting.drilling)
+            notice.show_look(look)
         self._ring(look)
 
     def _ring(self, look: Look) -> None:

@@ -7,19 +7,21 @@ regions went to its doors in vain; and an edge's own words.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
+from operator import itemgetter
 from typing import TypeVar
 
 from console.model.alerts import standing
 from console.model.canaries import failing
 from console.model.clocks import EdgeKey, clocks_off
-from console.model.fleet import Fleet, Link, LinkState
+from console.model.fleet import MAX_EDGES, Fleet, Link, LinkState
 from console.model.lag import LagCell, best, stand, worst
 from console.model.lost import if_lost
 from console.model.reasons import READY, judge_region
 from console.model.track import EdgeTrack, Rates
 from console.model.view import Aged, Ages, EdgeView, FleetView, Freshness, RegionView
 from regions.news import SteeringNews
-from relay.core.telemetry import ENDED
+from relay.core.telemetry import ENDED, EdgeFrame
 
 UNKNOWN = "unknown"
 DARK = "dark"
@@ -38,14 +40,14 @@ def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
     heard: dict[str, list[EdgeTrack]] = {name: [] for name in fleet.regions}
     for track in fleet.edges.values():
         heard[track.region].append(track)
-    lag = {
-        (origin, region): stand(
-            best(origin, region, _readings(tracks, origin, now_ms, ages, clocks), ages.stale_ms),
-            _mirrors(tracks, origin, now_ms, ages),
-        )
-        for region, tracks in heard.items()
-        for origin in fleet.regions
-    }
+    lag: dict[tuple[str, str], LagCell] = {}
+    for region, tracks in heard.items():
+        young = _young(tracks, now_ms, ages)
+        clocked = [(age_ms, frame) for age_ms, key, frame in young if key not in clocks]
+        serving = [(age_ms, frame) for age_ms, _, frame in young if frame.state != STARTING]
+        for origin in fleet.regions:
+            cell = best(origin, region, _readings(clocked, origin), ages.stale_ms)
+            lag[origin, region] = stand(cell, _mirrors(serving, origin))
     edges = {
         region: tuple(
             _observe_edge(track, fleet.link, now_ms, ages, clocks.get((region, track.name), 0))
@@ -149,11 +151,7 @@ def _observe_edge(
         connections=frame.connections,
         room=frame.room if frame.state == READY else 0,
         rates=track.rates,
-        lag=worst(
-            LagCell(origin, track.region, lag, age_ms)
-            for origin, lag in frame.lag_ms.items()
-            if origin != track.region and not clock_off_ms
-        ),
+        lag=None if clock_off_ms else _worst_of(frame, age_ms),
         loop_lag_ms=frame.loop_lag_ms,
         rss_bytes=frame.rss_bytes,
         clock_off_ms=clock_off_ms,
@@ -163,6 +161,19 @@ def _observe_edge(
         frame=frame,
         history=track.history,
     )
+
+
+def _worst_of(frame: EdgeFrame, age_ms: int) -> LagCell | None:
+    """The largest lag that an edge reads of another region."""
+    read = [
+        (lag_ms, origin)
+        for origin, lag_ms in frame.lag_ms.items()
+        if lag_ms is not None and origin != frame.region
+    ]
+    if not read:
+        return None
+    lag_ms, origin = max(read, key=itemgetter(0))
+    return LagCell(origin, frame.region, lag_ms, age_ms)
 
 
 def _observe_region(
@@ -198,33 +209,30 @@ def _observe_region(
     )
 
 
-def _readings(
-    tracks: list[EdgeTrack],
-    origin: str,
-    now_ms: int,
-    ages: Ages,
-    clocks: Mapping[EdgeKey, int],
-) -> list[tuple[int, float | None]]:
-    """What edges read of an origin; one whose clock is off can't compare it with a stamp."""
+def _young(
+    tracks: list[EdgeTrack], now_ms: int, ages: Ages
+) -> list[tuple[int, EdgeKey, EdgeFrame]]:
+    """The frames that are not gone, with their ages in ms and whose they are."""
     return [
-        (age_ms, track.frame.lag_ms.get(origin))
+        (age_ms, (track.region, track.name), track.frame)
         for track in tracks
         if track.frame is not None
         and (age_ms := max(0, now_ms - track.received_ms)) <= ages.gone_ms
-        and (track.region, track.name) not in clocks
     ]
 
 
+def _readings(clocked: list[tuple[int, EdgeFrame]], origin: str) -> list[tuple[int, float | None]]:
+    """What edges read of an origin; one whose clock is off can't compare it with a stamp."""
+    return [(age_ms, frame.lag_ms.get(origin)) for age_ms, frame in clocked]
+
+
 def _mirrors(
-    tracks: list[EdgeTrack], origin: str, now_ms: int, ages: Ages
+    serving: list[tuple[int, EdgeFrame]], origin: str
 ) -> list[tuple[int, str | None, int | None]]:
     """What edges say of the mirror of an origin; one that starts has not heard of it yet."""
     return [
-        (age_ms, track.frame.mirrors.get(origin), track.frame.lag_events.get(origin))
-        for track in tracks
-        if track.frame is not None
-        and (age_ms := max(0, now_ms - track.received_ms)) <= ages.gone_ms
-        and track.frame.state != STARTING
+        (age_ms, frame.mirrors.get(origin), frame.lag_events.get(origin))
+        for age_ms, frame in serving
     ]
 
 
@@ -257,9 +265,10 @@ def _sum(values: list[int | None]) -> int | None:
 
 def _sum_rates(values: list[Rates | None]) -> Rates | None:
     known = [value for value in values if value is not None]
-    return sum(known, Rates()) if known else None
+    return Rates.sum(known) if known else None
 
 
+@lru_cache(MAX_EDGES)
 def _natural(name: str) -> tuple[str, int, str]:
     """`us-2` before `us-10`."""
     stem = name.rstrip("0123456789")

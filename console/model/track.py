@@ -1,7 +1,8 @@
 """What was heard from one edge: its newest frame, the rates between frames, a short history."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 
 from console.model.series import EMPTY, Series
 from relay.core.telemetry import EdgeFrame
@@ -33,8 +34,13 @@ class Rates:
     refused: float = 0.0  # handshakes
     cpu: float = 0.0  # of one core, 0 to 1
 
-    def __add__(self, other: "Rates") -> "Rates":
-        return Rates(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Rates)))
+    @classmethod
+    def sum(cls, rates: Iterable["Rates"]) -> "Rates":
+        """All of them together; at least one."""
+        return cls(*map(sum, zip(*map(_values, rates), strict=True)))
+
+
+_values = attrgetter(*(each.name for each in fields(Rates)))
 
 
 @dataclass(frozen=True, slots=True)

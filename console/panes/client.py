@@ -131,14 +131,14 @@ class ClientPane(AskingPane):
         rooms.show_items([] if at is None else at.client.rooms, note)
         positions = self.query_one("#client-positions", RowTable)
         origins = [] if at is None else sorted(at.client.positions)
-        positions.border_title = line(cell("It has"))
+        positions.entitle(line(cell("It has")))
         if at is not None:
             positions.show(len(origins), lambda row: position_row(at, origins[row]))
         else:
             positions.show(0, lambda _: ())
         ends = [] if seen is None else seen.ends
         table = self.query_one("#client-ends", RowTable)
-        table.border_title = line(cell("Ended connections"))
+        table.entitle(line(cell("Ended connections")))
         table.show(len(ends), lambda row: end_row(ends[row], look))
 
     def _seat(self, seat: Seat) -> Sequence[Cell]:

@@ -141,14 +141,14 @@ class EdgePane(AskingPane):
 
     def _show_reads(self, edge: EdgeView) -> None:
         table = self.query_one("#edge-reads", RowTable)
-        table.border_title = line(cell("What it reads"))
+        table.entitle(line(cell("What it reads")))
         frame = edge.frame
         origins = [] if frame is None else sorted({*frame.lag_ms, *frame.positions})
         table.show(len(origins), lambda at: _read_row(edge, origins[at]))
 
     def _show_closes(self, edge: EdgeView) -> None:
         table = self.query_one("#edge-closes", RowTable)
-        table.border_title = line(cell("Connections ended since its start"))
+        table.entitle(line(cell("Connections ended since its start")))
         frame = edge.frame
         closes = [] if frame is None else Counter(frame.closes).most_common()
         refused = [] if frame is None else Counter(frame.refused).most_common()
@@ -187,8 +187,8 @@ class EdgePane(AskingPane):
         table = self.query_one("#edge-peers", RowTable)
         settings = compare(edge, view.edges)
         unlike = sum(each.differs for each in settings)
-        table.border_title = line(cell("Against its peers"))
-        table.border_subtitle = line(cell(f"{unlike} differ" if unlike else "", Tone.WARN))
+        foot = line(cell(f"{unlike} differ" if unlike else "", Tone.WARN))
+        table.entitle(line(cell("Against its peers")), foot)
         table.show(len(settings), lambda at: _setting_row(settings[at]))
 
 

@@ -87,7 +87,7 @@ class StreamPane(Pane):
             for text in remedies(look.view, row)
         ]
         remedy = self.query_one("#stream-remedy", Drawn)
-        remedy.border_title = "What to do"
+        remedy.entitle(line(cell("What to do")))
         remedy.say(Content("\n").join(lines))
 
     def _find(self, look: Look) -> StreamRow | None:
@@ -101,7 +101,7 @@ class StreamPane(Pane):
         table = self.query_one("#stream-servers", RowTable)
         gone = row.freshness is Freshness.GONE
         ago = f", as told {figures.age(row.age_ms)} ago" if gone else ""
-        table.border_title = line(cell(f"Servers in {row.region}{ago}", limit=100))
+        table.entitle(line(cell(f"Servers in {row.region}{ago}", limit=100)))
         drawn = _servers(row)
         table.styles.height = len(drawn) + FRAME_LINES
         table.show(len(drawn), lambda at: drawn[at])

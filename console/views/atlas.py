@@ -25,7 +25,6 @@ class WorldMap(Drawn):
 
     def __init__(self, topology: Topology | None) -> None:
         super().__init__(name="world-map")
-        self.border_title = "Where"
         self._topology = topology
         self._drawn: tuple[object, ...] = ()
 
@@ -36,7 +35,8 @@ class WorldMap(Drawn):
         if drawn == self._drawn:
             return
         self._drawn = drawn
-        self.border_subtitle = line(cell(_foot(clients_by_country(look.view)), Tone.MUTED, 60))
+        foot = _foot(clients_by_country(look.view))
+        self.entitle(line(cell("Where")), line(cell(foot, Tone.MUTED, 60)))
         rows = draw(width, height, marks)
         self.say(Content("\n").join(line(*row) for row in rows))
 

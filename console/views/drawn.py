@@ -1,6 +1,7 @@
-"""A piece of text on the screen that costs only what changed of it."""
+"""Texts and titles on the screen that cost only what changed of them."""
 
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Static
 
 NOTHING = Content("")
@@ -11,7 +12,24 @@ def is_same(one: Content, other: Content) -> bool:
     return one.plain == other.plain and one.spans == other.spans
 
 
-class Drawn(Static):
+class Titled(Widget):
+    """A box whose border says what is in it; it is drawn anew only where that changes.
+
+    Stands behind the other bases of a class: styles come from the first one.
+    """
+
+    _titles = (NOTHING, NOTHING)
+
+    def entitle(self, title: Content, subtitle: Content = NOTHING) -> None:
+        """Write into the upper and the lower border."""
+        before, self._titles = self._titles, (title, subtitle)
+        if not is_same(before[0], title):
+            self.border_title = title
+        if not is_same(before[1], subtitle):
+            self.border_subtitle = subtitle
+
+
+class Drawn(Static, Titled):
     """Text that is said again at every repaint.
 
     What is on the screen already is not drawn again, and the screen is laid out anew only where

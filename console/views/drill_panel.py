@@ -59,10 +59,9 @@ class DrillPanel(Drawn):
 
     def _draw(self, state: str, what: str, note: str, cells: list[Cell]) -> None:
         sign = drill_sign(state)
-        self.border_title = line(
-            cell(f"{sign.glyph} {sign.word} ", sign.tone), cell(f"drill {what}", Tone.STRONG, 100)
-        )
-        self.border_subtitle = line(cell(note, Tone.MUTED, 100))
+        word = cell(f"{sign.glyph} {sign.word} ", sign.tone)
+        title = line(word, cell(f"drill {what}", Tone.STRONG, 100))
+        self.entitle(title, line(cell(note, Tone.MUTED, 100)))
         self.set_class(sign.tone is Tone.BAD, "bad")
         self.say(Content("").join([line(*cells)]))
 

@@ -13,7 +13,7 @@ from console.look import Look
 from console.model.drills import DrillView
 from console.signs import Tone, drill_sign
 from console.views.cell import Cell, cell, line
-from console.views.drawn import Drawn
+from console.views.drawn import Drawn, Titled
 from console.views.table import Column, RowTable
 from regions.news import BoundNews, DrillNews
 
@@ -81,7 +81,7 @@ class StageTable(RowTable):
         self._left_y = self.scroll_offset.y
 
 
-class RunBox(Container):
+class RunBox(Container, Titled):
     """The run that is looked at."""
 
     def __init__(self) -> None:
@@ -98,19 +98,18 @@ class RunBox(Container):
 
     def show(self, look: Look, drill: DrillView | None, note: str) -> None:
         """Draw a run; `note` stands at its foot."""
-        self.border_subtitle = line(cell(note, Tone.MUTED, 100))
+        foot = line(cell(note, Tone.MUTED, 100))
         stages = self.query_one(StageTable)
         for part in ("#drill-figures", "#drill-small", "#drill-stages"):
             self.query_one(part).display = drill is not None
         head = self.query_one("#drill-head", Drawn)
         if drill is None:
-            self.border_title = line(cell("No drill"))
+            self.entitle(line(cell("No drill")), foot)
             head.say(line(cell(NOTHING, Tone.MUTED)))
             return
         sign = drill_sign(drill.state(look.wall_ms))
-        self.border_title = line(
-            cell(f"{sign.glyph} {sign.word} ", sign.tone), cell(drill.drill, Tone.STRONG)
-        )
+        word = cell(f"{sign.glyph} {sign.word} ", sign.tone)
+        self.entitle(line(word, cell(drill.drill, Tone.STRONG)), foot)
         tall = self.size.height >= BIG_FROM[1]
         head.say(Content("\n").join(_head(drill, look.wall_ms, tall=tall)))
         self._show_figures(figures_of(drill))

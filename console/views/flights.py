@@ -13,6 +13,7 @@ from console.views.streams import NOBODY
 from console.views.table import Column, RowTable
 from regions.news import FlightNews
 
+TITLE = "Canaries: ms, and how long ago"
 WIDTH = 10  # of a cell with its age
 LATE_MS = 12_000  # doors are tried every 5 s: two canaries did not arrive
 OLD_MS = 8_000
@@ -25,7 +26,6 @@ class FlightMatrix(RowTable):
 
     def __init__(self) -> None:
         super().__init__((), name="flights")
-        self.border_title = "Canaries: ms, and how long ago"
 
     def show_look(self, look: Look) -> None:
         """Draw every ordered pair, as one keeper saw it."""
@@ -54,7 +54,7 @@ class FlightMatrix(RowTable):
         if keeper is not None:
             foot = f"of the keeper of {keeper.name}" if said else "none fly: jetrelay keeper --try"
             foot += f", {figures.age(keeper.age_ms)} ago" if keeper.age_ms > OLD_MS else ""
-        self.border_subtitle = line(cell(foot, Tone.MUTED, 60))
+        self.entitle(line(cell(TITLE)), line(cell(foot, Tone.MUTED, 60)))
 
 
 def flight_row(

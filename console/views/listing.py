@@ -95,8 +95,8 @@ class Listing(RowTable, Generic[T]):
         self.items = found
         if followed is not None:
             self._follow(self._key(followed))
-        self.border_title = line(cell(self._heading(len(found), total), limit=100))
-        self.border_subtitle = line(cell(note, Tone.MUTED, 100))
+        heading = self._heading(len(found), total)
+        self.entitle(line(cell(heading, limit=100)), line(cell(note, Tone.MUTED, 100)))
         self.show(len(found), lambda at: self._draw_row(found[at]))
 
     def _chosen(self, things: list[T]) -> list[T]:

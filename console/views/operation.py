@@ -73,10 +73,9 @@ class OperationPanel(Drawn):
         self._draw(what, sign, f"by {run.request.by}{more}", lines, ended=end is not None)
 
     def _draw(self, what: str, sign: Sign, who: str, lines: list[Content], *, ended: bool) -> None:
-        self.border_title = line(
-            cell(f"{sign.glyph} {sign.word} ", sign.tone), cell(what, Tone.STRONG, 100)
-        )
+        word = cell(f"{sign.glyph} {sign.word} ", sign.tone)
         keys = "O: seen" if ended else "A aborts, when armed"
-        self.border_subtitle = line(cell(f"{who} · {keys}", Tone.MUTED, 100))
+        foot = line(cell(f"{who} · {keys}", Tone.MUTED, 100))
+        self.entitle(line(word, cell(what, Tone.STRONG, 100)), foot)
         self.set_class(sign.tone is Tone.BAD, "bad")
         self.say(Content("\n").join(lines or [Content("")]))

@@ -87,7 +87,6 @@ class RegionCard(Drawn):
 
     def __init__(self) -> None:
         super().__init__(classes="card")
-        self._drawn: tuple[object, ...] = ()
 
     def show(self, region: RegionView, now_ms: int) -> None:
         """Draw `region`."""
@@ -96,12 +95,7 @@ class RegionCard(Drawn):
         title = line(cell(f"{sign.glyph} ", sign.tone), cell(region.name, Tone.STRONG, 16))
         state = line(cell(sign.word, sign.tone))
         body = Content("\n").join(self._lines(region, now_ms, width))
-        drawn = (title, state, body)
-        if drawn == self._drawn:
-            return
-        self._drawn = drawn
-        self.border_title = title
-        self.border_subtitle = state
+        self.entitle(title, state)
         self.set_class(region.freshness is Freshness.GONE, "gone")
         self.set_class(sign.tone is Tone.BAD, "bad")
         self.set_class(sign.tone is Tone.WARN, "warn")

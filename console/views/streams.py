@@ -95,7 +95,7 @@ class CopyTable(RowTable):
 
     def show_copies(self, stream: str, found: Sequence[Copy]) -> None:
         """Draw the copies of a stream; empty: there is none."""
-        self.border_title = line(cell(f"Copies of {stream}" if stream else "Copies"))
+        self.entitle(line(cell(f"Copies of {stream}" if stream else "Copies")))
         self.show(len(found), lambda at: copy_row(found[at]))
 
 

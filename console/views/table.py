@@ -16,6 +16,7 @@ from textual.strip import Strip
 
 from console.signs import Tone
 from console.views.cell import Cell, cell
+from console.views.drawn import Titled
 
 MAX_GAP = 3
 
@@ -45,7 +46,7 @@ def fit(columns: Sequence[Column], width: int) -> tuple[tuple[int, ...], int]:
     return tuple(kept), 1 + min(spare, MAX_GAP - 1)
 
 
-class RowTable(ScrollView, can_focus=True):
+class RowTable(ScrollView, Titled, can_focus=True):
     """Rows that a function makes, cell by cell, when they come into sight.
 
     Args:
@@ -91,6 +92,7 @@ class RowTable(ScrollView, can_focus=True):
         self._widths: dict[int, int] = {}  # of the columns that are drawn, by their index
         self._gap = 1
         self._room = 0  # cells, when the columns were measured
+        self._sight: dict[int, Sequence[Cell]] = {}  # rows as they stand on the screen
 
     @property
     def count(self) -> int:
@@ -104,13 +106,25 @@ class RowTable(ScrollView, can_focus=True):
     def show(self, count: int, row: Callable[[int], Sequence[Cell]]) -> None:
         """Draw `count` rows; `row(at)` gives a row's cells, one for each column."""
         self._row = row
-        if self.cursor >= 0:
-            self.cursor = max(0, min(self.cursor, count - 1))
+        before, cursor = self._sight, self.cursor
+        if cursor >= 0:
+            self.cursor = max(0, min(cursor, count - 1))
         # A scroll bar that comes or goes changes the room, without a resize.
         if count != self._count or self.scrollable_content_region.width != self._room:
             self._count = count
             self._measure()
-        self.refresh()
+            return
+        top = self.scroll_offset.y
+        self._sight = {at: row(at) for at in range(top, min(count, top + self._page))}
+        for at, cells in self._sight.items():
+            if before.get(at) != cells:
+                self._refresh_row(at)
+        if cursor != self.cursor:
+            self._refresh_row(cursor)
+            self._refresh_row(self.cursor)
+
+    def _refresh_row(self, at: int) -> None:
+        self.refresh_line(at + self.HEADER_LINES)
 
     def set_columns(self, columns: Sequence[Column]) -> None:
         """Change the columns; does nothing if they are the same."""
@@ -133,6 +147,7 @@ class RowTable(ScrollView, can_focus=True):
             widths[at] += max(0, room - width)
             width = max(width, room)
         self._widths, self._gap = widths, gap
+        self._sight = {}
         self.virtual_size = Size(width, self._count + self.HEADER_LINES)
         self.refresh()
 
@@ -140,14 +155,15 @@ class RowTable(ScrollView, can_focus=True):
 
     def move_to(self, at: int) -> None:
         """Put the cursor on a row, and show it."""
+        self._refresh_row(self.cursor)
         self.cursor = max(0, min(at, self._count - 1))
+        self._refresh_row(self.cursor)
         page = self._page
         top = self.scroll_offset.y
         if self.cursor < top:
             self.scroll_to(y=self.cursor, animate=False)
         elif self.cursor >= top + page:
             self.scroll_to(y=self.cursor - page + 1, animate=False)
-        self.refresh()
 
     @property
     def _page(self) -> int:
@@ -198,7 +214,7 @@ class RowTable(ScrollView, can_focus=True):
         if y < self.HEADER_LINES:
             segments = self._draw([cell(c.title, Tone.MUTED) for c in self.columns], head=True)
         elif at < self._count:
-            segments = self._draw(self._row(at))
+            segments = self._draw(self._sight.get(at) or self._row(at))
             if at == self.cursor and self.has_focus:
                 base += self.get_component_rich_style("row-table--cursor", partial=True)
         else:
