@@ -8,6 +8,8 @@ from console.look import Look, Mode
 from console.model import Fleet, FleetView, observe
 from console.past.player import Place, Player
 
+SAME_MS = 50  # within which what was seen needs no second look, unless something was heard
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -33,6 +35,7 @@ class Scene:
         self.player: Player | None = None
         self.region = ""
         self.private = False
+        self._seen: tuple[Fleet, FleetView | None] = (fleet, None)
 
     def steady_ms(self) -> int:
         """The clock by which things are heard."""
@@ -65,7 +68,12 @@ class Scene:
 
     def live(self) -> FleetView:
         """How the fleet looks now, whatever is drawn."""
-        return observe(self.fleet, self._clock.steady_ms())
+        now_ms = self._clock.steady_ms()
+        fleet, view = self._seen
+        if fleet is not self.fleet or view is None or not 0 <= now_ms - view.now_ms < SAME_MS:
+            view = observe(self.fleet, now_ms)
+            self._seen = (self.fleet, view)
+        return view
 
     def look(self) -> Look:
         """What is to be drawn."""

@@ -82,8 +82,8 @@ class Navigation:
         else:
             pane.about_all()
         pane.focus_first()
-        self._app.repaint()
-        self._app.refresh_soon()  # what has just been shown learns its size from the first
+        # What has just been shown learns its size from the first.
+        self._app.call_after_refresh(self._app.repaint)
 
     def _region(self, name: str) -> None:
         scene = self._app.scene

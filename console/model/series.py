@@ -26,6 +26,10 @@ class Series:
         if not self.values:
             return Series(second, array("f", (value,)))
         ahead = second - self.end
+        if ahead == 1:  # as a rule
+            values = self.values[-(HISTORY_POINTS - 1) :]
+            values.append(value)
+            return Series(second, values)
         if ahead < 0:
             return self
         if ahead == 0:

@@ -92,7 +92,9 @@ class RowTable(ScrollView, Titled, can_focus=True):
         self._widths: dict[int, int] = {}  # of the columns that are drawn, by their index
         self._gap = 1
         self._room = 0  # cells, when the columns were measured
+        self._had = Size(0, 0)  # when it was laid out last
         self._sight: dict[int, Sequence[Cell]] = {}  # rows as they stand on the screen
+        self._base: Style | None = None  # of a line, until the theme or the focus changes
 
     @property
     def count(self) -> int:
@@ -106,11 +108,12 @@ class RowTable(ScrollView, Titled, can_focus=True):
     def show(self, count: int, row: Callable[[int], Sequence[Cell]]) -> None:
         """Draw `count` rows; `row(at)` gives a row's cells, one for each column."""
         self._row = row
+        self._base = self.rich_style
         before, cursor = self._sight, self.cursor
         if cursor >= 0:
             self.cursor = max(0, min(cursor, count - 1))
         # A scroll bar that comes or goes changes the room, without a resize.
-        if count != self._count or self.scrollable_content_region.width != self._room:
+        if count != self._count or self._space.width != self._room:
             self._count = count
             self._measure()
             return
@@ -133,11 +136,12 @@ class RowTable(ScrollView, Titled, can_focus=True):
             self._measure()
 
     def on_resize(self) -> None:
-        """Fit the columns anew."""
-        self._measure()
+        """Fit the columns anew, if there is other room than before."""
+        if self._space.width != self._room:
+            self._measure()
 
     def _measure(self) -> None:
-        room = self._room = self.scrollable_content_region.width
+        room = self._room = self._space.width
         kept, gap = fit(self.columns, room)
         growing = [at for at in kept if self.columns[at].grows]
         gap = 1 if growing else gap
@@ -167,7 +171,17 @@ class RowTable(ScrollView, Titled, can_focus=True):
 
     @property
     def _page(self) -> int:
-        return max(1, self.scrollable_content_region.height - self.HEADER_LINES)
+        return max(1, self._space.height - self.HEADER_LINES)
+
+    @property
+    def _space(self) -> Size:
+        """Cells for header and rows; a table that was hidden has what it had, until it is laid
+        out.
+        """
+        space = self.scrollable_content_region.size
+        if space:
+            self._had = space
+        return self._had
 
     def action_move(self, rows: int) -> None:
         """Move the cursor, or scroll where there is none."""
@@ -203,6 +217,11 @@ class RowTable(ScrollView, Titled, can_focus=True):
             if event.chain == 2:
                 self.action_choose()
 
+    def notify_style_update(self) -> None:
+        """Colours are others than before."""
+        self._base = None
+        super().notify_style_update()
+
     # --- drawing -------------------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
@@ -210,7 +229,7 @@ class RowTable(ScrollView, Titled, can_focus=True):
         scroll_x, scroll_y = self.scroll_offset
         width = self.size.width
         at = y - self.HEADER_LINES + scroll_y
-        base = self.rich_style
+        base = self._base or self.rich_style
         if y < self.HEADER_LINES:
             segments = self._draw([cell(c.title, Tone.MUTED) for c in self.columns], head=True)
         elif at < self._count:
