@@ -1,10 +1,10 @@
 """What was heard from one edge: its newest frame, the rates between frames, a short history."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 
-from console.model.series import EMPTY, Series
+from console.model.series import History
 from relay.core.telemetry import EdgeFrame
 
 RATE_SPAN_MS = 500  # the shortest span that a rate is measured over
@@ -14,6 +14,25 @@ SILENT_MS = (
 )
 
 OFFSETS = 5  # frames by which a clock is judged
+
+# What a history is kept of.
+NO_HISTORY = History(
+    (
+        "connections",
+        "events_in",
+        "events_out",
+        "bytes_out",
+        "publishes",
+        "resumes",
+        "replayed",
+        "closes",
+        "buffer",
+        "loop_lag",
+        "cpu",
+        "rss",
+        "lag",
+    )
+)
 
 SLOW = "4020"  # too slow: its send buffer passed its limit
 
@@ -52,15 +71,11 @@ class EdgeTrack:
     frame: EdgeFrame | None = None
     received_ms: int = 0  # when `frame` came, our steady clock
     rates: Rates | None = None  # None until two frames of one epoch were heard
-    history: Mapping[str, Series] = field(default_factory=dict)  # figure -> its last values
+    history: History = NO_HISTORY  # figure -> its last values
     restarts: int = 0  # epochs seen after the first
     anchor: EdgeFrame | None = None  # the rates' starting point …
     anchor_ms: int = 0  # … and when it came
     offsets_ms: tuple[int, ...] = ()  # the last frames' stamps, less when they came
-
-    def series(self, figure: str) -> Series:
-        """The history of a figure."""
-        return self.history.get(figure, EMPTY)
 
 
 def hear(track: EdgeTrack, frame: EdgeFrame, received_ms: int) -> EdgeTrack | None:
@@ -84,14 +99,10 @@ def hear(track: EdgeTrack, frame: EdgeFrame, received_ms: int) -> EdgeTrack | No
     if span_ms < RATE_SPAN_MS:
         return track
     rates = _rates(anchor, frame, span_ms)
-    second = received_ms // 1000
     return replace(
         track,
         rates=rates,
-        history={
-            figure: track.series(figure).add(second, value)
-            for figure, value in _figures(frame, rates).items()
-        },
+        history=track.history.add(received_ms // 1000, _figures(frame, rates)),
         anchor=frame,
         anchor_ms=received_ms,
     )
@@ -141,7 +152,7 @@ def _rates(anchor: EdgeFrame, frame: EdgeFrame, span_ms: int) -> Rates:
 
 
 def _figures(frame: EdgeFrame, rates: Rates) -> dict[str, float]:
-    """What a history is kept of."""
+    """What the history is told of a frame; its lag only where there is one."""
     others = (lag for origin, lag in frame.lag_ms.items() if origin != frame.region)
     lag = max((each for each in others if each is not None), default=None)
     return {

@@ -45,7 +45,7 @@ SCREENS = {
     "5": ("streams", "Streams"),
     "6": ("steering", "answered with|Regions"),
     "7": ("drills", "Drills"),
-    "8": ("events", "Events"),
+    "8": ("events", "go to that time"),
 }
 SEQUENCES = re.compile(
     rb"\x1b\[[0-9;?<>=]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[PX^_].*?\x1b\\"
