@@ -1,6 +1,6 @@
 """A table that draws only the lines in sight: ten rows or ten thousand cost the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from console.views.cell import Cell, cell
 from console.views.drawn import Titled
 
 MAX_GAP = 3
+BASE, HEAD = "base", "head"  # styles that are no cell's tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class RowTable(ScrollView, Titled, can_focus=True):
         self._room = 0  # cells, when the columns were measured
         self._had = Size(0, 0)  # when it was laid out last
         self._sight: dict[int, Sequence[Cell]] = {}  # rows as they stand on the screen
-        self._base: Style | None = None  # of a line, until the theme or the focus changes
+        self._brushes: dict[bool, Mapping[str, Style]] = {}  # of the cursor's line, of others
 
     @property
     def count(self) -> int:
@@ -108,7 +109,8 @@ class RowTable(ScrollView, Titled, can_focus=True):
     def show(self, count: int, row: Callable[[int], Sequence[Cell]]) -> None:
         """Draw `count` rows; `row(at)` gives a row's cells, one for each column."""
         self._row = row
-        self._base = self.rich_style
+        if self._brushes and self._brush(cursor=False)[BASE] != self.rich_style:
+            self._brushes.clear()
         before, cursor = self._sight, self.cursor
         if cursor >= 0:
             self.cursor = max(0, min(cursor, count - 1))
@@ -219,7 +221,7 @@ class RowTable(ScrollView, Titled, can_focus=True):
 
     def notify_style_update(self) -> None:
         """Colours are others than before."""
-        self._base = None
+        self._brushes.clear()
         super().notify_style_update()
 
     # --- drawing -------------------------------------------------------------------------------
@@ -229,26 +231,42 @@ class RowTable(ScrollView, Titled, can_focus=True):
         scroll_x, scroll_y = self.scroll_offset
         width = self.size.width
         at = y - self.HEADER_LINES + scroll_y
-        base = self._base or self.rich_style
+        marked = (
+            at == self.cursor and self.has_focus and y >= self.HEADER_LINES and at < self._count
+        )
+        brush = self._brush(cursor=marked)
         if y < self.HEADER_LINES:
-            segments = self._draw([cell(c.title, Tone.MUTED) for c in self.columns], head=True)
+            segments = self._draw([cell(c.title, Tone.MUTED) for c in self.columns], brush, HEAD)
         elif at < self._count:
-            segments = self._draw(self._sight.get(at) or self._row(at))
-            if at == self.cursor and self.has_focus:
-                base += self.get_component_rich_style("row-table--cursor", partial=True)
+            segments = self._draw(self._sight.get(at) or self._row(at), brush)
         else:
             segments = []
-        strip = Strip(segments).crop_extend(scroll_x, scroll_x + width, base)
-        return strip.apply_style(base)
+        return Strip(segments).crop_extend(scroll_x, scroll_x + width, brush[BASE])
 
-    def _draw(self, cells: Sequence[Cell], *, head: bool = False) -> list[Segment]:
+    def _brush(self, *, cursor: bool) -> Mapping[str, Style]:
+        """The styles of a line, with its background: for each tone, for the head, for the rest."""
+        brush = self._brushes.get(cursor)
+        if brush is None:
+            base = self.rich_style
+            if cursor:
+                base += self.get_component_rich_style("row-table--cursor", partial=True)
+            brush = {BASE: base}
+            for name in (HEAD, *(tone.value for tone in Tone)):
+                component = self.get_component_rich_style(f"row-table--{name}", partial=True)
+                brush[name] = base + component
+            self._brushes[cursor] = brush
+        return brush
+
+    def _draw(
+        self, cells: Sequence[Cell], brush: Mapping[str, Style], name: str = ""
+    ) -> list[Segment]:
+        """The cells; `name`: of the style of all of them, instead of each one's tone."""
         segments: list[Segment] = []
         for at, width in self._widths.items():
             if segments:
-                segments.append(Segment(" " * self._gap))
+                segments.append(Segment(" " * self._gap, brush[BASE]))
             drawn = cells[at]
-            name = "head" if head else drawn.tone.value
-            style = self.get_component_rich_style(f"row-table--{name}", partial=True)
+            style = brush[name or drawn.tone.value]
             segments.append(_fill(drawn.text, width, style, right=self.columns[at].right))
         return segments
 
