@@ -28,13 +28,16 @@ async def test_a_quiet_fleet(size: str, golden: Golden) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_region_cut_off_an_edge_silent_another_draining(size: str, golden: Golden) -> None:
+async def test_a_region_cut_off_an_edge_silent_another_draining(
+    size: str, golden: Golden, golden_picture: Golden
+) -> None:
     stage = Stage(EDGES)
     async with stage.app.run_test(size=SIZES[size]) as pilot:
         stage.connect()
         stage.play(troubled(80))
         await settle(stage, pilot, 79_600)
         golden(stage.app, f"troubled-{size}")
+        golden_picture(stage.app, f"troubled-{size}")
 
 
 ALERTS = (
@@ -83,7 +86,7 @@ async def test_before_anything_is_heard(golden: Golden) -> None:
         golden(stage.app, "connecting")
 
 
-async def test_the_consoles_own_link_is_lost(golden: Golden) -> None:
+async def test_the_consoles_own_link_is_lost(golden: Golden, golden_picture: Golden) -> None:
     stage = Stage(EDGES)
     async with stage.app.run_test(size=(120, 36)) as pilot:
         stage.connect()
@@ -96,6 +99,7 @@ async def test_the_consoles_own_link_is_lost(golden: Golden) -> None:
         assert "✗ link lost 4s" in dimmed
         await settle(stage, pilot, 95_000)
         golden(stage.app, "link-lost")
+        golden_picture(stage.app, "link-lost")
 
 
 async def test_help(golden: Golden) -> None:
