@@ -30,7 +30,7 @@ from console.errors import ConsoleError
 from console.feed import Feed, FeedEvent, Silence
 from console.literal import clean
 from console.live import LiveFeed
-from console.look import Look, Mode
+from console.look import Mode
 from console.model import Fleet, expect
 from console.panes import PANES
 from console.panes.pane import Pane
@@ -72,6 +72,8 @@ class ConsoleApp(App[None]):
 
     CSS_PATH: ClassVar[str | PurePath | list[str | PurePath] | None] = "console.tcss"
     TITLE: str | None = "jetrelay"
+    # A table that stands alone hides no warning, and not what is typed.
+    ALLOW_IN_MAXIMIZED_VIEW: ClassVar[str] = "#top, #operation, #drill, #notice, #prompt, #keys"
     ENABLE_COMMAND_PALETTE = False  # ours opens it: no commands but the console's are in it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "leave", "quit", show=False, priority=True),
@@ -228,15 +230,13 @@ class ConsoleApp(App[None]):
             operation.show(look, self.acting)
             drill.show(look, self.acting.drilling)
             notice.show_look(look)
-        self._ring(look)
+        self._ring()
 
-    def _ring(self, look: Look) -> None:
-        """Ring once for each alert that begins to page."""
-        if look.mode is Mode.PAST:
-            return
+    def _ring(self) -> None:
+        """Ring once for each alert that begins to page now, whatever time is drawn."""
         paging = {
             alert.key
-            for alert in look.view.alerts
+            for alert in self.scene.live().alerts
             if (alert.state, alert.severity) == ("firing", "page")
         }
         if self.rings and self._paging is not None and paging - self._paging:
@@ -281,7 +281,9 @@ class ConsoleApp(App[None]):
         """A key was pressed."""
         if name == "filter":
             listing = self.pane.listing
-            if listing is not None:
+            if listing is None:
+                self.complain("filter: there is no table here")
+            else:
                 self.query_one(Prompt).ask("filter", listing.filter, listing.hint)
             return
         self.tell(BY_NAME[name], "")

@@ -9,3 +9,6 @@ class Armed:
 
     why: str
     until_ms: int  # steady clock
+
+
+TOO_LATE = "nothing was done: the console is read-only again"

@@ -78,6 +78,9 @@ class LiveFeed:
                 self._reason = self._reason or CLOSED
             except (OSError, TimeoutError, NatsError, ValueError) as error:
                 self._reason = self._reason or describe(error)
+            except Exception as error:  # whatever it is: a deaf console says that it is
+                _log.exception("listening failed")
+                self._reason = self._reason or describe(error)
             await self._queue.put(LinkChanged(LinkState.LOST, door.region, self._reason))
             self._at = (self._at + 1) % len(self._servers)
             failures = 0 if heard else failures + 1
@@ -100,9 +103,9 @@ class LiveFeed:
                 await connection.flush()
             await self._queue.put(LinkChanged(LinkState.CONNECTED, door.region))
             reader = Reader(inbox, READS)
-            tasks.spawn(self._read_drills(reader), "drills")
+            tasks.keep(lambda: self._read_drills(reader), "drills")
             reading = Reading(door.region, self._regions, reader)
-            tasks.spawn(self._read_books(reading), "books")
+            tasks.keep(lambda: self._read_books(reading), "books")
             await closed.wait()
             if connection.last_error is not None:
                 self._reason = self._reason or describe(connection.last_error)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from console.armed import Armed
+from console.armed import TOO_LATE, Armed
 from console.backing import Backing
 from console.dialogs.act import ActScreen, Confirmed
 from console.dialogs.ask import AskScreen
@@ -125,6 +125,7 @@ class Acting:
     async def _stay_in_office(self) -> None:
         """Hold the control plane open while the console is armed."""
         assert self._backing.office is not None
+        here = asyncio.current_task()
         try:
             async with self._backing.office() as office:
                 self._office = office
@@ -133,10 +134,12 @@ class Acting:
                 await asyncio.Event().wait()
         except (RelayError, OSError) as error:
             self._app.complain(f"nothing can be changed: {error}")
-            self.armed = None
-            self._app.changed_mode()
+            if self._visit is here:
+                self.armed = None
+                self._app.changed_mode()
         finally:
-            self._office = None
+            if self._visit is here:  # else it was armed again meanwhile
+                self._office = None
 
     async def office(self) -> Office:
         """The control plane, as soon as it is open.
@@ -183,7 +186,10 @@ class Acting:
         self._app.push_screen(screen, self._confirmed)
 
     def _confirmed(self, confirmed: Confirmed | None) -> None:
-        if confirmed is None or self._office is None:
+        if confirmed is None:
+            return
+        if self.armed is None or self._office is None:
+            self._app.complain(TOO_LATE)
             return
         self._stay()
         try:
@@ -325,9 +331,13 @@ class Acting:
                 self._app.complain(str(error))
 
         def said(answer: str | None) -> None:
-            if answer is not None and self.armed is not None:
-                self._stay()
-                self._tasks.spawn(go(answer.strip() or self.armed.why), "act")
+            if answer is None:
+                return
+            if self.armed is None:
+                self._app.complain(TOO_LATE)
+                return
+            self._stay()
+            self._tasks.spawn(go(answer.strip() or self.armed.why), "act")
 
         why = self.armed.why if self.armed is not None else ""
         self._app.push_screen(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from console import figures
+from console.armed import TOO_LATE
 from console.asking import asked_edges
 from console.backing import Backing
 from console.dialogs.kick import Kick, KickScreen
@@ -155,7 +156,7 @@ class Clients:
         if kick is None:
             return
         if armed is None:
-            self._app.complain("nothing was done: the console is read-only again")
+            self._app.complain(TOO_LATE)
             return
         self._stay()
         self._outcome = Outcome(kick, self._app.scene.wall_ms())

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from console import figures
+from console.armed import TOO_LATE
 from console.backing import Backing
 from console.dialogs.ask import AskScreen
 from console.dialogs.drill import DrillScreen
@@ -94,7 +95,9 @@ class Drilling:
         order = read_order(text, pointed_at, site, self._backing.by, armed.why)
 
         def confirmed(yes: bool | None) -> None:
-            if yes and self._app.acting.armed is not None:
+            if yes and self._app.acting.armed is None:
+                self._app.complain(TOO_LATE)
+            elif yes:
                 self._start(site, order)
 
         screen = DrillScreen(order, site.look_ahead, self._another())

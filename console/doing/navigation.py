@@ -72,6 +72,7 @@ class Navigation:
 
     def _show(self, name: str, subject: Subject | None) -> None:
         main = self._app.screen_stack[0]
+        main.minimize()  # a table that stood alone is of the screen that is left
         if name != self._at[0]:
             self._app.pane.leave()
         self._at = (name, subject)

@@ -17,6 +17,7 @@ from relay.core.query import QueryError
 if TYPE_CHECKING:
     from console.app import ConsoleApp
 
+NUMBER = re.compile(r"-[0-9][0-9.,]*")
 ROW_LIMIT = 1_000  # characters of a row that is copied
 
 
@@ -134,7 +135,8 @@ class Tables:
 
 def _harmless(text: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "@") else text
+    formula = text[:1] in ("=", "+", "@") or (text[:1] == "-" and not NUMBER.fullmatch(text))
+    return f"'{text}" if formula else text
 
 
 def _write(path: Path, text: str) -> None:

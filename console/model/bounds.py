@@ -6,6 +6,8 @@ from relay.core.pair import MirrorState
 from relay.core.telemetry import EdgeFrame
 
 MAX_NAME = 64  # characters
+MAX_TEXT = 300  # characters of an address, a version, a state
+MAX_LABEL = 2 * MAX_NAME + 1  # characters of a label: region/edge is the longest
 MAX_ORIGINS = 32  # regions that one frame may speak of
 MAX_NUMBER = 2**63
 MAX_LABELS = 1_000  # of one table: countries are the most, 676 codes at most
@@ -18,7 +20,8 @@ def is_sound(frame: EdgeFrame) -> bool:
     """Whether every name is short, every number in range, and every table small."""
     return (
         all(0 < len(name) <= MAX_NAME for name in (frame.region, frame.edge))
-        and all(len(table) <= MAX_LABELS for table in _tables(frame))
+        and all(len(text) <= MAX_TEXT for text in (frame.url, frame.version, frame.state))
+        and all(_is_sound_table(table) for table in _tables(frame))
         and all(0 <= number < MAX_NUMBER for number in _numbers(frame))
         and len(frame.lag_ms) <= MAX_ORIGINS
         and all(0 < len(origin) <= MAX_NAME for origin in frame.lag_ms)
@@ -29,6 +32,20 @@ def is_sound(frame: EdgeFrame) -> bool:
         and all(0 <= events < MAX_NUMBER for events in frame.lag_events.values())
         and len(frame.alarms) <= MAX_ALARMS
         and all(len(alarm) <= MAX_ALARM for alarm in frame.alarms)
+    )
+
+
+def _is_sound_table(table: Mapping[str, object]) -> bool:
+    return (
+        len(table) <= MAX_LABELS
+        and all(len(label) <= MAX_LABEL for label in table)
+        and all(0 <= each < MAX_NUMBER for each in table.values() if isinstance(each, int))
+        and all(
+            0 <= each < MAX_NUMBER
+            for several in table.values()
+            if isinstance(several, tuple)
+            for each in several
+        )
     )
 
 
@@ -74,6 +91,4 @@ def _numbers(frame: EdgeFrame) -> tuple[float, ...]:
         frame.loop_lag_ms,
         frame.rss_bytes,
         frame.cpu_s,
-        *frame.closes.values(),
-        *frame.refused.values(),
     )

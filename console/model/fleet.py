@@ -57,6 +57,8 @@ class Fleet:
 def expect(fleet: Fleet, region: str, edges: Iterable[str] = ()) -> Fleet:
     """The fleet that knows of `region` and its `edges` before any of them was heard."""
     fleet = replace(fleet, regions=_with_regions(fleet.regions, (region,)))
+    if region not in fleet.regions:
+        return replace(fleet, over_limit=fleet.over_limit + 1)
     tracks = dict(fleet.edges)
     for name in edges:
         if len(tracks) < MAX_EDGES:

@@ -1,5 +1,6 @@
 """One edge in detail: twelve short histories, what it reads, why connections end, its peers."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,6 +122,8 @@ class EdgePane(AskingPane):
         edge = self._find(look.view)
         head = self.query_one("#edge-head", Drawn)
         self._show_clients(look)
+        for part in (Sparks, "#edge-tables", HappeningTable):
+            self.query_one(part).display = edge is not None
         if edge is None:
             head.say(line(cell("no such edge is known; esc goes back", Tone.MUTED)))
             return
@@ -269,7 +272,7 @@ def _read_row(edge: EdgeView, origin: str) -> Sequence[Cell]:
 
 
 def _close_row(code: str, number: int) -> Sequence[Cell]:
-    what = close_reason(int(code)) if code.isascii() and code.isdecimal() else ""
+    what = close_reason(int(code)) if re.fullmatch("[0-9]{4}", code) else ""
     return (cell(code, limit=8), cell(what, Tone.MUTED), cell(f"{number:,}"))
 
 

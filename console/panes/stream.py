@@ -73,6 +73,8 @@ class StreamPane(Pane):
         """Draw the stream."""
         row = self._find(look)
         head = self.query_one("#stream-head", Drawn)
+        for part in ("#stream-servers", CopyTable, "#stream-remedy"):
+            self.query_one(part).display = row is not None
         if row is None:
             head.say(line(cell("no such stream is known; esc goes back", Tone.MUTED)))
             return

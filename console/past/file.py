@@ -173,7 +173,10 @@ class FilePast:
         """What an index needs of a line; when it was."""
         line = self._parse(data)
         if line.subject == BOOKS:
-            self._books.append((line.at_ms, _books.decode(line.message)))
+            try:
+                self._books.append((line.at_ms, _books.decode(line.message)))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise RecordingError(f"{self._path}: a line is damaged: {error}") from error
         elif line.subject.startswith("news.") and line.subject.endswith(".alert"):
             self._alerts.append(line.at_ms)
         elif line.subject.startswith("news.") and line.subject.endswith(".drill"):

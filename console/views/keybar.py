@@ -11,12 +11,22 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
 
+from console.commands import BY_NAME
 from console.literal import clean
 from console.views.drawn import Drawn
 
 KEY_STYLE = "bold $footer-key-foreground"
 WORD_STYLE = "$footer-description-foreground"
 KEY_LIMIT, WORD_LIMIT = 8, 24  # cells
+MORE = "…"  # keys than there is room for; ? tells all
+
+
+def _rank(binding: Binding) -> int:
+    """Screens first, then what changes the fleet, while it can be changed."""
+    if binding.group is not None:
+        return 0
+    command = BY_NAME.get(binding.id or "")
+    return 1 if command is not None and command.when == "armed" else 2
 
 
 class KeyBar(Drawn):
@@ -42,28 +52,43 @@ class KeyBar(Drawn):
         self._keys = []
         parts: list[tuple[str, str]] = []
         at = 0
-        for group, found in groupby(bindings.values(), lambda each: each.group):
+        shown = sorted(bindings.values(), key=_rank)
+        for group, found in groupby(shown, lambda each: each.group):
             together = list(found)
-            if group is None:
-                for binding in together:
-                    key, word = self._key(binding), f" {clean(binding.description, WORD_LIMIT)} "
-                    parts += [(" ", ""), (key, KEY_STYLE), (word, WORD_STYLE)]
-                    width = Content(key + word).cell_length
-                    self._keys.append((range(at + 1, at + width), binding.key))
-                    at += 1 + width
-            else:
+            if group is not None:
                 parts.append((" ", ""))
                 at += 1
                 for binding in together:
-                    key = self._key(binding)
-                    width = Content(key).cell_length
-                    parts.append((key, KEY_STYLE))
-                    self._keys.append((range(at, at + width), binding.key))
-                    at += width
+                    at = self._put(parts, at, binding)
                 word = f" {clean(group.description, WORD_LIMIT)} "
                 parts.append((word, WORD_STYLE))
                 at += Content(word).cell_length
+                continue
+            for binding in together:
+                word = f" {clean(binding.description, WORD_LIMIT)} "
+                width = Content(f" {self._key(binding)}{word}").cell_length
+                if self.size.width and at + width > self.size.width - 1:
+                    parts.append((MORE, WORD_STYLE))
+                    self.say(Content.assemble(*parts))
+                    return
+                parts.append((" ", ""))
+                self._put(parts, at + 1, binding)
+                parts.append((word, WORD_STYLE))
+                self._keys[-1] = (range(at + 1, at + width), binding.key)  # its word as well
+                at += width
         self.say(Content.assemble(*parts))
+
+    def on_resize(self) -> None:
+        """More keys fit, or fewer."""
+        self._draw()
+
+    def _put(self, parts: list[tuple[str, str]], at: int, binding: Binding) -> int:
+        """Write a key at a cell; where it ends."""
+        key = self._key(binding)
+        end = at + Content(key).cell_length
+        parts.append((key, KEY_STYLE))
+        self._keys.append((range(at, end), binding.key))
+        return end
 
     def _key(self, binding: Binding) -> str:
         return clean(self.app.get_key_display(binding), KEY_LIMIT)

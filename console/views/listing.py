@@ -93,11 +93,11 @@ class Listing(RowTable, Generic[T]):
         found = self._chosen(found)
         followed = self.current if self.following else None
         self.items = found
-        if followed is not None:
-            self._follow(self._key(followed))
         heading = self._heading(len(found), total)
         self.entitle(line(cell(heading, limit=100)), line(cell(note, Tone.MUTED, 100)))
         self.show(len(found), lambda at: self._draw_row(found[at]))
+        if followed is not None:
+            self._follow(self._key(followed))
 
     def _chosen(self, things: list[T]) -> list[T]:
         if self._query is not None:
@@ -115,8 +115,9 @@ class Listing(RowTable, Generic[T]):
         for at, thing in enumerate(self.items):
             if self._key(thing) == key:
                 if at != self.cursor:
-                    self._count = max(self._count, at + 1)
                     self.move_to(at)
+                else:  # what was added before it is laid out by now
+                    self.show_cursor()
                 return
 
     def _heading(self, shown: int, total: int) -> str:

@@ -40,7 +40,8 @@ class OperationPanel(Drawn):
             run = next((each for each in runs if each.name == carried.name), None)
             self._draw_carried(carried, run)
         elif runs:
-            self._draw_run(runs[-1], len(runs))
+            goes = [each for each in runs if each.end is None]
+            self._draw_run((goes or runs)[-1], len(runs))
 
     def _draw_carried(self, carried: "Carried", run: Run | None) -> None:
         sign = GOES if carried.end is None else ENDS[carried.end]

@@ -79,8 +79,8 @@ class Prompt(Answer):
             self._end(None)
 
     def on_blur(self) -> None:
-        """Whoever looks elsewhere has left."""
-        if self.display:
+        """Whoever looks elsewhere has left; but not who looks into another window."""
+        if self.display and self.app.app_focus:
             self._end(None)
 
     def _end(self, text: str | None) -> None:

@@ -131,9 +131,9 @@ def last_cells(room: FleetRoom) -> list[Cell]:
     cells: list[Cell] = []
     for origin, (epoch, far) in sorted(newest_of(room).items()):
         every = [each for at in room.edges for each in at.room.origins if each.origin == origin]
-        last = min(each.newest for each in every if (each.epoch, each.position) >= (epoch, far))
+        reached = [each.newest for each in every if (each.epoch, each.position) >= (epoch, far)]
         cells.append(cell(f"{'  ' if cells else ''}{origin} ", Tone.MUTED, 20))
-        cells.append(cell(f"{epoch}:{last:,}"))
+        cells.append(cell(f"{epoch}:{min(reached):,}" if reached else "—"))
     return cells
 
 

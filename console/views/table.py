@@ -164,6 +164,10 @@ class RowTable(ScrollView, Titled, can_focus=True):
         self._refresh_row(self.cursor)
         self.cursor = max(0, min(at, self._count - 1))
         self._refresh_row(self.cursor)
+        self.show_cursor()
+
+    def show_cursor(self) -> None:
+        """Scroll until the cursor's row is in sight."""
         page = self._page
         top = self.scroll_offset.y
         if self.cursor < top:

@@ -42,6 +42,8 @@ class TopBar(Drawn):
                 cell(GAP),
                 cell(figures.clock(look.wall_ms), Tone.STRONG),
             ]
+        if look.mode is not Mode.LIVE:
+            right = [*now_cells(scene.live()), *right]
         if armed is not None:
             left_ms = max(0, armed.until_ms - scene.steady_ms())
             right = [cell(f"✎ ARMED {figures.age(left_ms)}", Tone.BAD), cell(GAP), *right]
@@ -52,6 +54,17 @@ class TopBar(Drawn):
         if look.region:
             title.append(cell(f"  only {look.region}", Tone.WARN, 24))
         self.say(bar(width, [title, *total_groups(view)], right))
+
+
+def now_cells(view: FleetView) -> list[Cell]:
+    """What may not be missed while another time is drawn than now."""
+    if view.link.state is LinkState.LOST:
+        return [cell("now ✗ link lost", Tone.BAD), cell(GAP)]
+    pages = sum(
+        (each.state, each.severity) == ("firing", "page") and not each.acked_by
+        for each in view.alerts
+    )
+    return [cell(f"now {pages} paging", Tone.BAD), cell(GAP)] if pages else []
 
 
 def past_cells(place: Place) -> list[Cell]:
