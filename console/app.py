@@ -332,8 +332,11 @@ class ConsoleApp(App[None]):
         self.call_after_refresh(self.tell, BY_NAME["filter"], text)
 
     def choose(self, command: Command) -> None:
-        """A command was chosen in the palette."""
-        self.call_later(self.action_tell, command.name)
+        """A command was chosen in the palette; what has to follow its name is typed."""
+        if command.usage and not command.usage.startswith("["):
+            self.call_later(self.query_one(Prompt).ask, "command", f"{command.name} ")
+        else:
+            self.call_later(self.action_tell, command.name)
 
     def _words(self, purpose: str) -> list[str]:
         """What may be typed, for completion."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from console import figures
 from console.backing import Backing
 from console.errors import ConsoleError
 from console.past.player import Player
@@ -90,13 +91,27 @@ class TimeTravel:
         player = self._app.scene.player
         if player is not None:
             if at_ms is not None:
-                player.go(at_ms)
+                self._tasks.spawn(self._reach(player, at_ms), "reach")
             return
         if self._backing.past is None:
             raise ConsoleError("no past is kept here")
         if self._journey is None:
             self._app.say("reading the past …")
             self._journey = self._tasks.spawn(self._travel(at_ms), "past")
+
+    async def _reach(self, player: Player, at_ms: int) -> None:
+        try:
+            if not await player.reach(at_ms):
+                self._say_what_is_kept(player)
+        except (RelayError, OSError) as error:
+            self._app.complain(str(error))
+
+    def _say_what_is_kept(self, player: Player) -> None:
+        first_ms, last_ms = player.place.extent
+        self._app.complain(
+            f"nothing is kept of that time: there is {figures.moment(first_ms)}"
+            f" to {figures.moment(last_ms)}"
+        )
 
     def stop(self) -> None:
         """Back to now.
@@ -138,6 +153,8 @@ class TimeTravel:
                 begin_ms = extent.first_ms if recorded else extent.last_ms - BACK_MS
                 player.go(begin_ms if at_ms is None else at_ms)
                 app.scene.player = player
+                if at_ms is not None and not extent.covers(at_ms):
+                    self._say_what_is_kept(player)
                 app.changed_mode()
                 await player.run()
         except (RelayError, OSError) as error:

@@ -5,6 +5,8 @@ from typing import NamedTuple, Protocol
 
 from console.feed import BooksRead
 
+SLACK_MS = 5_000  # by which now may be later than the newest that is kept
+
 
 class Moment(NamedTuple):
     """A message, and when it was stored."""
@@ -19,6 +21,10 @@ class Extent(NamedTuple):
 
     first_ms: int
     last_ms: int
+
+    def covers(self, at_ms: int) -> bool:
+        """Whether something is kept of that time, or it is now."""
+        return self.first_ms <= at_ms <= self.last_ms + SLACK_MS
 
 
 class Past(Protocol):

@@ -51,6 +51,17 @@ class Player:
         self._wish = max(self._extent.first_ms, min(at_ms, self._extent.last_ms))
         self._moved.set()
 
+    async def reach(self, at_ms: int) -> bool:
+        """Go to a time, as far as there is one by now; whether there is.
+
+        Raises:
+            BusError: the past can't be read any more.
+            RecordingError: likewise.
+        """
+        self._extent = await self._replay.past.extent()
+        self.go(at_ms)
+        return self._extent.covers(at_ms)
+
     def shift(self, ms: int) -> None:
         """Go so much later; earlier if it is negative."""
         self.go((self.at_ms if self._wish is None else self._wish) + ms)
@@ -60,7 +71,7 @@ class Player:
         at_ms = await (self._replay.next_alert() if later else self._replay.last_alert())
         if at_ms is None:
             return False
-        self.go(at_ms)
+        await self.reach(at_ms)
         return True
 
     def toggle(self) -> None:

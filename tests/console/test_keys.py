@@ -209,6 +209,8 @@ async def test_the_past_is_gone_through_and_left(tmp_path: Path) -> None:
         await pilot.press("space")
         await pilot.press("n")
         await until(pilot, lambda: "no alert after" in said(stage))
+        await line(stage, pilot, "go 2026-11-17T12:00Z")
+        await until(pilot, lambda: "nothing is kept of that time" in said(stage))
         await pilot.press("W")  # nothing can be changed there
         assert len(stage.app.screen_stack) == 1
         await pilot.press("L")

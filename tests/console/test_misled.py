@@ -9,7 +9,7 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from console.commands import parse
+from console.commands import BY_NAME, parse
 from console.doing.tables import _harmless
 from console.feed import FrameHeard, LinkChanged, NewsHeard, apply
 from console.model import Fleet, LinkState, expect, observe
@@ -213,6 +213,17 @@ async def test_what_can_be_done_stands_first_in_the_keys_of_an_armed_console() -
         await seen.pilot.resize_terminal(200, 50)
         await seen.draw()
         assert "quit" in str(seen.stage.app.query_one(KeyBar).visual)
+
+
+async def test_what_has_to_follow_a_commands_name_is_typed_after_the_palette() -> None:
+    async with console() as seen:
+        seen.stage.app.choose(BY_NAME["edge"])
+        await seen.draw()
+        prompt = seen.stage.app.query_one(Prompt)
+        assert (prompt.display, prompt.value) == (True, "edge ")
+        await typed(seen.pilot, "eu-2")
+        await seen.draw()
+        assert "eu-2 of eu" in seen.text
 
 
 @pytest.mark.parametrize(
