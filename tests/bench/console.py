@@ -43,7 +43,7 @@ SCREENS = {
     "3": ("clients", "Clients"),
     "4": ("rooms", "Rooms"),
     "5": ("streams", "Streams"),
-    "6": ("steering", "answered with|Regions"),
+    "6": ("steering", r"Regions \("),
     "7": ("drills", "Drills"),
     "8": ("events", "go to that time"),
 }

@@ -1,19 +1,16 @@
 """The screens as an operator sees them, at three sizes; frames and clock stand still."""
 
-from collections.abc import Callable
-
 import pytest
 
-from console.app import ConsoleApp
 from console.feed import BooksRead, LinkChanged, NewsHeard
 from console.model import LinkState
 from console.svg import screen_text
 from regions.news import AlertNews, AlertsNews
 from regions.operations.entry import Entry, Plan, Request, Run
+from tests.console.conftest import Golden
 from tests.console.scenario import EDGES, START_MS, frame, quiet, troubled
 from tests.console.stage import Stage, settle
 
-Golden = Callable[[ConsoleApp, str], None]
 SIZES = {"80x24": (80, 24), "120x36": (120, 36), "200x50": (200, 50)}
 
 
