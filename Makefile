@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install up test lint check-types contracts pytest bench soak drill leader stability room churn campaign truth mutants simulate simulate-mutants lock clean
+.PHONY: install up test lint check-types contracts pytest bench soak drill evacuate leader stability room churn campaign truth fuzz mutants simulate simulate-mutants lock clean
 
 install: $(VENV)/.installed
 
@@ -29,7 +29,7 @@ contracts: install
 	$(BIN)/lint-imports
 
 pytest: install
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 bench: install
 	$(BIN)/python -m tests.bench
@@ -47,6 +47,15 @@ drill: install
 	$(BIN)/jetrelay drill run edge-kill edge-drain region-loss --topology compose/topology.toml \
 	  --clients 100 --rate 60 \
 	  --state .jetrelay-drill || status=$$?; \
+	exit $$status
+
+# A region is emptied under 2,000 clients and 500 events/s, and taken back; then again, aborted in the
+# middle, ordered anew, and by two operators at once; 10 minutes or so.
+evacuate: install
+	status=0; \
+	$(BIN)/jetrelay drill run evacuate --topology tests/drills/evacuate.toml \
+	  --clients 2000 --rooms 2000 --rate 500 --state .jetrelay-drill || status=$$?; \
+	$(BIN)/python -m pytest -m drill -s tests/drills/test_evacuate.py || status=$$?; \
 	exit $$status
 
 # A stream's leader of three is killed 20 times, and a client resumes elsewhere half a second later.
@@ -78,6 +87,11 @@ truth: install
 # Mistakes planted in the edge, each under a real drill: whether the checker names it; half an hour or so.
 mutants: install
 	$(BIN)/python -m tests.mutants $(MUTANTS)
+
+# Texts that hurt, through every screen of the console, in as many examples of each test.
+fuzz: install
+	JETRELAY_FUZZ=$(or $(EXAMPLES),200) $(BIN)/python -m pytest --timeout 0 tests/console/test_hostile.py \
+	  tests/console/test_hostile_clients.py tests/console/test_hostile_news.py
 
 # Rewrites the lock files from pyproject.toml: every package, every hash, no index address. The
 # second one is of the image, with no more than runs there.

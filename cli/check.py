@@ -35,8 +35,9 @@ def command(
 ) -> None:
     """Say how a running fleet is, by its regions and the alerts that fire.
 
-    Listens for 3 s. Exit code 0: ok. 1: warning, not all is as it should be. 2: critical, a region
-    is dark or cut off, or an alert that pages fires; wrong use. 3: unknown, no NATS answers.
+    Listens for 3 s. Exit code 0: ok. 1: warning, not all is as it should be, or no keeper is heard.
+    2: critical, a region is dark or cut off, or an alert that pages fires; wrong use. 3: unknown,
+    no NATS answers, or no edge is heard.
 
     With DIR, judge the ledger in DIR or in DIR/ledger again: the report of a drill, say. Exit code
     0: every promise was kept. 1: one was not. 2: the ledger can't be read.

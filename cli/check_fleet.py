@@ -23,7 +23,8 @@ async def look_at(fleet: Fleet) -> FleetView:
     from console.live import LiveFeed
     from console.once import look
 
-    return await look(LiveFeed(fleet.doors), fleet.known, Clock(), whole=True)
+    feed = LiveFeed(fleet.doors)
+    return await look(feed, fleet.known, Clock(), link_s=feed.round_s)
 
 
 def check_fleet(fleet: Fleet, format_: str) -> tuple[str, Level]:

@@ -161,9 +161,9 @@ async def _look(fleet: Fleet, format_: str) -> str:
     from console.live import LiveFeed
     from console.once import ONCE_AGES, hear
 
-    clock = Clock()
+    clock, feed = Clock(), LiveFeed(fleet.doors)
     # Sparklines want some seconds, and keepers speak every 2 s.
-    heard = await hear(LiveFeed(fleet.doors), fleet.known, clock, whole=format_ != "text")
+    heard = await hear(feed, fleet.known, clock, link_s=feed.round_s)
     return await _drawn(heard, clock.steady_ms(), clock.wall_ms(), fleet.name, format_, ONCE_AGES)
 
 
@@ -208,7 +208,7 @@ async def _drawn(
     if format_ == "svg":
         from console.picture import picture
 
-        return await picture(heard, now_ms, wall_ms, world)
+        return await picture(heard, now_ms, wall_ms, world, ages)
     return (to_json if format_ == "json" else to_text)(observe(heard, now_ms, ages), wall_ms)
 
 

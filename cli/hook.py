@@ -17,6 +17,9 @@ PATIENCE_S = 10.0  # of one attempt
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # between attempts; the last one goes on
 AGAIN_S = 4 * 3600.0  # what fires for that long is told again, unless somebody looks after it
 MOST = 500  # alerts that were told and may have to be taken back
+# Who takes over says as well what was over so shortly before: the one before may have told of it
+# while it fired, and died.
+HANDOVER_S = 30.0
 
 Key = tuple[str, str]
 
@@ -47,7 +50,9 @@ class Hook:
         self._tasks = Tasks("hook")
         self._firing: dict[Key, AlertNews] = {}
         self._told: dict[Key, tuple[float, AlertNews]] = {}  # when, monotonic
+        self._ended: dict[Key, tuple[float, AlertNews]] = {}  # likewise, a while ago
         self._chief = False
+        self._fails = False
         self._due = asyncio.Event()
         self.delivered = 0
         self.failed = 0  # attempts
@@ -60,16 +65,36 @@ class Hook:
         """Tell no more."""
         await self._tasks.close()
 
+    @property
+    def works(self) -> bool:
+        """Whether what was told last was taken."""
+        return not self._fails
+
     def stand(self, standing: Sequence[AlertNews], *, chief: bool) -> None:
-        """The alerts that stand now; `chief`: whether it is this keeper that tells of them."""
+        """The alerts that stand now, as any keeper sees it.
+
+        Args:
+            standing: they.
+            chief: whether it is this keeper that tells what begins. What it told itself, it takes
+                back in any case.
+        """
+        now_s, before = time.monotonic(), self._firing
         self._firing = {(a.name, a.on): a for a in standing if a.state == "firing"}
-        if self._chief and not chief:
-            self._told.clear()  # another one tells, and takes back what was told
+        self._ended |= {key: (now_s, each) for key, each in before.items()}
+        self._ended = {
+            key: told
+            for key, told in self._ended.items()
+            if key not in self._firing and now_s - told[0] <= HANDOVER_S
+        }
+        if chief and not self._chief:
+            self._told = self._ended | self._told
         self._chief = chief
-        if chief and (self._new() or self._over()):
+        if self._new() or self._over():
             self._due.set()
 
     def _new(self) -> list[AlertNews]:
+        if not self._chief:
+            return []
         now_s = time.monotonic()
         return [
             alert
@@ -96,7 +121,7 @@ class Hook:
                 told = [
                     await self._post(session, status, alerts)
                     for status, alerts in (("firing", self._new()), ("resolved", self._over()))
-                    if alerts and self._chief
+                    if alerts
                 ]
                 if all(told):
                     failures = 0
@@ -116,6 +141,7 @@ class Hook:
                 why = f"HTTP {answer.status}"
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             taken, why = False, str(error) or type(error).__name__
+        self._fails = not taken
         if not taken:
             self.failed += 1
             _log.warning("alerts are not taken: %s", why)
@@ -127,4 +153,5 @@ class Hook:
                 self._told[key] = time.monotonic(), alert
             elif status == "resolved":
                 self._told.pop(key, None)
+                self._ended.pop(key, None)
         return True

@@ -1,4 +1,4 @@
-"""`jetrelay ctl clients | client | rooms | room | kick | trace`: edges are asked, and answer."""
+"""`jetrelay ctl clients | client | rooms | room | settings | kick | trace`: edges are asked."""
 
 import logging
 import sys
@@ -19,6 +19,8 @@ from cli.inquire_text import (
     peek_lines,
     room_lines,
     rooms_lines,
+    settings_lines,
+    settings_note,
     skipped_line,
 )
 from cli.lines import run_until_signal
@@ -26,11 +28,14 @@ from cli.operate_text import print_json
 from cli.state_option import state_option
 from cli.text import clean
 from cli.who import by_option, who
+from regions.errors import InquiryError
 from regions.inquiries.asker import Asker
 from regions.inquiries.fleet import FleetPeek, FleetRoom
 from regions.inquiries.gathering import Missing
 from regions.inquiries.opening import open_asker
+from regions.inquiries.unlike import compare
 from regions.state import find_world
+from regions.steering.health import EdgeKey
 from relay.core.inquiry import KICK_CODES, LONGEST_TRACE_S
 from relay.core.inquiry_answers import MOST_EVENTS, MOST_ROWS
 from relay.core.names import DEFAULT_TENANT
@@ -200,6 +205,47 @@ def _say_room(seen: FleetRoom, events: FleetPeek | None, name: str, *, as_json: 
         click.echo(line)
 
 
+@click.command()
+@_asking
+@_json
+@click.option("--all", "every", is_flag=True, help="Those that are alike as well.")
+@click.argument("edge", nargs=-1)
+def settings(edge: tuple[str, ...], *, every: bool, **options: Any) -> None:
+    """In what edges are set up differently: limits, regions, keys (by a mark), addresses believed.
+
+    EDGE: only these; else all that are heard. Exit code 1: they differ, or one did not answer.
+    """
+
+    async def ask(asker: Asker) -> int:
+        found = await asker.settings(edges=_called(asker, edge))
+        compared = compare(found.edges)
+        if options["as_json"]:
+            print_json(msgspec.to_builtins(found))
+        else:
+            shown = [each for each in compared if every or each.differs]
+            for line in settings_lines(shown, len(found.edges)):
+                click.echo(line)
+            click.echo(settings_note(compared, len(found.edges)), err=True)
+        return _named(found.missing) or int(any(each.differs for each in compared))
+
+    _run(ask, options)
+
+
+def _called(asker: Asker, names: tuple[str, ...]) -> list[EdgeKey] | None:
+    """The edges of these names.
+
+    Raises:
+        InquiryError: there is none of a name.
+    """
+    if not names:
+        return None
+    known = {key.edge: key for key in asker.edges}
+    for name in names:
+        if name not in known:
+            raise InquiryError(f"no edge is heard that is called {name!r}")
+    return [known[name] for name in names]
+
+
 @click.command(context_settings=_NAMING)
 @_asking
 @_json
@@ -254,7 +300,7 @@ def trace(session: str, for_s: float, *, payloads: bool, **options: Any) -> None
     _run(ask, options, control=payloads)
 
 
-COMMANDS = (clients, client, rooms, room, kick, trace)
+COMMANDS = (clients, client, rooms, room, settings, kick, trace)
 
 
 # --- asking ------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
-"""What `jetrelay ctl` says of clients and rooms, for people. All of it is somebody else's text."""
+"""What `jetrelay ctl` says of what edges answered, for people. All of it is others' text."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from cli.text import clean, short
 from console.figures import NONE, age, count, latency, octets, rate
 from regions.columns import aligned
 from regions.inquiries.fleet import At, EndAt, FleetClients, FleetPeek, FleetRoom, FleetRooms
 from regions.inquiries.gathering import Missing
+from regions.inquiries.unlike import Setting
 from relay.core.client_row import ClientRow
 from relay.core.codes import Op
 from relay.core.inquiry_answers import OriginOfRoom, PeekedEvent
@@ -15,6 +16,7 @@ from relay.core.masking import TracedFrame
 from relay.core.room_row import RoomRow
 
 CELL = 40
+VALUE = 72
 
 
 def _cell(text: str) -> str:
@@ -160,6 +162,29 @@ def _event_cells(event: PeekedEvent) -> tuple[str, ...]:
         _stamp(event.ts_ms), f"{clean(event.origin)} {event.epoch}:{event.seq}",
         _cell(event.user or ""), _cell(event.id or ""), octets(event.size), data,
     )  # fmt: skip
+
+
+def settings_lines(settings: Sequence[Setting], edges: int) -> list[str]:
+    """Settings, and which of the edges have each value of them."""
+    rows = [
+        (
+            _cell(setting.name) if number == 0 else "",
+            short(value, VALUE) or NONE,
+            "all" if len(having) == edges > 1 else ", ".join(_cell(key.edge) for key in having),
+        )
+        for setting in settings
+        for number, (value, having) in enumerate(setting.values)
+    ]
+    return aligned([("setting", "value", "edges"), *rows]) if rows else []
+
+
+def settings_note(settings: Sequence[Setting], edges: int) -> str:
+    """How many are alike."""
+    unlike = sum(setting.differs for setting in settings)
+    alike = len(settings) - unlike
+    if edges == 1:
+        return f"{alike} settings of one edge"
+    return f"{alike} settings are alike at all {edges} edges, {unlike} are not"
 
 
 def frame_line(frame: TracedFrame) -> str:

@@ -104,7 +104,7 @@ class KeeperFigures(Collector):
     def _doors(self) -> Iterator[Metric]:
         passed = GaugeMetricFamily(
             "jetrelay_door_ok",
-            "Whether an edge's public door was gone through at the last try.",
+            "Whether a try came through an edge's public door, or was asked to come later.",
             labels=["region", "edge"],
         )
         took = GaugeMetricFamily(
@@ -114,6 +114,6 @@ class KeeperFigures(Collector):
         )
         for key, tried in list(self._steerer.tries.items()):
             passed.add_metric([*key], not tried.failed)
-            if not tried.failed:
+            if tried.passed:
                 took.add_metric([*key], tried.took_ms / 1000)
         yield from (passed, took)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from cli.doors import find_fleet
 from cli.operate_text import (
     entry_lines,
     log_lines,
@@ -44,6 +45,14 @@ RUNS_DAYS = 7.0
 _json = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 
 
+_override = click.option(
+    "--override",
+    metavar="REASON",
+    default="",
+    help="Do it in spite of what speaks against it; why.",
+)
+
+
 def _doing(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of a command that plans, asks, submits and follows."""
     for option in reversed(
@@ -53,12 +62,7 @@ def _doing(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--why", metavar="TEXT", default="", help="Why; it is recorded."),
             click.option("--yes", is_flag=True, help="Do not ask."),
             click.option("--dry-run", is_flag=True, help="Show the plan, and do nothing."),
-            click.option(
-                "--override",
-                metavar="REASON",
-                default="",
-                help="Do it in spite of what speaks against it; why.",
-            ),
+            _override,
             _json,
         )
     ):
@@ -123,10 +127,13 @@ def _percent(text: str) -> int | None:
 @click.command()
 @state_option
 @by_option
+@_override
 @click.argument("operation")
-def resume(operation: str, state: Path, by: str | None) -> None:
+def resume(operation: str, state: Path, by: str | None, override: str) -> None:
     """Go on with an OPERATION that nobody carries out any more."""
-    sys.exit(_code(_run(_resume(operation, state, who(by)))))
+    if len(override) > TEXT:
+        raise click.UsageError(f"--override: {TEXT} characters are the most")
+    sys.exit(_code(_run(_resume(operation, state, who(by), override))))
 
 
 @click.command()
@@ -150,13 +157,13 @@ def abort(operation: str, state: Path, by: str | None, why: str) -> None:
 def status(state: Path, *, as_json: bool) -> None:
     """What operators want of regions and edges, who is at work, and what is not finished."""
 
-    async def look() -> tuple[Outlook, Orders, dict[str, Holder], list[Run]]:
+    async def look() -> tuple[Outlook, Orders, dict[str, Holder], list[Run], int]:
         async with _office(state) as office:
-            orders = await office.orders()
+            orders, now_ms = await office.orders(), office.book.now_ms
             holders, runs = await office.holders(), await office.runs(RUNS_DAYS)
-            return office.watch.outlook(orders), orders, holders, runs
+            return office.watch.outlook(orders, now_ms), orders, holders, runs, now_ms
 
-    outlook, orders, holders, runs = asyncio.run(look())
+    outlook, orders, holders, runs, now_ms = asyncio.run(look())
     at_work, standing = {each.run for each in holders.values()}, {order.run for order in orders}
     stalled = [
         run
@@ -167,7 +174,7 @@ def status(state: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(status_json(outlook, orders, holders, stalled))
         return
-    for line in status_lines(outlook, orders, holders, stalled):
+    for line in status_lines(outlook, orders, holders, stalled, now_ms):
         click.echo(line)
 
 
@@ -194,7 +201,38 @@ def log(state: Path, days: float, operation: str | None, *, as_json: bool) -> No
         click.echo(line)
 
 
-COMMANDS = (status, *(_command(act) for act in OPERATIONS), resume, abort, log)
+@click.command()
+@state_option
+@by_option
+@click.option("--why", metavar="TEXT", default="", help="What is to be known of that.")
+@click.argument("alert")
+@click.argument("on", required=False, default="")
+def ack(alert: str, on: str, state: Path, by: str | None, why: str) -> None:
+    """Say that somebody looks after an ALERT: keepers page it no more, and all consoles show it.
+
+    ON is what it is about, where several of its name stand. `jetrelay check` names those that fire.
+    Exit codes: 0 told, 2 it does not stand, or no region took it.
+    """
+    from cli.check_fleet import look_at
+    from console.model.alerts import alert_named
+
+    if len(why) > TEXT:
+        raise click.UsageError(f"--why: {TEXT} characters are the most")
+    view = asyncio.run(look_at(find_fleet(state, None, None, None)))
+    try:
+        name, place = alert_named(view.alerts, alert, on).key
+    except LookupError as error:
+        raise OperationError(str(error)) from error
+
+    async def tell_all() -> None:
+        async with _office(state) as office:
+            await office.acknowledge(name, place, who(by), why)
+
+    asyncio.run(tell_all())
+    click.echo(f"{who(by)} looks after {clean(f'{name} {place}'.rstrip())}")
+
+
+COMMANDS = (status, *(_command(act) for act in OPERATIONS), resume, abort, ack, log)
 
 
 # --- plan, confirm, submit, follow --------------------------------------------------------------
@@ -207,7 +245,11 @@ def _operate(verb: Verb, scope: str, options: dict[str, Any]) -> None:
     asking = not options["yes"] and not options["dry_run"]
     if asking and (options["as_json"] or not sys.stdin.isatty()):
         raise click.UsageError("nobody can be asked here: give --yes, or --dry-run")
-    request, plan = _run(_planned(verb, scope, options))
+    try:
+        request, plan = asyncio.run(_planned(verb, scope, options))
+    except KeyboardInterrupt:
+        click.echo("nothing was submitted", err=True)
+        sys.exit(2)
     if options["as_json"]:
         print_json({"plan": msgspec.to_builtins(plan)})
     else:
@@ -252,8 +294,11 @@ async def _carry_out(request: Request, plan: Plan, options: dict[str, Any]) -> W
             return await _follow(execution)
 
 
-async def _resume(operation: str, state: Path, by: str) -> What:
-    async with _office(state) as office, office.resumed(operation, by, tell) as execution:
+async def _resume(operation: str, state: Path, by: str, override: str) -> What:
+    async with (
+        _office(state) as office,
+        office.resumed(operation, by, tell, override) as execution,
+    ):
         return await _follow(execution)
 
 
@@ -309,7 +354,7 @@ async def _office(state: Path) -> AsyncIterator[Office]:
 
 def _find(office: Office, scope: str) -> tuple[str, str]:
     """The region and edge that somebody named: `eu`, `eu-1`, or `eu/eu-1`."""
-    outlook = office.watch.outlook(Orders())
+    outlook = office.watch.outlook(Orders(), office.book.now_ms)
     region, slash, edge = scope.partition("/")
     if slash and not (region and edge):
         raise OperationError(f"{scope!r} is neither REGION, nor EDGE, nor REGION/EDGE")

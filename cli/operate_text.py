@@ -42,10 +42,11 @@ def plan_lines(request: Request, plan: Plan) -> list[str]:
 
 
 def status_lines(
-    outlook: Outlook, orders: Orders, holders: dict[str, Holder], stalled: list[Run]
+    outlook: Outlook, orders: Orders, holders: dict[str, Holder], stalled: list[Run], now_ms: int
 ) -> list[str]:
-    """What is wanted of whom, who is at work, and what is not finished."""
-    now_ms = int(time.time() * 1000)
+    """What is wanted of whom, who is at work, and what is not finished, at a time by the regions'
+    clock (Unix ms).
+    """
     rows = [("region", "edge", "state", "connections", "wanted", "by", "since", "why")]
     for region in outlook.regions:
         rows.append(

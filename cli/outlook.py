@@ -1,7 +1,7 @@
 """How a running world stands, for commands that say so once."""
 
-import asyncio
 import time
+from functools import partial
 from pathlib import Path
 
 from regions.issuer import DOOR
@@ -10,7 +10,7 @@ from regions.steering.canary import Canaries
 from regions.steering.fleet import Fleet, Outlook
 from regions.steering.health import EdgeKey, Observer, Try
 from regions.steering.observing import Posts
-from regions.steering.trying import doors_of, try_door
+from regions.steering.trying import doors_of, try_door, try_doors
 from regions.topology import Topology
 
 HEAR_S = 2.5  # every edge says how it is once a second
@@ -37,10 +37,10 @@ async def look(state: Path, *, tries: bool) -> tuple[Topology, Outlook]:
         await posts.heard(urls, HEAR_S)
         tried: dict[EdgeKey, Try] = {}
         if tries:
-            made = await asyncio.gather(
-                *(try_door(issuer, *each, canaries.note) for each in urls.items())
-            )
-            tried = dict(zip(urls, made, strict=True))
+            through = partial(try_door, issuer)
+            tried = await try_doors(through, urls, canaries.note, {})
+            again = {key: urls[key] for key, each in tried.items() if each.failed}
+            tried |= await try_doors(through, again, canaries.note, tried)
             canaries.take(tried)
             await canaries.settled(ARRIVE_S)
         # Doors are tried from this machine, whatever region that is.

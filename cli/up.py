@@ -168,7 +168,9 @@ async def keeper(world: World) -> AsyncIterator[None]:
 
     names = [region.name for region in world.regions]
     try:
-        watching = Watching(world, names[0], names, read_rules(None, FIELDS), tries=False)
+        watching = Watching(
+            world, names[0], names, read_rules(None, FIELDS), tries=False, stands_in=True
+        )
     except RelayError:  # with --nats there may be no login that may tell
         yield
         return

@@ -1,6 +1,7 @@
 """The console: screens over the fold, repainted at most twice a second."""
 
 import gc
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import PurePath
@@ -30,11 +31,12 @@ from console.errors import ConsoleError
 from console.feed import Feed, FeedEvent, Silence
 from console.literal import clean
 from console.live import LiveFeed
-from console.look import Mode
+from console.look import Look, Mode
 from console.model import Fleet, expect
 from console.panes import PANES
 from console.panes.pane import Pane
 from console.scene import Scene
+from console.terminal import is_gone
 from console.theme_names import FEW_COLORS, NAMES
 from console.themes import THEMES, VARIABLES
 from console.views.drill_panel import DrillPanel
@@ -49,6 +51,7 @@ from relay.errors import RelayError
 from relay.tasks import Tasks
 
 REPAINT_S = 0.5
+THERE_S = 1.0  # between two looks whether the terminal is still there
 COLLECT = (20_000, 10, 20)  # objects made, young collections, and middle ones between two
 WORD_LIMIT = 64  # cells of a name that is completed
 TYPED = ("command", "filter")  # a line follows their key, in the same packet on a slow line
@@ -169,10 +172,20 @@ class ConsoleApp(App[None]):
         self.theme = self._first_theme or usual
         self.pane.focus_first()
         self.set_interval(self._repaint_s, self.repaint)
+        if not self.is_headless and sys.__stdin__ is not None:
+            self.set_interval(THERE_S, self._leave_with_terminal)
         self.call_after_refresh(self.repaint)
         self._tasks.spawn(self._listen(), "listen")
         if self.backing.recorded or self._begin_ms is not None:
             self._time_travel.start(self._begin_ms)
+
+    def _leave_with_terminal(self) -> None:
+        """End where the terminal was closed and no SIGHUP came: it would be drawn for nobody, until
+        nothing more can be written, and read without an end.
+        """
+        assert sys.__stdin__ is not None
+        if is_gone(sys.__stdin__.fileno()):
+            self.exit()
 
     async def on_unmount(self) -> None:
         """Stop listening."""
@@ -211,8 +224,18 @@ class ConsoleApp(App[None]):
 
     def repaint(self) -> None:
         """Draw the fleet as it looks now."""
-        if not self.screen_stack:
-            return
+        if self.screen_stack:
+            self._paint(self.scene.look())
+            self._ring()
+
+    def redraw(self) -> None:
+        """Draw what a key changed, over the fleet as it was last looked at: a repaint looks anew,
+        which takes longer than all the rest, and the next one is at most half a second away.
+        """
+        if self.screen_stack:
+            self._paint(self.scene.look(lately=True))
+
+    def _paint(self, look: Look) -> None:
         main = self.screen_stack[0]
         try:
             top = main.get_child_by_id("top", TopBar)
@@ -222,7 +245,6 @@ class ConsoleApp(App[None]):
             notice = main.get_child_by_id("notice", Notice)
         except NoMatches:
             return  # not mounted yet, or about to end: widgets come and go one by one
-        look = self.scene.look()
         self.acting.look(look)
         with self.batch_update():
             top.show(look, self.scene, self.acting.armed)
@@ -230,7 +252,6 @@ class ConsoleApp(App[None]):
             operation.show(look, self.acting)
             drill.show(look, self.acting.drilling)
             notice.show_look(look)
-        self._ring()
 
     def _ring(self) -> None:
         """Ring once for each alert that begins to page now, whatever time is drawn."""
@@ -296,7 +317,7 @@ class ConsoleApp(App[None]):
             self.handlers[command.name](rest)
         except RelayError as error:
             self.complain(str(error))
-        self.repaint()
+        self.redraw()
 
     def _why_not(self, command: Command) -> str:
         if self.scene.mode is Mode.PAST:
@@ -325,7 +346,7 @@ class ConsoleApp(App[None]):
             self.pane.open(message.table, self)
         except RelayError as error:
             self.complain(str(error))
-        self.repaint()
+        self.redraw()
 
     def tell_filter(self, text: str) -> None:
         """Filter the table that is shown."""

@@ -128,6 +128,7 @@ class Asked(Generic[T]):
         self._key: object = None
         self._begun_ms = -GAP_MS
         self._due_ms = 0
+        self._rows = 0  # that were asked for last
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -166,6 +167,7 @@ class Asked(Generic[T]):
         ask: Callable[[Asker], Awaitable[T]],
         *,
         again: bool = False,
+        rows: int = 0,
     ) -> None:
         """Somebody looks: ask, where it is time to.
 
@@ -174,16 +176,17 @@ class Asked(Generic[T]):
             key: what names the question: another one is asked at once.
             ask: asks it.
             again: whether it is time to, whatever the time.
+            rows: that it asks for: it is time to as well where they were fewer the last time.
         """
         now_ms = asking.now_ms()
         if key != self._key:
             self.leave()
             self._key, self.error, self._due_ms = key, "", now_ms
-        if again:
+        if again or rows > self._rows:
             self._due_ms = now_ms
         if self.is_busy or now_ms < max(self._due_ms, self._begun_ms + GAP_MS):
             return
-        self._begun_ms, self._due_ms = now_ms, now_ms + self._every_ms
+        self._begun_ms, self._due_ms, self._rows = now_ms, now_ms + self._every_ms, rows
         self._task = asking.tasks.spawn(self._ask(asking, key, ask), "ask")
 
     async def _ask(self, asking: Asking, key: object, ask: Callable[[Asker], Awaitable[T]]) -> None:

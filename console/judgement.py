@@ -7,6 +7,9 @@ from console.literal import clean
 from console.model import FleetView, LinkState
 
 MOST = 6  # reasons that are named
+KEEPER_MS = (
+    2_800  # who listened for so long has heard a keeper, if there is one: they tell every 2 s
+)
 _GOOD, _MILD = {"ok"}, {"degraded"}
 
 
@@ -36,8 +39,12 @@ class Judgement:
 def judge(view: FleetView) -> Judgement:
     """How the fleet is: by its regions, the alerts that fire, and keepers' canaries."""
     if view.link.state is not LinkState.CONNECTED:
+        if view.link.unkept:
+            return Judgement(Level.UNKNOWN, (f"{view.link.reason} of this time",))
         lost = clean(view.link.reason, 100)
         return Judgement(Level.UNKNOWN, (f"no link{': ' if lost else ''}{lost}",))
+    if not view.regions:
+        return Judgement(Level.UNKNOWN, ("no edge of any region is heard",))
     found: list[tuple[Level, str]] = []
     for region in view.regions:
         if region.state in _GOOD:
@@ -54,9 +61,10 @@ def judge(view: FleetView) -> Judgement:
             after = f" ({alert.acked_by} looks after it)" if alert.acked_by else ""
             found.append((level, clean(f"{about}: {alert.text}{after}", 160)))
     found += _canaries(view)
-    if view.keeper_age_ms is not None and not view.is_kept:
-        seconds = view.keeper_age_ms // 1000
-        why = f"no keeper is heard for {seconds} s: which alerts there are is not known"
+    age_ms = view.keeper_age_ms
+    if not view.is_kept and (age_ms is not None or view.now_ms - view.link.since_ms > KEEPER_MS):
+        since = "" if age_ms is None else f" for {age_ms // 1000} s"
+        why = f"no keeper is heard{since}: which alerts there are is not known"
         found.append((Level.WARNING, why))
     # What is wrong for certain goes before what is not known.
     found.sort(key=lambda each: (each[0] is Level.UNKNOWN, -each[0]))

@@ -57,6 +57,12 @@ class LiveFeed:
         self._queue: asyncio.Queue[FeedEvent] = asyncio.Queue(QUEUE_EVENTS)
         self._at = 0  # index of the server in use
         self._reason = ""
+        self._lost = 0  # events for which there was no room, and which were not counted yet
+
+    @property
+    def round_s(self) -> float:
+        """How long it may take until every server was tried once."""
+        return CONNECT_S * len(self._servers)
 
     async def events(self) -> AsyncGenerator[FeedEvent, None]:
         """What comes, for ever. One generator at a time."""
@@ -65,6 +71,9 @@ class LiveFeed:
         try:
             while True:
                 yield await self._queue.get()
+                for _ in range(self._lost):
+                    yield FrameRefused()
+                self._lost = 0
         finally:
             await tasks.close()
 
@@ -171,10 +180,11 @@ class LiveFeed:
             await asyncio.sleep(BOOKS_S)
 
     def _put(self, event: FeedEvent) -> None:
-        if self._queue.full():
-            self._queue.get_nowait()
-            event = FrameRefused()
-        self._queue.put_nowait(event)
+        if not self._queue.full():
+            self._queue.put_nowait(event)
+            return
+        # What is new goes, and is counted: of what waits, some says how the link is.
+        self._lost += 1
 
 
 def describe(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""One look at the fleet without a screen: listen until every known edge was heard, then say."""
+"""One look at the fleet without a screen: listen for a while, then say."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from console.feed import Feed, apply
 from console.model import Ages, Fleet, FleetView, LinkState, expect, observe
 
 WAIT_S = 3.0
-LINK_WAIT_S = 10.0
+LINK_WAIT_S = 10.0  # at least, for a region to answer
 # Who stayed silent while the console listened for that long is dark: frames come once a second.
 ONCE_AGES = Ages(stale_ms=2_000, gone_ms=2_800)
 
@@ -21,10 +21,10 @@ async def look(
     clock: Clock,
     wait_s: float = WAIT_S,
     *,
-    whole: bool = False,
+    link_s: float = LINK_WAIT_S,
 ) -> FleetView:
     """How the fleet looks after `hear`; its arguments and errors are the same."""
-    fleet = await hear(feed, known, clock, wait_s, whole=whole)
+    fleet = await hear(feed, known, clock, wait_s, link_s=link_s)
     return observe(fleet, clock.steady_ms(), ONCE_AGES)
 
 
@@ -34,17 +34,16 @@ async def hear(
     clock: Clock,
     wait_s: float = WAIT_S,
     *,
-    whole: bool = False,
+    link_s: float = LINK_WAIT_S,
 ) -> Fleet:
-    """The fleet after every known edge was heard twice (rates need two frames), or after `wait_s`
-    with a link.
+    """The fleet after `wait_s` with a link.
 
     Args:
         feed: what is heard.
         known: region -> its edges, as far as known.
         clock: when things come.
-        wait_s: seconds.
-        whole: listen for all of that time: keepers speak every 2 s.
+        wait_s: seconds; edges speak every second (rates need two frames), and keepers every 2 s.
+        link_s: how long a region's NATS is waited for.
 
     Raises:
         NoLinkError: no region's NATS could be reached.
@@ -55,29 +54,18 @@ async def hear(
     loop = asyncio.get_running_loop()
     started = False
     try:
-        async with asyncio.timeout(LINK_WAIT_S) as deadline, aclosing(feed.events()) as events:
+        async with (
+            asyncio.timeout(max(link_s, LINK_WAIT_S)) as deadline,
+            aclosing(feed.events()) as events,
+        ):
             async for event in events:
                 fleet = apply(fleet, event, clock.steady_ms())
                 if fleet.link.state is LinkState.CONNECTED and not started:
                     started = True
                     deadline.reschedule(loop.time() + wait_s)
-                if not whole and is_complete(fleet, known):
-                    break
     except TimeoutError:
         if not started:
             raise NoLinkError(
                 f"no NATS answers: {fleet.link.reason or 'no reason given'}"
             ) from None
     return fleet
-
-
-def is_complete(fleet: Fleet, known: Mapping[str, Sequence[str]]) -> bool:
-    """Whether there is nothing to wait for: every known edge has rates.
-
-    Where a region's edges are not known by name, there may always be one more.
-    """
-    return (
-        bool(known)
-        and all(known.values())
-        and all(track.rates is not None for track in fleet.edges.values())
-    )

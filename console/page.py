@@ -21,6 +21,7 @@ from console.views.lag import SHORT
 from regions.pages.html import document, section, table, tiles
 
 EVERY_S = 2  # with JavaScript; without, the page is loaded anew
+PATIENCE_S = 10  # for one answer
 RELOAD_S = 10
 EVENTS = 20  # that are shown
 
@@ -28,15 +29,20 @@ _CLASSES = {Tone.GOOD: "good", Tone.WARN: "warn", Tone.BAD: "bad"}
 _SCRIPT = f"""
 const main = document.querySelector('main'), age = document.querySelector('#age');
 let heard = Date.now();
-setInterval(async () => {{
+const ask = async () => {{
   try {{
-    const answer = await fetch('status?part=1', {{cache: 'no-store'}});
+    const patience = AbortSignal.timeout({PATIENCE_S * 1000});  // who hangs says nothing either
+    const answer = await fetch('status?part=1', {{cache: 'no-store', signal: patience}});
     if (answer.ok) {{ main.innerHTML = await answer.text(); heard = Date.now(); }}
   }} catch (error) {{ /* said below */ }}
+  setTimeout(ask, {EVERY_S * 1000});
+}};
+setTimeout(ask, {EVERY_S * 1000});
+setInterval(() => {{
   const silent = Math.round((Date.now() - heard) / 1000);
   age.hidden = silent < {2 * EVERY_S + 1};
   age.textContent = `Nothing heard from here for ${{silent}} s: what you see is old.`;
-}}, {EVERY_S * 1000});
+}}, 1000);
 """
 
 
@@ -119,8 +125,8 @@ def _region(region: RegionView) -> Sequence[str]:
         f"<b>{_safe(region.name)}</b>",
         _marked(region_sign(region.state)),
         f"{figures.NONE if gone else region.ready}/{len(region.edges)}",
-        figures.count(region.connections),
-        figures.rate(region.rates.events_out if region.rates else None),
+        _aged(region, figures.count(region.connections)),
+        _aged(region, figures.rate(region.rates.events_out if region.rates else None)),
         escape(figures.percent(region.if_lost)),
         figures.NONE
         if lag is None
@@ -134,12 +140,17 @@ def _edge(edge: EdgeView) -> Sequence[str]:
         f"<b>{_safe(edge.name)}</b>",
         _safe(edge.region),
         _marked(edge_sign(edge.state)),
-        figures.count(edge.connections),
-        figures.rate(edge.rates.events_out if edge.rates else None),
-        figures.duration(edge.loop_lag_ms),
-        figures.size(edge.rss_bytes),
+        _aged(edge, figures.count(edge.connections)),
+        _aged(edge, figures.rate(edge.rates.events_out if edge.rates else None)),
+        _aged(edge, figures.duration(edge.loop_lag_ms)),
+        _aged(edge, figures.size(edge.rss_bytes)),
         figures.NONE if edge.age_ms is None else f"{figures.age(edge.age_ms)} ago",
     )
+
+
+def _aged(thing: RegionView | EdgeView, figure: str) -> str:
+    """A figure, pale where it is not of now."""
+    return figure if thing.freshness is Freshness.LIVE else f'<span class="old">{figure}</span>'
 
 
 def _alerts(view: FleetView, wall_ms: int) -> str:

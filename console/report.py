@@ -138,11 +138,13 @@ def to_json(view: FleetView, wall_ms: int) -> str:
 
 
 def to_text(view: FleetView, wall_ms: int) -> str:
-    """Regions, edges and the lag matrix as aligned text, without control codes."""
+    """How it is, regions, edges and the lag matrix as aligned text, without control codes."""
     names = [region.name for region in view.regions]
     link = clean(f"link {view.link.state.value} via {view.link.via}", 60)
+    judgement = judge(view)
     blocks = [
         f"{figures.clock(wall_ms)}  {figures.count(view.connections)} connections  {link}",
+        "\n".join((judgement.level.name.lower(), *(f"  {why}" for why in judgement.reasons))),
         _table(
             [
                 "region",

@@ -6,9 +6,11 @@ from console.clock import Clock
 from console.feed import FeedEvent, apply
 from console.look import Look, Mode
 from console.model import Fleet, FleetView, observe
+from console.model.observe import DEFAULT_AGES
 from console.past.player import Place, Player
 
 SAME_MS = 50  # within which what was seen needs no second look, unless something was heard
+LATELY_MS = 600  # within which it is good enough for what a key changes; above a repaint's interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Scene:
         self._clock = clock
         self._held: Held | None = None
         self.player: Player | None = None
+        self.ages = DEFAULT_AGES  # of what is heard
         self.region = ""
         self.private = False
         self._seen: tuple[Fleet, FleetView | None] = (fleet, None)
@@ -66,23 +69,24 @@ class Scene:
         """Fold an event in."""
         self.fleet = apply(self.fleet, event, self._clock.steady_ms())
 
-    def live(self) -> FleetView:
-        """How the fleet looks now, whatever is drawn."""
+    def live(self, *, lately: bool = False) -> FleetView:
+        """How the fleet looks now, or looked lately, whatever is drawn."""
         now_ms = self._clock.steady_ms()
         fleet, view = self._seen
-        if fleet is not self.fleet or view is None or not 0 <= now_ms - view.now_ms < SAME_MS:
-            view = observe(self.fleet, now_ms)
+        good_ms = LATELY_MS if lately else SAME_MS if fleet is self.fleet else 0
+        if view is None or not 0 <= now_ms - view.now_ms < good_ms:
+            view = observe(self.fleet, now_ms, self.ages)
             self._seen = (self.fleet, view)
         return view
 
-    def look(self) -> Look:
-        """What is to be drawn."""
+    def look(self, *, lately: bool = False) -> Look:
+        """What is to be drawn; `lately`: as it was last looked at, unless that is long ago."""
         if self.player is not None:
             view, wall_ms = self.player.view, self.player.at_ms
         elif self._held is not None:
             view, wall_ms = self._held.view, self._held.wall_ms
         else:
-            view, wall_ms = self.live(), self._clock.wall_ms()
+            view, wall_ms = self.live(lately=lately), self._clock.wall_ms()
         return Look(view, wall_ms, self.mode, self.region, self.private)
 
     def freeze(self) -> None:

@@ -26,9 +26,9 @@ from regions.streams import (
 )
 from regions.topology import Topology
 from relay.config import NatsConfig
-from relay.core.copy import ranges
 from relay.core.hole import Hole
 from relay.core.names import events_stream, hole_subject
+from relay.core.runs import ranges
 from relay.errors import RelayError, UnavailableError
 
 REGION_DEADLINE_S = 20.0

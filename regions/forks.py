@@ -21,6 +21,7 @@ from regions.errors import AdminError
 from regions.jetstream import JetStream
 from relay.bus.compare import first_unlike
 from relay.core.names import events_stream
+from relay.errors import UnavailableError
 
 FORKS, ABOVE = "epoch_forks", "epoch_above"  # of the home stream's metadata
 SEQUENCE, SUBJECT, STAMP = "Nats-Sequence", "Nats-Subject", "Nats-Time-Stamp"
@@ -114,10 +115,18 @@ async def _pages(fork: Fork, mirror: JetStream) -> AsyncIterator[dict[int, _Mess
         got = await mirror.messages(fork.stream, following, min(BATCH, fork.upto - following + 1))
         page = {_seq(headers): (headers, data) for headers, data in got}
         page = {seq: message for seq, message in page.items() if seq <= fork.upto}
+        if not got and following <= min(fork.upto, await _last(mirror, fork.stream)):
+            raise UnavailableError(f"a replica of {fork.stream} does not show {following} yet")
         if not page:
             return
         yield page
         following = max(page) + 1
+
+
+async def _last(stands: JetStream, stream: str) -> int:
+    """The last sequence of a stream, as its leader says."""
+    answer = await stands.info(stream)
+    return 0 if answer is None else int(answer["state"]["last_seq"])
 
 
 async def _compare(stream: str, home: JetStream, mirror: JetStream, first: int) -> tuple[int, bool]:

@@ -246,6 +246,9 @@ def _offers(home: str, other: str) -> list[_Share]:
         # A lagging mirror reads here; the gate of `other` reads its own mirror that stands here.
         _Share("service", f"$JS.API.DIRECT.GET.{names.events_stream(home)}", many=True),
         _Share("service", f"$JS.API.DIRECT.GET.{names.events_stream(other)}", many=True),
+        # Of three replicas any may answer that; their leader says what there is.
+        _Share("service", f"$JS.API.STREAM.MSG.GET.{names.events_stream(home)}"),
+        _Share("service", f"$JS.API.STREAM.MSG.GET.{names.events_stream(other)}"),
         # Who audits reads here what his region's mirror of the log has skipped.
         _Share("service", f"$JS.API.DIRECT.GET.{names.log_stream(home)}", many=True),
         _Share("stream", names.below("tele", home)),

@@ -95,6 +95,7 @@ class SteeringNews(msgspec.Struct, frozen=True, kw_only=True, tag="steering", ta
     at_ms: int
     regions: list[RegionNews]
     edges: list[EdgeNews]  # those that are not as they should be
+    tried: int = 0  # doors that it goes through again and again
     flights: list[FlightNews] = []
     by: str = ""  # the region that is the keeper's own; it may tell in others as well
 
@@ -120,6 +121,7 @@ class AlertsNews(msgspec.Struct, frozen=True, kw_only=True, tag="alerts", tag_fi
     alerts: list[AlertNews]
     rules: int  # that are looked at
     by: str = ""  # the region that is the keeper's own; it may tell in others as well
+    posts: bool = True  # it tells the outside, which takes it
 
 
 class AlertChange(msgspec.Struct, frozen=True, kw_only=True, tag="alert", tag_field="about"):

@@ -145,9 +145,15 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
                 for origin in (region, *others)
             ),
             f"$JS.API.STREAM.MSG.GET.{names.log_stream(region)}",
+            *(
+                f"$JS.API.STREAM.MSG.GET.{names.records_stream(origin)}"
+                for origin in (region, *others)
+            ),
             f"$JS.API.STREAM.UPDATE.{home}",  # a new epoch
             *(f"$JS.{other}.API.DIRECT.GET.{names.events_stream(other)}" for other in others),
             *(f"$JS.{other}.API.DIRECT.GET.{home}" for other in others),
+            *(f"$JS.{other}.API.STREAM.MSG.GET.{names.events_stream(other)}" for other in others),
+            *(f"$JS.{other}.API.STREAM.MSG.GET.{home}" for other in others),
         ),
         subscribe=(
             names.below("live", region),

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -153,8 +154,12 @@ _INNER: dict[str, type[msgspec.Struct]] = {
 }
 
 
-def load_topology(path: Path | None) -> Topology:
+def load_topology(path: Path | None, geoip: str | None = None) -> Topology:
     """The topology in `path`, or the built-in one of three regions.
+
+    Args:
+        path: of the file.
+        geoip: where the database of places is, instead of where the file says.
 
     Raises:
         TopologyError: the file can't be read, or something in it is wrong.
@@ -168,6 +173,8 @@ def load_topology(path: Path | None) -> Topology:
     except UnicodeDecodeError as error:
         raise TopologyError(f"{path}: not UTF-8 (byte {error.start})") from error
     topology = parse_topology(text, str(path))
+    if geoip is not None:
+        topology = replace(topology, clients=replace(topology.clients, geoip=geoip))
     database = topology.clients.geoip
     if database is not None and not Path(database).is_file():
         raise TopologyError(f"{path}: clients.geoip: no file {database}")

@@ -1,5 +1,9 @@
-"""Tiny databases of countries and cities, of the prefixes that are reserved for documentation."""
+"""Tiny databases of countries and cities, of the prefixes that are reserved for documentation.
 
+And regions to send them to. `python -m tests.countries FILE` writes the one that `demo/` has.
+"""
+
+import sys
 from pathlib import Path
 
 from mmdb_writer import MMDBWriter
@@ -42,6 +46,29 @@ ABROAD = {
 }
 
 
+# Three regions, each nearest to one of the networks, for a topology file.
+REGIONS = """
+[[regions]]
+name = "us"
+lat = 39.0
+lon = -77.5
+edges = 1
+addresses = ["192.0.2.1"]
+[[regions]]
+name = "eu"
+lat = 50.1
+lon = 8.7
+edges = 1
+addresses = ["192.0.2.2", "2001:db8::2"]
+[[regions]]
+name = "ap"
+lat = 1.35
+lon = 103.8
+edges = 1
+addresses = ["192.0.2.3"]
+"""
+
+
 def write_cities(path: Path, kind: str = "GeoIP2-City", *, abroad: bool = False) -> Path:
     """Write a GeoIP2 database of cities; 2001:db8:8000::/33 has a country and no place."""
     writer = MMDBWriter(ip_version=6, database_type=kind, ipv4_compatible=True, int_type="u32")
@@ -51,3 +78,7 @@ def write_cities(path: Path, kind: str = "GeoIP2-City", *, abroad: bool = False)
     writer.insert_network(IPSet(["2001:db8:8000::/33"]), {"country": {"iso_code": "JP"}})
     writer.to_db_file(str(path))
     return path
+
+
+if __name__ == "__main__":
+    write_cities(Path(sys.argv[1]), abroad=True)

@@ -19,6 +19,7 @@ from tests.world import World
 Encoding = Literal["json", "msgpack"]
 Payload = dict[str, Any]
 ANSWER_S = 15.0
+RETRY_S = 0.5
 EVERYTHING = RoomGrant("*", frozenset(Act))
 
 
@@ -114,6 +115,23 @@ class Raw:
         """RESUME with `cursor=` and `rooms=`, or with `seq=`."""
         await self.send(Op.RESUME, {"token": token, "session_id": session_id} | d)
 
+    async def resumed(self, token: str, session_id: str, **d: object) -> None:
+        """RESUME until RESUMED, again where the edge says that its region can't be read yet.
+
+        Raises:
+            AssertionError: the edge refuses it for good, or for another reason.
+        """
+        while True:
+            await self.resume(token, session_id, **d)
+            answer = await self.until(
+                lambda p: p["op"] == Op.INVALID_SESSION or p["t"] == "RESUMED"
+            )
+            if answer["op"] == Op.DISPATCH:
+                return
+            said = (answer["d"], answer["e"]["reason"])
+            assert said == (True, "unavailable"), answer
+            await asyncio.sleep(RETRY_S)
+
     # --- receiving -----------------------------------------------------------------------------
 
     async def receive(self, timeout_s: float = ANSWER_S) -> Payload:
@@ -140,10 +158,13 @@ class Raw:
 
     async def until(self, fits: Callable[[Payload], bool], timeout_s: float = ANSWER_S) -> Payload:
         """The next payload that fits; those before it are only in `seen`."""
-        async with asyncio.timeout(timeout_s):
-            while not fits(payload := await self.receive(timeout_s)):
-                pass
-            return payload
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not fits(payload := await self.receive(timeout_s)):
+                    pass
+                return payload
+        except TimeoutError:
+            raise AssertionError(f"not it in {timeout_s} s, last {self.seen[-3:]}") from None
 
     async def op(self, op: Op) -> Payload:
         """The next payload with this opcode."""

@@ -15,6 +15,7 @@ from console.doing.operations import Carrier
 from console.doing.options import read_option
 from console.errors import ConsoleError
 from console.look import Look, Mode, Subject
+from console.model.alerts import alert_named
 from regions.operations.acts import OPERATIONS, Act
 from regions.operations.entry import Run
 from regions.operations.office import Office
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from console.app import ConsoleApp
 
 ARMED_MS = 15 * 60_000  # without an act
+CLIENTS = frozenset({"pane-clients", "pane-client"})  # that show what became of a kick
 
 
 class Acting:
@@ -45,7 +47,7 @@ class Acting:
         self.carrier = Carrier(tasks, app.scene.wall_ms, app.refresh_soon)
         self.drilling = Drilling(app, backing, tasks, self._stay)
         self.clients = Clients(app, backing, tasks, self._stay)
-        self.acknowledged: set[str] = set()  # operations that were seen to their end
+        self.acknowledged: dict[str, int] = {}  # operation -> of which end (Unix ms) was seen
         self.began_ms = app.scene.wall_ms()
         self._office: Office | None = None
         self._visit: asyncio.Task[None] | None = None
@@ -264,22 +266,36 @@ class Acting:
         return [
             run
             for run in look.view.books.runs
-            if run.name not in self.acknowledged
-            and (run.end is None or run.end.at_ms >= self.began_ms)
+            if run.end is None
+            or run.end.at_ms > max(self.began_ms - 1, self.acknowledged.get(run.name, 0))
         ]
 
+    def shown(self, look: Look) -> Run | None:
+        """The one of them that the panel shows: what did not end well is to be seen first."""
+        runs = self.runs(look)
+        wrong = [run for run in runs if run.end is not None and run.end.what != "done"]
+        goes = [run for run in reversed(runs) if run.end is None]
+        return next(iter([*wrong, *goes, *runs]), None)
+
     def _acknowledge(self) -> None:
-        if self.drilling.acknowledge() or self.clients.acknowledge():
+        """What the screen shows was seen; nothing else."""
+        if self.drilling.acknowledge():
             return
-        carried = self.carrier.current
+        if self._app.pane.id in CLIENTS and self.clients.acknowledge():
+            return
+        look, carried = self._app.scene.look(), self.carrier.current
         if carried is not None and carried.ended:
-            self.acknowledged.add(carried.name)
+            run = next((each for each in self.runs(look) if each.name == carried.name), None)
+            seen_ms = look.wall_ms if run is None or run.end is None else run.end.at_ms
+            self.acknowledged[carried.name] = seen_ms
             self.carrier.current = None
             return
-        ended = [run for run in self.runs(self._app.scene.look()) if run.end is not None]
-        if not ended:
-            raise ConsoleError("no operation has ended; A aborts one that goes on")
-        self.acknowledged.add(ended[-1].name)
+        run = self.shown(look)
+        if run is None:
+            raise ConsoleError("nothing has ended that was not seen")
+        if run.end is None:
+            raise ConsoleError(f"{run.name} goes on; A aborts it")
+        self.acknowledged[run.name] = run.end.at_ms
 
     def _run(self, name: str) -> str:
         carried = self.carrier.current
@@ -311,6 +327,10 @@ class Acting:
             raise ConsoleError("which alert? Put the cursor on it: tab goes to the table")
         if subject is not None and not name:
             name, on = subject.name, subject.where
+        try:
+            name, on = alert_named(self._app.scene.look().view.alerts, name, on).key
+        except LookupError as error:
+            raise ConsoleError(str(error)) from error
 
         def acknowledge(office: Office, why: str) -> None:
             self._tasks.spawn(self._tell_of(office, name, on, why), "ack")

@@ -124,6 +124,7 @@ class Drilling:
             return
         self._tasks.spawn(self._follow(self.child), "drill")
         self._app.navigation.go("drills")
+        self._app.redraw()
 
     async def _follow(self, child: DrillChild) -> None:
         try:

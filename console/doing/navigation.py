@@ -1,6 +1,7 @@
 """Going from screen to screen, and back."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from console.app import ConsoleApp
 
 BACK = 20  # screens that are remembered
+SETTLES_S = 0.005  # within which widgets tell their screen that they come or go
 
 
 class Navigation:
@@ -72,6 +74,8 @@ class Navigation:
 
     def _show(self, name: str, subject: Subject | None) -> None:
         main = self._app.screen_stack[0]
+        if name != self._at[0]:
+            self._hold()
         main.minimize()  # a table that stood alone is of the screen that is left
         if name != self._at[0]:
             self._app.pane.leave()
@@ -83,8 +87,20 @@ class Navigation:
         else:
             pane.about_all()
         pane.focus_first()
-        # What has just been shown learns its size from the first.
-        self._app.call_after_refresh(self._app.repaint)
+
+    def _hold(self) -> None:
+        """Draw nothing until the screen knows what comes and goes.
+
+        It would draw what changed of the old layout first, and then all of it in the new one.
+        """
+        main, held = self._app.screen_stack[0], ExitStack()
+        held.enter_context(self._app.batch_update())
+
+        def settled() -> None:
+            held.close()
+            main.check_idle()
+
+        self._app.set_timer(SETTLES_S, settled)
 
     def _region(self, name: str) -> None:
         scene = self._app.scene

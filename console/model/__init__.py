@@ -20,7 +20,7 @@ from console.model.fleet import (
     fold_news,
 )
 from console.model.lag import LagCell, LagLevel
-from console.model.observe import observe
+from console.model.observe import knows_silence, observe
 from console.model.series import HISTORY_POINTS, Series
 from console.model.timeline import Happening
 from console.model.track import EdgeTrack, Rates
@@ -53,5 +53,6 @@ __all__ = [
     "fold",
     "fold_books",
     "fold_news",
+    "knows_silence",
     "observe",
 ]

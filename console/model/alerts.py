@@ -1,6 +1,6 @@
 """The alerts that stand, put together from what every keeper says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -79,3 +79,23 @@ def _joined(said: list[_Said], ages: Mapping[str, int]) -> AlertView:
         acked_by="" if acked is None else acked.acked_by,
         acked_why="" if acked is None else acked.acked_why,
     )
+
+
+def alert_named(alerts: Sequence[AlertView], name: str, on: str = "") -> AlertView:
+    """The alert that somebody means.
+
+    Args:
+        alerts: those that stand.
+        name: the alert's.
+        on: what it is about; empty: there is but one of that name.
+
+    Raises:
+        LookupError: it does not stand, or several of the name do; the text says which do.
+    """
+    found = [each for each in alerts if each.name == name and on in ("", each.on)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise LookupError(f"{name} stands on {', '.join(each.on for each in found)}: say on which")
+    standing = ", ".join(sorted({" ".join(each.key).rstrip() for each in alerts})) or "none does"
+    raise LookupError(f"{f'{name} {on}'.rstrip()!r} does not stand: {standing}")

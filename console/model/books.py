@@ -11,6 +11,9 @@ from relay.core.orders import Order
 _WEIGHTS: Mapping[str, Weight] = {"done": "good", "failed": "bad", "aborted": "warn"}
 
 
+STALE_MS = 5_000  # they are read every second
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """What they held when they were read last."""
@@ -19,6 +22,16 @@ class Books:
     runs: tuple[Run, ...] = ()  # operations of the last day, oldest first
     orders: tuple[Order, ...] = ()  # those that stand, and want something
     holders: Mapping[str, Holder] = field(default_factory=dict)  # who is at work, by region
+
+    def stale_ms(self, now_ms: int) -> int | None:
+        """How old they are, where they can't be read any more; None: they are, or never were.
+
+        Args:
+            now_ms: our steady clock.
+        """
+        if self.read_ms is None or now_ms - self.read_ms <= STALE_MS:
+            return None
+        return now_ms - self.read_ms
 
     @property
     def unfinished(self) -> tuple[Run, ...]:

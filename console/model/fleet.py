@@ -29,6 +29,10 @@ class LinkState(Enum):
     LOST = "lost"
 
 
+# Why there was no link in the past: who wrote it down did not hear either.
+NOT_KEPT = "nothing was kept"
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """The console's own connection, apart from what any region does."""
@@ -37,6 +41,11 @@ class Link:
     since_ms: int = 0
     via: str = ""  # the region whose NATS it is connected to, or was
     reason: str = ""  # why it was lost
+
+    @property
+    def unkept(self) -> bool:
+        """Whether this is of a time of which nothing was kept."""
+        return self.state is LinkState.LOST and self.reason == NOT_KEPT
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,10 @@ def stand(cell: LagCell, said: Iterable[tuple[int, str | None, int | None]]) -> 
 
     One edge of a region finds out that a mirror diverged: its word counts before the others'.
     """
-    known = sorted((age, state, events) for age, state, events in said if state is not None)
+    known = sorted(
+        ((age, state, events) for age, state, events in said if state is not None),
+        key=lambda one: (one[0], one[1], -1 if one[2] is None else one[2]),
+    )
     if not known:
         return cell
     first = next((one for one in known if one[1] == "diverged"), known[0])

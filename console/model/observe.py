@@ -14,7 +14,7 @@ from typing import TypeVar
 from console.model.alerts import standing
 from console.model.canaries import failing
 from console.model.clocks import EdgeKey, clocks_off
-from console.model.fleet import MAX_EDGES, Fleet, Link, LinkState
+from console.model.fleet import MAX_EDGES, NOT_KEPT, Fleet, Link, LinkState
 from console.model.lag import LagCell, best, stand, worst
 from console.model.lost import if_lost
 from console.model.reasons import READY, judge_region
@@ -96,16 +96,24 @@ def observe(fleet: Fleet, now_ms: int, ages: Ages = DEFAULT_AGES) -> FleetView:
     )
 
 
+def knows_silence(view: FleetView, ages: Ages = DEFAULT_AGES) -> bool:
+    """Whether who looks has listened for long enough to tell who is silent."""
+    listened_ms = view.now_ms - view.link.since_ms
+    return view.link.state is LinkState.CONNECTED and listened_ms > ages.gone_ms
+
+
 def _confirmed(region: RegionView, steering: Mapping[str, Aged[SteeringNews]]) -> RegionView:
     """A region that is dark is down where keepers of other regions confirm it."""
     if region.state != DARK:
         return region
     by = sorted(
-        keeper
-        for keeper, news in steering.items()
-        if keeper != region.name
-        and news.freshness is not Freshness.GONE
-        and any((each.name, each.state) == (region.name, DOWN) for each in news.value.regions)
+        {
+            news.value.by or heard_in
+            for heard_in, news in steering.items()
+            if news.freshness is not Freshness.GONE
+            and any((each.name, each.state) == (region.name, DOWN) for each in news.value.regions)
+        }
+        - {region.name}
     )
     if not by:
         return region
@@ -244,6 +252,8 @@ def _silence(age_ms: int | None, link: Link, now_ms: int, ages: Ages) -> str:
 
 
 def _ignorance(link: Link) -> str:
+    if link.unkept:
+        return NOT_KEPT
     return "nothing heard yet" if link.state is LinkState.CONNECTED else "no link"
 
 

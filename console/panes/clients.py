@@ -34,7 +34,6 @@ class ClientsPane(AskingPane):
     def __init__(self) -> None:
         super().__init__()
         self._asked = Asked[FleetClients](EVERY_MS)
-        self._wanted = 0  # rows that were asked for last
 
     def compose(self) -> ComposeResult:
         """Two lines, and the table."""
@@ -76,11 +75,9 @@ class ClientsPane(AskingPane):
         edges = asked_edges(look)
 
         async def ask(asker: Asker) -> FleetClients:
-            self._wanted = wanted
             return whole(await asker.clients(query, sort, wanted, edges=edges), look)
 
-        more = wanted > self._wanted
-        self._asked.look(self.asking, (query, sort, look.region), ask, again=more)
+        self._asked.look(self.asking, (query, sort, look.region), ask, rows=wanted)
 
 
 def _summary(found: FleetClients | None) -> list[Cell]:

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -14,7 +13,7 @@ from textual.widget import Widget
 from console import figures
 from console.asking import Asked
 from console.look import Look, Mode, Subject
-from console.model import EdgeView, FleetView, Freshness
+from console.model import EdgeView, FleetView
 from console.model.timeline import Happening
 from console.panes.asking import AskingPane
 from console.signs import Tone, edge_sign
@@ -23,12 +22,13 @@ from console.views.clients import TOP_COLUMNS, ClientTable
 from console.views.closes import close_reason
 from console.views.drawn import Drawn
 from console.views.happenings import HappeningTable
+from console.views.peers import PeerTable, peers_of
 from console.views.regions import value_tone
 from console.views.sparks import Sparks
 from console.views.standing import short_standing
 from console.views.table import Column, RowTable
 from regions.inquiries.asker import Asker
-from regions.inquiries.fleet import FleetClients
+from regions.inquiries.fleet import FleetClients, FleetSettings
 from regions.steering.health import EdgeKey
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 CLIENTS = 5  # that are shown
 CLIENTS_FROM = 36  # lines of the screen from which they are
 CLIENTS_EVERY_MS = 5_000
+SETTINGS_EVERY_MS = 60_000
+ALARMS = 2  # that are shown; the others are counted
 
 READ_COLUMNS = (
     Column("reads", 7),
@@ -51,25 +53,6 @@ CLOSE_COLUMNS = (
     Column("what", 10, grows=True),
     Column("in all", 8, right=True),
 )
-PEER_COLUMNS = (
-    Column("", 12),
-    Column("here", 10, grows=True),
-    Column("most others", 14, rank=1),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What an edge has, and what most of the others of its fleet have."""
-
-    name: str
-    here: str
-    peers: str
-
-    @property
-    def differs(self) -> bool:
-        """Whether this edge is unlike its peers."""
-        return bool(self.peers) and self.here != self.peers
 
 
 class EdgePane(AskingPane):
@@ -82,6 +65,7 @@ class EdgePane(AskingPane):
         super().__init__()
         self._subject: Subject | None = None
         self._asked = Asked[FleetClients](CLIENTS_EVERY_MS)
+        self._settings = Asked[FleetSettings](SETTINGS_EVERY_MS)
 
     def compose(self) -> ComposeResult:
         """The parts."""
@@ -90,7 +74,7 @@ class EdgePane(AskingPane):
         with Container(id="edge-tables"):
             yield RowTable(READ_COLUMNS, name="edge-reads")
             yield RowTable(CLOSE_COLUMNS, name="edge-closes")
-            yield RowTable(PEER_COLUMNS, name="edge-peers")
+            yield PeerTable(name="edge-peers")
         yield ClientTable("Top clients", TOP_COLUMNS, name="edge-clients")
         yield HappeningTable("What happened there", name="edge-events")
 
@@ -132,7 +116,7 @@ class EdgePane(AskingPane):
         self.query_one(Sparks).show(edge.history, look.view.now_ms, tone)
         self._show_reads(edge)
         self._show_closes(edge)
-        self._show_peers(edge, look.view)
+        self._show_peers(edge, look)
         happened = [each for each in reversed(look.view.timeline) if _is_about(each, edge)]
         self.query_one(HappeningTable).show_items(happened)
 
@@ -186,45 +170,19 @@ class EdgePane(AskingPane):
                 dim=bool(asked.error),
             )
 
-    def _show_peers(self, edge: EdgeView, view: FleetView) -> None:
-        table = self.query_one("#edge-peers", RowTable)
-        settings = compare(edge, view.edges)
-        unlike = sum(each.differs for each in settings)
-        foot = line(cell(f"{unlike} differ" if unlike else "", Tone.WARN))
-        table.entitle(line(cell("Against its peers")), foot)
-        table.show(len(settings), lambda at: _setting_row(settings[at]))
+    def _show_peers(self, edge: EdgeView, look: Look) -> None:
+        """Their settings are asked for, unless this is the past; they hardly ever change."""
+        table = self.query_one(PeerTable)
+        keys = peers_of(edge, look.view.edges)
 
+        async def ask(asker: Asker) -> FleetSettings:
+            return await asker.settings(edges=keys)
 
-def compare(edge: EdgeView, edges: Sequence[EdgeView]) -> list[Setting]:
-    """What an edge says of its making, against what most others say. Pure."""
-    others = [
-        each for each in edges if each is not edge and each.freshness is not Freshness.GONE
-    ]  # fmt: skip
-    frame = edge.frame
-    if frame is None:
-        return []
-    epochs = frame.epochs
-    settings = [
-        Setting("version", edge.version, _most([each.version for each in others])),
-        Setting(
-            "can hold",
-            figures.count(edge.room) if edge.room else figures.NONE,
-            _most([figures.count(each.room) for each in others if each.room]),
-        ),
-    ]
-    for origin in sorted(epochs):
-        theirs = [
-            str(each.frame.epochs[origin])
-            for each in others
-            if each.frame is not None and origin in each.frame.epochs
-        ]
-        settings.append(Setting(f"epoch {origin}", str(epochs[origin]), _most(theirs)))
-    settings.append(Setting("watches", "yes" if frame.watching else "no", ""))
-    return settings
-
-
-def _most(values: list[str]) -> str:
-    return Counter(values).most_common(1)[0][0] if values else ""
+        if self.may_ask(look):
+            self._settings.look(self.asking, keys[0], ask)
+        answer = self._settings.answer if look.mode is not Mode.PAST else None
+        known = answer is not None and self._settings.is_current
+        table.show_edge(edge, look.view.edges, answer.value if answer and known else None)
 
 
 def _is_about(happening: Happening, edge: EdgeView) -> bool:
@@ -250,7 +208,9 @@ def _head(edge: EdgeView, wall_ms: int) -> list[Content]:
         second.append(cell(f" {figures.count(frame.users)} users", Tone.MUTED))
         second.append(cell(f"   {figures.count(frame.rooms)} rooms", Tone.MUTED))
         second.append(cell(f"   {figures.count(frame.holes)} holes repaired", Tone.MUTED))
-        alarms = [cell(f"✗ {alarm}  ", Tone.BAD, 100) for alarm in frame.alarms[:2]]
+        alarms = [cell(f"✗ {alarm}  ", Tone.BAD, 100) for alarm in frame.alarms[:ALARMS]]
+        if len(frame.alarms) > ALARMS:
+            alarms.append(cell(f"and {len(frame.alarms) - ALARMS} more", Tone.BAD))
     return [line(*first), line(*second), line(*alarms)]
 
 
@@ -274,12 +234,3 @@ def _read_row(edge: EdgeView, origin: str) -> Sequence[Cell]:
 def _close_row(code: str, number: int) -> Sequence[Cell]:
     what = close_reason(int(code)) if re.fullmatch("[0-9]{4}", code) else ""
     return (cell(code, limit=8), cell(what, Tone.MUTED), cell(f"{number:,}"))
-
-
-def _setting_row(setting: Setting) -> Sequence[Cell]:
-    tone = Tone.WARN if setting.differs else Tone.PLAIN
-    return (
-        cell(setting.name, Tone.MUTED),
-        cell(f"≠ {setting.here}" if setting.differs else setting.here, tone),
-        cell(setting.peers, Tone.MUTED),
-    )

@@ -1,8 +1,10 @@
 """What every screen of the console is: a part of it that draws looks at the fleet."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.containers import Container
+from textual.events import Resize
+from textual.geometry import Size
 from textual.widget import Widget
 
 from console.look import Look, Subject
@@ -21,10 +23,22 @@ class Pane(Container):
 
     def __init__(self) -> None:
         super().__init__(id=f"pane-{self.NAME}", classes="pane")
+        self._drawn_at = Size(0, 0)
+
+    @property
+    def operated(self) -> "ConsoleApp":
+        """The console that it is a part of."""
+        return cast("ConsoleApp", self.app)
 
     def draw(self, look: Look) -> None:
         """Draw the fleet."""
         raise NotImplementedError
+
+    def on_resize(self, event: Resize) -> None:
+        """Draw it again where it has another size than before: at first it had none."""
+        if event.size != self._drawn_at:
+            self._drawn_at = event.size
+            self.operated.refresh_soon()
 
     def about(self, subject: Subject) -> bool:
         """Show one thing; whether this pane can. Without more of it, the cursor goes there."""

@@ -35,7 +35,6 @@ class RoomsPane(AskingPane):
         super().__init__()
         self._asked = Asked[FleetRooms](EVERY_MS)
         self._one = Asked[FleetRoom](EVERY_MS)  # the room at the cursor
-        self._wanted = 0  # rows that were asked for last
 
     def compose(self) -> ComposeResult:
         """Two lines, the table, and a line on the room at the cursor."""
@@ -82,11 +81,9 @@ class RoomsPane(AskingPane):
         edges = asked_edges(look)
 
         async def ask(asker: Asker) -> FleetRooms:
-            self._wanted = wanted
             return whole(await asker.rooms(query, sort, wanted, edges=edges), look)
 
-        more = wanted > self._wanted
-        self._asked.look(self.asking, (query, sort, look.region), ask, again=more)
+        self._asked.look(self.asking, (query, sort, look.region), ask, rows=wanted)
 
     def _ask_of_one(self, look: Look) -> None:
         room = self.subject

@@ -8,7 +8,7 @@ subject and the message; the first line says what it is.
 import gzip
 import io
 import zlib
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -47,6 +47,19 @@ class Line(NamedTuple):
     at_ms: int
     subject: str
     message: msgspec.Raw
+
+
+class _Member(NamedTuple):
+    """A part of the file that can be read for itself."""
+
+    first_ms: int
+    last_ms: int
+    offset: int
+    size: int
+
+
+def _when(moment: Moment) -> int:
+    return moment.at_ms
 
 
 _line = msgspec.json.Decoder(Line)
@@ -137,12 +150,15 @@ class FilePast:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._members: list[tuple[int, int, int]] = []  # first time, offset, size
+        self._members: list[_Member] = []
         self._alerts: list[int] = []
         self._drills: list[Moment] = []
         self._books: list[tuple[int, BooksRead]] = []
-        self._last_ms = 0
         self.header = self._index()
+        # The clock of who recorded it may have been set back meanwhile.
+        self._members.sort()
+        self._drills.sort(key=_when)
+        self._books.sort(key=lambda read: read[0])
 
     def _index(self) -> Header:
         header: Header | None = None
@@ -152,8 +168,7 @@ class FilePast:
                 header, lines = self._head(lines), lines[1:]
             times = [self._note(line) for line in lines]
             if times:
-                self._members.append((times[0], offset, size))
-                self._last_ms = max(self._last_ms, times[-1])
+                self._members.append(_Member(min(times), max(times), offset, size))
         if header is None:
             raise RecordingError(f"{self._path}: no recording of a console")
         return header
@@ -214,24 +229,38 @@ class FilePast:
 
     async def extent(self) -> Extent:
         """From when until when there is something."""
-        first_ms = self._members[0][0] if self._members else self.header.began_ms
-        return Extent(first_ms, max(self._last_ms, first_ms))
+        first_ms = self._members[0].first_ms if self._members else self.header.began_ms
+        last_ms = max((member.last_ms for member in self._members), default=first_ms)
+        return Extent(first_ms, last_ms)
 
     async def read(self, since_ms: int, until_ms: int) -> AsyncGenerator[Moment, None]:
         """What was heard from a time on, and before another one, in order."""
-        starts = [first_ms for first_ms, _, _ in self._members]
-        at = max(bisect_right(starts, since_ms) - 1, 0)
+        waiting: list[Moment] = []  # in order; of members that the next one may come between
         with self._path.open("rb") as file:
-            for first_ms, offset, size in self._members[at:]:
-                if first_ms >= until_ms:
-                    return
-                file.seek(offset)
-                for data in gzip.decompress(file.read(size)).splitlines():
-                    if not data.startswith(b"["):
-                        continue  # the header
-                    line = self._parse(data)
-                    if since_ms <= line.at_ms < until_ms and line.subject != BOOKS:
-                        yield Moment(line.at_ms, line.subject, bytes(line.message))
+            for member in self._members:
+                if member.first_ms >= until_ms:
+                    break
+                if member.last_ms < since_ms:
+                    continue
+                ready = bisect_left(waiting, member.first_ms, key=_when)
+                for moment in waiting[:ready]:
+                    yield moment
+                del waiting[:ready]
+                file.seek(member.offset)
+                lines = self._lines(gzip.decompress(file.read(member.size)))
+                waiting += [line for line in lines if since_ms <= line.at_ms < until_ms]
+                waiting.sort(key=_when)
+        for moment in waiting:
+            yield moment
+
+    def _lines(self, data: bytes) -> Iterator[Moment]:
+        """What was heard, in a member."""
+        for text in data.splitlines():
+            if not text.startswith(b"["):
+                continue  # the header
+            line = self._parse(text)
+            if line.subject != BOOKS:
+                yield Moment(line.at_ms, line.subject, bytes(line.message))
 
     async def books(self, until_ms: int) -> BooksRead | None:
         """What operators had ordered and done by then."""

@@ -2,10 +2,12 @@
 
 from console import figures
 from console.look import Look
-from console.model import MAX_EDGES, FleetView, LinkState
+from console.model import MAX_EDGES, AlertView, FleetView, LinkState
 from console.signs import ALERT_SIGNS, Tone
 from console.views.cell import Cell, cell, line
 from console.views.drawn import Drawn
+
+SEES_MS = 4_000  # keepers look every 2 s, and tell
 
 
 class Notice(Drawn):
@@ -26,7 +28,10 @@ class Notice(Drawn):
 def notices(view: FleetView) -> list[Cell]:
     """The texts, most urgent first."""
     cells: list[Cell] = []
-    if view.link.state is LinkState.LOST:
+    if view.link.unkept:
+        text = "Nothing was kept of this time: what is shown was so before. "
+        cells += [cell(text, Tone.WARN, 100)]
+    elif view.link.state is LinkState.LOST:
         reason = f" ({view.link.reason})" if view.link.reason else ""
         text = f"The console's own link is lost{reason}: trying every region. "
         cells += [cell(text, Tone.BAD, 120)]
@@ -34,8 +39,9 @@ def notices(view: FleetView) -> list[Cell]:
     if firing:
         worst, more = firing[0], f" (+{len(firing) - 1})" if len(firing) > 1 else ""
         sign = ALERT_SIGNS[worst.severity]
-        text = f"{sign.glyph} {worst.name} {worst.on}: {worst.text}{more}. "
-        cells += [cell(text, sign.tone, 100)]
+        text = f"{sign.glyph} {worst.name} {worst.on}{more}: {worst.text}"
+        text += f"{_seen_from(worst, view)}. "
+        cells += [cell(text, sign.tone, 140)]
     if view.keeper_age_ms is not None and not view.is_kept:
         since = figures.age(view.keeper_age_ms)
         text = f"No keeper is heard for {since}: which alerts there would be is not known. "
@@ -46,3 +52,13 @@ def notices(view: FleetView) -> list[Cell]:
     if view.refused:
         cells += [cell(f"{view.refused:,} frames could not be used. ", Tone.WARN, 80)]
     return cells
+
+
+def _seen_from(alert: AlertView, view: FleetView) -> str:
+    """Whose keepers see it, where others that are heard do not: two regions may be parted."""
+    # Who has spoken since it lasted long enough for him to have seen it as well.
+    since_ms = alert.lasted_ms - SEES_MS
+    others = {name for name, age_ms in view.alerts_age_ms.items() if age_ms < since_ms}
+    if others <= set(alert.said_by):
+        return ""
+    return f", as seen from {' and '.join(alert.said_by)} alone"

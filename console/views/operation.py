@@ -40,8 +40,11 @@ class OperationPanel(Drawn):
             run = next((each for each in runs if each.name == carried.name), None)
             self._draw_carried(carried, run)
         elif runs:
-            goes = [each for each in runs if each.end is None]
-            self._draw_run((goes or runs)[-1], len(runs))
+            shown = acting.shown(look)
+            assert shown is not None
+            stale_ms = look.view.books.stale_ms(look.view.now_ms)
+            old = "" if stale_ms is None else f" · as of {figures.age(stale_ms)} ago"
+            self._draw_run(shown, len(runs), old)
 
     def _draw_carried(self, carried: "Carried", run: Run | None) -> None:
         sign = GOES if carried.end is None else ENDS[carried.end]
@@ -56,7 +59,7 @@ class OperationPanel(Drawn):
             lines = [*lines[1 - LINES :], line(cell(carried.error, Tone.BAD, WIDTH))]
         self._draw(f"{carried.what}{why}", sign, "from here", lines, ended=carried.ended)
 
-    def _draw_run(self, run: Run, count: int) -> None:
+    def _draw_run(self, run: Run, count: int, old: str) -> None:
         end = run.end
         sign = GOES if end is None else ENDS.get(end.what, GOES)
         lines = [
@@ -71,7 +74,7 @@ class OperationPanel(Drawn):
         if run.request.why:
             what += f": {run.request.why}"
         more = f" · {count - 1} more" if count > 1 else ""
-        self._draw(what, sign, f"by {run.request.by}{more}", lines, ended=end is not None)
+        self._draw(what, sign, f"by {run.request.by}{more}{old}", lines, ended=end is not None)
 
     def _draw(self, what: str, sign: Sign, who: str, lines: list[Content], *, ended: bool) -> None:
         word = cell(f"{sign.glyph} {sign.word} ", sign.tone)

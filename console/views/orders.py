@@ -61,8 +61,12 @@ class OrderTable(Listing[Order]):
             for order in books.orders
             if look.wants(order.region) and wanted(order, look.wall_ms)
         ]
-        note = "the books were not read yet" if books.read_ms is None else ""
-        self.show_items(standing, note or ("" if standing else "none stands"))
+        note = "" if standing else "none stands"
+        if books.read_ms is None:
+            note = "the books were not read yet"
+        elif (stale_ms := books.stale_ms(look.view.now_ms)) is not None:
+            note = f"as of {figures.age(stale_ms)} ago: the books can't be read"
+        self.show_items(standing, note)
 
 
 def order_row(order: Order, wall_ms: int) -> Sequence[Cell]:

@@ -16,6 +16,7 @@ from console.views.spark import spark
 LABEL, VALUE = 11, 8
 NARROWEST = 46  # of one history with its figures
 GAP = 3
+RECENT = 10  # seconds: what was so before that is none of now
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ def _trend(trend: Trend, series: Series, now_ms: int, width: int, tone: Tone) ->
     room = max(8, min(HISTORY_POINTS, width - LABEL - VALUE - VALUE - 6))
     values = series.window(now_ms // 1000 - 1, room)
     known = [value for value in values if value is not None]
-    last = figures.NONE if series.last is None or not known else trend.show(known[-1])
+    newest = next((value for value in reversed(values[-RECENT:]) if value is not None), None)
+    last = figures.NONE if series.last is None or newest is None else trend.show(newest)
     most = figures.NONE if not known else trend.show(max(known))
     return [
         cell(f"{trend.label:<{LABEL}} ", Tone.MUTED, width),

@@ -5,7 +5,7 @@ from textual.content import Content
 from console import figures
 from console.armed import Armed
 from console.look import Look, Mode
-from console.model import FleetView, Link, LinkState
+from console.model import FleetView, Freshness, Link, LinkState
 from console.past.player import Place
 from console.scene import Scene
 from console.signs import LAG_SIGNS, LINK_SIGNS, Tone
@@ -84,9 +84,12 @@ def past_cells(place: Place) -> list[Cell]:
 
 def total_groups(view: FleetView) -> list[list[Cell]]:
     """The fleet's figures, the one that is left out last first."""
-    _, events_out, publishes = rate_cells(view.rates, Tone.PLAIN)
+    # What nobody says any more was so a moment ago.
+    said = any(region.freshness is Freshness.LIVE for region in view.regions)
+    tone = Tone.PLAIN if said else Tone.MUTED
+    _, events_out, publishes = rate_cells(view.rates, tone)
     return [
-        [cell(figures.count(view.connections)), cell(" connections", Tone.MUTED)],
+        [cell(figures.count(view.connections), tone), cell(" connections", Tone.MUTED)],
         worst_cells(view),
         [events_out, cell(" out/s", Tone.MUTED)],
         [publishes, cell(" pub/s", Tone.MUTED)],

@@ -59,12 +59,16 @@ class Board:
             if alert.acked_by and known is not None and not known.alert.acked_by:
                 self.acknowledge(alert.name, alert.on, alert.acked_by, alert.acked_why)
 
-    def look(self, rows: Mapping[str, Sequence[Any]], now_ms: int) -> list[AlertChange]:
+    def look(
+        self, rows: Mapping[str, Sequence[Any]], now_ms: int, *, deaf: bool = False
+    ) -> list[AlertChange]:
         """Look at everything; what began to fire, and what is over.
 
         Args:
             rows: by kind, everything that has figures.
             now_ms: Unix ms.
+            deaf: the keeper does not hear, or not for long enough again to know who is silent:
+                nothing is over by that.
         """
         met: dict[Key, AlertNews] = {}
         self.left_out = 0
@@ -82,7 +86,8 @@ class Board:
             for key, alert in met.items()
             if alert.state == "firing" and not self._fires(key)
         ]
-        changes += self._resolve(met, now_ms)
+        if not deaf:
+            changes += self._resolve(met, now_ms)
         for key, alert in met.items():
             self._standing[key] = _Standing(alert, now_ms)
         return changes

@@ -33,7 +33,9 @@ def balancer_config(site: Site, region: Region) -> str:
 
     `/edges/<edge>/…` is that edge, or another one while it takes nobody; every other path is the
     edge with the fewest connections. Edges say on `/readyz` whether they take clients: one that is
-    drained gets nobody new, and keeps who is there until they have gone.
+    drained gets nobody new, and keeps who is there until they have gone. Where none takes any, the
+    edges that live answer for themselves: they say when to come again, where else to go, and let in
+    who resumes under a cordon.
     """
     # An edge's container may come later than this one, and come again at another address.
     named = NAMED if site.way == "containers" else ""
@@ -64,30 +66,19 @@ def balancer_config(site: Site, region: Region) -> str:
         "",
         *(RESOLVERS if named else ()),
         "frontend public",
-        f"  bind :{region.port} ssl crt {CERTIFICATE} alpn http/1.1",
+        *(
+            f"  bind {at}:{region.port}{only} ssl crt {CERTIFICATE} alpn http/1.1"
+            for at, only in _families(site, region)
+        ),
         "  http-request set-header X-Forwarded-For %[src]",
         f"  http-request set-var(txn.edge) path,field(3,/) if {{ path_beg {EDGES}/ }}",
         f"  http-request set-path %[path,regsub(^{EDGES}/[^/]+,)] if {{ path_beg {EDGES}/ }}",
         "  http-response set-header Strict-Transport-Security max-age=31536000",
+        "  use_backend living if { nbsrv(edges) eq 0 }",
         "  default_backend edges",
-        "",
-        "backend edges",
-        "  balance leastconn",
-        "  option httpchk",
-        "  http-check send meth GET uri /readyz",
-        "  http-check expect status 200",
         # An edge that is full says so itself, and when to come again.
-        f"  default-server {CHECK}{named}",
-    ]
-    lines += [
-        f"  use-server {edge.name} if {{ var(txn.edge) -m str {edge.name} }}"
-        for edge in region.edges
-    ]
-    lines += [
-        f"  server {edge.name} {site.edge_host(edge)}:{site.edge_place(region, edge).port}"
-        for edge in region.edges
-    ]
-    lines += [
+        *_backend(site, region, "edges", "/readyz", named),
+        *_backend(site, region, "living", "/healthz", named),
         "",
         "frontend metrics",
         f"  bind {site.inside}:{BALANCER_METRICS}",
@@ -96,3 +87,30 @@ def balancer_config(site: Site, region: Region) -> str:
         "  http-request deny",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _families(site: Site, region: Region) -> list[tuple[str, str]]:
+    """Addresses to listen at, and what they are besides: a container is reached by its host's."""
+    six = any(":" in address for address in region.addresses)
+    return [("", ""), *([("::", " v6only")] if six and site.way == "systemd" else [])]
+
+
+def _backend(site: Site, region: Region, name: str, check: str, named: str) -> list[str]:
+    """The edges of a region, as far as they answer this with 200."""
+    return [
+        "",
+        f"backend {name}",
+        "  balance leastconn",
+        "  option httpchk",
+        f"  http-check send meth GET uri {check}",
+        "  http-check expect status 200",
+        f"  default-server {CHECK}{named}",
+        *(
+            f"  use-server {edge.name} if {{ var(txn.edge) -m str {edge.name} }}"
+            for edge in region.edges
+        ),
+        *(
+            f"  server {edge.name} {site.edge_host(edge)}:{site.edge_place(region, edge).port}"
+            for edge in region.edges
+        ),
+    ]

@@ -246,7 +246,7 @@ def _keeper(project: Project, site: Site, region: Region) -> None:
             "keeper", "--region", region.name, "--state", str(etc), "--salvage", str(VAR),
             "--listen", f"0.0.0.0:{KEEPER}",
         ],
-        "environment": _trusting(etc),
+        "environment": {**_trusting(etc), "JETRELAY_HOOK": "${JETRELAY_HOOK:-}"},
         "volumes": [f"{project.volume(name)}:{VAR}"],
         "networks": [region.name, LINKS],
         "healthcheck": _health(_python_get(f"http://127.0.0.1:{KEEPER}/healthz")),

@@ -12,15 +12,16 @@ from typing import Any
 
 import yaml
 
-from regions.dns.zone import AAAA, CAA, HTTPS, NS, SOA, TXT, A, Zone
+from regions.dns.zone import AAAA, CAA, HTTPS, NS, SOA, SVCB, TXT, A, Zone
 from relay.core.steering import Candidate, Place, Share, Whence, shares
 from relay.geo.atlas import Atlas, Network
 from relay.geo.countries import COUNTRIES
 
-STEERED = {"a": A, "aaaa": AAAA, "https": HTTPS, "txt": TXT}
+STEERED = {"a": A, "aaaa": AAAA, "svcb": SVCB, "https": HTTPS, "txt": TXT}
 FIXED = {"soa": SOA, "ns": NS, "caa": CAA}
 # Of Route 53: 1,000 records and 32,000 characters a batch, each counted twice with UPSERT.
 MOST_RECORDS = 300
+WEIGHTS = 1_000  # of a name's records of one kind together
 UNKNOWN_THERE = frozenset({"BV", "CX", "EH", "HM"})  # countries that it does not know
 
 
@@ -95,7 +96,7 @@ def powerdns(zone: Zone, default: Way, ways: Mapping[Way, Sequence[Network]]) ->
     apex = zone.config.name.rstrip(".")
     records: dict[str, list[dict[str, Any]]] = {apex: list(_fixed(zone))}
     for name in _inside(zone):
-        owned = [*_texts(zone, name, ("a", "aaaa", "https"), ())]
+        owned = [*_texts(zone, name, ("a", "aaaa", "svcb", "https"), ())]
         if owned:
             records[name.rstrip(".")] = [{kind: _plain(kind, text)} for kind, text in owned]
     networks: dict[str, list[str]] = {}
@@ -125,12 +126,16 @@ def _steered(zone: Zone, way: Way) -> Iterator[dict[str, Any]]:
         for kind, text in _texts(zone, zone.config.name, STEERED, way.likeliest):
             yield {kind: text}
         return
-    # Of records with weights one is given out: what has to come whole is that of most.
-    for kind, text in _texts(zone, zone.config.name, ("https",), way.likeliest):
+    # Of records with weights one is given out: a region's addresses have its share among them, and
+    # what has to come whole is that of most.
+    for kind, text in _texts(zone, zone.config.name, ("svcb", "https"), way.likeliest):
         yield {kind: text}
     for order, share in way.orders:
-        for kind, text in _texts(zone, zone.config.name, ("a", "aaaa", "txt"), order):
-            yield {kind: {"content": text, "weight": max(round(share * 100), 1)}}
+        for kind in ("a", "aaaa", "txt"):
+            texts = [text for _, text in _texts(zone, zone.config.name, (kind,), order)]
+            for text in texts:
+                weight = max(round(share * WEIGHTS / len(texts)), 1)
+                yield {kind: {"content": text, "weight": weight}}
 
 
 def _texts(

@@ -1,7 +1,6 @@
 """The sockets of the name server: UDP in batches, TCP with bounds, and a limit on answers."""
 
 import asyncio
-import contextlib
 import errno
 import logging
 import socket
@@ -14,7 +13,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from regions.dns.answers import Answers
-from regions.dns.query import HEADER, QR, TC, Address, Query, Rcode, read
+from regions.dns.query import HEADER, QR, TC, Address, Bad, Query, Rcode, read
 from regions.errors import TopologyError
 from relay.core.limits import Shares
 from relay.tasks import Tasks
@@ -41,7 +40,9 @@ class Bounds:
     networks: int = 100_000  # whose answers are counted
     slip: int = 2  # one in so many that are too many is answered, truncated: come by TCP
     connections: int = 500  # over TCP, at once
+    connections_each: int = 50  # of them from one /24 or /56
     idle_s: float = 10.0  # of such a connection
+    life_s: float = 60.0  # of one, however busy
     queries: int = 1_000  # over one
 
 
@@ -49,7 +50,7 @@ class DnsServer:
     """A name server on one address, UDP and TCP.
 
     Args:
-        answers: answers a query; may be replaced at any time.
+        answers: answers a query.
         bounds: what one client may do.
         clock: monotonic seconds.
     """
@@ -68,7 +69,7 @@ class DnsServer:
         self._udp: socket.socket | None = None
         self._where: _Whither | None = None  # where it listens at every address
         self._tcp: asyncio.Server | None = None
-        self._connections = 0
+        self._connections = Counter[str]()  # over TCP, by network
         self._over = 0
         self.queries: Counter[tuple[str, int]] = Counter()  # transport, type
         self.answered: Counter[str] = Counter()  # by code
@@ -93,6 +94,13 @@ class DnsServer:
         asyncio.get_running_loop().add_reader(udp, self._readable)
         self._tcp = await asyncio.start_server(self._serve, sock=tcp)
         return host, int(tcp.getsockname()[1])
+
+    def take(self, answers: Answers, bounds: Bounds) -> None:
+        """Go on with others, from the next query on."""
+        self.answers = answers
+        if bounds != self._bounds:
+            self._bounds = bounds
+            self._shares = Shares(bounds.answers_per_s, bounds.networks)
 
     async def close(self) -> None:
         """Answer no more."""
@@ -161,32 +169,43 @@ class DnsServer:
         self.queries["tcp" if tcp else "udp", qtype if qtype < 300 else 0] += 1
         try:
             answer = self.answers.answer(query, source, tcp=tcp)
+            # An extended code has only its low bits there.
+            code = query.rcode if isinstance(query, Bad) else Rcode(answer[3] & 0xF)
         except Exception:
             _log.exception("a query could not be answered")
-            answer = HEADER.pack(query.id, QR | Rcode.SERVFAIL, bool(query.question), 0, 0, 0)
+            code = Rcode.SERVFAIL
+            answer = HEADER.pack(query.id, QR | code, bool(query.question), 0, 0, 0)
             answer += query.question
-        self.answered[Rcode(answer[3] & 0xF).name] += 1
+        self.answered[code.name] += 1
         return answer
 
     # --- TCP -----------------------------------------------------------------------------------
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._connections >= self._bounds.connections:
+        peer = writer.get_extra_info("peername") or ("::",)  # it is gone already
+        source = _address(peer[0])
+        net, held = _net(source), self._connections
+        if held.total() >= self._bounds.connections or held[net] >= self._bounds.connections_each:
             self.dropped["connection"] += 1
             writer.transport.abort()
             return
-        self._connections += 1
+        held[net] += 1
         try:
-            peer = writer.get_extra_info("peername") or ("::",)  # it is gone already
-            await self._talk(reader, writer, _address(peer[0]))
-            await writer.drain()
+            async with asyncio.timeout(self._bounds.life_s):
+                await self._talk(reader, writer, source)
+                await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             writer.transport.abort()  # who reads nothing would be waited for without end
         finally:
             writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-            self._connections -= 1
+            try:
+                async with asyncio.timeout(self._bounds.idle_s):
+                    await writer.wait_closed()
+            except (OSError, TimeoutError):
+                writer.transport.abort()  # who does not read what is left is not waited for
+            held[net] -= 1
+            if not held[net]:
+                del held[net]
 
     async def _talk(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: Address

@@ -23,9 +23,9 @@ from regions.dns.query import HEADER
 from regions.errors import TopologyError
 from regions.topology import Topology, is_address
 
-A, NS, SOA, TXT, AAAA, HTTPS, CAA, ANY, HINFO = 1, 2, 6, 16, 28, 65, 257, 255, 13
-KNOWN = frozenset({A, NS, SOA, TXT, AAAA, HTTPS, CAA, ANY})
-STEERED = frozenset({A, AAAA, HTTPS, TXT})
+A, NS, SOA, HINFO, TXT, AAAA, SVCB, HTTPS, ANY, CAA = 1, 2, 6, 13, 16, 28, 64, 65, 255, 257
+KNOWN = frozenset({A, NS, SOA, TXT, AAAA, SVCB, HTTPS, CAA, ANY})
+STEERED = frozenset({A, AAAA, SVCB, HTTPS, TXT})
 NEGATIVE_S = 30  # what is not there is remembered so long
 REFRESH_S, RETRY_S, EXPIRE_S = 3_600, 600, 604_800
 MOST_ADDRESSES = 8  # of one region in one answer
@@ -207,7 +207,7 @@ class Zone:
                 text = f"v=jetrelay1 regions={','.join(order)}"
                 parts = [f'"{text[at : at + 255]}"' for at in range(0, len(text), 255)]
                 return [" ".join(parts)] if order else []
-            case 65:
+            case 64 | 65:
                 return [
                     text
                     for place, each in enumerate(entrances, 1)
@@ -220,7 +220,7 @@ class Zone:
         return []
 
     def _at(self, entrance: Entrance, qtype: int) -> list[str]:
-        if qtype == HTTPS:
+        if qtype in (SVCB, HTTPS):
             return self._https(entrance, 1, dns.name.root)
         return _addresses(entrance.addresses, qtype)
 

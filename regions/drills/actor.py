@@ -1,5 +1,6 @@
 """Carries out the steps of a plan in a running world."""
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine
 
@@ -7,7 +8,7 @@ import msgspec
 
 from regions.drills import cursors, hand
 from regions.drills.lookout import Lookout
-from regions.drills.operating import operate
+from regions.drills.operating import ABORT_S, operate
 from regions.drills.signs import Watchman
 from regions.drills.step import (
     Break,
@@ -40,6 +41,7 @@ from relay.errors import RelayError
 from relay.tasks import Tasks
 
 UP_S = 90.0
+OPENED_S = 30.0  # in which a region takes clients again
 FAULT, HEALED = "fault", "healed"
 
 
@@ -83,6 +85,7 @@ class Actor:
         self._tasks = Tasks("drill.actor")
         self._old: list[cursors.Old] = []
         self._held: dict[str, tuple[Held, int]] = {}  # and the number of its outage
+        self._emptied: set[str] = set()  # regions that were evacuated, and did not return yet
 
     async def perform(self, plan: Plan) -> None:
         """Carry out all steps.
@@ -91,6 +94,12 @@ class Actor:
             WorldError: one can't be done.
             CrowdError: the crowd does not answer.
         """
+        try:
+            await self._perform(plan)
+        finally:
+            await self._open_again()
+
+    async def _perform(self, plan: Plan) -> None:
         last = len(plan.steps) - 1
         for number, step in enumerate(plan.steps):
             if isinstance(step, Calm):
@@ -240,14 +249,35 @@ class Actor:
             verb=step.verb, region=step.region, by="jetrelay drill", why="a drill",
             over_s=step.over_s,
         )  # fmt: skip
+        self._emptied.add(step.region)
         operating = operate(self._world, request, lambda said: self._say("note", said))
         await self._while_looking(operating)
+        if step.verb == "return":
+            self._emptied.discard(step.region)
         if step.over_s:
             self._say("hold", f"{step.region} takes more and more for {step.over_s:g} s")
             await self.lookout.rest(step.over_s)
         at_s = time.monotonic()
         self._healed(number, at_s, begin_ns)
         self._say("heal", f"{text}: done", at_s - begin_ns / 1e9)
+
+    async def _open_again(self) -> None:
+        """Let what was emptied take clients again, where the drill did not come so far."""
+        for region in sorted(self._emptied):
+            request = Request(
+                verb="return", region=region, by="jetrelay drill", why="the drill ended early"
+            )
+            try:
+                async with asyncio.timeout(OPENED_S):
+                    await operate(self._world, request, lambda said: self._say("note", said))
+            except (RelayError, OSError, TimeoutError) as error:
+                why = str(error) or f"not within {OPENED_S:g} s"
+                self.unhealed.append(
+                    f"{region} is cordoned and drained still ({why}): "
+                    f"`jetrelay ctl return {region}` opens it"
+                )
+            else:
+                self._say("heal", f"{region} takes clients again")
 
     async def _while_looking(self, work: Coroutine[None, None, None]) -> None:
         doing = self._tasks.spawn(_outcome(work), "work")
@@ -256,6 +286,7 @@ class Actor:
                 await self.lookout.rest(0.2)
         finally:
             doing.cancel()
+            await asyncio.wait([doing], timeout=ABORT_S)
         if failure := doing.result():
             raise failure
 

@@ -81,7 +81,8 @@ class History(msgspec.Struct, frozen=True):
     first_ns: int
     seconds: float
     bins: tuple[Bin, ...]
-    periods: dict[str, Spread]  # before, during, after -> latency, in ms
+    # before, during, after -> latency, in ms; `stayed`: during, of clients that were not moved
+    periods: dict[str, Spread]
     faults: tuple[FaultTimes, ...]
     gap_ms: Spread  # per client, without what only a lost region had
     moved: int  # clients that were in another region than at first
@@ -101,20 +102,23 @@ class _Clock:
         seconds = (facts.last_ns - facts.first_ns) / 1e9
         self.width_ns = round(max(MIN_BIN_S, seconds / BINS) * 1e9)
         self.bins: dict[int, Times] = defaultdict(Times)
-        self.periods = {name: Times() for name in ("before", "during", "after")}
+        self.periods = {name: Times() for name in ("before", "during", "stayed", "after")}
         self.fault_ns = min((outage.from_ns for outage in outages), default=facts.last_ns)
         begun = next((t for t, name in facts.phases if name == "before"), facts.first_ns)
         ended = [t for t, name in facts.phases if name == "after"]
         self.begun_ns, self.after_ns = begun, ended[-1] if ended else facts.last_ns
 
-    def add(self, asked_ns: int, took_ns: int) -> None:
-        """An event that was published at `asked_ns` came after `took_ns`."""
+    def add(self, asked_ns: int, took_ns: int, *, stayed: bool) -> None:
+        """An event that was published at `asked_ns` came after `took_ns`, to who stayed, or not."""
         self.bins[(asked_ns - self.first_ns) // self.width_ns].add(took_ns)
         if asked_ns < self.begun_ns:
             return
         # What was published before the fault and came after it, the fault delayed.
         name = "before" if asked_ns + took_ns < self.fault_ns else "during"
-        self.periods["after" if asked_ns >= self.after_ns else name].add(took_ns)
+        name = "after" if asked_ns >= self.after_ns else name
+        self.periods[name].add(took_ns)
+        if stayed and name == "during":
+            self.periods["stayed"].add(took_ns)
 
 
 class _Deliveries:
@@ -143,7 +147,7 @@ class _Deliveries:
         if asked is None or not record.app:
             return
         t = record.t
-        self.clock.add(asked, t - asked)
+        self.clock.add(asked, t - asked, stayed=record.client not in self._facts.moved)
         acked = self._facts.acked.get(record.id or "")
         if acked is None or t <= acked:
             return

@@ -83,7 +83,7 @@ def results(
             add("planned_gap_p99_s", "gap of a client, p99: planned", worst_s)
             add(
                 "operated_latency_times",
-                "latency while clients are moved, p99, of what it was before",
+                "latency of who stays while others come, p99, of what it was before",
                 _slower(history),
             )
             add("refused_max", "handshakes refused, since too many came", refused)
@@ -175,8 +175,10 @@ def _kept(objectives: Objectives, findings: Findings, outages: Sequence[Outage])
 
 
 def _slower(history: History) -> float | None:
-    """How many times what it was the latency's p99 is while something is done; None: not known."""
-    before, during = (history.periods.get(name) for name in ("before", "during"))
+    """How many times what it was the latency's p99 is while others are moved, for who stays; None:
+    not known. Who is moved has a gap, which is judged apart.
+    """
+    before, during = (history.periods.get(name) for name in ("before", "stayed"))
     if before is None or during is None or not before.p99 or not during.count:
         return None
     return round(during.p99 / before.p99, 2)

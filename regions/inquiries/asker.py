@@ -15,10 +15,12 @@ from regions.inquiries.fleet import (
     FleetPeek,
     FleetRoom,
     FleetRooms,
+    FleetSettings,
     client_of,
     clients_of,
     room_of,
     rooms_of,
+    settings_of,
 )
 from regions.inquiries.gathering import SILENT
 from regions.inquiries.round import Round
@@ -36,6 +38,7 @@ from relay.core.inquiry import (
     Peek,
     Room,
     Rooms,
+    Settings,
 )
 from relay.core.inquiry_answers import MOST_EVENTS, MOST_ROWS, Kicked, Peeked, Traced
 from relay.core.names import DEFAULT_TENANT, InquiryKind, is_room, is_tenant
@@ -190,6 +193,17 @@ class Asker:
                 )  # fmt: skip
             why = "; ".join(f"{each.edge}: {each.why}" for each in heard.missing)
         raise InquiryError(f"the room's events can't be read: {why}")
+
+    async def settings(self, *, edges: Collection[EdgeKey] | None = None) -> FleetSettings:
+        """How edges are set up: what should be alike at all of them.
+
+        Args:
+            edges: as for `clients`.
+
+        Raises:
+            InquiryError: nobody answered.
+        """
+        return settings_of(await self._round.gather(Settings(), edges))
 
     # --- what is done --------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from relay.core.inquiry_answers import (
     PeekedEvent,
     RoomFound,
     RoomsFound,
+    SettingsTold,
 )
 from relay.core.ranking import read_ranking
 from relay.core.room_row import ROOM_FIELDS, RoomRow, merged
@@ -87,6 +88,21 @@ class FleetPeek(msgspec.Struct, frozen=True, kw_only=True):
     cut: bool
 
 
+class SettingsAt(msgspec.Struct, frozen=True, kw_only=True):
+    """How an edge is set up."""
+
+    region: str
+    edge: str
+    settings: dict[str, str]  # name -> value
+
+
+class FleetSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How edges are set up."""
+
+    edges: list[SettingsAt]
+    missing: list[Missing]
+
+
 def clients_of(gathering: Gathering, sort: str, limit: int) -> FleetClients:
     """The first of all edges' clients."""
     answers = [answer for _, answer in gathering.of(ClientsFound)]
@@ -146,3 +162,12 @@ def room_of(gathering: Gathering) -> FleetRoom:
     ]
     total = next(iter(merged(each.room.row for each in edges)), None)
     return FleetRoom(total=total, edges=edges, missing=gathering.missing)
+
+
+def settings_of(gathering: Gathering) -> FleetSettings:
+    """How each is set up that answered."""
+    edges = [
+        SettingsAt(region=key.region, edge=key.edge, settings=answer.settings)
+        for key, answer in gathering.of(SettingsTold)
+    ]
+    return FleetSettings(edges=edges, missing=gathering.missing)

@@ -20,6 +20,7 @@ from relay.core.names import events_stream
 from relay.errors import BusError, UnavailableError
 
 BATCH = 1_000
+REPLICA_WAITS, REPLICA_WAIT_S = 40, 0.05
 LOOK_S = 0.25
 
 
@@ -204,10 +205,15 @@ class _Scan:
 
     async def _read(self, first: int, last: int, epoch: int) -> None:
         stream, seq = events_stream(self._origin), first
+        waits = 0
         while seq <= last:
             page = await self._reader.messages(stream, seq, BATCH)
+            if not page and waits < REPLICA_WAITS:
+                waits += 1  # any replica answers: one that is behind shows nothing of the end
+                await asyncio.sleep(REPLICA_WAIT_S)
+                continue
             if not page:
-                break
+                raise UnavailableError(f"{stream} does not show what it holds from {seq} on")
             for headers, data in page:
                 seq = int(headers["Nats-Sequence"]) + 1
                 if seq - 1 <= last:

@@ -17,8 +17,13 @@ from regions.ledger.record import (
     Resumed,
     Resuming,
     Surfaced,
+    Trying,
 )
 from regions.ledger.tally import Tally, Where
+
+# A client that hears nothing for 15 s while it resumes goes elsewhere: the edge is at fault.
+# One that goes earlier lost the connection, as in any fault.
+UNANSWERED_NS = 14 * 10**9
 
 
 @dataclass(slots=True)
@@ -27,6 +32,7 @@ class Life:
 
     resuming: bool = False
     sent: int = 0  # events since RESUME
+    heard: int = 0  # when it resumed, or the last event came that was replayed
     down_at: int | None = None  # when the last frame before the outage had come
     outages: list[int] = field(default_factory=list)  # ns
     drained: bool | None = None
@@ -58,6 +64,7 @@ class Sessions:
             case Delivered():
                 life = self._life(record.client)
                 life.sent += 1
+                life.heard = record.t
                 count("delivered")
                 count("replayed", int(life.resuming))
                 count("surfaced", int(record.app))
@@ -84,7 +91,12 @@ class Sessions:
             case Resuming():
                 life = self._life(record.client)
                 self._unanswered(record.client, life, where)
-                life.resuming, life.sent = True, 0
+                life.resuming, life.sent, life.heard = True, 0, record.t
+            case Trying():
+                life = self._life(record.client)
+                if life.resuming and record.t - life.heard >= UNANSWERED_NS:
+                    self._unanswered(record.client, life, where)
+                life.resuming = False
             case Invalid():
                 self._life(record.client).resuming = False
             case Resumed():

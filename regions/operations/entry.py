@@ -62,6 +62,18 @@ class Stage(msgspec.Struct, frozen=True):
     patience_s: float
 
 
+Against = Literal["unreached", "last", "full", "fast", "closed", "unheard"]
+
+
+class Objection(msgspec.Struct, frozen=True):
+    """Why a plan would hurt."""
+
+    kind: Against
+    about: str  # a region or an edge; empty: all of it
+    text: str
+    figure: float = 0.0  # how bad it is, by a measure of its kind
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What will be done, and what that does."""
 
@@ -69,8 +81,14 @@ class Plan(msgspec.Struct, frozen=True):
     moves: int = 0  # connections that go elsewhere
     coming: list[Coming] = []
     takes_s: float = 0.0
-    objections: list[str] = []  # why it would hurt: done only if somebody says why nevertheless
+    # It is done only if somebody says why nevertheless. Words alone: of an earlier version.
+    objections: list[Objection | str] = []
     notes: list[str] = []
+
+    @property
+    def against(self) -> list[str]:
+        """The objections, in words."""
+        return [each if isinstance(each, str) else each.text for each in self.objections]
 
     @property
     def nothing(self) -> bool:
@@ -88,7 +106,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""
     request: Request | None = None  # with `submitted`
     plan: Plan | None = None  # likewise
-    override: str = ""  # likewise: why it is done in spite of the plan's objections
+    override: str = ""  # with `submitted`, `resumed`: why in spite of what speaks against it
 
 
 _encoder = msgspec.json.Encoder()
@@ -112,6 +130,12 @@ def new_run(request: Request, now_ms: int) -> str:
     """A name for an operation, which sorts by time."""
     at = datetime.fromtimestamp(now_ms / 1000, UTC)
     return f"{at:%Y%m%dT%H%M%S}-{request.verb}-{request.scope}-{secrets.token_hex(2)}"
+
+
+def scope_of(run: str) -> str:
+    """The scope that an operation is for, by its name; empty: that is no name of one."""
+    parts = run.split("-", 2)
+    return parts[2].rpartition("-")[0] if len(parts) == 3 else ""
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -56,9 +56,8 @@ def progress(stage: Stage, given: Mapping[EdgeKey, int], seen: Mapping[EdgeKey, 
         )
         return Progress(f"not known to {', '.join(late)}" if late else "every edge knows", not late)
     if stage.wait == "ready":
-        names = {key.region for key in given}
-        mine = {key: each for key, each in alive.items() if key.region in names}
-        ready = sum(each.frame.state == READY for each in mine.values())
+        mine = [each for key, each in alive.items() if key in given]  # not those that stay closed
+        ready = sum(each.frame.state == READY for each in mine)
         return Progress(
             f"{ready} of {len(mine)} edges ready", bool(mine) and 2 * ready >= len(mine)
         )
@@ -233,7 +232,7 @@ class Execution:
         if going.stage.wait != "gone" or made.done:
             return made
         left = going.left(seen)
-        outlook = self._watch.outlook(await self._orders(going.now_s))
+        outlook = self._watch.outlook(await self._orders(going.now_s), self._book.now_ms)
         who = takers(outlook, going.given, left)
         if not who.room and not self._override:
             going.wait()
@@ -258,8 +257,9 @@ class Execution:
 
     @property
     def _override(self) -> str:
-        """Why it is done in spite of everything; empty: it is not."""
-        return self._run.entries[0].override
+        """Why it is done in spite of everything, as was said last; empty: it is not."""
+        said = (each.override for each in reversed(self._run.entries) if each.override)
+        return next(said, "")
 
     async def _left_s(self, stage: Stage) -> float:
         """How long clients still go, by the orders that stand: who took this up begins there."""
@@ -282,7 +282,7 @@ class Execution:
         orders, given = await self._book.orders(), dict[EdgeKey, int]()
         for wanted in stage.orders:
             known = orders.of(wanted.region, wanted.edge)
-            slower = msgspec.structs.replace(wanted, drain_s=within_s)
+            slower = _within(wanted, within_s)
             given[EdgeKey(wanted.region, wanted.edge)] = await self._order(slower, known)
         await self._note("note", text)
         self._tell(f"  {text}")
@@ -298,6 +298,12 @@ class Execution:
             key = EdgeKey(wanted.region, wanted.edge)
             if known is not None and known.run == self._run.name and known.same(wanted):
                 given[key] = known.at_ms
+                if known.drain_s is not None and self._override and not known.alone:
+                    # It goes on, from now on also where nobody takes them.
+                    passed_s = (self._book.now_ms - known.at_ms) / 1000
+                    rest = _within(wanted, max(known.drain_s - passed_s, 0.0))
+                    given[key] = await self._order(rest, known)
+                    fresh = True
             else:
                 given[key] = await self._order(wanted, known)
                 fresh = True
@@ -357,3 +363,8 @@ class Execution:
         await self._book.write(
             Entry(run=self._run.name, at_ms=self._last_ms, by=self._by, what=what, text=text)
         )
+
+
+def _within(order: Order, drain_s: float) -> Order:
+    """The order, with another time for its clients to go."""
+    return msgspec.structs.replace(order, drain_s=drain_s)

@@ -51,7 +51,8 @@ class Lock:
         total: how many regions there are.
         region: on which the work is.
         holder: who does it.
-        minority: whether fewer than most of the regions are enough.
+        minority: whether fewer than most of the regions are enough, where the others do not
+            answer or do not store.
     """
 
     def __init__(
@@ -64,7 +65,8 @@ class Lock:
         minority: bool = False,
     ) -> None:
         self._stations = stations
-        self._needed = 1 if minority else total // 2 + 1
+        self._needed = total // 2 + 1
+        self._minority = minority
         self._region = region
         self._holder = holder
         self._held: dict[str, int] = {}  # region -> sequence of the lease there
@@ -85,16 +87,22 @@ class Lock:
             OperationError: too few regions answer.
         """
         for attempt in range(TRIES):
+            until_s = _now_s() + TTL_S
             other = await self._try()
+            if other is None and self._minority and self._held:
+                self._needed = min(self._needed, len(self._held))
             if len(self._held) >= self._needed:
+                self._until_s = until_s
                 self._tasks.spawn(self._keep(), "keep")
                 return
             taken = len(self._held)
             await self._give_back()
             if other is None:
+                if self._minority:
+                    raise OperationError("no region stores who is at work: nothing can be ordered")
                 raise OperationError(
-                    f"{taken} regions answer, and {self._needed} are needed to be sure that nobody "
-                    "else is at work"
+                    f"{taken} regions store who is at work, and {self._needed} are needed to be "
+                    "sure that nobody else is; who is sure of it says why, with --override"
                 )
             if attempt + 1 == TRIES:
                 raise BusyError(self._region, other)
@@ -103,10 +111,7 @@ class Lock:
 
     async def _try(self) -> Holder | None:
         """Take it wherever it is free; who has it elsewhere, if anybody."""
-        until_s = _now_s() + TTL_S
         found = await asyncio.gather(*(self._take_in(each) for each in self._stations))
-        if len(self._held) >= self._needed:
-            self._until_s = until_s
         return next((each for each in found if each is not None), None)
 
     async def _take_in(self, station: Station) -> Holder | None:

@@ -13,7 +13,7 @@ from regions.doors import Door
 from regions.errors import OperationError
 from regions.news import AckNews, encode_news
 from regions.operations.book import Book
-from regions.operations.entry import Entry, Plan, Request, Run, new_run
+from regions.operations.entry import Entry, Objection, Plan, Request, Run, new_run
 from regions.operations.execution import Execution
 from regions.operations.holder import Holder
 from regions.operations.lock import FLEET, Lock, holder_of
@@ -68,7 +68,9 @@ class Office:
         Raises:
             OperationError: what is asked for makes no sense, or no book could be read.
         """
-        return make_plan(request, self.watch.sight(await self.orders(), self.reached))
+        return make_plan(
+            request, self.watch.sight(await self.orders(), self.reached, self.book.now_ms)
+        )
 
     @asynccontextmanager
     async def submitted(
@@ -113,13 +115,16 @@ class Office:
             yield execution
 
     @asynccontextmanager
-    async def resumed(self, name: str, by: str, tell: Tell) -> AsyncIterator[Execution]:
+    async def resumed(
+        self, name: str, by: str, tell: Tell, override: str = ""
+    ) -> AsyncIterator[Execution]:
         """Take up an operation whose carrier is gone.
 
         Args:
             name: the operation's.
             by: who takes it up.
             tell: is told what happens, for people.
+            override: why it goes on in spite of what speaks against it; empty: as it was submitted.
 
         Raises:
             BusyError: somebody carries it out, or is at work there.
@@ -129,16 +134,18 @@ class Office:
         if run.end is not None and run.end.what != "failed":
             raise OperationError(f"{name} has ended: {run.end.what}")
         at_ms = self.book.stamp_ms(run.entries[-1].at_ms)
-        override = run.entries[0].override
+        override = override or run.entries[0].override
         holder = Holder(name, by, at_ms, secrets.token_hex(8))
         async with (
             self._locked(run.request.region, holder, override) as lock,
             self._locked(FLEET, holder, override) as fleet,
         ):
             run = await self.book.run(name)  # by whoever had it until now
+            if run.end is not None and run.end.what != "failed":
+                raise OperationError(f"{name} has ended: {run.end.what}")
             if run.abort is None:
                 await self._still_wanted(run, override)
-            entry = Entry(run=name, at_ms=at_ms, by=by, what="resumed")
+            entry = Entry(run=name, at_ms=at_ms, by=by, what="resumed", override=override)
             await self.book.write(entry)
             run.entries.append(entry)
             execution = Execution(run, self.book, lock, self.watch, by, tell)
@@ -192,7 +199,8 @@ class Office:
             if run.end is not None:
                 tell(f"{run.end.what}: {run.end.text}" if run.end.text else run.end.what)
                 return run.end.what == "aborted"
-        async with self.resumed(name, by, tell) as execution:  # its carrier is gone
+        # Its carrier is gone. To stop needs no majority: it does no harm.
+        async with self.resumed(name, by, tell, override=why or "to stop it") as execution:
             return await execution.carry_out() == "aborted"
 
     async def acknowledge(self, name: str, on: str, by: str, why: str) -> None:
@@ -233,9 +241,8 @@ class Office:
     @asynccontextmanager
     async def _locked(self, scope: str, holder: Holder, override: str) -> AsyncIterator[Lock]:
         total = len(self._topology.regions)
-        # Who says why may go on where most regions do not answer.
-        minority = bool(override) and 2 * self.reached <= total
-        lock = Lock(self._stations, total, scope, holder, minority=minority)
+        # Who says why may go on where most regions do not answer, or do not store.
+        lock = Lock(self._stations, total, scope, holder, minority=bool(override))
         try:
             await lock.take()
             yield lock
@@ -245,14 +252,22 @@ class Office:
 
 def _refuse(plan: Plan, override: str) -> None:
     if plan.objections and not override:
-        raise OperationError("; ".join(plan.objections))
+        raise OperationError("; ".join(plan.against))
 
 
 def _changed(confirmed: Plan, fresh: Plan) -> str:
     """What is worse about a plan than about the one that was confirmed; empty: nothing."""
-    objections = [each for each in fresh.objections if each not in confirmed.objections]
-    if objections and len(fresh.objections) > len(confirmed.objections):
-        return objections[0]
+    known = {
+        (each.kind, each.about): each.figure
+        for each in confirmed.objections
+        if isinstance(each, Objection)
+    }
+    for each in fresh.objections:
+        if isinstance(each, str):
+            return each
+        figure = known.get((each.kind, each.about))
+        if figure is None or each.figure > figure * MORE:
+            return each.text
     if fresh.moves > confirmed.moves * MORE + FEW:
         return f"{fresh.moves:,} clients would move instead of {confirmed.moves:,}"
     return ""

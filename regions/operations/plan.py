@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from regions.errors import OperationError
-from regions.operations.entry import Coming, Plan, Request, Stage
+from regions.operations.entry import Against, Coming, Objection, Plan, Request, Stage, scope_of
 from regions.steering.fleet import Outlook
 from regions.steering.health import EdgeKey
 from regions.topology import Topology
@@ -56,7 +56,7 @@ class _Planner:
         if request.edge and request.edge not in {key.edge for key in self._edges}:
             known = ", ".join(key.edge for key in self._edges) or "none"
             raise OperationError(f"no edge {request.edge!r} in {request.region}: there are {known}")
-        self._objections: list[str] = []
+        self._objections: list[Objection | str] = []
         self._notes: list[str] = []
 
     def plan(self) -> Plan:
@@ -81,11 +81,17 @@ class _Planner:
                 raise OperationError(wrong)
         total = len(self._sight.topology.regions)
         if 2 * self._sight.reached <= total:
-            self._objections.append(
+            self._object(
+                "unreached",
+                "",
                 f"{self._sight.reached} of {total} regions answer: in the others somebody else may "
-                "be at work, and what is ordered here is heard there only later"
+                "be at work, and what is ordered here is heard there only later",
+                total - self._sight.reached,
             )
         return plan
+
+    def _object(self, kind: Against, about: str, text: str, figure: float = 0.0) -> None:
+        self._objections.append(Objection(kind, about, text, figure))
 
     # --- what is wanted ------------------------------------------------------------------------
 
@@ -136,15 +142,34 @@ class _Planner:
         stages = self._stage(f"nobody new is sent to {request.scope}", [wanted])
         if stages:
             self._keep_one_open(but_edge=request.edge)
-        if stages and not request.edge:
+        if stages and not self._others_take(request.edge):
             self._newcomers(cordoned=request.why or "an operator wants it so")
         return self._finish(stages)
+
+    def _others_take(self, but_edge: str) -> bool:
+        """Whether other edges of its region take what would come to this one. Some may be full."""
+        others = [
+            key
+            for key in self._edges
+            if but_edge and key.edge != but_edge and self._outlook.edges[key].admits
+        ]
+        for key in others:
+            taken = self._held(key) / max(1, self._outlook.room(key))
+            if taken > FULL:
+                self._object(
+                    "full",
+                    key.edge,
+                    f"{key.edge} would get more of the new clients, and is {taken:.0%} full: "
+                    f"{FULL:.0%} is the most",
+                    taken,
+                )
+        return bool(others)
 
     def _uncordon(self) -> Plan:
         request = self._request
         orders = [self._open(request.edge)]
         if not request.edge:
-            orders += [self._open(key.edge) for key in self._edges]
+            orders += self._opened_edges()
         stages = self._stage(f"{request.scope} is open", orders)
         if stages and not request.edge:
             self._somebody_there()
@@ -162,6 +187,8 @@ class _Planner:
         stages = self._stage(f"{request.region} takes {takes}", [wanted])
         if stages and request.weight == 0:
             self._keep_one_open()
+        if stages and request.weight != 0:
+            self._object_to_closed()
         if stages:
             told = self._sight.topology.region(request.region).weight
             self._newcomers(weight=told if request.weight is None else request.weight)
@@ -180,6 +207,7 @@ class _Planner:
         ramp = Ramp(self._sight.now_ms, request.over_s)
         text = f"{request.region} takes more and more, all after {request.over_s:g} s"
         stages = [Stage(text, [_with(self._order(), ramp=ramp)], "known", KNOWN_S)]
+        self._object_to_closed()
         self._keep_one_open()
         self._newcomers(ramp=0.0)
         return self._finish(stages, takes_s=request.over_s)
@@ -188,8 +216,7 @@ class _Planner:
         request = self._request
         if request.edge:
             raise OperationError("a region returns; an edge is opened with `uncordon`")
-        edges = [self._open(key.edge) for key in self._edges]
-        closed = [order for order in edges if not self._stands(order)]
+        closed = [order for order in self._opened_edges() if not self._stands(order)]
         stages = []
         if closed:
             stages.append(
@@ -207,11 +234,29 @@ class _Planner:
             self._comes_back(request.over_s)
         return self._finish(stages, takes_s=request.over_s if stages else 0.0)
 
+    def _opened_edges(self) -> list[Order]:
+        """The edges are open with their region, but those that somebody closed for themselves."""
+        opened = []
+        for key in self._edges:
+            order = self._sight.orders.of(*key)
+            if order is None or order.idle or scope_of(order.run) != key.edge:
+                opened.append(self._open(key.edge))
+                continue
+            what = "cordoned" if order.drain_s is None else "drained"
+            self._notes.append(
+                f"{key.edge} stays {what}, by {order.by} ({order.reason}): `jetrelay ctl uncordon "
+                f"{key.edge}` opens it"
+            )
+        if not opened:
+            region = self._request.region
+            self._object("closed", region, f"no edge of {region} would be open")
+        return opened
+
     def _drain(self) -> Plan:
         request = self._request
         if request.verb == "evacuate" and request.edge:
             raise OperationError("a region is evacuated; an edge is drained")
-        keys = [key for key in self._edges if not request.edge or key.edge == request.edge]
+        keys = self._to_drain()
         moves = sum(self._held(key) for key in keys)
         coming = self._coming(keys, moves, 1.0)
         within_s = request.within_s
@@ -244,18 +289,38 @@ class _Planner:
         coming = self._coming(keys, moves, max(within_s, 1.0))
         for each in coming:
             if each.connections and each.taken > FULL:
-                self._objections.append(
-                    f"{each.name} would be {each.taken:.0%} full, and {FULL:.0%} is the most"
+                self._object(
+                    "full",
+                    each.name,
+                    f"{each.name} would be {each.taken:.0%} full, and {FULL:.0%} is the most",
+                    each.taken,
                 )
             if each.connections and each.admitted_per_s and each.per_s > each.admitted_per_s:
-                self._objections.append(
+                self._object(
+                    "fast",
+                    each.name,
                     f"{each.per_s:,.0f}/s would come to {each.name}, which lets in "
-                    f"{each.admitted_per_s:,.0f}/s: over {within_s:g} s is too fast"
+                    f"{each.admitted_per_s:,.0f}/s: over {within_s:g} s is too fast",
+                    each.per_s / each.admitted_per_s,
                 )
+        self._note_closed()
         for key in keys:
             if key in self._sight.unknown:
                 self._notes.append(f"{key.edge} is not heard: it does so when it is back")
         return self._finish(stages, moves=moves, coming=coming, takes_s=within_s)
+
+    def _to_drain(self) -> list[EdgeKey]:
+        """The edges that are meant: of a region, those that are not drained for themselves."""
+        if self._request.edge:
+            return [key for key in self._edges if key.edge == self._request.edge]
+        keys = []
+        for key in self._edges:
+            order = self._drained(key)
+            if order is not None and scope_of(order.run) == key.edge:
+                self._notes.append(f"{key.edge} is drained already, by {order.by} ({order.reason})")
+            else:
+                keys.append(key)
+        return keys
 
     # --- what it does --------------------------------------------------------------------------
 
@@ -264,13 +329,44 @@ class _Planner:
         stay = [key for key in self._edges if key not in keys and self._outlook.edges[key].admits]
         if stay:
             return self._to_neighbours(stay, moves, within_s)
-        return [
-            Coming(
-                each.region, each.connections, each.after, each.room, each.per_s,
-                each.admitted_per_s,
+        others = self._coming_anyway()
+        found = []
+        for each in self._outlook.if_left(region, moves, within_s).arrivals:
+            more, more_per_s = others.get(each.region, (0, 0.0))
+            found.append(
+                Coming(
+                    each.region, each.connections, each.after + more, each.room,
+                    each.per_s + more_per_s, each.admitted_per_s,
+                )
+            )  # fmt: skip
+        return found
+
+    def _coming_anyway(self) -> dict[str, tuple[int, float]]:
+        """Region -> the clients that other operations still send there, and how many a second."""
+        found: dict[str, tuple[int, float]] = {}
+        emptied = self._request.region
+        for region in self._outlook.regions:
+            if region.name == emptied:
+                continue
+            mine = [key for key in self._outlook.edges if key.region == region.name]
+            going = {key: order for key in mine if (order := self._drained(key)) is not None}
+            left = sum(self._held(key) for key in going)
+            if not left or any(self._outlook.edges[key].admits for key in mine):
+                continue  # else its own edges take them
+            rest_s = max(
+                (order.drain_s or 0.0) - (self._sight.now_ms - order.at_ms) / 1000
+                for order in going.values()
             )
-            for each in self._outlook.if_left(region, moves, within_s).arrivals
-        ]  # fmt: skip
+            rest_s = max(rest_s, 1.0)
+            for each in self._outlook.if_left(region.name, left, rest_s, emptied).arrivals:
+                more, per_s = found.get(each.region, (0, 0.0))
+                found[each.region] = more + each.connections, per_s + each.per_s
+        return found
+
+    def _drained(self, key: EdgeKey) -> Order | None:
+        """The order by which an edge is drained now."""
+        order = self._sight.orders.of(*key)
+        return order if order is not None and order.drain_s is not None else None
 
     def _to_neighbours(self, stay: Sequence[EdgeKey], moves: int, within_s: float) -> list[Coming]:
         limits, found, left = self._sight.topology.limits, [], moves
@@ -300,9 +396,12 @@ class _Planner:
             self._notes.append(f"new clients near {mine.name} go to: {', '.join(parts)}")
         for name in moved:
             if after.get(name, 0) > before.get(name, 0) and regions[name].taken > FULL:
-                self._objections.append(
+                self._object(
+                    "full",
+                    name,
                     f"{name} would get more of the new clients, and is {regions[name].taken:.0%} "
-                    f"full: {FULL:.0%} is the most"
+                    f"full: {FULL:.0%} is the most",
+                    regions[name].taken,
                 )
 
     def _comes_back(self, over_s: float) -> None:
@@ -326,6 +425,12 @@ class _Planner:
             text += f", and {lets_in:,.0f}/s are let in: the others wait, and try again"
         self._notes.append(text)
 
+    def _note_closed(self) -> None:
+        """Who takes nobody of those that move, and why."""
+        for each in self._outlook.regions:
+            if each.name != self._request.region and not each.verdict.admits:
+                self._notes.append(f"{each.name} takes nobody: {each.verdict.reason}")
+
     def _held(self, key: EdgeKey) -> int:
         """Connections of an edge; those of one that is not heard are elsewhere, or lost."""
         return self._outlook.at_edge(key) or 0
@@ -343,10 +448,18 @@ class _Planner:
             self._outlook.edges[key].admits for key in self._edges if key.edge != but_edge
         )
         if not others and not stay:
-            self._objections.append(
-                f"{region} is the last region that takes clients"
-                if not but_edge
-                else f"{but_edge} is the last edge that takes clients"
+            last, kind = (but_edge, "edge") if but_edge else (region, "region")
+            self._object("last", last, f"{last} is the last {kind} that takes clients")
+
+    def _object_to_closed(self) -> None:
+        """It is to take clients, and nobody is sent there."""
+        region, order = self._request.region, self._order()
+        if order.cordoned:
+            self._object(
+                "closed",
+                region,
+                f"{region} is cordoned, and stays so: `jetrelay ctl return {region}` opens it, and "
+                "ramps",
             )
 
     def _note_weight(self) -> None:
@@ -361,7 +474,8 @@ class _Planner:
     def _somebody_there(self) -> None:
         heard = [key for key in self._edges if key not in self._sight.unknown]
         if not heard:
-            self._objections.append(f"no edge of {self._request.region} is heard")
+            region = self._request.region
+            self._object("unheard", region, f"no edge of {region} is heard")
 
 
 def _with(order: Order, **changes: Any) -> Order:

@@ -43,25 +43,26 @@ class Watch:
         now_s = time.monotonic()
         return {key: Seen(frame, now_s - at_s) for key, (at_s, frame) in self._posts.newest.items()}
 
-    def outlook(self, orders: Orders) -> Outlook:
-        """How the fleet stands, with these orders."""
+    def outlook(self, orders: Orders, now_ms: int) -> Outlook:
+        """How the fleet stands, with these orders, at a time by the regions' clock, Unix ms."""
+        newest = self._posts.newest
         return self._fleet.look(
-            self._posts.observers,
+            # Doors as keepers have tried them: who plans does not send clients to a closed one.
+            [*self._posts.observers, *self._posts.keepers.observers(newest)],
             self._posts.loads,
             time.monotonic(),
             orders,
-            int(time.time() * 1000),
+            now_ms,
         )
 
-    def sight(self, orders: Orders, reached: int) -> Sight:
+    def sight(self, orders: Orders, reached: int, now_ms: int) -> Sight:
         """What a plan is made from.
 
         Args:
             orders: those that stand.
             reached: regions whose NATS answers.
+            now_ms: by the regions' clock, Unix ms: an operator's own may differ by minutes.
         """
-        seen, outlook = self.seen(), self.outlook(orders)
+        seen, outlook = self.seen(), self.outlook(orders, now_ms)
         unknown = [key for key in outlook.edges if key not in seen or not seen[key].alive]
-        return Sight(
-            self.topology, outlook, orders, int(time.time() * 1000), reached, tuple(unknown)
-        )
+        return Sight(self.topology, outlook, orders, now_ms, reached, tuple(unknown))

@@ -25,7 +25,7 @@ def plan_lines(request: Request, plan: Plan) -> list[str]:
         ]  # fmt: skip
         lines += [f"  {line}" for line in aligned(rows)]
     lines += [f"note: {text}" for text in plan.notes]
-    lines += [f"against it: {text}" for text in plan.objections]
+    lines += [f"against it: {text}" for text in plan.against]
     return lines
 
 

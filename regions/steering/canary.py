@@ -97,7 +97,7 @@ class Canaries:
     def take(self, tries: Mapping[EdgeKey, Try]) -> None:
         """Doors were gone through, or not: what was said there is to arrive."""
         for key, tried in tries.items():
-            if not tried.failed:
+            if tried.passed:
                 self._say(key.region, tried.at_s)
 
     def _say(self, region: str, at_s: float) -> None:

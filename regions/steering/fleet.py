@@ -13,7 +13,7 @@ from regions.steering.health import (
     judge_region,
     with_canaries,
 )
-from regions.steering.what_if import RECONNECT_S, WhatIf, if_left
+from regions.steering.what_if import GONE, RECONNECT_S, WhatIf, if_left
 from regions.topology import Topology
 from relay.core.orders import Orders
 from relay.core.steady import Comebacks, Steady
@@ -65,8 +65,14 @@ class Outlook:
         load = self.loads.get(key)
         return self.edge_room if load is None else load.holds(self.edge_room)
 
-    def if_left(self, region: str, connections: int, within_s: float) -> WhatIf:
+    def if_left(self, region: str, connections: int, within_s: float, closed: str = "") -> WhatIf:
         """What would happen if so many clients left a region within so long, and it took none.
+
+        Args:
+            region: it.
+            connections: that leave.
+            within_s: seconds.
+            closed: another region that takes none either; empty: none.
 
         Raises:
             KeyError: there is no such region.
@@ -76,7 +82,7 @@ class Outlook:
         for key, verdict in self.edges.items():
             admitting[key.region] += verdict.admits
         return if_left(
-            self.regions,
+            [replace(each, verdict=GONE) if each.name == closed else each for each in self.regions],
             region,
             connections,
             within_s=within_s,

@@ -2,8 +2,8 @@
 
 An observer stands in one region. It hears what edges say of themselves, through its region's NATS,
 and tries their doors as a client does. It may be cut off itself: who hears nobody, or gets through
-no door, judges nobody. So silence alone is `dark`, which may be the observers' own trouble, or a
-link's; `down` takes somebody who has tried the door, or the edge's own last word.
+hardly any door, judges nobody. So silence alone is `dark`, which may be the observers' own trouble,
+or a link's; `down` takes somebody who has tried the door, or the edge's own last word.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +39,19 @@ class Try(NamedTuple):
     at_s: float  # monotonic, when it was over
     failed: str = ""  # the step that did, and why; empty: none
     took_ms: float = 0.0
+    busy: str = ""  # it was asked to come later: what was said
+    times: int = 1  # that it failed in a row
+
+    @property
+    def passed(self) -> bool:
+        """Whether it came through: who was asked to come later did not, and did not fail."""
+        return not self.failed and not self.busy
+
+    def after(self, before: "Try | None") -> "Try":
+        """The same, with the failures in a row up to it counted."""
+        if not self.failed or before is None or not before.failed:
+            return self
+        return self._replace(times=before.times + 1)
 
 
 class Load(NamedTuple):
@@ -147,9 +160,14 @@ class Observer:
         return any(key.region not in others and self.hears(key, now_s) for key in self.heard)
 
     @property
-    def passes(self) -> bool:
-        """Whether it gets through any door: who gets through none may be cut off himself."""
-        return any(not each.failed for each in self.tries.values())
+    def tells(self) -> bool:
+        """Whether doors that fail from here say anything: those of half the regions do not.
+
+        Who fails at more, or at all of them, may be cut off himself, alone or with his region.
+        """
+        tried = {key.region for key in self.tries}
+        answering = {key.region for key, each in self.tries.items() if not each.failed}
+        return bool(answering) and 2 * len(answering) >= len(tried)
 
 
 def judge_edge(key: EdgeKey, observers: Sequence[Observer], now_s: float) -> Verdict:
@@ -171,12 +189,25 @@ def judge_edge(key: EdgeKey, observers: Sequence[Observer], now_s: float) -> Ver
     assert newest is not None
     if newest.state != READY:
         return Verdict(State.DEGRADED, f"it is {newest.state}", admits=False)
-    if failed:
-        reason = f"its door fails from {_names(failed)}: {_why(key, failed)}"
+    if sure := [each for each in failed if each.tries[key].times > 1]:
+        reason = f"its door fails from {_names(sure)}: {_why(key, sure)}"
         return Verdict(State.DEGRADED, reason, admits=bool(passed))
     if deaf := [each for each in judging if each not in hearing]:
         return Verdict(State.DEGRADED, f"not heard in {_names(deaf)}", admits=True)
-    return Verdict(State.OK, "ready", admits=True)
+    return Verdict(State.OK, _ready(key, observers, failed, now_s), admits=True)
+
+
+def _ready(
+    key: EdgeKey, observers: Sequence[Observer], failed: Sequence[Observer], now_s: float
+) -> str:
+    """What is said of an edge that is ready, and heard: once is no more than a hint."""
+    if failed:
+        return f"ready; its door failed once from {_names(failed)}: {_why(key, failed)}"
+    for each in observers:
+        tried = each.tries.get(key)
+        if tried is not None and tried.busy and now_s - tried.at_s <= FRESH_S:
+            return f"ready; it is busy: {tried.busy}"
+    return "ready"
 
 
 def _unheard(
@@ -201,11 +232,11 @@ def _unheard(
 def _tries(
     key: EdgeKey, observers: Iterable[Observer], now_s: float
 ) -> tuple[list[Observer], list[Observer]]:
-    """Who failed at an edge's door not long ago, and who passed."""
+    """Who failed at an edge's door not long ago, and who passed; busy is neither."""
     failed, passed = list[Observer](), list[Observer]()
     for each in observers:
         tried = each.tries.get(key)
-        if tried is None or (tried.failed and not each.passes):
+        if tried is None or tried.busy or (tried.failed and not each.tells):
             continue
         if now_s - tried.at_s <= FRESH_S:
             (failed if tried.failed else passed).append(each)

@@ -12,11 +12,12 @@ from regions.doors import Door
 from regions.permissions import inbox_of
 from regions.stats.reading import Past
 from regions.steering.health import ALIVE_S, EdgeKey, Heard, Load, Observer
+from regions.steering.keepers import Keepers
 from relay.bus.connection import Connection, Headers, open_connection
 from relay.bus.inbox import Inbox
 from relay.bus.orders import OrderBook
 from relay.bus.reader import Reader
-from relay.core.names import telemetry_subject
+from relay.core.names import news_subject, telemetry_subject
 from relay.core.orders import Orders
 from relay.core.telemetry import ENDED, EdgeFrame, decode_frame
 from relay.errors import BusError
@@ -37,6 +38,7 @@ class Post:
         door: the region's.
         origins: all regions.
         orders: takes what operators want, as the books in this region say it.
+        keepers: take what keepers tell.
         clock: monotonic seconds.
     """
 
@@ -45,9 +47,11 @@ class Post:
         door: Door,
         origins: Sequence[str],
         orders: Orders,
+        keepers: Keepers,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.region = door.region
+        self._keepers = keepers
         self._door = door
         self._origins = origins
         self._orders = orders
@@ -79,6 +83,7 @@ class Post:
                     self._door.nats, "steering", inbox_of(self._door.nats, "console")
                 )
                 await connection.listen(telemetry_subject("*", "*"), self._hear)
+                await connection.listen(news_subject("*", "steering"), self._hear_keeper)
                 inbox = Inbox(connection)
                 await inbox.start()
                 reader = Reader(inbox, READS)
@@ -140,6 +145,9 @@ class Post:
             return
         self.frames[key] = self._clock(), frame
 
+    def _hear_keeper(self, subject: str, _reply: str, _headers: Headers, data: bytes) -> None:
+        self._keepers.hear(subject.split(".")[1], data)
+
     def _forget(self, now_s: float) -> None:
         for key in [key for key, (at_s, _) in self.frames.items() if now_s - at_s > FORGET_S]:
             del self.frames[key]
@@ -162,8 +170,9 @@ class Posts:
     def __init__(self, doors: Sequence[Door], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.orders = Orders()  # what operators want, as far as it was heard anywhere
+        self.keepers = Keepers(clock)
         origins = [door.region for door in doors]
-        self.posts = [Post(door, origins, self.orders, clock) for door in doors]
+        self.posts = [Post(door, origins, self.orders, self.keepers, clock) for door in doors]
 
     async def __aenter__(self) -> "Posts":
         for post in self.posts:

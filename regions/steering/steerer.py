@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from regions.doors import Door
@@ -12,10 +12,10 @@ from regions.steering.canary import Canaries
 from regions.steering.fleet import Fleet, Outlook
 from regions.steering.health import NO_FLIGHTS, EdgeKey, Observer, Try
 from regions.steering.observing import Posts
-from regions.steering.trying import nothing
+from regions.steering.trying import TryDoor, nothing, try_doors
 from regions.topology import Topology
 from relay.core.steady import Steady
-from relay.core.steering import Candidate, choose, shares
+from relay.core.steering import Candidate, Place, Share, choose, shares
 from relay.geo.atlas import Atlas, Network
 from relay.tasks import Tasks
 
@@ -25,10 +25,8 @@ LOOK_S = 0.5
 HEAR_S = 2.5  # every edge says how it is once a second
 TRY_S = 5.0
 NETWORKS = 100_000  # whose order is remembered, while nothing changes
+PLACES = 10_000  # likewise, of which the shares are
 PARTS = 50  # of a region's room: by less than one of them, no share changes
-
-# Of which edge, where, and what is to be said there.
-TryDoor = Callable[[EdgeKey, str, Callable[[], object]], Awaitable[Try]]
 
 
 class Steerer:
@@ -41,6 +39,7 @@ class Steerer:
         urls: the edges whose doors are tried.
         try_door: goes through one; None: none is tried.
         canaries: hear in all regions what is said at the tries; who made them closes them.
+        keeper: the region of the keeper that this is part of; empty: of none.
     """
 
     def __init__(
@@ -51,7 +50,9 @@ class Steerer:
         urls: Mapping[EdgeKey, str],
         try_door: TryDoor | None = None,
         canaries: Canaries | None = None,
+        keeper: str = "",
     ) -> None:
+        self._keeper = keeper
         self._posts = Posts(doors)
         self._fleet = Fleet(topology, Steady())
         self._atlas = atlas
@@ -62,6 +63,7 @@ class Steerer:
         self._tasks = Tasks("steering")
         self._regions: tuple[Candidate, ...] = ()
         self._orders: OrderedDict[Network, tuple[str, ...]] = OrderedDict()
+        self._shares: dict[Place | None, list[Share]] = {}
         self._loads: dict[str, tuple[int, int]] = {}  # region -> load that counts, of which room
         self.outlook: Outlook | None = None
         self.changes = 0  # of what is answered
@@ -86,6 +88,11 @@ class Steerer:
         self._look()
 
     @property
+    def regions(self) -> tuple[Candidate, ...]:
+        """The regions as the answers go by them: without what changes all the time."""
+        return self._regions
+
+    @property
     def hearing(self) -> dict[str, bool]:
         """Whether each region's NATS is listened to."""
         return {each.region: each.connected for each in self._posts.posts}
@@ -100,24 +107,40 @@ class Steerer:
         known = self._orders.get(network)
         if known is not None:
             return known
-        origin = self._atlas.find(network.network_address)
-        given = shares(self._regions, origin.whence)
-        order = tuple(choose(given, str(network).encode()))
+        order = tuple(choose(self._given(network), str(network).encode()))
         self._orders[network] = order
         if len(self._orders) > NETWORKS:
             self._orders.popitem(last=False)
         return order
+
+    def _given(self, network: Network) -> list[Share]:
+        """The shares of the place where a network is."""
+        whence = self._atlas.find(network.network_address).whence
+        given = self._shares.get(whence.place)
+        if given is None:
+            given = self._shares[whence.place] = shares(self._regions, whence)
+            if len(self._shares) > PLACES:
+                self._shares.pop(next(iter(self._shares)))
+        return given
+
+    def _forget(self) -> None:
+        """Something has changed that orders go by."""
+        self._orders.clear()
+        self._shares.clear()
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
             self._look()
             if await self._atlas.refresh():
-                self._orders.clear()
+                self._forget()
 
     def _look(self) -> None:
         now_s = time.monotonic()
-        observers = [*self._posts.observers, Observer("here", connected=False, tries=self.tries)]
+        # What fails from here may be the way from here: keepers try the same doors.
+        keepers = self._posts.keepers.observers(self._posts.newest, self._keeper)
+        here = Observer("here", connected=False, tries=self.tries)
+        observers = [*self._posts.observers, here, *keepers]
         if not any(each.connected for each in observers) and self.outlook is not None:
             return  # cut off itself: what was known goes on to count
         self._looked_s = now_s
@@ -138,7 +161,7 @@ class Steerer:
                     _log.warning("%s is %s: %s", each.name, each.verdict.state,
                                  each.verdict.reason)  # fmt: skip
             self._regions = regions
-            self._orders.clear()
+            self._forget()
             self.changes += 1
 
     async def _try_all(self) -> None:
@@ -146,10 +169,7 @@ class Steerer:
         while True:
             began_s = time.monotonic()
             note = nothing if self._canaries is None else self._canaries.note
-            made = await asyncio.gather(
-                *(self._try_door(key, url, note) for key, url in self._urls.items())
-            )
-            self.tries = dict(zip(self._urls, made, strict=True))
+            self.tries = await try_doors(self._try_door, self._urls, note, self.tries)
             if self._canaries is not None:
                 self._canaries.take(self.tries)
             await asyncio.sleep(max(TRY_S - (time.monotonic() - began_s), 0.1))

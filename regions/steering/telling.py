@@ -24,6 +24,7 @@ def steering_news(
     return SteeringNews(
         at_ms=at_ms,
         by=by,
+        tried=len(tries),
         regions=[
             RegionNews(
                 name=each.name,

@@ -20,10 +20,13 @@ class Arrival(NamedTuple):
     room: int  # 0: not known
     per_s: float  # on average, while they come
     admitted_per_s: float  # by its edges, at most; 0.0: not known
+    closed: str = ""  # why it lets nobody in; empty: it does
 
     @property
     def fits(self) -> bool:
         """Whether it can hold them."""
+        if self.closed and self.connections:
+            return False
         return not self.room or self.after <= self.room
 
     @property
@@ -92,9 +95,14 @@ def if_left(
     arrivals = [
         Arrival(
             name, count, now[name].connections, now[name].room,
-            count / within_s, admitted_per_s * edges.get(name, 0),
+            count / within_s, admitted_per_s * edges.get(name, 0), _closed(now[name]),
         )
         for name, count in coming.items()
         if name != region
     ]  # fmt: skip
     return WhatIf(region, connections, arrivals)
+
+
+def _closed(region: Candidate) -> str:
+    """Why nobody is let in; empty: somebody is."""
+    return region.cordoned if region.verdict.admits else region.verdict.reason

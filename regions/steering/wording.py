@@ -55,6 +55,8 @@ def what_if_lines(found: WhatIf) -> list[str]:
 def _fits(arrival: Arrival) -> str:
     if not arrival.connections:
         return "gets none"
+    if arrival.closed:
+        return f"lets nobody in: {arrival.closed}"
     wrong = [] if arrival.fits else ["no room"]
     if not arrival.in_time:
         wrong.append(f"{arrival.admitted_per_s:,.0f}/s are let in: the rest waits")

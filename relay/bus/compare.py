@@ -7,6 +7,7 @@ from relay.bus.events import ID, SEQUENCE, SUBJECT, USER
 from relay.bus.reader import API, Reader
 from relay.core.marker import Marker, Segment
 from relay.core.names import events_stream
+from relay.errors import UnavailableError
 
 _Message = tuple[str, str, str, bytes]
 
@@ -97,6 +98,7 @@ class Comparison:
     async def _next(self, origin: str, seq: int, api: str) -> tuple[int, _Message] | None:
         page = await self._reader.page(events_stream(origin), seq, batch=1, api=api)
         if not page.messages:
+            await self._end(origin, seq, None, api)
             return None
         headers, data = page.messages[0]
         return int(headers[SEQUENCE]), _message(headers, data)
@@ -109,7 +111,20 @@ class Comparison:
             page = await self._reader.page(events_stream(origin), seq, batch=batch, api=api)
             for headers, data in page.messages:
                 found[int(headers[SEQUENCE])] = _message(headers, data)
+            seq = max(page.last + 1, seq)
             if not page.messages or page.pending == 0:
+                await self._end(origin, seq, last, api)
                 break
-            seq = page.last + 1
         return {seq: message for seq, message in found.items() if seq <= last}
+
+    async def _end(self, origin: str, seq: int, last: int | None, api: str) -> None:
+        """Nothing stands from `seq` on, up to `last`: a replica said so, and may be behind.
+
+        Raises:
+            UnavailableError: its leader holds something there, or did not answer.
+        """
+        if last is not None and seq > last:
+            return
+        held = await self._reader.next_seq(events_stream(origin), seq, ">", api=api)
+        if held is not None and (last is None or held <= last):
+            raise UnavailableError(f"a replica of {origin} does not show {held} yet")

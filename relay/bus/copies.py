@@ -20,8 +20,9 @@ from typing import NamedTuple
 from relay.bus.events import SEQUENCE, epoch_in
 from relay.bus.home import home_of
 from relay.bus.reader import API, Reader, StreamInfo, remote_api
-from relay.core.copy import Beginning, Copy, Seen, ranges
+from relay.core.copy import Beginning, Copy, Seen
 from relay.core.names import events_stream, mark_subject, void_subject
+from relay.core.runs import NONE, Run, Runs
 from relay.errors import BusError, UnavailableError
 
 _log = logging.getLogger("jetrelay.copies")
@@ -29,6 +30,7 @@ _log = logging.getLogger("jetrelay.copies")
 _EMPTY = Copy(1, 0)
 REPLICA_LOOKS, REPLICA_WAIT_S = 3, 0.05
 MOST_BEFORE = 65_536  # events before a mirror's beginning that are read at the origin one by one
+MOST_DELETED = 500_000  # sequences that a server is asked to name: 5 MB
 
 
 class Proved(NamedTuple):
@@ -44,40 +46,47 @@ class _Mirror:
     """A mirror at the last look, and what its origin has said of it."""
 
     info: StreamInfo | None = None
-    deleted: set[int] = field(default_factory=set)  # missing here
-    gone: set[int] = field(default_factory=set)  # of those, proved to be missing at the origin too
-    held: set[int] = field(default_factory=set)  # of those, seen at the origin
+    skipped: Runs = NONE  # between its first and its last, as the server says
+    deleted: Runs = NONE  # missing here
+    gone: Runs = NONE  # of those, proved to be missing at the origin too
+    held: Runs = NONE  # of those, seen at the origin
     beginning: Beginning = field(default_factory=Beginning)
     reached: int | None = None  # the furthest that it was ever seen to hold
-    jumped: list[tuple[int, int]] = field(default_factory=list)  # never held: it began behind them
-    before: set[int] = field(default_factory=set)  # of those, what its origin holds
+    jumped: list[Run] = field(default_factory=list)  # never held: it began behind them
+    before: Runs = NONE  # of those, what its origin holds
     behind: int = 0  # the origin has dropped all up to here
     proved: Proved | None = None
     asked: int = 0  # up to where it was asked whether it has dropped what neither holds
 
+    def still_skipped(self, info: StreamInfo) -> Runs:
+        """What is left, in the stream as it stands now, of what was known to be skipped: all of it,
+        where it is as many. It grows at its end alone, and drops the oldest.
+        """
+        if self.info is None or self.info.created != info.created or info.last < self.info.last:
+            return NONE
+        return self.skipped.within(info.first, info.last)
+
     def look(
-        self, info: StreamInfo, deleted: set[int], heard: Callable[[int, int], int | None]
+        self, info: StreamInfo, skipped: Runs, unheard: Callable[[int, int], list[Run]]
     ) -> None:
-        """It stands like this now. `heard`: the first of a stretch that came live, if any did."""
+        """It stands like this now. `unheard`: the runs of a stretch that did not come live."""
         if self.reached is not None and info.messages and info.first > self.reached + 1:
-            # It was empty, and went on later than where it had been; or has dropped them since.
-            first, last = self.reached + 1, info.first - 1
-            came = heard(first, last)
-            if came != first:
-                self.jumped.append((first, last if came is None else came - 1))
+            # It was empty, and went on later than where it had been, perhaps more than once since
+            # the last look; or has held them, and dropped them since.
+            self.jumped += unheard(self.reached + 1, info.first - 1)
         self.reached = max(self.reached or 0, info.last)
         if self.info is not None and info.last < self.info.last:
             self.proved = None  # it lost its end: something else may come there
-        deleted = deleted | self.before
-        self.info, self.deleted = info, deleted
-        self.gone &= deleted
-        self.held &= deleted
+        self.info, self.skipped = info, skipped
+        self.deleted = skipped | self.before
+        self.gone &= self.deleted
+        self.held &= self.deleted
         self.beginning.look(Seen(info.created, info.first, info.last))
 
     @property
-    def unknown(self) -> list[tuple[int, int]]:
-        """The runs that the origin has not been heard about."""
-        return ranges(sorted(self.deleted - self.gone - self.held))
+    def unknown(self) -> Runs:
+        """What the origin has not been heard about."""
+        return self.deleted - self.gone - self.held
 
     @property
     def copy(self) -> Copy:
@@ -89,8 +98,27 @@ class _Mirror:
         first, origin_first = self.info.first, self.beginning.origin_first
         if self.behind:
             first = origin_first = max(first, self.behind + 1)
-        missing = sorted(seq for seq in self.deleted - self.gone if seq > self.behind)
-        return Copy(first, self.info.last, tuple(missing), origin_first)
+        missing = (self.deleted - self.gone).within(self.behind + 1, self.info.last)
+        return Copy(first, self.info.last, missing, origin_first)
+
+
+async def epoch_said(reader: Reader, origin: str, api: str) -> int:
+    """The newest epoch that an edge wrote into an origin's stream, as its leader at an API says.
+
+    Which message is newer says nothing: an edge may not have heard of the epoch yet.
+
+    Raises:
+        UnavailableError: NATS did not answer.
+    """
+    stream, subjects = events_stream(origin), (mark_subject(origin), void_subject(origin))
+    found = await asyncio.gather(
+        *(reader.last_headers(stream, subject, api=api) for subject in subjects)
+    )
+    return max((epoch_in(headers) for headers in found if headers), default=1)
+
+
+def _all(_origin: str, first: int, last: int) -> list[Run]:
+    return [(first, last)]
 
 
 class Standing(NamedTuple):
@@ -110,10 +138,10 @@ class Copies:
         self.origins = tuple(origins)
         self._copies: dict[str, Copy] = {}
         self._mirrors = {origin: _Mirror() for origin in self.mirrored}
-        self._dropped: dict[str, list[tuple[int, int]]] = {}  # not told of yet
+        self._dropped: dict[str, list[Run]] = {}  # not told of yet
         self.found = 0  # sequences ever found missing
         self.on_found: Callable[[str], None] = lambda _origin: None  # other ones are missing now
-        self.heard: Callable[[str, int, int], int | None] = lambda _origin, _first, _last: None
+        self.unheard: Callable[[str, int, int], list[Run]] = _all
         self.home_epoch = 0  # of the home stream, at the last look
 
     @property
@@ -138,13 +166,33 @@ class Copies:
             self.home_epoch = home_of(info).epoch
             copy = Copy(info.first, info.last, origin_first=info.first)
         else:
-            deleted = await self._reader.deleted(stream) if info.deleted else set()
-            self._mirrors[origin].look(info, deleted, partial(self.heard, origin))
+            info, skipped = await self._skipped(origin, info)
+            self._mirrors[origin].look(info, skipped, partial(self.unheard, origin))
             copy = self._mirrors[origin].copy
         before, self._copies[origin] = self.known(origin), copy
         if copy.missing and copy.missing != before.missing:
             self.on_found(origin)
         return copy
+
+    async def _skipped(self, origin: str, info: StreamInfo) -> tuple[StreamInfo, Runs]:
+        """What a mirror does not hold between its first and last, and how it stands then.
+
+        The server names all of it, each time, where it is asked to: that may be millions, while a
+        mirror catches up behind what its origin has dropped. It is asked where there is more.
+        """
+        mirror, stream = self._mirrors[origin], events_stream(origin)
+        known = mirror.still_skipped(info)
+        if len(known) == info.deleted:
+            return info, known
+        if info.deleted <= MOST_DELETED:
+            return await self._reader.deleted(stream)  # both from one answer
+        if mirror.info is not None and mirror.info.created == info.created:
+            after = max(mirror.info.last, info.first - 1)
+            follows = await self._reader.next_seq(stream, after + 1, ">") or info.last + 1
+            known |= Runs.between(after + 1, follows - 1).within(info.first, info.last)
+            if len(known) == info.deleted:
+                return info, known
+        return info, Runs.between(info.first, info.last)  # what of it is held, is not known
 
     async def look_at_all(self) -> dict[str, Copy]:
         """All copies as they are now.
@@ -154,6 +202,11 @@ class Copies:
         """
         copies = await asyncio.gather(*(self.look(origin) for origin in self.origins))
         return dict(zip(self.origins, copies, strict=True))
+
+    def made(self, origin: str) -> str:
+        """What tells a mirror from one of the same name that was made anew, at the last look."""
+        info = self._mirrors[origin].info
+        return "" if info is None else info.created
 
     async def source(self, origin: str, after: int, upto: int) -> str:
         """The JetStream API to read (`after`, `upto`] of `origin` from: here, or at the origin.
@@ -188,7 +241,7 @@ class Copies:
             if await self.last_at(origin, api) >= upto:
                 return api
             if api != API and waited + 1 < REPLICA_LOOKS:
-                await asyncio.sleep(REPLICA_WAIT_S)  # any replica there may have answered
+                await asyncio.sleep(REPLICA_WAIT_S)  # a leader that has just begun applies the rest
         raise UnavailableError(f"{origin} holds less than was delivered of it")
 
     async def last_at(self, origin: str, api: str) -> int:
@@ -200,8 +253,7 @@ class Copies:
         """
         if api == API:
             return (await self.look(origin)).last
-        got = await self._reader.last_by_subject(events_stream(origin), ">", api=api)
-        return int(got[0][SEQUENCE]) if got else 0
+        return await self._reader.last_seq(events_stream(origin), ">", api=api) or 0
 
     async def whole(self, origin: str, after: int, upto: int) -> bool:
         """Whether this region's copy holds (`after`, `upto`] still, as it is now.
@@ -233,11 +285,11 @@ class Copies:
             return await self._mirror_stands(origin)
         stream = events_stream(origin)
         first, last, epoch = await asyncio.gather(
-            self._reader.page(stream, 1, batch=1, api=api),
+            self._reader.next_seq(stream, 1, ">", api=api),
             self.last_at(origin, api),
-            self.epoch_at(origin, api),
+            epoch_said(self._reader, origin, api),
         )
-        return Standing(first.last or 1, last, epoch)
+        return Standing(first or 1, last, epoch)
 
     async def _mirror_stands(self, origin: str) -> Standing:
         """How a mirror here stood at the look of `whole`.
@@ -249,33 +301,33 @@ class Copies:
         created = "" if mirror.info is None else mirror.info.created
         proved = mirror.proved
         if proved is None or proved.created != created or proved.last < copy.last:
-            stream = events_stream(origin)
-            found = await asyncio.gather(
-                *(
-                    self._reader.last_headers(stream, subject)
-                    for subject in (mark_subject(origin), void_subject(origin))
-                )
-            )
-            epoch = max((epoch_in(headers) for headers in found if headers), default=1)
+            epoch = await epoch_said(self._reader, origin, API)
             proved = mirror.proved = Proved(created, copy.last, epoch)
         return Standing(copy.first, copy.last, proved.epoch)
 
-    async def epoch_at(self, origin: str, api: str) -> int:
+    async def epoch_at(self, origin: str, api: str, claimed: int = 0) -> int:
         """The newest epoch that an edge wrote into an origin's stream, at an API.
 
+        Args:
+            origin: whose stream.
+            api: where.
+            claimed: up to which sequence a replica has shown events that claim a later epoch.
+
         Raises:
-            UnavailableError: NATS did not answer.
+            UnavailableError: NATS did not answer, or its leader does not hold that sequence (yet),
+                and so may not hold what began that epoch.
         """
+        try:
+            last = await self.last_at(origin, api)
+        except UnavailableError:
+            raise
+        except BusError as error:
+            raise UnavailableError(f"{origin}: its copy is made anew") from error
         if api == API and origin == self._region:
-            await self.look(origin)
             return self.home_epoch
-        # Which of them is newer says nothing: an edge may not have heard of the epoch yet.
-        subjects = (mark_subject(origin), void_subject(origin))
-        stream = events_stream(origin)
-        found = await asyncio.gather(
-            *(self._reader.last_by_subject(stream, subject, api=api) for subject in subjects)
-        )
-        return max((epoch_in(got[0]) for got in found if got), default=1)
+        if last < claimed:
+            raise UnavailableError(f"{origin} does not hold {claimed} (yet)")
+        return await epoch_said(self._reader, origin, api)
 
     # --- what only the origin knows ------------------------------------------------------------
 
@@ -291,9 +343,9 @@ class Copies:
             while mirror.jumped:
                 await self._inquire_jumped(origin, *mirror.jumped[0])
                 mirror.jumped.pop(0)
-            for first, last in mirror.unknown:
+            for first, last in mirror.unknown.runs:
                 await self._inquire_run(origin, first, last)
-            if mirror.gone and max(mirror.gone) > mirror.asked:
+            if mirror.gone.last > mirror.asked:
                 await self._inquire_gone(origin)
             if mirror.copy.origin_first is None and mirror.copy.first > 1:
                 await self._inquire_beginning(origin)
@@ -302,14 +354,14 @@ class Copies:
         self._copies[origin] = mirror.copy
         return mirror.copy
 
-    def dropped(self, origin: str) -> list[tuple[int, int]]:
+    def dropped(self, origin: str) -> list[Run]:
         """What the origin's limits had dropped before its mirror here could store it, in runs.
 
         Each is named once, and again where it is given to `not_yet`.
         """
         return self._dropped.pop(origin, [])
 
-    def not_yet(self, origin: str, runs: list[tuple[int, int]]) -> None:
+    def not_yet(self, origin: str, runs: list[Run]) -> None:
         """What `dropped` named can't be dealt with now."""
         self._dropped.setdefault(origin, [])[:0] = runs
 
@@ -346,23 +398,23 @@ class Copies:
             dropped = (first, min(begins - 1, last))
             mirror.behind = max(mirror.behind, dropped[1])
             self._dropped.setdefault(origin, []).append(dropped)
-        held = range(max(begins, first), last + 1)
+        held = Runs.between(max(begins, first), last)
         if len(held) > MOST_BEFORE:
-            self._dropped.setdefault(origin, []).append((held[0], held[-1]))
+            self._dropped.setdefault(origin, []).append((held.first, held.last))
         elif held:
-            mirror.before.update(held)
-            mirror.deleted |= mirror.before
+            mirror.before |= held
+            mirror.deleted |= held
 
     async def _inquire_gone(self, origin: str) -> None:
         """What neither holds: whether the origin's limits have dropped it, with all before it."""
         mirror, stream = self._mirrors[origin], events_stream(origin)
         page = await self._reader.page(stream, 1, batch=1, api=remote_api(origin))
         begins = int(page.messages[0][0][SEQUENCE]) if page.messages else 1
-        mirror.asked = max(mirror.gone)
-        fresh = [seq for seq in mirror.gone if mirror.behind < seq < begins]
+        mirror.asked = mirror.gone.last
+        fresh = mirror.gone.within(mirror.behind + 1, begins - 1)
         if fresh:
-            mirror.behind = max(fresh)
-            self._dropped.setdefault(origin, []).extend(ranges(sorted(fresh)))
+            mirror.behind = fresh.last
+            self._dropped.setdefault(origin, []).extend(fresh.runs)
 
     async def _inquire_run(self, origin: str, first: int, last: int) -> None:
         """Which of these sequences the origin holds.
@@ -375,17 +427,16 @@ class Copies:
             page = await self._reader.page(stream, seq, batch=256, api=remote_api(origin))
             if not page.messages:
                 return
-            held = {int(headers[SEQUENCE]) for headers, _ in page.messages}
-            asked = set(range(seq, min(page.last, last) + 1))
-            held &= asked
+            asked = Runs.between(seq, min(page.last, last))
+            held = asked & Runs.of(int(headers[SEQUENCE]) for headers, _ in page.messages)
             if held:
                 self.found += len(held - mirror.held)
                 _log.error(
                     "%s: the mirror skipped %d events in %d to %d; they are read from the origin",
                     origin,
                     len(held),
-                    min(held),
-                    max(held),
+                    held.first,
+                    held.last,
                 )
             mirror.held |= held
             mirror.gone |= asked - held

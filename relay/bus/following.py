@@ -46,15 +46,16 @@ class Following:
         """End what is being read."""
         await self._tasks.close()
 
-    async def within(self, event: Event, after: int, upto: int) -> bool:
-        """Whether the event's room has anything in (`after`, `upto`], as its origin counts.
+    async def within(self, event: Event, after: int, upto: int) -> int:
+        """The first sequence that the event's room has in (`after`, `upto`], as its origin counts;
+        0: it has none there.
 
         Raises:
             UnavailableError: no answer in time, there is no leader, or the stream that was read
                 does not hold the stretch, or does not any more.
         """
         if upto <= after:
-            return False
+            return 0
         api = await self._copies.source(event.origin, after, upto)
         place = _Place(event.origin, event.epoch, event.key, after, api)
         seq = self._found.get(place)
@@ -69,27 +70,21 @@ class Following:
             if answer.seq is None and answer.upto < upto:
                 raise UnavailableError(f"{event.origin} holds less than was delivered of it")
             seq = answer.seq
-        found = seq is not None and seq <= upto
+        if seq is not None and seq <= upto:
+            return seq
         # A mirror that is being filled anew shows nothing either.
-        if not found and api == API and not await self._copies.whole(event.origin, after, upto):
+        if api == API and not await self._copies.whole(event.origin, after, upto):
             raise UnavailableError(f"the mirror of {event.origin} changed while it was read")
-        return found
+        return 0
 
     async def _read(self, place: _Place) -> _Answer | BusError:
         tenant, room = place.room
         subject = event_subject(place.origin, tenant, DEFAULT_SHARD, room)
         self.reads += 1
         stream, following = events_stream(place.origin), place.after + 1
-        seq: int | None
         try:
             last = await self._copies.last_at(place.origin, place.api)
-            if place.api == API:
-                seq = await self._reader.next_seq(stream, following, subject)
-            else:
-                page = await self._reader.page(
-                    stream, following, batch=1, subject=subject, api=place.api
-                )
-                seq = page.last or None
+            seq = await self._reader.next_seq(stream, following, subject, api=place.api)
         except BusError as error:
             return error  # for all who wait
         finally:

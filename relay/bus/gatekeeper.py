@@ -10,9 +10,9 @@ import msgspec
 
 from relay.bus.compare import Comparison
 from relay.bus.connection import STATUS, Connection, Headers
-from relay.bus.events import EPOCH as EVENT_EPOCH
-from relay.bus.events import SEQUENCE
-from relay.bus.home import HomeStream, home_of
+from relay.bus.copies import epoch_said
+from relay.bus.events import epoch_in
+from relay.bus.home import HomeStream
 from relay.bus.inbox import Inbox
 from relay.bus.leases import Leases
 from relay.bus.reader import Reader, remote_api
@@ -105,13 +105,13 @@ class Gatekeeper:
         Raises:
             UnavailableError: NATS did not answer.
         """
-        if self._home is None or seq > self._home.above:
-            return self.epoch
-        page = await self._reader.page(self._stream, seq, batch=1)
-        if page.last != seq:
-            return self.epoch - 1  # held no more: stored within the last two minutes, so not older
-        epoch = page.messages[0][0].get(EVENT_EPOCH, "1")
-        return int(epoch) if epoch.isdigit() else 1
+        # Also beyond where the epoch began: it may be of an edge that had not heard of it yet.
+        headers = await self._reader.headers_at(self._stream, seq)
+        if headers is not None:
+            return epoch_in(headers)
+        # Held no more: it was stored within the last two minutes, so in no epoch before the last.
+        began = 0 if self._home is None else self._home.above
+        return self.epoch if seq > began else self.epoch - 1
 
     def shut(self) -> None:
         """The connection is lost."""
@@ -136,12 +136,16 @@ class Gatekeeper:
         self.look()
 
     def _witness(self) -> Witness | None:
-        """What this edge saw."""
-        if self._home is None:
+        """What this edge saw, or at least the epoch that it started itself.
+
+        Cut off and without another witness, the next look would start one more, and so on.
+        """
+        home = self._home or self._home_stream.started
+        if home is None:
             return None
         # What came live was stored, also where its acknowledgement did not come.
-        self.saw(self.delivered())
-        return Witness(self._seen, self._home.created, self._home.epoch)
+        self.saw(max(self.delivered(), home.above))
+        return Witness(self._seen, home.created, home.epoch)
 
     def _testify(self, _subject: str, reply: str, _headers: Headers, data: bytes) -> None:
         if reply and data != self._leases.edge.encode():
@@ -183,20 +187,10 @@ class Gatekeeper:
                 # Else somebody stores, or has repaired it: look again.
                 same = await self._home_stream.begun(info) == home
                 if same and not isinstance(decision, AskMirrors):
-                    began = await self._home_stream.carry_out(decision, info)
-                    if began:
-                        await self._vouch()
+                    await self._home_stream.carry_out(decision, info)
             finally:
                 await self._leases.drop_duty(DUTY)
         return False
-
-    async def _vouch(self) -> None:
-        """Be a witness of the epoch that was just started.
-
-        Cut off and without another witness, the next look would start one more, and so on.
-        """
-        self._home = home_of(await self._reader.info(self._stream))
-        self.saw(self._home.last)
 
     async def _decide(self, *, restarted: bool) -> tuple[Home, Decision]:
         # What others saw is asked for first: they go on storing while they are asked.
@@ -266,12 +260,13 @@ class Gatekeeper:
 
     async def _held(self, region: str, home_last: int) -> Held:
         api = remote_api(region)
-        got = await self._reader.last_by_subject(self._stream, ">", api=api, timeout_s=0.5)
-        if got is None:
+        # The leader is asked: another replica may lack what this one has to go by.
+        last = await self._reader.last_seq(self._stream, ">", api=api, timeout_s=0.5)
+        if last is None:
             return Held(0)
-        last, epoch = int(got[0][SEQUENCE]), got[0].get(EVENT_EPOCH, "1")
+        epoch = await epoch_said(self._reader, self._region, api)
         agrees = True
         if last > home_last > 0:
             unlike = await self._comparison.differs(self._region, home_last, home_last, api)
             agrees = unlike is None
-        return Held(last, int(epoch) if epoch.isdigit() else 1, agrees)
+        return Held(last, epoch, agrees)

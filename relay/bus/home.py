@@ -10,10 +10,10 @@ from relay.bus.ack import read_ack
 from relay.bus.compare import Comparison
 from relay.bus.connection import Headers
 from relay.bus.events import EPOCH as EVENT_EPOCH
-from relay.bus.events import MSG_ID, SEQUENCE, SUBJECT, epoch_in
+from relay.bus.events import MSG_ID, SEQUENCE, STAMP, SUBJECT, epoch_in, stamp_ms
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader, StreamInfo, remote_api
-from relay.core.gate import Home, NoteFork, Repair, StartEpoch
+from relay.core.gate import Home, NoteEpoch, NoteFork, Repair, StartEpoch
 from relay.core.names import events_stream, void_subject
 from relay.errors import BusError
 
@@ -24,6 +24,7 @@ Message = tuple[Headers, bytes]
 EPOCH, ABOVE, FORKS = "epoch", "epoch_above", "epoch_forks"
 RESTORED = "epoch_restored"
 FORKS_KEPT = 32
+DEDUP_MS = 120_000  # in which a stream takes an id once
 WINDOW = 128  # messages that are written at once
 EXPECTED_LAST = "Nats-Expected-Last-Sequence"
 
@@ -58,6 +59,11 @@ def home_of(info: StreamInfo) -> Home:
     )
 
 
+def _resumed(home: Home, epoch: int) -> Home:
+    """A stream that goes on in an epoch, of which it does not know where it began."""
+    return replace(home, epoch=epoch, above=0) if epoch > home.epoch else home
+
+
 class HomeStream:
     """Writes to a region's home stream what its gate decided. One edge at a time may use it."""
 
@@ -69,6 +75,7 @@ class HomeStream:
         self._void = void_subject(region)
         self._said: tuple[str, int, int] | None = None  # the newest epoch that the stream says
         self.repaired = 0  # events written back
+        self.started: Home | None = None  # as the epoch stands that was started here last
         # Called now and then while it works: who writes keeps the duty to.
         self.renew: Callable[[], Awaitable[bool]] = _true
 
@@ -96,8 +103,10 @@ class HomeStream:
         self._said = epoch
         return home
 
-    async def carry_out(self, decision: Repair | StartEpoch | NoteFork, info: StreamInfo) -> bool:
-        """Do what was decided on the stream as it stands. Returns whether an epoch has begun.
+    async def carry_out(
+        self, decision: Repair | StartEpoch | NoteFork | NoteEpoch, info: StreamInfo
+    ) -> None:
+        """Do what was decided on the stream as it stands.
 
         Raises:
             BusError: it could not be done, or not all of it: look again.
@@ -111,20 +120,24 @@ class HomeStream:
                     await self._start_epoch(
                         StartEpoch(decision.epoch, decision.upto, fork=fork), info
                     )
-                    return True
-                await self._repair(decision)
-                if decision.lost:
-                    home = home_of(info)
+                    return
+                home = home_of(info)
+                if decision.lost or decision.resumed > home.epoch:
+                    # First: a look at what is half written back must not take it for another one.
                     restored = tuple((made, decision.upto) for made in decision.lost)
-                    home = replace(home, restored=(*home.restored, *restored))
+                    home = _resumed(
+                        replace(home, restored=(*home.restored, *restored)), decision.resumed
+                    )
                     await self._remember(info, home, 0)
+                await self._repair(decision)
             case StartEpoch():
                 await self._start_epoch(decision, info)
-                return True
+            case NoteEpoch(epoch):
+                _log.warning("the home stream is in epoch %d, and did not say so any more", epoch)
+                await self._remember(info, _resumed(home_of(info), epoch), 0)
             case NoteFork(fork):
                 _log.warning("a mirror differs from %d on: it is to be filled anew", fork)
                 await self._remember(info, home_of(info), fork)
-        return False
 
     # --- the lost tail -------------------------------------------------------------------------
 
@@ -135,10 +148,14 @@ class HomeStream:
             repair.region,
             repair.upto,
         )
+        _, newest = await self._held(repair, repair.upto - 1)
+        ended_ms = max(
+            (stamp_ms(headers.get(STAMP, "")) for headers, _ in newest.values()), default=0
+        )
         seq = repair.after
         while seq < repair.upto:
             last, found = await self._held(repair, seq)
-            await self._write_back(seq, last, found)
+            await self._write_back(seq, last, found, ended_ms - DEDUP_MS)
             seq = last
 
     async def _lacking(self, repair: Repair) -> int:
@@ -173,7 +190,7 @@ class HomeStream:
         """What one mirror skipped, from others."""
         found: dict[int, Message] = {}
         for region in others if lacking else ():
-            seq = lacking[0]
+            seq, stale = lacking[0], False
             try:
                 while seq <= lacking[-1]:
                     page = await self._reader.page(
@@ -182,24 +199,35 @@ class HomeStream:
                     for headers, data in page.messages:
                         found.setdefault(int(headers[SEQUENCE]), (headers, data))
                     if not page.messages:
+                        stale = await self._hides(region, seq, lacking[-1])
                         break
                     seq = page.last + 1
             except BusError as error:
                 _log.info("the mirror in %s does not say what another skipped: %s", region, error)
+            if stale:
+                raise BusError(
+                    f"a replica of the mirror in {region} does not show all that it holds"
+                )
         wanted = set(lacking)
         return {seq: message for seq, message in found.items() if seq in wanted}
 
-    async def _write_back(self, after: int, upto: int, found: Mapping[int, Message]) -> None:
+    async def _hides(self, region: str, first: int, last: int) -> bool:
+        """Whether the leader of a mirror holds something of what a replica did not show."""
+        held = await self._reader.next_seq(self._stream, first, ">", api=remote_api(region))
+        return held is not None and held <= last
+
+    async def _write_back(
+        self, after: int, upto: int, found: Mapping[int, Message], young_ms: int
+    ) -> None:
         puts: list[Put] = []
         for seq in range(after + 1, upto + 1):
             if seq not in found:
                 raise BusError(f"the mirrors do not hold {seq} any more")
             headers, data = found[seq]
-            kept = {
-                name: value
-                for name, value in headers.items()
-                if not name.startswith("Nats-") or name == MSG_ID
-            }
+            kept = {name: value for name, value in headers.items() if not name.startswith("Nats-")}
+            # Only of what may be published once more: an older event may have had the same id.
+            if MSG_ID in headers and stamp_ms(headers.get(STAMP, "")) > young_ms:
+                kept[MSG_ID] = headers[MSG_ID]
             puts.append(Put(headers[SUBJECT], data, kept, seq))
             self.repaired += 1
         await self._put_all(puts)
@@ -245,6 +273,7 @@ class HomeStream:
             above = start.above  # it was begun so, and is finished now
         begun = replace(home, epoch=start.epoch, above=above)
         await self._remember(info, begun, fork)
+        self.started = begun  # whatever comes of the rest: whoever looks next finishes it
         await self._fill(info.last, above, {EVENT_EPOCH: str(start.epoch)})
 
     async def _remember(self, info: StreamInfo, home: Home, fork: int) -> None:

@@ -79,8 +79,9 @@ class MarkWriter:
         await self._inbox.send(head_subject(self._region), msgspec.json.encode(head), "")
 
     async def _newest(self) -> Marker | None:
-        got = await self._reader.last_by_subject(self._stream, mark_subject(self._region))
-        return decode_marker(got[1]) if got else None
+        # Of the leader: after what a replica that is behind shows, a stretch were told twice.
+        got = await self._reader.last_data(self._stream, mark_subject(self._region))
+        return None if got is None else decode_marker(got)
 
     async def _hash_since(self, last: Marker | None) -> Segment:
         segment = Segment(first=last.last + 1 if last else 1)

@@ -56,5 +56,6 @@ class OrderBook:
             decode_order(origin, headers.get(SUBJECT, ""), data) for headers, data in page.messages
         ]
         changed = [self.orders.take(origin, order) for order in orders if order is not None]
-        self._newest[origin] = newest
+        # Another replica may have answered, which lacks the newest: that is read the next time.
+        self._newest[origin] = page.last or self._newest[origin]
         return any(changed)

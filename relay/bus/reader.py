@@ -14,6 +14,7 @@ from typing import Any
 from relay.bus.connection import STATUS, Headers, parse_headers
 from relay.bus.events import LAST_SEQUENCE, SEQUENCE, stamp_ms
 from relay.bus.inbox import NO_RESPONDERS, Inbox
+from relay.core.runs import Runs
 from relay.errors import BusError, UnavailableError
 
 API = "$JS.API"
@@ -54,8 +55,32 @@ class StreamInfo:
     config: dict[str, Any]
 
 
+def _info(answer: dict[str, Any]) -> StreamInfo:
+    state, config = answer["state"], answer["config"]
+    first = state["first_seq"] if state["messages"] else state["last_seq"] + 1
+    return StreamInfo(
+        first=first,
+        last=state["last_seq"],
+        messages=state["messages"],
+        deleted=state.get("num_deleted", 0),
+        last_ms=max(stamp_ms(state.get("last_ts", "")), 0),
+        created=answer["created"],
+        metadata=config.get("metadata") or {},
+        config=config,
+    )
+
+
+LONGEST = 8  # time-outs: as many may pass while the messages of a page come in, slowly
+
+
 class Reader:
-    """Reads with a limit on how many run at once."""
+    """Reads with a limit on how many run at once.
+
+    Args:
+        inbox: for the answers.
+        reads: at once, at most.
+        timeout_s: for an answer, and in a page from one message to the next.
+    """
 
     def __init__(self, inbox: Inbox, reads: int, timeout_s: float = 2.0) -> None:
         self._inbox = inbox
@@ -151,31 +176,19 @@ class Reader:
             UnavailableError: no answer in time.
             BusError: there is no such stream.
         """
-        answer = await self.api(f"STREAM.INFO.{stream}", {})
-        state, config = answer["state"], answer["config"]
-        first = state["first_seq"] if state["messages"] else state["last_seq"] + 1
-        return StreamInfo(
-            first=first,
-            last=state["last_seq"],
-            messages=state["messages"],
-            deleted=state.get("num_deleted", 0),
-            last_ms=max(stamp_ms(state.get("last_ts", "")), 0),
-            created=answer["created"],
-            metadata=config.get("metadata") or {},
-            config=config,
-        )
+        return _info(await self.api(f"STREAM.INFO.{stream}", {}))
 
-    async def deleted(self, stream: str) -> set[int]:
-        """The sequences between first and last that the stream does not hold.
+    async def deleted(self, stream: str) -> tuple[StreamInfo, Runs]:
+        """As `info`, and the sequences between first and last that the stream does not hold.
 
         Raises:
             UnavailableError: no answer in time.
             BusError: there is no such stream.
         """
         answer = await self.api(f"STREAM.INFO.{stream}", {"deleted_details": True})
-        return set(answer["state"].get("deleted") or ())
+        return _info(answer), Runs.of(answer["state"].get("deleted") or ())
 
-    async def next_seq(self, stream: str, seq: int, subject: str) -> int | None:
+    async def next_seq(self, stream: str, seq: int, subject: str, *, api: str = API) -> int | None:
         """The first sequence from `seq` on that holds a message on `subject`, as the leader knows.
 
         Direct get is answered by any replica, which may lack the newest; this by the leader alone.
@@ -183,16 +196,20 @@ class Reader:
         Raises:
             UnavailableError: no answer in time, or there is no leader.
         """
-        found = await self._at_leader(stream, {"seq": max(seq, 1), "next_by_subj": subject})
+        asked = {"seq": max(seq, 1), "next_by_subj": subject}
+        found = await self._at_leader(stream, asked, api=api)
         return None if found is None else int(found["seq"])
 
-    async def last_seq(self, stream: str, subject: str) -> int | None:
+    async def last_seq(
+        self, stream: str, subject: str, *, api: str = API, timeout_s: float | None = None
+    ) -> int | None:
         """The sequence of the newest message on `subject`, as the leader knows.
 
         Raises:
             UnavailableError: no answer in time, or there is no leader.
         """
-        found = await self._at_leader(stream, {"last_by_subj": subject})
+        asked = {"last_by_subj": subject}
+        found = await self._at_leader(stream, asked, api=api, timeout_s=timeout_s)
         return None if found is None else int(found["seq"])
 
     async def last_stored_ms(self, stream: str, subject: str) -> int | None:
@@ -204,22 +221,46 @@ class Reader:
         found = await self._at_leader(stream, {"last_by_subj": subject})
         return None if found is None else stamp_ms(found["time"])
 
-    async def last_headers(self, stream: str, subject: str) -> Headers | None:
+    async def last_data(self, stream: str, subject: str) -> bytes | None:
+        """The body of the newest message on `subject`, as the leader knows; None: there is none.
+
+        Raises:
+            UnavailableError: no answer in time, or there is no leader.
+        """
+        found = await self._at_leader(stream, {"last_by_subj": subject})
+        return None if found is None else b64decode(found.get("data", ""))
+
+    async def last_headers(self, stream: str, subject: str, *, api: str = API) -> Headers | None:
         """The headers of the newest message on `subject`, as the leader knows; None: there is none.
 
         Raises:
             UnavailableError: no answer in time, or there is no leader.
         """
-        found = await self._at_leader(stream, {"last_by_subj": subject}, headers=True)
+        found = await self._at_leader(stream, {"last_by_subj": subject}, api=api, headers=True)
+        return None if found is None else parse_headers(b64decode(found.get("hdrs", "")))
+
+    async def headers_at(self, stream: str, seq: int) -> Headers | None:
+        """The headers of the message with this sequence, as the leader knows; None: there is none.
+
+        Raises:
+            UnavailableError: no answer in time, or there is no leader.
+        """
+        found = await self._at_leader(stream, {"seq": seq}, headers=True)
         return None if found is None else parse_headers(b64decode(found.get("hdrs", "")))
 
     async def _at_leader(
-        self, stream: str, request: dict[str, Any], *, headers: bool = False
+        self,
+        stream: str,
+        request: dict[str, Any],
+        *,
+        api: str = API,
+        headers: bool = False,
+        timeout_s: float | None = None,
     ) -> dict[str, Any] | None:
-        call = f"{API}.STREAM.MSG.GET.{stream}"
+        call = f"{api}.STREAM.MSG.GET.{stream}"
         self.reads += 1
         body = json.dumps(request if headers else request | {"no_hdr": True}).encode()
-        _, data = await self._inbox.request(call, body, self._timeout_s)
+        _, data = await self._inbox.request(call, body, timeout_s or self._timeout_s)
         answer: dict[str, Any] = json.loads(data)
         error = answer.get("error")
         if error is None:
@@ -259,12 +300,11 @@ class Reader:
             async with self._slots:
                 self.reads += 1
                 await self._inbox.send(subject, json.dumps(request).encode(), reply)
-                async with asyncio.timeout(self._timeout_s):
-                    end = await done
-        except TimeoutError as error:
-            raise UnavailableError(f"no answer on {subject}") from error
+                if not await self._ends(done, messages):
+                    raise UnavailableError(f"no answer on {subject}")
         finally:
             self._inbox.close(reply)
+        end = done.result()
         status = end[STATUS]
         if status == NO_RESPONDERS:
             raise UnavailableError(f"nobody answers on {subject}")
@@ -273,6 +313,15 @@ class Reader:
         if status == END_OF_BATCH and not _is_whole(messages, end):
             raise UnavailableError(f"a part of an answer on {subject} was lost on its way")
         return Page(tuple(messages), int(end.get(PENDING) or 0))
+
+    async def _ends(self, done: "asyncio.Future[Headers]", messages: Sequence[object]) -> bool:
+        """Wait for the end of a batch, as long as something comes: a link may be slow."""
+        for _ in range(LONGEST):
+            before = len(messages)
+            await asyncio.wait([done], timeout=self._timeout_s)
+            if done.done() or len(messages) == before:
+                break
+        return done.done()
 
 
 def _is_whole(messages: Sequence[tuple[Headers, bytes]], end: Headers) -> bool:

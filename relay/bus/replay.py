@@ -22,7 +22,6 @@ from relay.core.names import DEFAULT_SHARD, below, event_subject, events_stream
 from relay.errors import DroppedError, UnavailableError
 
 REPLICA_WAIT_S, REPLICA_WAITS = 0.05, 40  # for a replica to get what the leader has
-REMOTE_SETTLE_S = 0.25  # the leader of another region can't be asked across the link
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +56,24 @@ class Chunk:
     left: int = 0  # messages that match behind the page, also beyond the range
 
 
-async def events_of(page: Page, epoch: int, newest: Callable[[], Awaitable[int]]) -> list[Event]:
+async def events_of(page: Page, epoch: int, newest: Callable[[int], Awaitable[int]]) -> list[Event]:
     """The events in a page, with their true epochs; what is no event of ours is left out.
 
     Args:
         page: in stream order, of whatever rooms.
         epoch: that the reader knows the stream in: of events that are stamped with none.
         newest: tells the newest epoch that an edge has written to say that it began. Asked only
-            where an event claims a later one than is known: a backend's may claim any.
+            where an event claims a later one than is known (a backend's may claim any), with the
+            last sequence that does.
+
+    Raises:
+        UnavailableError: by `newest`.
     """
     events = [event for event in map(_event_in, page.messages) if event is not None]
     most = max((event.epoch for event in events), default=0)
     if most > epoch:
-        most = max(epoch, await newest())
+        last = max(event.seq for event in events if event.epoch > epoch)
+        most = max(epoch, await newest(last))
     return [
         event
         if 0 < event.epoch <= max(most, epoch)
@@ -109,10 +113,13 @@ class Holdings(Protocol):
     async def whole(self, origin: str, after: int, upto: int) -> bool:
         """Whether this region's copy of an origin holds (`after`, `upto`] still."""
 
+    def made(self, origin: str) -> str:
+        """What tells this mirror from one that was made anew, at the last look."""
+
     async def stands_at(self, origin: str, api: str) -> Standing:
         """How an origin's stream stands at an API."""
 
-    async def epoch_at(self, origin: str, api: str) -> int:
+    async def epoch_at(self, origin: str, api: str, claimed: int) -> int:
         """The newest epoch that an edge wrote into an origin's stream, at an API."""
 
 
@@ -153,11 +160,15 @@ class StreamRanges:
                 stream that was read is another one, or a shorter one, than it was.
             DroppedError: the stream may have dropped some of it before it was read.
         """
+        origin, held = source.origin, self._holdings
+        mirrored = source.api == API and origin != self._region
+        made = held.made(origin) if mirrored else ""
         chunk = await self._chunk(source, first, upto, subject, pages or self.pages)
-        mirrored = source.api == API and source.origin != self._region
-        held = self._holdings
-        if mirrored and not await held.whole(source.origin, first - 1, chunk.next_seq - 1):
-            raise UnavailableError(f"the mirror of {source.origin} changed while it was read")
+        if mirrored:
+            # Nor may it be another one that is whole, since the one that was read was not.
+            whole = await held.whole(origin, first - 1, chunk.next_seq - 1)
+            if not whole or (made and held.made(origin) != made):
+                raise UnavailableError(f"the mirror of {origin} changed while it was read")
         if source.strict:
             _check(await held.stands_at(source.origin, source.api), source, first, upto)
         return chunk
@@ -168,7 +179,7 @@ class StreamRanges:
         ask = Ask(
             events_stream(source.origin), first, pages.events, pages.bytes, subject, source.api
         )
-        for waited in range(REPLICA_WAITS):
+        for _ in range(REPLICA_WAITS):
             page, fresh = await self._reader.page(ask)
             newest = partial(self._holdings.epoch_at, source.origin, source.api)
             events = await events_of(page, source.epoch, newest)
@@ -180,30 +191,26 @@ class StreamRanges:
             if not fresh:
                 continue  # it may have been read before the last of the range was stored
             following = max(page.last + 1, first)
-            if await self.is_end(source, following, upto, subject, waited):
+            if await self.is_end(source, following, upto, subject):
                 return Chunk(events, upto + 1, done=True)
             if page.messages:
                 return Chunk(events, following, done=False)
             await asyncio.sleep(REPLICA_WAIT_S)
         raise UnavailableError(f"{source.origin}: no replica has what the leader has")
 
-    async def is_end(
-        self, source: Source, seq: int, upto: int, subject: str | None, waited: int = 1
-    ) -> bool:
+    async def is_end(self, source: Source, seq: int, upto: int, subject: str | None) -> bool:
         """Whether nothing is stored from `seq` to `upto` that a replica did not show.
 
         Raises:
             UnavailableError: NATS did not answer.
         """
-        if source.api != API:
-            if source.origin in self._clustered and waited == 0:
-                await asyncio.sleep(REMOTE_SETTLE_S)
-                return False
-            return True
-        if self._region not in self._clustered:
+        if (self._region if source.api == API else source.origin) not in self._clustered:
             return True
         found = await self._reader.next_seq(
-            events_stream(source.origin), seq, subject or below("ev", source.origin)
+            events_stream(source.origin),
+            seq,
+            subject or below("ev", source.origin),
+            api=source.api,
         )
         return found is None or found > upto
 

@@ -51,9 +51,9 @@ class SharedReader:
             raise got
         return got, fresh
 
-    async def next_seq(self, stream: str, seq: int, subject: str) -> int | None:
+    async def next_seq(self, stream: str, seq: int, subject: str, *, api: str = API) -> int | None:
         """As `Reader.next_seq`."""
-        return await self._reader.next_seq(stream, seq, subject)
+        return await self._reader.next_seq(stream, seq, subject, api=api)
 
     async def _read(self, ask: Ask) -> Page | BusError:
         try:

@@ -8,12 +8,20 @@ class ClientError(RelayError):
 
 
 class ConnectFailed(ClientError):  # noqa: N818
-    """No address let the client in; `reasons` has (address, what happened), in order."""
+    """No address let the client in; `reasons` has (address, what happened), in order.
+
+    `later`: every one of them is there, and asked to come later.
+    """
 
     def __init__(
-        self, reasons: tuple[tuple[str, str], ...], why: str = "no address worked"
+        self,
+        reasons: tuple[tuple[str, str], ...],
+        why: str = "no address worked",
+        *,
+        later: bool = False,
     ) -> None:
         self.reasons = reasons
+        self.later = later
         told = "; ".join(f"{url}: {reason}" for url, reason in reasons)
         super().__init__(f"{why}: {told}" if told else why)
 

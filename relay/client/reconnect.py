@@ -12,11 +12,15 @@ PROTOCOL_VERSION = "10"
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """The next attempt: `attempt` counts the failures in a row before it."""
+    """The next attempt: `attempt` counts the failures in a row before it.
+
+    `first_round`: other addresses that were given have not been tried at all.
+    """
 
     url: str
     delay_s: float
     attempt: int
+    first_round: bool = False
 
 
 def gateway_url(url: str, encoding: str, resume: bool) -> str:
@@ -119,6 +123,7 @@ class Route:
         region that is no longer in the edges' list (its NATS is gone) comes after those that are.
         """
         attempt = self.failures
+        first_round = self.region is None and attempt + 1 < len(self.given)
         if self.region is None:
             url = self.given[attempt % len(self.given)]
             # Each address once without a wait; only then is there a reason to slow down.
@@ -131,7 +136,7 @@ class Route:
             delay_s = 0.0 if self._at_once else backoff_s(self.rule, attempt, dice)
         if self._not_before_s is not None and self._not_before_s[0] == url:
             delay_s = max(delay_s, self._not_before_s[1])
-        return Hop(url, delay_s, attempt)
+        return Hop(url, delay_s, attempt, first_round)
 
     def _turns(self, region: str) -> list[list[str]]:
         """The addresses to try, a list for each region in order, from `region` on."""

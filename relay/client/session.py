@@ -77,6 +77,9 @@ from relay.client.wire import Frame
 from relay.core.codes import CLOSES, After, ErrorCode, EventName, Invalid, Op, after_close
 
 OPEN_S = 5.0  # for one WebSocket to open, and again for its HELLO
+# Likewise, while other addresses were not tried at all. A region that stands still may be two of
+# them: its own name and, by an old answer, that of all regions.
+FIRST_ROUND_S = 3.0
 SILENT_S = 15.0  # without READY, RESUMED or a replayed event: the attempt has failed
 # RESUMEs answered with 4003, as edges do with a session id that is not theirs, and where none came
 # in time. After so many we ask without ?resume=1: there a session that can't be resumed is named.
@@ -132,12 +135,14 @@ class Session:
         self._phase_ends_at: float | None = None
         self._start_ends_at: float | None = None
         self._url = ""  # of the present attempt or connection
+        self._open_s = OPEN_S  # of the present attempt
         self._hello = Hello(heartbeat_interval=0)
         self._usable = False
         self._invalid = 0
         self._unowned = 0
         self._lost_at: float | None = None
         self._failures: dict[str, str] = {}  # address -> why, until the first READY
+        self._later: set[str] = set()  # of these, the ones that said when to come again
         self._hopeless: set[str] = set()
 
     # --- what the shell reads ------------------------------------------------------------------
@@ -247,7 +252,7 @@ class Session:
     def _link(self, event: Opened | OpenFailed | Garbled | Hung, now: float) -> list[Effect]:
         match event:
             case Opened():
-                self._enter(_Phase.GREETING, now + OPEN_S)
+                self._enter(_Phase.GREETING, now + self._open_s)
                 self._liveness.opened(now)
                 self._calls.opened()
                 return []
@@ -312,6 +317,7 @@ class Session:
             return [FetchToken()]
         hop = self.route.next(self._dice)
         self._url = hop.url
+        self._open_s = FIRST_ROUND_S if hop.first_round else OPEN_S
         self._enter(_Phase.WAITING, now + hop.delay_s)
         effects: list[Effect] = []
         if self._usable:
@@ -322,9 +328,9 @@ class Session:
     def _open(self, now: float) -> list[Effect]:
         self.stats.attempts += 1
         # The shell keeps the time; this one is for an answer that never comes.
-        self._enter(_Phase.OPENING, now + 2 * OPEN_S)
+        self._enter(_Phase.OPENING, now + 2 * self._open_s)
         first = self._resumable and self._unowned < NO_ONES
-        return [Open(gateway_url(self._url, self._settings.encoding, first), OPEN_S)]
+        return [Open(gateway_url(self._url, self._settings.encoding, first), self._open_s)]
 
     @property
     def _resumable(self) -> bool:
@@ -344,6 +350,8 @@ class Session:
         self.route.fail(self._url, retry_after_s, at_once=at_once)
         if not self._usable:
             self._failures[self._url] = reason
+            later = busy and retry_after_s is not None
+            (self._later.add if later else self._later.discard)(self._url)
             (self._hopeless.discard if busy else self._hopeless.add)(self._url)
             if self._hopeless.issuperset(self.route.given):
                 return effects + self._stop(self._connect_failed("no address worked"))
@@ -351,7 +359,8 @@ class Session:
 
     def _connect_failed(self, why: str) -> ConnectFailed:
         failures = self._failures or {self._url: "no answer"}
-        return ConnectFailed(tuple(failures.items()), why)
+        later = self._later.issuperset(failures)
+        return ConnectFailed(tuple(failures.items()), why, later=later)
 
     def _offline(self) -> list[Effect]:
         self._liveness.closed()

@@ -1,9 +1,9 @@
 """What a region holds of one origin's stream, and whether that is all of it."""
 
-from bisect import bisect_right
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from relay.core.runs import NONE, Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,7 @@ class Copy:
 
     first: int  # sequence of the oldest event held; last + 1 when there is none
     last: int
-    missing: tuple[int, ...] = ()  # sequences in between that the origin may hold and this does not
+    missing: Runs = NONE  # sequences in between that the origin may hold and this does not
     origin_first: int | None = None  # of the oldest event that the origin holds, where known
 
     @property
@@ -27,8 +27,7 @@ class Copy:
         begins_later = self.origin_first is None or self.origin_first < self.first
         if upto > self.last or (after + 1 < self.first and begins_later):
             return True
-        following = bisect_right(self.missing, after)
-        return following < len(self.missing) and self.missing[following] <= upto
+        return self.missing.touches(after, upto)
 
 
 class Seen(NamedTuple):
@@ -80,14 +79,3 @@ class Beginning:
         if asked.may_become(self.seen):
             whole = origin_first >= asked.first
             self.origin_first = self.seen.first if whole else origin_first
-
-
-def ranges(sequences: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending sequences as runs (first, last), both included."""
-    runs: list[tuple[int, int]] = []
-    for seq in sequences:
-        if runs and runs[-1][1] == seq - 1:
-            runs[-1] = (runs[-1][0], seq)
-        else:
-            runs.append((seq, seq))
-    return runs

@@ -47,6 +47,40 @@ class Delivered:
                 return low + (bits & -bits).bit_length() - 1
         return None
 
+    def absent(self, first: int, last: int, most: int) -> list[tuple[int, int]]:
+        """The runs from `first` to `last` of what is not in it; one for all where it were more.
+
+        Args:
+            first: a sequence.
+            last: a sequence.
+            most: runs at most.
+        """
+        runs: list[tuple[int, int]] = []
+        at = first
+        while at <= last:
+            if len(runs) == most:
+                return [(runs[0][0], last)]
+            there = self.first_in(at, last)
+            end = last if there is None else there - 1
+            if at <= end:
+                runs.append((at, end))
+            at = last + 1 if there is None else self._end_of(there, last) + 1
+        return runs
+
+    def _end_of(self, seq: int, last: int) -> int:
+        """The last of the run that begins at `seq`, or `last`."""
+        while seq < last:
+            block = self._blocks.get((seq + 1) >> _BITS)
+            if block is None:
+                return seq
+            at = (seq + 1) & _WITHIN
+            bits = int.from_bytes(block, "little") >> at
+            run = (~bits & (bits + 1)).bit_length() - 1  # ones at its low end
+            seq += run
+            if at + run <= _WITHIN:
+                break
+        return min(seq, last)
+
     def _forget(self) -> None:
         lowest = min(self._blocks)
         del self._blocks[lowest]

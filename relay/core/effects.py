@@ -75,6 +75,7 @@ class Join:
     refused: tuple[Refused, ...]
     nonce: Nonce | None
     settled: tuple[str, ...] = ()  # rooms asked for that the session is in already
+    number: int = 0  # of the join, for `session.not_joined`
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ MARK: RoomKey = (SYSTEM_TENANT, MARK_ROOM)
 # A leader that died may have stored and acknowledged events that are never republished. Markers
 # come once a second, so an event that is stamped, or arrives, this long after the last one may
 # have lost others before it: it does not pass before the stream was read.
-TURNS = 8  # of epochs that are remembered
 MARK_SILENCE_MS = 2_500
+TURNS = 8  # of epochs that are remembered
+UNHEARD = 8  # runs of what did not come, in a stretch that a copy has jumped over
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +152,12 @@ class Feed:
         self._joining.pop(room, None)
         self._scanned.pop(room, None)
 
-    def heard(self, first: int, last: int) -> int | None:
-        """The first of these sequences that came, as far as that is remembered."""
-        came = (self._tails.get(MARK, 0), self.marked_seq, self._delivered.first_in(first, last))
-        return min((seq for seq in came if seq is not None and first <= seq <= last), default=None)
+    def unheard_in(self, first: int, last: int) -> list[tuple[int, int]]:
+        """The runs of these sequences that did not come, or nobody remembers whether they did.
+
+        That one came says nothing of the others: before it and behind it a copy may have skipped.
+        """
+        return self._delivered.absent(first, last, UNHEARD)
 
     # --- the live path -------------------------------------------------------------------------
 
@@ -232,6 +235,7 @@ class Feed:
         if key == MARK:
             self.marked_ms, self.marked_seq = event.stored_ms, event.seq
             self._tails[MARK] = event.seq
+            self._delivered.add(event.seq)
             self.position = max(self.position, event.seq)
             return Moved(self.position)
         if key in self._tails:

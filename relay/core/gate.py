@@ -77,7 +77,7 @@ class Repair:
     one lacks from those in `others`.
 
     `lost`: the streams, by `created`, of which that is all that anybody saw. `epoch`: starts where
-    some of it is held nowhere.
+    some of it is held nowhere. `resumed`: the epoch that it was in, where it does not say so.
     """
 
     region: str
@@ -86,6 +86,7 @@ class Repair:
     others: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     epoch: int = 0
+    resumed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,14 @@ class NoteFork:
     fork: int
 
 
-Decision = Open | AskMirrors | Repair | StartEpoch | NoteFork
+@dataclass(frozen=True, slots=True)
+class NoteEpoch:
+    """The stream holds everything, and its own word of the epoch that it is in was lost."""
+
+    epoch: int
+
+
+Decision = Open | AskMirrors | Repair | StartEpoch | NoteFork | NoteEpoch
 
 
 def first_look(
@@ -140,6 +148,7 @@ def first_look(
         seen
         and not restarted
         and all(witness.knows(home) and witness.last <= home.last for witness in seen)
+        and all(witness.epoch <= home.epoch for witness in seen)
     ):
         return Open()
     return AskMirrors()
@@ -152,7 +161,7 @@ def second_look(
     *,
     asked: int,
     doubts: Iterable[Doubt] = (),
-) -> Open | Repair | StartEpoch:
+) -> Open | Repair | StartEpoch | NoteEpoch:
     """Decide when the mirrors were asked.
 
     Args:
@@ -181,9 +190,12 @@ def second_look(
         best = max(ahead, key=lambda region: ahead[region].last)
         others = tuple(sorted(region for region in ahead if region != best))
         lost = tuple(sorted({witness.created for witness in known if not witness.knows(home)}))
-        return Repair(best, home.last, held, others, lost, anew.epoch)
+        resumed = max(epochs) if max(epochs) > home.epoch else 0
+        return Repair(best, home.last, held, others, lost, anew.epoch, resumed)
     if above > home.last:
         return anew
+    if max(epochs) > home.epoch:
+        return NoteEpoch(max(epochs))
     if mirrors or known or asked == 0:
         return Open()
     # Nobody saw the stream before and no mirror answers: what it may have lost is unknown.

@@ -1,4 +1,4 @@
-"""What operators may ask edges about their clients and rooms. JSON, values.
+"""What operators may ask edges: about clients, rooms, and how they are set up. JSON, values.
 
 A question goes to one edge or to all of a region, on `ask`, `see` or `act`: who may publish there
 may read, may see payloads too, may do something. Unknown keys are ignored, so newer askers and
@@ -54,6 +54,10 @@ class Peek(msgspec.Struct, frozen=True, tag="peek", tag_field="what"):
     limit: int = 20
 
 
+class Settings(msgspec.Struct, frozen=True, tag="settings", tag_field="what"):
+    """How this edge is set up."""
+
+
 class Trace(msgspec.Struct, frozen=True, tag="trace", tag_field="what"):
     """The frames of one client from now on, both ways."""
 
@@ -75,10 +79,10 @@ class Kick(msgspec.Struct, frozen=True, tag="kick", tag_field="what"):
     why: str
 
 
-Question = Clients | Client | Rooms | Room | Peek | Trace | Stop | Kick
+Question = Clients | Client | Rooms | Room | Peek | Settings | Trace | Stop | Kick
 
 ALLOWED: dict[InquiryKind, tuple[type, ...]] = {
-    "ask": (Clients, Client, Rooms, Room, Peek, Trace, Stop),
+    "ask": (Clients, Client, Rooms, Room, Peek, Settings, Trace, Stop),
     "see": (Peek, Trace, Stop),
     "act": (Kick,),
 }

@@ -1,4 +1,4 @@
-"""What edges answer operators who ask about clients and rooms. JSON, values.
+"""What edges answer operators who ask about clients, rooms and settings. JSON, values.
 
 Each answer says who gives it, and has at most `MOST_BYTES`: a list is cut, and that is said.
 """
@@ -126,6 +126,12 @@ class Peeked(msgspec.Struct, frozen=True, kw_only=True, tag="peeked", tag_field=
     cut: bool = False
 
 
+class SettingsTold(msgspec.Struct, frozen=True, kw_only=True, tag="settings", tag_field="what"):
+    """How an edge is set up."""
+
+    settings: dict[str, str]  # name -> value; of keys only by what they are told apart
+
+
 class Traced(msgspec.Struct, frozen=True, kw_only=True, tag="traced", tag_field="what"):
     """What went over a client's connection since the last of these; the first says that it begins.
 
@@ -161,7 +167,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused", tag_field="what"):
 
 
 Answer = (
-    ClientsFound | ClientFound | RoomsFound | RoomFound | Peeked | Traced | Kicked
+    ClientsFound | ClientFound | RoomsFound | RoomFound | Peeked | SettingsTold | Traced | Kicked
     | Absent | Refused
 )  # fmt: skip
 

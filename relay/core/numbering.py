@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 SLOTS = 4096
 SLOTS_PER_REGION = 256
+AHEAD_MS = 15_000  # of the time, at most: a slot that is taken over goes on 10 s above its records
 EPOCH_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
 
@@ -55,6 +56,10 @@ class Numbering:
         return sealed
 
     def above(self, s: int, now_ms: int) -> int:
-        """`s` now, made larger than `s` (which another edge's clock may have put ahead)."""
-        self.floor_ms = max(self.floor_ms, unix_ms_of(s) + 1)
+        """`s` now, made larger than `s` (which another edge's clock may have put ahead).
+
+        One that is further ahead than any edge gives is not followed: all sessions of this edge
+        would get numbers that no other edge believes.
+        """
+        self.floor_ms = max(self.floor_ms, min(unix_ms_of(s) + 1, now_ms + AHEAD_MS))
         return self.at(now_ms)

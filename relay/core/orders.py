@@ -149,6 +149,9 @@ class Orders:
             return False
         if known is not None and (order.at_ms, origin) <= known[:2]:
             return False
+        if known is not None and order == known[2]:  # it stands in the books of all regions
+            self._standing[order.scope] = order.at_ms, origin, known[2]
+            return False
         self._standing[order.scope] = order.at_ms, origin, order
         return True
 

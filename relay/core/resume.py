@@ -16,6 +16,7 @@ class StreamState:
     last: int
     home: bool = False
     unsure: bool = False  # its origin, silent just now, may hold what came before `first`
+    gone: bool = False  # its origin has been silent for long
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,9 @@ def _refusal(
     ]
     if any(position.epoch < stream.epoch for _, position, stream in known):
         return Refuse(Invalid.EPOCH)
-    if any(position.epoch > stream.epoch for _, position, stream in known):
-        return Refuse(Invalid.BEHIND, retry=True)
+    if unheard := [stream for _, position, stream in known if position.epoch > stream.epoch]:
+        # An epoch that only its own region knows comes with that region, or not at all.
+        return Refuse(Invalid.BEHIND, retry=not any(stream.gone for stream in unheard))
     if any(stream.home and position.seq > stream.last for _, position, stream in known):
         return Refuse(Invalid.AHEAD)
     older = [one for one in known if one[1].seq + 1 < one[2].first]

@@ -117,6 +117,8 @@ class Session:
         self.session_id = ""
         self.grants: Grants | None = None
         self.rooms: dict[str, bool] = {}  # room -> whether its join is acknowledged
+        self._joins = 0
+        self._joined_by: dict[str, int] = {}  # room -> the number of the newest join that is to
         self.looking: set[str] = set()  # rooms of which it wants to know who is there
         self.watched: set[str] = set()  # users
         self.shown: Shown | None = ONLINE  # what others see of it; None: nothing
@@ -402,6 +404,7 @@ class Session:
         self.phase = Phase.NEW
         self.grants = None
         self.rooms.clear()
+        self._joined_by.clear()
         self.looking.clear()
         self._resuming = False
         self._identify_by_s = now.mono_s + IDENTIFY_AGAIN_S
@@ -431,7 +434,9 @@ class Session:
         rooms = tuple(wish.room for wish in settled)
         if not wishes:
             return self.joined(rooms, refused, request.nonce)
-        return [Join(tuple(wishes), tuple(refused), request.nonce, rooms)]
+        self._joins += 1
+        self._joined_by.update((wish.room, self._joins) for wish in wishes)
+        return [Join(tuple(wishes), tuple(refused), request.nonce, rooms, self._joins)]
 
     def joined(
         self, rooms: Iterable[str], refused: Iterable[Refused], nonce: Nonce | None
@@ -447,10 +452,10 @@ class Session:
         d = {"nonce": nonce, "rooms": acknowledged, "refused": refused_rooms(refused)}
         return [Send(Payload(Op.ACK, d), with_cursor=True), Attend()]
 
-    def not_joined(self, rooms: Iterable[str], nonce: Nonce | None, message: str) -> list[Effect]:
-        """The rooms of a SUBSCRIBE could not be joined."""
-        self._forget(rooms)
-        return [error(nonce, ErrorCode.UNAVAILABLE, message)]
+    def not_joined(self, join: Join, rooms: Iterable[str], message: str) -> list[Effect]:
+        """These rooms of a SUBSCRIBE could not be joined; a later one may still join them."""
+        self._forget(room for room in rooms if self._joined_by.get(room) == join.number)
+        return [error(join.nonce, ErrorCode.UNAVAILABLE, message)]
 
     def _unsubscribe(self, envelope: Envelope, _now: Instant) -> list[Effect]:
         request = self.codec.read(envelope.d, Unsubscribe)
@@ -463,6 +468,7 @@ class Session:
     def _forget(self, rooms: Iterable[str]) -> None:
         for room in rooms:
             self.rooms.pop(room, None)
+            self._joined_by.pop(room, None)
             self.looking.discard(room)
 
     # --- publishing ----------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
+from relay.core.runs import Runs
+
 
 @dataclass(slots=True)
 class Spans:
@@ -18,6 +20,11 @@ class Spans:
 
     def __len__(self) -> int:
         return len(self._firsts)
+
+    @property
+    def runs(self) -> Runs:
+        """All of them, as they are now."""
+        return Runs(tuple(zip(self._firsts, self._lasts, strict=True)))
 
     def add(self, first: int, last: int) -> None:
         """Add the sequences `first` to `last`, both included."""

@@ -126,15 +126,21 @@ def shares(candidates: Sequence[Candidate], whence: Whence = Whence()) -> list[S
         whence: where the clients are.
     """
     open_, why = _who(candidates)
-    near = sorted(open_, key=lambda each: _key(whence, each))
-    # What was measured comes first; where nothing is known of some, nobody is near.
-    known = bool(whence.rtt_ms) or all(whence.distance_ms(each) is not None for each in near)
-    takes = _walk(near) if known else _spread(near)
+    # Those of which it is known how near they are come first; the others are nowhere.
+    near = sorted(
+        (each for each in open_ if whence.distance_ms(each) is not None),
+        key=lambda each: (whence.distance_ms(each), each.name),
+    )
+    others = sorted((each for each in open_ if each not in near), key=lambda each: each.name)
+    takes = _walk(near)
+    takes += _spread(others, 1.0 - sum(takes))
+    takes = _whole([*near, *others], takes, 1.0 - sum(takes))
     found = [
         Share(each.name, take, whence.distance_ms(each), _reason(each, why))
-        for each, take in zip(near, takes, strict=True)
+        for each, take in zip([*near, *others], takes, strict=True)
     ]
-    return found if known else sorted(found, key=lambda share: (-share.share, share.region))
+    at = len(near)
+    return found[:at] + sorted(found[at:], key=lambda share: (-share.share, share.region))
 
 
 def choose(given: Sequence[Share], network: bytes) -> list[str]:
@@ -171,37 +177,31 @@ def _who(candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     return list(candidates), "none lives"
 
 
-def _key(whence: Whence, candidate: Candidate) -> tuple[float, str]:
-    distance_ms = whence.distance_ms(candidate)
-    return (float("inf") if distance_ms is None else distance_ms), candidate.name
-
-
 def _walk(near: Sequence[Candidate]) -> list[float]:
     """The nearest takes what it accepts, the next of what is left, and so on."""
     left, takes = 1.0, list[float]()
     for each in near:
         takes.append(left * each.accepts)
         left -= takes[-1]
-    return _whole(near, takes, left)
+    return takes
 
 
-def _spread(near: Sequence[Candidate]) -> list[float]:
+def _spread(others: Sequence[Candidate], left: float) -> list[float]:
     """Nobody is near: by what each accepts of its room."""
-    sizes = [each.accepts * (each.room or 1) for each in near]
+    sizes = [each.accepts * (each.room or 1) for each in others]
     total = sum(sizes)
-    takes = [size / total if total else 0.0 for size in sizes]
-    return _whole(near, takes, 1.0 - sum(takes))
+    return [left * (size / total) if total else 0.0 for size in sizes]
 
 
-def _whole(near: Sequence[Candidate], takes: list[float], left: float) -> list[float]:
+def _whole(every: Sequence[Candidate], takes: list[float], left: float) -> list[float]:
     """What nobody accepts has to go somewhere: to those that have most room left."""
-    if left <= 1e-12 or not near:
+    if left <= 1e-12 or not every:
         return takes
-    rooms = [max(each.room - each.connections, 0) * each.ramp for each in near]
+    rooms = [max(each.room - each.connections, 0) * each.ramp for each in every]
     if not any(rooms):
-        rooms = [each.room or 1 for each in near]
+        rooms = [each.room or 1 for each in every]
     total = sum(rooms)
-    return [take + left * room / total for take, room in zip(takes, rooms, strict=True)]
+    return [take + left * (room / total) for take, room in zip(takes, rooms, strict=True)]
 
 
 def _reason(candidate: Candidate, why: str) -> str:

@@ -5,18 +5,17 @@ nobody to decide for it, and goes on deciding when nobody else is there.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from relay.config import RegionConfig
 from relay.core.orders import FULL_WEIGHT, Orders
-from relay.core.steady import Comebacks, Steady
 from relay.core.steering import Candidate, Place, State, Verdict, choose, shares
 from relay.edge.peers import Peers, spread
+from relay.edge.returns import SILENT
 from relay.geo.atlas import Origin
 
-_READY = Verdict(State.OK, "edges of it are ready", admits=True)
-_SILENT = Verdict(State.DARK, "no edge of it says that it is ready", admits=False)
+# Who hears nobody takes the others for silent: they may be there, and this region serves nobody.
+CUT = Verdict(State.DOWN, "its NATS does not answer", admits=False)
 
 
 class Course(NamedTuple):
@@ -40,8 +39,6 @@ class Compass:
         self._peers = peers
         self._orders = orders
         self._regions = {region.name: region for region in regions}
-        self._steady = Steady[str]()
-        self._comebacks = Comebacks()
 
     def candidates(self, now_s: float, now_ms: int) -> list[Candidate]:
         """The regions as they are; one that comes back counts when that has lasted.
@@ -50,28 +47,22 @@ class Compass:
             now_s: monotonic.
             now_ms: Unix ms.
         """
-        found = [self._candidate(region, now_s) for region in self._regions.values()]
-        self._comebacks.look({each.name: each.verdict.admits for each in found}, now_s)
-        return [self._ramped(each, now_s, now_ms) for each in found]
+        return [self._candidate(region, now_s, now_ms) for region in self._regions.values()]
 
-    def _ramped(self, candidate: Candidate, now_s: float, now_ms: int) -> Candidate:
-        order = self._orders.of(candidate.name)
-        wanted = None if order is None else order.ramp
-        ramp = self._comebacks.ramp(candidate.name, wanted, now_s, now_ms)
-        return replace(candidate, ramp=ramp)
-
-    def _candidate(self, region: RegionConfig, now_s: float) -> Candidate:
+    def _candidate(self, region: RegionConfig, now_s: float, now_ms: int) -> Candidate:
         ready = self._peers.ready(region.name, now_s)
         order = self._orders.of(region.name)
         weight = region.weight if order is None or order.weight is None else order.weight
         rooms = [beat.room for beat in ready]
+        wanted = None if order is None else order.ramp
+        returns = self._peers.returns
         early = bool(region.urls) and self._peers.early(now_s)
-        name = region.name
-        verdict = self._steady.take(name, _READY if ready or early else _SILENT, now_s)
+        verdict = returns.verdict(region.name) if ready or early else SILENT
         return Candidate(
-            name=name,
+            name=region.name,
             place=Place(region.lat, region.lon),
-            verdict=verdict,
+            verdict=CUT if self._peers.is_cut(region.name) else verdict,
+            ramp=returns.ramp(region.name, wanted, now_s, now_ms),
             connections=sum(beat.connections for beat in ready),
             room=sum(rooms) if all(rooms) else 0,  # an older edge does not say
             weight=min(weight, FULL_WEIGHT),

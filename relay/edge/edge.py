@@ -14,13 +14,12 @@ from relay.bus.leases import TTL_S, Lease, Leases
 from relay.bus.marks import MarkWriter
 from relay.bus.orders import OrderBook
 from relay.bus.publisher import Publisher
-from relay.bus.records import newest_record
+from relay.bus.records import last_record
 from relay.bus.replay import Pages, StreamRanges
 from relay.bus.sharing import SharedReader
 from relay.config import EdgeConfig
 from relay.core.alarm import Wrong, decode_alarm
 from relay.core.codes import EventName
-from relay.core.copy import ranges as runs
 from relay.core.cursor import CursorCodec
 from relay.core.event import Event
 from relay.core.feed import NewEpoch
@@ -30,6 +29,7 @@ from relay.core.hole import decode_stretch
 from relay.core.names import alarm_subject, skipped_subject, takeover_subject
 from relay.core.numbering import Numbering, slots_of_region, unix_ms_of
 from relay.core.rings import RingBounds, Rings
+from relay.core.runs import Runs
 from relay.core.session import Rules
 from relay.core.session_id import SessionIds
 from relay.core.telemetry import ENDED
@@ -92,7 +92,7 @@ async def floor_of(bus: Bus, config: EdgeConfig, slot: int) -> int:
     Raises:
         UnavailableError: NATS did not answer.
     """
-    newest = await newest_record(bus.reader, config.region, slot)
+    newest = await last_record(bus.reader, config.region, slot)
     if newest is None:
         return 0
     margin_ms = int(TTL_S * 1000) if newest.edge == config.edge else SLOT_MARGIN_MS
@@ -195,6 +195,7 @@ class Edge:
             regions={one.index: one.name for one in config.regions},
             limits=limits,
             on_newer_epoch=self._newer_epoch,
+            home_is_whole=lambda: self.gate.is_open,
         )
         self.peers = Peers(region, name, config.url, config.regions, clock.now().mono_s)
         self.gate.delivered = lambda: self.hub.seqs.get(region, 0)
@@ -278,7 +279,7 @@ class Edge:
         await self.standing.begin()
         await self._begin_with_holes()
         await self.feeds.start(self._streams.epochs)
-        self.copies.on_found, self.copies.heard = self._tell_skipped, self.feeds.heard
+        self.copies.on_found, self.copies.unheard = self._tell_skipped, self.feeds.unheard
         await self.gate.start()
         await self.presence.start()
         await self.counting.start()
@@ -295,9 +296,9 @@ class Edge:
         for origin in self.copies.mirrored:
             await self.copies.look(origin)
             copy = await self.copies.inquire(origin)
-            skipped = runs(copy.missing)
+            skipped = copy.missing.runs
             if len(skipped) > HOLES:
-                skipped = [(skipped[0][0], skipped[-1][1])]
+                skipped = ((copy.missing.first, copy.missing.last),)
             for first, last in skipped:
                 await self.holes.note(origin, first, last, skipped=True)
         await self.holes.begin()
@@ -375,7 +376,7 @@ class Edge:
         await asyncio.sleep(OVERLOOKED_S)  # a mirror that catches up brings many in a row
         found, self._overlooks = self._overlooks, []
         for origin in dict.fromkeys(origin for origin, _ in found):
-            for first, last in runs(sorted({seq for one, seq in found if one == origin})):
+            for first, last in Runs.of(seq for one, seq in found if one == origin).runs:
                 await self.jumps.skipped(origin, first, last)
 
     def _dropped(self, origin: str, epoch: int, first: int, last: int) -> None:
@@ -404,8 +405,8 @@ class Edge:
         if origin == self.config.region and turned.new != self.gate.epoch:
             self.gate.look()  # another edge started it: stamp it from now on
         # What the copy here had skipped and the position has passed may be gone at the origin, too.
-        skipped = [seq for seq in self.copies.known(origin).missing if seq <= turned.position]
-        had = skipped[0] - 1 if skipped else turned.position
+        skipped = self.copies.known(origin).missing.within(1, turned.position)
+        had = skipped.first - 1 if skipped else turned.position
         # An origin that was alone when it began anew may not have known how far it had been: what
         # it gives out below this region's position can't be told from what it was. Nor can what
         # it gives out below what a session brought from elsewhere: it is not sent that again.
@@ -463,7 +464,8 @@ class Edge:
             number, self.slot = await self.leases.take_slot(self._slots)
             numbering = self.hub.numbering
             floor_ms = await floor_of(self.bus, self.config, number)
-            numbering.floor_ms = max(numbering.floor_ms, floor_ms)
+            # The slot may be a lower one, with which the same millisecond would be less.
+            numbering.floor_ms = max(numbering.floor_ms + 1, floor_ms)
             numbering.slot = number
 
     # --- what it says --------------------------------------------------------------------------

@@ -40,6 +40,8 @@ REJOIN_S = 0.2
 REACH_DEADLINE_S = 1.0  # for a scan to the head; then who waits reads for himself
 TYPING_S = 1.9  # between two TYPINGs of a user in a room; edges pass on one in 2 s
 SILENT_S = 2.5  # an origin says its head once a second: after longer, a link was cut
+RESTART_S = 30.0  # in which an origin that fell silent may well be back
+BROUGHT_S = 20.0  # in which mirrors have brought what was stored meanwhile, or are made anew
 
 
 class Feeds:
@@ -73,6 +75,7 @@ class Feeds:
         self.feeds: dict[str, Feed] = {}
         self._since_s = clock.mono_ms() / 1000
         self.heads: dict[str, tuple[Head, float]] = {}  # origin -> what it said, when (mono s)
+        self._back_s: dict[str, float] = {}  # origin -> when it was heard again after a silence
         self.marks: dict[str, tuple[int, int]] = {}  # origin -> (marker's stamp, arrival), ms
         self.events_in = 0
         self.undecodable = 0
@@ -117,15 +120,25 @@ class Feeds:
         """Whether the live path works for every origin."""
         return all(feed.attached for feed in self.feeds.values())
 
-    def heard(self, origin: str, first: int, last: int) -> int | None:
-        """The first of these sequences of an origin that came, as far as that is remembered."""
+    def unheard(self, origin: str, first: int, last: int) -> list[tuple[int, int]]:
+        """The runs of these sequences of an origin that are not known to have come."""
         feed = self.feeds.get(origin)
-        return None if feed is None else feed.heard(first, last)
+        return [(first, last)] if feed is None else feed.unheard_in(first, last)
 
     def silent_s(self, origin: str) -> float:
         """For how long an origin was not heard, or this edge has been listening, in seconds."""
         heard_s = self.heads[origin][1] if origin in self.heads else self._since_s
         return clock.mono_ms() / 1000 - heard_s
+
+    def may_come(self, origin: str) -> bool:
+        """Whether what an origin has stored may not be here yet, and come soon: it is silent, and
+        not for long, or was until lately.
+        """
+        silent_s = self.silent_s(origin)
+        if silent_s > SILENT_S:
+            return silent_s < RESTART_S
+        since_s = self._back_s.get(origin, self._since_s)
+        return clock.mono_ms() / 1000 - since_s < BROUGHT_S
 
     # --- the live connection -------------------------------------------------------------------
 
@@ -182,6 +195,8 @@ class Feeds:
         before = self.heads.get(head.origin)
         self.heads[head.origin] = (head, now_s)
         silent = before is not None and now_s - before[1] > SILENT_S
+        if silent:
+            self._back_s[head.origin] = now_s
         if silent and head.origin != self._region and head.seq > feed.position:
             # The link is back: its mirror here may need seconds more to be.
             self.scans.beyond[head.origin] = head.seq

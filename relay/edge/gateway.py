@@ -20,6 +20,7 @@ from relay.core.wire import Payload, WireError, message_of
 from relay.edge import clock
 from relay.edge.connection import ClientConnection
 from relay.edge.counters import Counters
+from relay.edge.frames import frame
 from relay.edge.hub import Hub
 from relay.edge.joining import Joining
 from relay.edge.logbook import Logbook
@@ -120,10 +121,16 @@ class Gateway:
         if not before or before == self._listing:
             return
         lists = [(picked(before, lot), picked(self._listing, lot)) for lot in range(LOTS)]
+        frames: dict[tuple[int, str], bytes] = {}  # by lot and encoding
         for connection in list(self.connections):
             had, has = lists[connection.lot]
-            if had != has:
-                connection.send(Payload(Op.REGIONS, has))
+            if had == has or not connection.open:
+                continue
+            key = connection.lot, connection.codec.name
+            if key not in frames:
+                codec = connection.codec
+                frames[key] = frame(codec.encode(Payload(Op.REGIONS, has)), binary=codec.binary)
+            connection.write(frames[key])
 
     # --- connections ---------------------------------------------------------------------------
 

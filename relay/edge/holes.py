@@ -93,10 +93,6 @@ class HoleLog:
             self._hub.holes = head
         return fresh
 
-    def newest(self, region: str) -> int:
-        """The number of the newest hole of a region that is known here; 0: none."""
-        return max((hole.number for hole in self._holes.of(region)), default=0)
-
     def dealt(self, number: int) -> None:
         """All holes of this region up to this number have been delivered: new cursors say so."""
         self._hub.holes = max(self._hub.holes, number)

@@ -1,4 +1,4 @@
-"""Answers operators who ask this edge about its clients and rooms: a few at a time, in slices.
+"""Answers operators who ask this edge, about its clients say: a few at a time, in slices.
 
 What may be asked on which subject is `relay.core.inquiry`'s; who may publish there, NATS's.
 """
@@ -20,12 +20,13 @@ from relay.core.inquiry import (
     Question,
     Room,
     Rooms,
+    Settings,
     Stop,
     Trace,
     decode_ask,
     decode_question,
 )
-from relay.core.inquiry_answers import Answer, Kicked, Refused, bounded
+from relay.core.inquiry_answers import Answer, Kicked, Refused, SettingsTold, bounded
 from relay.core.limits import TokenBucket
 from relay.core.masking import handle_of
 from relay.core.names import (
@@ -41,6 +42,7 @@ from relay.edge.answering import Answers
 from relay.edge.connection import ClientConnection
 from relay.edge.departures import Departures
 from relay.edge.edge import Edge
+from relay.edge.settings import settings_of
 from relay.errors import BusError
 from relay.tasks import Tasks
 
@@ -170,6 +172,8 @@ class Inquiries:
                     return self._answers.client(question)
                 case Room():
                     return self._answers.room(question)
+                case Settings():
+                    return SettingsTold(settings=settings_of(self._edge.config))
                 case Kick():
                     return self._kick(ask, question)
                 case Trace():

@@ -43,6 +43,7 @@ class Joining:
     regions: Mapping[int, str]  # by index
     limits: Limits
     on_newer_epoch: Callable[[str, int], None]  # of an origin, that its stream says, and no event
+    home_is_whole: Callable[[], bool]  # whether the home stream is known to have all it ever had
     replayed: int = 0  # events, total
     budget_gaps: int = 0  # total
 
@@ -72,7 +73,7 @@ class Passage:
         base: Mapping[str, Position] | None = None,
         room: str | None = None,
         share: int = 1,
-        interrupted: bool = False,
+        dispatched: Mapping[str, int] | None = None,
     ) -> None:
         """Bring `rooms` to `connection`.
 
@@ -84,7 +85,8 @@ class Passage:
             base: what the cursors in frames go on from; None: frames carry none.
             room: what GAPs name; None: they concern all rooms.
             share: how many passages of one request share what may be held.
-            interrupted: the session was in these rooms, and goes on where it was.
+            dispatched: the session was in these rooms, and goes on where it was: it got what came
+                up to these positions of the edge.
         """
         keys = frozenset(rooms)
         self._joining = joining
@@ -98,7 +100,7 @@ class Passage:
             target=joining.target(keys),
             buffer_events=joining.limits.join_buffer_events,
             held_bytes=HELD_BYTES // share,
-            interrupted=interrupted,
+            dispatched=dispatched or {},
         )
 
     def __enter__(self) -> "Passage":
@@ -211,11 +213,11 @@ class Passage:
 
     def release(self) -> None:
         """Send the live events that were held: the replay is done."""
+        held = b"".join([self._frame(event) for event in self.join.release()])
         for event in self.join.late:
             lost = Gap(event.origin, event.epoch, event.seq, event.seq, "late")
             d = gap(lost.origin, lost.epoch, lost.first, lost.last, lost.reason, event.room)
             self._connection.dispatch(EventName.GAP, d)
-        held = b"".join([self._frame(event) for event in self.join.release()])
         if held:
             self._connection.write(held)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from relay.core.copy import ranges
 from relay.core.hole import Hole, Stretch, widened
+from relay.core.runs import ranges
 from relay.edge.holes import HoleLog
 from relay.edge.mirrors import Mirrors
 from relay.errors import BusError
@@ -104,7 +104,8 @@ class Jumps:
             for waiting in self._waiting:
                 if waiting.hole is not None and waiting.done and not waiting.said:
                     waiting.said = True
-                    news.append(News(waiting.hole, self._given(waiting.hole)))
+                    hole = waiting.hole
+                    news.append(News(hole, self.given(hole.origin, hole.first, hole.last)))
             self._let_go()
             return news
 
@@ -152,12 +153,12 @@ class Jumps:
                 await self._log.note(origin, start, end, skipped=True)
         return True
 
-    def _given(self, hole: Hole) -> tuple[Dealt, ...]:
+    def given(self, origin: str, first: int, last: int) -> tuple[Dealt, ...]:
+        """What this edge gave of these sequences lately, to who was there."""
         return tuple(
             dealt
             for dealt in self._dealt
-            if dealt.origin == hole.origin
-            and any(hole.first <= seq <= hole.last for seq in dealt.events)
+            if dealt.origin == origin and any(first <= seq <= last for seq in dealt.events)
         )
 
 

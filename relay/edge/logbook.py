@@ -290,8 +290,8 @@ async def epoch_after(reader: Reader, region: str, edge: str, wall_ms: int) -> i
         wall_ms: the time, Unix ms: by a clock that may have been set back meanwhile.
     """
     try:
-        got = await reader.last_by_subject(log_stream(region), log_subject(region, "att", edge))
-        before = decode_entry(got[1]).epoch if got is not None else 0
+        got = await reader.last_data(log_stream(region), log_subject(region, "att", edge))
+        before = decode_entry(got).epoch if got is not None else 0
     except (BusError, msgspec.DecodeError) as error:
         _log.warning("it is not known when this edge began before: %s", error)
         return wall_ms

@@ -1,6 +1,7 @@
 """The rooms of one connection: held open, joined, replayed, and left."""
 
 import asyncio
+import logging
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,6 +20,10 @@ from relay.edge.connection import ClientConnection
 from relay.edge.joining import Joining, Passage, replay_all
 from relay.edge.owing import Came
 from relay.errors import BusError, UnavailableError
+
+_log = logging.getLogger("jetrelay.membership")
+
+RECORDS_COME_MS = 20_000  # for so long the record of an `s` may be on its way from its region
 
 
 class Membership:
@@ -82,7 +87,7 @@ class Membership:
             await self._join(wishes)
         except BusError as error:
             self.leave(fresh)
-            connection.run(connection.session.not_joined(fresh, effect.nonce, str(error)))
+            connection.run(connection.session.not_joined(effect, fresh, str(error)))
             return
         if connection.alive:
             joined = (*effect.settled, *rooms)
@@ -107,12 +112,14 @@ class Membership:
         interrupted = self._interrupt(asked, share)
         if interrupted is not None:
             passages.append(interrupted)
+        came: list[Came] = []
         try:
             with ExitStack() as stack:
                 for passage in passages:
                     stack.enter_context(passage)
                 try:
-                    came = [await self._begin(*each) for each in zip(brought, dated, strict=True)]
+                    for passage, wish in zip(brought, dated, strict=True):
+                        await self._begin(passage, wish, came)
                     await self._bring(passages)
                 except BusError:
                     self._go_on(interrupted)
@@ -127,7 +134,7 @@ class Membership:
                 connection.frozen = None
                 for passage in passages:
                     self._hub.take(connection, passage.join.rooms - passage.join.left)
-                for each in filter(None, came):
+                for each in came:
                     self._joining.owing.seat(each)
         finally:
             self._let_go_of_left()
@@ -141,8 +148,9 @@ class Membership:
         seated = set(connection.seated)
         if not seated & asked:
             return None
-        sent = dict(self._hub.seqs) | (connection.ahead.seqs if connection.ahead else {})
-        passage = Passage(self._joining, connection, seated, sent, share=share, interrupted=True)
+        here = dict(self._hub.seqs)
+        sent = here | (connection.ahead.seqs if connection.ahead else {})
+        passage = Passage(self._joining, connection, seated, sent, share=share, dispatched=here)
         connection.frozen = self._hub.cursor_of(connection)
         for key in seated:
             self._hub.leave(connection, key)
@@ -171,25 +179,28 @@ class Membership:
             sent = {origin: there[origin].seq if origin in there else 0 for origin in origins}
         return Passage(self._joining, self._connection, [key], sent, room=wish.room, share=share)
 
-    async def _begin(self, passage: Passage, wish: Wish) -> Came | None:
+    async def _begin(self, passage: Passage, wish: Wish, known: list[Came]) -> None:
         """Send the newest events that were asked for; say what of a `since` is gone."""
         if wish.last:
             here = self._hub.positions
+            passage.join.ask_newest(here)
             upto = {o: Position(here[o].epoch, seq) for o, seq in passage.join.target.items()}
             key = self._connection.key(wish.room)
             page = await self._joining.history.newest(key, wish.last, upto)
+            passage.join.show(page.events, more=page.more)
             await passage.send(page.events)
         if wish.since is None:
-            return None
+            return
         gone, begins = await self._gone(wish.since)
         for lost in gone:
             passage.declare(lost)
         for origin, first in begins.items():
             passage.join.read_up_to(origin, first - 1)
         rooms = passage.join.rooms
-        came = await self._joining.owing.came(self._connection, rooms, wish.since)
+        came = await self._joining.owing.came(self._connection, rooms, wish.since, known)
+        if came not in known:
+            known.append(came)
         await passage.send(came.events)
-        return came
 
     async def _gone(self, since: Cursor) -> tuple[list[Gap], dict[str, int]]:
         """What came after a cursor and can't be had any more; and where each stream begins now.
@@ -264,13 +275,16 @@ class Membership:
                 raise UnavailableError("this edge has not heard of the new epoch yet")
             verdict = judge(presented, states)
             if isinstance(verdict, Refuse):
+                if verdict.reason is Invalid.AHEAD and not self._joining.home_is_whole():
+                    raise UnavailableError("the home stream may get back an end that it lost")
                 self._refuse(verdict)
                 return
             await self._hold([wish.room for wish in effect.rooms])
             epochs = self._hub.epochs()
             if any(place.epoch < epochs.get(o, 0) for o, place in presented.items()):
                 raise UnavailableError("a new epoch began meanwhile")
-        except BusError:
+        except BusError as error:
+            _log.info("a RESUME has to come again: %s", error)
             self._refuse(Refuse(Invalid.UNAVAILABLE, retry=True))
             return
         if connection.alive:  # else what the session has elsewhere stays
@@ -290,10 +304,15 @@ class Membership:
         if effect.cursor is not None:
             return effect.cursor
         assert effect.seq is not None, "the session checked it"
+        age_ms = self._connection.now().wall_ms - numbering.unix_ms_of(effect.seq)
+        coming = abs(age_ms) < RECORDS_COME_MS
         region = self._joining.regions.get(numbering.region_index_of(effect.seq))
         if region is None:
+            if coming:
+                raise UnavailableError("this edge may not have heard of a new region yet")
             return None
-        record = await find_record(self._joining.reader, region, effect.seq)
+        coming = coming or self._joining.feeds.may_come(region)
+        record = await find_record(self._joining.reader, region, effect.seq, coming=coming)
         if record is None:
             return None
         places = {o: Position(*place) for o, place in record.positions.items()}

@@ -54,11 +54,13 @@ class Minutes:
             return
         minute = self._done + 1
         heard, next_ms = await self._frames(minute)
+        if next_ms is None:
+            return  # this edge has said something since: the replica that answered lacks it yet
         if heard:
             await self._store(minute, [*await self._before(minute), *heard])
             self._done = minute
         else:  # nobody was there: on to when somebody was
-            self._done = min(last, next_ms // MINUTE_MS - 1) if next_ms is not None else last
+            self._done = min(last, next_ms // MINUTE_MS - 1)
 
     async def _now_ms(self) -> int:
         """The time by the stream's clock, a second old at most; 0 where it holds nothing."""
@@ -79,7 +81,7 @@ class Minutes:
             return 0
 
     async def _frames(self, minute: int) -> tuple[list[Heard], int | None]:
-        """The frames of a minute, and when the next one was stored."""
+        """The frames of a minute, and when the next one was stored; None: that is not shown."""
         start, end_ms = rfc3339(minute * MINUTE_MS), (minute + 1) * MINUTE_MS
         subject = telemetry_subject(self._region, "*")
         page = await self._reader.since(TELEMETRY_STREAM, start, batch=READ_FRAMES, subject=subject)

@@ -10,11 +10,11 @@ from relay.bus.copies import Copies
 from relay.bus.events import SEQUENCE
 from relay.bus.reader import API, Reader, remote_api
 from relay.bus.replay import events_of
-from relay.core.copy import ranges
 from relay.core.event import Event
 from relay.core.feed import Feed
 from relay.core.names import below, events_stream
 from relay.core.pair import Pair
+from relay.core.runs import Runs
 from relay.edge import clock
 from relay.edge.feeds import Feeds
 from relay.errors import BusError, UnavailableError
@@ -88,9 +88,8 @@ class Mirrors:
                 self._say_dropped(feed, first, last)
                 await self.on_skipped(origin, first, last)  # others may be told, who come from here
         self._copies.not_yet(origin, later)
-        missing = self._copies.known(origin).missing
-        fresh = [seq for seq in missing if seq not in handled and seq <= feed.position]
-        for first, last in ranges(fresh):
+        missing = self._copies.known(origin).missing.within(1, feed.position)
+        for first, last in (missing - handled.runs).runs:
             await self.on_skipped(origin, first, last)
 
     def _say_dropped(self, feed: Feed, first: int, last: int) -> None:
@@ -125,9 +124,9 @@ class Mirrors:
             self._feeds.carry_out(feed, feed.advance())
             return None
         here, held = await self._read(feed, first, last, API)
-        lacking = [n for n in range(first, last + 1) if n not in held and n not in handled]
+        lacking = Runs.between(first, last) - Runs.of(held) - handled.runs
         there: dict[int, Event] = {}
-        for start, end in ranges(lacking) if origin in self.pairs else ():
+        for start, end in lacking.runs if origin in self.pairs else ():
             events, shown = await self._read(feed, start, end, remote_api(origin))
             there |= {event.seq: event for event in events}
             held |= shown
@@ -138,12 +137,12 @@ class Mirrors:
                 unheard.add(event.seq)
             self._feeds.carry_out(feed, actions)
             self._feeds.found(event)
-        for start, end in ranges(lacking):
+        for start, end in lacking.runs:
             handled.add(start, end)
         # What is held nowhere, limits have dropped; here a mirror may have been filled anew since.
-        dropped = (n for n in lacking if n not in held and feed.heard(n, n) is None)
-        for start, end in ranges(dropped):
-            self._say_dropped(feed, start, end)
+        for start, end in (lacking - Runs.of(held)).runs:
+            for dropped in feed.unheard_in(start, end):
+                self._say_dropped(feed, *dropped)
         self.unheard += len(unheard)
         return Lacked(frozenset(unheard - there.keys()), frozenset(unheard & there.keys()))
 

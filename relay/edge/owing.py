@@ -8,13 +8,14 @@ the last minute is sent them when they are found.
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from weakref import WeakSet
 
 from relay.bus.following import Following
 from relay.core.codes import EventName
 from relay.core.cursor import Cursor
 from relay.core.event import Event, RoomKey
 from relay.core.feed import Feed
-from relay.core.hole import Owed, Passed, owed, passed
+from relay.core.hole import Hole, Owed, Passed, owed, passed
 from relay.edge import clock
 from relay.edge.connection import ClientConnection
 from relay.edge.holes import HoleLog
@@ -25,8 +26,8 @@ from relay.errors import BusError
 from relay.tasks import Tasks
 
 REMEMBERED_S = 60.0
-REMEMBERED = 20_000  # sessions
-
+REMEMBERED = 20_000  # sessions, or their requests with cursors of their own
+MOST = 8_192  # events of a hole and a session's rooms; beyond, all of the hole is declared
 
 Given = tuple[Dealt, ...]
 
@@ -37,13 +38,12 @@ class Came:
 
     at_s: float
     connection: ClientConnection
-    rooms: frozenset[RoomKey]
     cursor: Cursor
-    known: int  # the newest hole of the cursor's region that was known then
-    events: list[Event] = field(default_factory=list)  # to send before what came after the cursor
+    rooms: set[RoomKey] = field(default_factory=set)
+    events: list[Event] = field(default_factory=list)  # of the rooms that it came to last: to send
     joined: bool = False
     seated: int | None = None  # `Jumps.stamp` when it was in the live feed, where the edge stands
-    paid: set[tuple[str, int]] = field(default_factory=set)  # by origin and sequence
+    paid: set[tuple[str, int]] = field(default_factory=set)  # has, or was told: origin and sequence
     pending: list[tuple[Passed, Given]] = field(default_factory=list)  # until it has joined
 
     def unpaid(self, events: Iterable[Event]) -> list[Event]:
@@ -72,7 +72,8 @@ class Owing:
         self._hub = hub
         self._feeds = feeds
         self._tasks = Tasks("owing")
-        self._came: deque[Came] = deque(maxlen=REMEMBERED)
+        self._came: deque[Came] = deque()
+        self._too_many: WeakSet[ClientConnection] = WeakSet()  # came lately, and not remembered
         self.paid = 0  # events sent
 
     async def close(self) -> None:
@@ -80,20 +81,33 @@ class Owing:
         await self._tasks.close()
 
     async def came(
-        self, connection: ClientConnection, rooms: frozenset[RoomKey], cursor: Cursor
+        self,
+        connection: ClientConnection,
+        rooms: frozenset[RoomKey],
+        cursor: Cursor,
+        known: Iterable[Came] = (),
     ) -> Came:
-        """What a session is owed that comes with a cursor; it is remembered.
+        """What a session is owed that comes to rooms with a cursor; it is remembered.
 
         Events for which it is too late are declared here.
+
+        Args:
+            connection: of the session.
+            rooms: that it comes to.
+            cursor: with which.
+            known: what the same request has brought already.
 
         Raises:
             UnavailableError: NATS did not answer.
         """
-        came = Came(
-            clock.now().mono_s, connection, rooms, cursor, self._holes.newest(cursor.region)
-        )
-        self._came.append(came)
-        for hole in self._holes.passed(cursor):
+        came = next((each for each in known if each.cursor == cursor), None)
+        if came is None:
+            came = Came(clock.now().mono_s, connection, cursor)
+            self._remember(came)
+        came.rooms |= rooms
+        came.events = []
+        holes = self._holes.passed(cursor)
+        for hole in holes:
             if hole.origin not in self._feeds:
                 continue
             if (oldest := self._replays.oldest(hole.origin)) > hole.first:
@@ -104,11 +118,20 @@ class Owing:
                 if gone == hole.last:
                     continue
                 hole = replace(hole, first=oldest)  # noqa: PLW2901 (the rest of it)
-            events, late = await self._owed(hole, rooms)
-            self._declare(connection, came.unpaid(late))
-            came.events += came.unpaid(events)
+            due = await self._owed(hole, rooms, holes)
+            if due is None:
+                self._declare_all(connection, hole)
+                continue
+            self._declare(came, due.late)
+            came.events += came.unpaid(due.events)
+        came.events.sort(key=lambda event: (event.origin, event.seq))
         self.paid += len(came.events)
         return came
+
+    def _remember(self, came: Came) -> None:
+        self._came.append(came)
+        while len(self._came) > REMEMBERED:
+            self._too_many.add(self._came.popleft().connection)
 
     def seat(self, came: Came) -> None:
         """The session is in the live feed now: what this edge dispatches late reaches it."""
@@ -133,56 +156,107 @@ class Owing:
         while self._came and now_s - self._came[0].at_s > REMEMBERED_S:
             self._came.popleft()
         for hole, dealt in await self._jumps.turn():
+            for forgotten in list(self._too_many):
+                forgotten.close(4000)  # it comes again with its cursor, and is sent what it is owed
+            self._too_many.clear()
             for came in list(self._came):
-                if came.connection.alive and hole.number > came.known:
-                    for each in passed([hole], came.cursor):
+                # Also of one that was known when it came: what was not dealt with, nobody had.
+                if came.connection.alive:
+                    for each, given in self._concerned(came.cursor, hole, dealt):
                         if came.joined:
-                            await self._pay(came, each, dealt)
+                            await self._pay(came, each, given)
                         else:
-                            came.pending.append((each, dealt))
+                            came.pending.append((each, given))
+
+    def _concerned(
+        self, cursor: Cursor, hole: Hole, dealt: Given
+    ) -> Iterable[tuple[Passed, Given]]:
+        """A hole that is known now, where a cursor has passed it; and those before it: what seemed
+        to show that nothing of a room was missing there may lie in this one.
+        """
+        for new in passed([hole], cursor):
+            for each in self._holes.passed(cursor):
+                if each.origin == new.origin and each.last < new.first and not each.skipped:
+                    yield each, self._jumps.given(each.origin, each.first, each.last)
+            yield new, dealt
 
     async def _pay(self, came: Came, hole: Passed, dealt: Given) -> None:
         """Send what a session is owed, but for what this edge dispatched to it."""
         connection = came.connection
         if hole.origin not in self._feeds:
             return  # an origin that was removed: a GAP said so
-        heard: set[int] = set()  # from this edge's own dispatch
         for given in dealt:
             if came.seated is not None and came.seated < given.stamp:
-                heard |= given.events
+                # From this edge's own dispatch.
+                came.paid.update((given.origin, seq) for seq in given.events)
+        rooms, holes = came.rooms & connection.seated, self._holes.passed(came.cursor)
         try:
-            events, late = await self._owed(hole, came.rooms & connection.seated)
+            due = await self._owed(hole, rooms, holes)
         except BusError:
-            # It can't be had now, and the record is not read again: said, not forgotten.
-            d = gap(hole.origin, 0, hole.first, hole.last, "late")
-            connection.dispatch(EventName.GAP, d | {"epoch": self._hub.epochs()[hole.origin]})
+            due = None  # it can't be had now, and the record is not read again
+        if due is None:
+            self._declare_all(connection, hole)
             return
-        late, events = (
-            came.unpaid(event for event in each if event.seq not in heard)
-            for each in (late, events)
-        )
-        self._declare(connection, late)
         feed = self._feeds[hole.origin]
-        for event in events:
-            if feed.newest(event.key) > hole.cursor_seq:
-                self._declare(connection, [event])  # later ones of the room went out already
-                continue
+        gone = {key for key in rooms if feed.newest(key) > hole.cursor_seq}
+        # Later ones of these rooms went out already.
+        self._declare(came, [*due.late, *(event for event in due.events if event.key in gone)])
+        for event in came.unpaid(event for event in due.events if event.key not in gone):
             cursor = self._hub.cursor_of(connection)
             connection.write(self._hub.framed(connection.codec, event, None, cursor))
             self.paid += 1
 
-    def _declare(self, connection: ClientConnection, late: Iterable[Event]) -> None:
-        for event in late:
-            d = gap(event.origin, event.epoch, event.seq, event.seq, "late", event.room)
-            connection.dispatch(EventName.GAP, d)
+    def _declare_all(self, connection: ClientConnection, hole: Passed) -> None:
+        """Say that what of a hole the session has not got does not come."""
+        epoch = self._hub.epochs()[hole.origin]
+        d = gap(hole.origin, epoch, hole.first, hole.last, "late")
+        connection.dispatch(EventName.GAP, d)
 
-    async def _owed(self, hole: Passed, rooms: Collection[RoomKey]) -> Owed:
+    def _declare(self, came: Came, late: Iterable[Event]) -> None:
+        """Say which of these, in order, does not come: in one piece what is so in a room."""
+        runs: dict[RoomKey, tuple[Event, Event]] = {}
+        for event in late:
+            run = runs.get(event.key)
+            fresh = bool(came.unpaid([event]))
+            if run is not None and (not fresh or run[0].epoch != event.epoch):
+                self._say(came, *runs.pop(event.key))
+                run = None
+            if fresh:
+                runs[event.key] = (event if run is None else run[0], event)
+        for run in runs.values():
+            self._say(came, *run)
+
+    def _say(self, came: Came, first: Event, last: Event) -> None:
+        d = gap(first.origin, first.epoch, first.seq, last.seq, "late", first.room)
+        came.connection.dispatch(EventName.GAP, d)
+
+    async def _owed(
+        self, hole: Passed, rooms: Collection[RoomKey], holes: Iterable[Passed]
+    ) -> Owed | None:
+        """What of a hole a session has not got; `holes`: all that it has passed.
+
+        None: there is too much of it.
+        """
         events: list[Event] = []
         async for part in self._replays.events(hole.origin, rooms, hole.first - 1, hole.last):
             events.extend(part)
+            if len(events) > MOST:
+                return None
+        others = [each for each in holes if each.origin == hole.origin and each != hole]
         newest: dict[RoomKey, int] = {}
         for event in events:
             if event.key not in newest:
-                following = await self._following.within(event, hole.last, hole.cursor_seq)
-                newest[event.key] = hole.last + 1 if following else 0
+                newest[event.key] = await self._newest(event, hole, others)
         return owed(hole, events, newest)
+
+    async def _newest(self, event: Event, hole: Passed, others: Collection[Passed]) -> int:
+        """The first that an event's room has behind a hole and up to the cursor, and which is in no
+        other hole: that one did not come either. 0: there is none.
+        """
+        after = hole.last
+        while seq := await self._following.within(event, after, hole.cursor_seq):
+            upto = max((each.last for each in others if each.first <= seq <= each.last), default=0)
+            if not upto:
+                return seq
+            after = upto
+        return 0

@@ -12,10 +12,12 @@ from relay.config import RegionConfig
 from relay.core.names import lease_subject
 from relay.core.orders import FULL_WEIGHT
 from relay.core.steering import ease_of
+from relay.edge.returns import Returns
 
 ALIVE_S = 6.0
 BEAT_S = 2.0
 READY = "ready"
+CLOSED = frozenset({"draining", "drained", "cordoned"})  # it lives, and takes nobody
 LOTS = 64  # by which clients are spread over regions, and over the edges of each
 EASE_STEPS = 16  # in which a region that gets full is named to fewer
 
@@ -69,9 +71,11 @@ class Peers:
         self.draining = False  # this edge sends its clients to its neighbours, and ends
         self.drained = False  # it sends them there because an operator wants it
         self.refusing: frozenset[tuple[str, str]] = frozenset()  # edges that operators closed
-        # Other regions of which operators say how much of what would come they take, 0 to 1.
+        # How much of what would come other regions take, 0 to 1: as operators want, and by itself.
         self.shares: Mapping[str, float] = {}
         self._eased: dict[str, float] = {}  # region -> how much it takes, by its room
+        self.returns = Returns()
+        self._deaf_s = -math.inf  # when no other region was heard last
         home = next(r for r in regions if r.name == region)
         self._regions = sorted(regions, key=lambda r: (r.name != region, _distance(home, r)))
 
@@ -93,6 +97,34 @@ class Peers:
     def weight(self, region: str) -> int:
         """Percent of what would come that a region takes, where operators say nothing."""
         return next((each.weight for each in self._regions if each.name == region), FULL_WEIGHT)
+
+    def is_cut(self, region: str) -> bool:
+        """Whether a region is this one, and its NATS is gone."""
+        return self.cut and region == self._region
+
+    @property
+    def others(self) -> list[str]:
+        """The other regions."""
+        return [each.name for each in self._regions if each.name != self._region]
+
+    def look(self, now_s: float) -> None:
+        """Which regions are heard now: what was silent, and is heard again, has to last.
+
+        Who hears no other region may be cut off itself, and takes none for gone. What operators
+        have closed is not gone: it counts again as soon as they open it.
+        """
+        names = [each.name for each in self._regions]
+        lives = {name: bool(self.ready(name, now_s)) for name in names}
+        closed = {
+            key[0]
+            for key, (beat, at) in self._heard.items()
+            if (key in self.refusing or beat.state in CLOSED) and now_s - at < ALIVE_S
+        }
+        lives |= dict.fromkeys(closed, True)
+        if not any(lives[name] for name in self.others):
+            self._deaf_s = now_s
+        elif not self.early(now_s) and now_s - self._deaf_s >= 2 * BEAT_S:
+            self.returns.look(lives, now_s)
 
     def early(self, now_s: float) -> bool:
         """Whether it is too early to have heard everybody: the configuration says who is there."""
@@ -142,7 +174,8 @@ class Peers:
 
         This region is not in the list while its NATS is gone. While this edge drains, a live
         neighbour stands for it; without one, the region is not in the list either. How much the
-        others take is as steering has it: by weights, ramps and cordons, and by the room left.
+        others take is as steering has it: by weights, ramps and cordons, and by the room left; one
+        that has come back has to last before clients are told of it.
         """
         living: Listing = []
         silent: Listing = []
@@ -157,7 +190,8 @@ class Peers:
             urls = tuple(live or region.urls)
             if urls:
                 wanted = self._wanted(region)
-                share = wanted * self._ease(name, now_s)
+                lasts = not live or self.returns.verdict(name).admits
+                share = wanted * self._ease(name, now_s) if lasts else 0.0
                 listed = Listed(name, urls, share, bool(live), shut=wanted <= 0)
                 (living if live else silent).append(listed)
         return living + silent
@@ -216,7 +250,7 @@ class Peers:
 
     def _has_room(self, region: RegionConfig, now_s: float) -> bool | None:
         """Whether an edge of a region has room, besides this one; None: no other one is ready."""
-        if self.cut and region.name == self._region:
+        if self.is_cut(region.name):
             return None
         me = (self._region, self._edge)
         beats = [b for b in self.ready(region.name, now_s) if (b.region, b.edge) != me]

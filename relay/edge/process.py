@@ -10,7 +10,7 @@ from pathlib import Path
 
 from relay.bus.bus import Bus
 from relay.config import EdgeConfig
-from relay.edge import clock, http, metrics
+from relay.edge import http, metrics
 from relay.edge.account import frame_of, levels_of, totals_of
 from relay.edge.admission import Door
 from relay.edge.compass import Compass
@@ -28,7 +28,6 @@ from relay.tasks import Tasks
 _log = logging.getLogger("jetrelay.edge")
 
 FLUSH_S = 0.1  # for the last close frames
-LOOK_S = 1.0  # between two looks at which regions are there
 REFRESH_S = 10.0  # between two looks at the database of countries
 
 
@@ -132,7 +131,6 @@ class EdgeProcess:
         )
         self._tasks.spawn(self._refresh_geography(), "geography")
         compass = Compass(edge.peers, edge.standing.orders, config.regions)
-        self._tasks.keep(partial(_look_about, compass), "compass")
         negotiation = Negotiation(
             compass, self._geography, config.origins, config.limits, edge.gateway.counters
         )
@@ -187,11 +185,3 @@ class EdgeProcess:
         _log.info("draining %d connections", len(edge.gateway.connections))
         await edge.gateway.send_away(self._config.limits.drain_s)
         self._end()
-
-
-async def _look_about(compass: Compass) -> None:
-    """See what comes and goes also while nobody asks for the way."""
-    while True:
-        now = clock.now()
-        compass.candidates(now.mono_s, now.wall_ms)
-        await asyncio.sleep(LOOK_S)

@@ -123,6 +123,7 @@ class Rhythm:
         with contextlib.suppress(BusError):
             await edge.counting.census.say()
         edge.loop_lag_ms, self._lag_worst_s = self._lag_worst_s * 1000, 0.0
+        edge.peers.look(clock.now().mono_s)
         edge.gateway.tell_regions()
         await self._frame()
 

@@ -15,14 +15,15 @@ from relay.core.feed import Action, Feed
 from relay.core.names import below, events_stream
 from relay.core.spans import Spans
 from relay.edge import clock
-from relay.errors import BusError
+from relay.errors import BusError, UnavailableError
 from relay.tasks import Tasks
 
 _log = logging.getLogger("jetrelay.scans")
 
 AFRESH_S = 0.2
 FOLLOWER_WAIT_S, FOLLOWER_WAITS = 0.05, 20
-ACROSS = 8  # a page that is read across a link is so much larger: each costs a round trip
+ACROSS = 8.0  # a page that is read across a link is so much larger: each costs a round trip
+LEAST = 1 / 16  # of a page, across a link that brings no larger one in time
 
 
 def _nothing(_origin: str, _epoch: int, _first: int, _last: int) -> None:
@@ -67,6 +68,7 @@ class Scans:
         self._tasks = Tasks("scans")
         self._wanted: dict[str, int] = {}  # origin -> where the scan that is wanted starts
         self._scanning: set[str] = set()
+        self._across: dict[str, float] = {}  # origin -> how much larger a page is there
         self.generation = 0  # of the live connection
         self.beyond: dict[str, int] = {}  # origin -> what a wedged mirror lacks is read up to here
         self.silent: set[str] = set()  # origins whose mirror here does not answer: a full disk, say
@@ -87,11 +89,8 @@ class Scans:
 
     def overlooked(self, origin: str, after: int, upto: int) -> bool:
         """Whether the copy had skipped anything in (`after`, `upto`] that is not dealt with yet."""
-        missing = self._copies.known(origin).missing
-        if not missing:
-            return False
-        handled = self.handled[origin]
-        return any(after < seq <= upto and seq not in handled for seq in missing)
+        missing = self._copies.known(origin).missing.within(after + 1, upto)
+        return bool(missing and missing - self.handled[origin].runs)
 
     def want(self, feed: Feed, first: int) -> None:
         """Read the stream from `first` on, for this feed: after the scan that runs, if one does."""
@@ -194,22 +193,29 @@ class Scans:
         page = await self._page(origin, first, api)
         holed = page.messages and page.last - first + 1 > len(page.messages)
         if api == API and holed and origin in self._copies.mirrored:
-            # It may have skipped them since it was looked at.
+            # It may have skipped them since it was looked at, or have been filled anew since.
             await self._copies.look(origin)
             api = await self._copies.source(origin, first - 1, page.last)
-            if api != API:
-                page = await self._page(origin, first, api)
+            page = await self._page(origin, first, api)
         return page, api
 
     async def _page(self, origin: str, first: int, api: str) -> Page:
-        larger = 1 if api == API else ACROSS
-        return await self._reader.page(
-            events_stream(origin),
-            first,
-            batch=self._pages.events * larger,
-            max_bytes=self._pages.bytes * larger,
-            api=api,
-        )
+        larger = 1.0 if api == API else self._across.get(origin, ACROSS)
+        try:
+            page = await self._reader.page(
+                events_stream(origin),
+                first,
+                batch=max(1, round(self._pages.events * larger)),
+                max_bytes=round(self._pages.bytes * larger),
+                api=api,
+            )
+        except UnavailableError:
+            if api != API:  # it may be larger than the link can bring in time
+                self._across[origin] = max(larger / 2, LEAST)
+            raise
+        if api != API:
+            self._across[origin] = min(larger * 2, ACROSS)
+        return page
 
     async def _dropped(self, origin: str, first: int, page: Page, api: str) -> int:
         """Up to where the stream has dropped what was to be read from `first` on; else 0.

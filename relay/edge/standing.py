@@ -86,15 +86,23 @@ class Standing:
             self._obey()
 
     def _point_clients(self) -> None:
-        orders, now_ms = self._book.orders, clock.wall_ms()
+        orders = self._book.orders
         self._peers.refusing = frozenset(
             each.scope for each in orders if each.edge and not each.idle
         )
-        self._peers.shares = {
-            each.region: _share(each, self._peers.weight(each.region), now_ms)
-            for each in orders
-            if not each.edge and each.region != self._region
-        }
+        self._peers.shares = {name: self._share(name) for name in self._peers.others}
+
+    def _share(self, region: str) -> float:
+        """How much of what would come a region takes."""
+        order, weight = self._book.orders.of(region), self._peers.weight(region)
+        if order is not None and order.cordoned:
+            return 0.0
+        if order is not None and order.weight is not None:
+            weight = order.weight
+        ramp = self._peers.returns.ramp(
+            region, None if order is None else order.ramp, clock.now().mono_s, clock.wall_ms()
+        )
+        return min(weight, FULL_WEIGHT) / FULL_WEIGHT * ramp
 
     def _obey(self) -> None:
         mine = self._mine
@@ -117,11 +125,3 @@ class Standing:
     async def close(self) -> None:
         """End what runs."""
         await self._tasks.close()
-
-
-def _share(order: Order, weight: int, now_ms: int) -> float:
-    """How much of what would come a region takes, by an order; `weight`: percent without one."""
-    if order.cordoned:
-        return 0.0
-    percent = weight if order.weight is None else order.weight
-    return min(percent, FULL_WEIGHT) / FULL_WEIGHT * order.share(now_ms)

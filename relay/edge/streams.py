@@ -12,10 +12,9 @@ from relay.core.copy import Copy
 from relay.core.cursor import Position
 from relay.core.names import events_stream
 from relay.core.resume import StreamState
+from relay.edge.feeds import RESTART_S
 from relay.errors import BusError
 from relay.tasks import Tasks
-
-RESTART_S = 30.0  # in which an origin that fell silent may well be back
 
 _Look = dict[str, Copy] | BusError
 
@@ -76,7 +75,13 @@ class Streams:
         # A new epoch at home stands in the stream before the feed tells of it.
         known = {**epochs, self._region: max(epochs[self._region], self._copies.home_epoch)}
         return {
-            origin: StreamState(known[origin], copy.oldest, copy.last, origin == self._region)
+            origin: StreamState(
+                known[origin],
+                copy.oldest,
+                copy.last,
+                home=origin == self._region,
+                gone=self._silent_s(origin) >= RESTART_S,
+            )
             for origin, copy in copies.items()
         }
 

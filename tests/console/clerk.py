@@ -15,11 +15,15 @@ from regions.inquiries.fleet import (
     FleetPeek,
     FleetRoom,
     FleetRooms,
+    FleetSettings,
+    SettingsAt,
 )
 from regions.steering.health import EdgeKey
 from relay.core.inquiry_answers import Kicked, PeekedEvent, Traced
 from tests.console.answers import PLACES, client, event, one, one_room, room_at, room_row
 from tests.console.office import Desk
+
+SETTINGS = {"session key": "0a1b2c3d", "connections": "18000", "linger_s": "60", "geoip": "none"}
 
 
 @dataclass
@@ -31,6 +35,7 @@ class Clerk:
     rooms_: FleetRooms | None = None
     room_: FleetRoom | None = None
     events: list[PeekedEvent] = field(default_factory=lambda: [event(n) for n in range(8)])
+    settings_: dict[str, dict[str, str]] = field(default_factory=dict)  # edge -> what is its own
     data: str = '{"text":"a secret"}'  # of each event, where payloads are seen
     error: str = ""  # why nobody answers
     refusal: str = ""  # why it can't be opened
@@ -81,6 +86,20 @@ class Clerk:
         names = ("chat:lobby", "chat:ops", "quakes", "team:red", "team:blue")
         rows = [room_row(name, number) for number, name in enumerate(names)]
         return self.rooms_ or FleetRooms(rows=rows, whole=True, missing=[])
+
+    async def settings(self, *, edges: Collection[EdgeKey] | None = None) -> FleetSettings:
+        """How those that are asked are set up: as was told, or alike."""
+        await self._answer("settings", edges)
+        return FleetSettings(
+            edges=[
+                SettingsAt(
+                    region=key.region, edge=key.edge,
+                    settings=SETTINGS | self.settings_.get(key.edge, {}),
+                )
+                for key in edges or ()
+            ],
+            missing=[],
+        )  # fmt: skip
 
     async def room(
         self, room: str, tenant: str = "_", *, edges: Collection[EdgeKey] | None = None

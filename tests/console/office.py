@@ -43,6 +43,9 @@ class Desk:
     refusal: str = ""  # why it can't be opened
     unreached: tuple[str, ...] = ()
     executions: list[Execution] = field(default_factory=list)
+    resumed_: list[tuple[str, str]] = field(default_factory=list)
+    aborted_: list[tuple[str, str, str]] = field(default_factory=list)
+    gone: str = ""  # why nothing is to be done with an operation any more
 
     async def plan(self, request: Request) -> Plan:
         self.asked.append(request)
@@ -58,6 +61,25 @@ class Desk:
         end = asyncio.get_running_loop().create_future()
         self.executions.append(Execution(f"run-{len(self.submitted_)}", end))
         yield self.executions[-1]
+
+    @asynccontextmanager
+    async def resumed(
+        self, name: str, by: str, tell: Callable[[str], None]
+    ) -> AsyncIterator[Execution]:
+        if self.gone:
+            raise OperationError(self.gone)
+        self.resumed_.append((name, by))
+        tell("goes on")
+        end = asyncio.get_running_loop().create_future()
+        self.executions.append(Execution(name, end))
+        yield self.executions[-1]
+
+    async def abort(self, name: str, by: str, why: str, tell: Callable[[str], None]) -> bool:
+        if self.gone:
+            raise OperationError(self.gone)
+        self.aborted_.append((name, by, why))
+        tell("somebody is told to stop")
+        return True
 
     async def acknowledge(self, name: str, on: str, by: str, why: str) -> None:
         self.acked.append((name, on, by, why))

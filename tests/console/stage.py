@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from console.app import ConsoleApp
+from console.app import REPAINT_S, ConsoleApp
 from console.backing import Backing
 from console.clock import Clock
 from console.feed import FrameHeard, LinkChanged, Silence
@@ -27,15 +27,27 @@ class FrozenClock:
         return Clock(lambda: self.now_ms, lambda: START_MS + self.now_ms)
 
 
+SIZES = {"80x24": (80, 24), "120x36": (120, 36), "200x50": (200, 50)}
+
+
 class Stage:
     """A console and the frames that a test plays to it."""
 
     def __init__(
-        self, known: Mapping[str, Sequence[str]], *, backing: Backing | None = None
+        self,
+        known: Mapping[str, Sequence[str]],
+        *,
+        backing: Backing | None = None,
+        repaint_s: float = REPAINT_S,
     ) -> None:
         self.time = FrozenClock()
         self.app = ConsoleApp(
-            Silence(), known, world="local world", clock=self.time.clock(), backing=backing
+            Silence(),
+            known,
+            world="local world",
+            clock=self.time.clock(),
+            backing=backing,
+            repaint_s=repaint_s,
         )
 
     def connect(self) -> None:

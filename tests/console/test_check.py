@@ -15,7 +15,7 @@ from tests.console.command import run
 from tests.console.nats_process import PASSWORD, nats_processes
 from tests.console.scenario import quiet, troubled
 from tests.console.test_live import fake_edges
-from tests.console.test_page import fleet_of
+from tests.console.test_page import alerted, fleet_of
 
 
 def with_alert(fleet: Fleet, severity: Severity, text: str = "x") -> FleetView:
@@ -27,12 +27,30 @@ def with_alert(fleet: Fleet, severity: Severity, text: str = "x") -> FleetView:
 
 
 def test_all_is_well() -> None:
-    view = observe(fleet_of(quiet(80)), 79_600)
+    view = observe(alerted(fleet_of(quiet(80))), 79_600)
     assert judge(view).level is Level.OK
-    assert summary(view) == "3 regions ok, 6 of 6 edges ready, no keeper is heard"
+    assert summary(view) == "3 regions ok, 6 of 6 edges ready"
     said = nagios(view, judge(view))
     assert said.startswith(f"JETRELAY OK - {summary(view)} | edges_ready=6;;;0;6 ")
     assert said.endswith("ms;1000;3000;0")
+
+
+def test_where_nobody_looks_for_alerts_all_is_not_well() -> None:
+    unkept = fleet_of(quiet(80))
+    assert judge(observe(unkept, 2_000)).level is Level.OK, "one may speak yet"
+    judgement = judge(observe(unkept, 79_600))
+    why = "no keeper is heard: which alerts there are is not known"
+    assert (judgement.level, judgement.reasons) == (Level.WARNING, (why,))
+    judgement = judge(observe(alerted(unkept), 99_000 + 600))
+    assert any("no keeper is heard for 20 s" in reason for reason in judgement.reasons)
+
+
+def test_where_no_edge_is_heard_at_all_nothing_is_known() -> None:
+    connected = apply(Fleet(), LinkChanged(LinkState.CONNECTED, "us", ""), 0)
+    judgement = judge(observe(connected, 3_000))
+    assert (judgement.level, judgement.reasons[-1]) == (
+        Level.UNKNOWN, "no edge of any region is heard",
+    )  # fmt: skip
 
 
 def test_what_is_wrong_is_named_the_worst_first() -> None:
@@ -86,14 +104,14 @@ async def test_the_command_says_it_and_exits_so(tmp_path: Path) -> None:
         options = ("--nats", server.url, "--creds", str(login))
         async with fake_edges(server):
             code, out, err = await run("check", *options, "--json")
-            assert (code, err) == (0, "")
+            assert (code, err) == (1, "")
             assert json.loads(out) == {
-                "status": "ok",
-                "reasons": [],
+                "status": "warning",
+                "reasons": ["no keeper is heard: which alerts there are is not known"],
                 "summary": "3 regions ok, 6 of 6 edges ready, no keeper is heard",
             }  # fmt: skip
             code, out, _ = await run("check", *options, "--format", "nagios")
-            assert (code, out[:14]) == (0, "JETRELAY OK - ")
+            assert (code, out[:19]) == (1, "JETRELAY WARNING - ")
     code, out, _ = await run("check", *options, "--format", "nagios")
     assert (code, out.rstrip()) == (
         3, "JETRELAY UNKNOWN - no NATS answers: connection refused",

@@ -83,17 +83,18 @@ async def test_edges_are_asked_again_while_it_is_shown_and_only_then(tmp_path: P
         assert clerk.asked == []
         await shown.press("3")
         await shown.later(1_000)
-        assert len(clerk.asked) == 1
+        first = len(clerk.asked)
+        assert first == 1
         await shown.later(2_000)
-        assert len(clerk.asked) == 2
+        assert len(clerk.asked) == first + 1
         await shown.press("f")
         await shown.later(10_000)  # the picture is held
-        assert len(clerk.asked) == 2
+        assert len(clerk.asked) == first + 1
         await shown.press("f")
-        assert len(clerk.asked) == 3
+        assert len(clerk.asked) == first + 2
         await shown.press("1")
         await shown.later(10_000)
-        assert len(clerk.asked) == 3
+        assert len(clerk.asked) == first + 2
         await shown.press("3", "T")
         await until(shown.pilot, lambda: shown.app.scene.player is not None)
         asked = len(clerk.asked)
@@ -122,9 +123,10 @@ async def test_what_edges_do_not_answer_is_said_and_stops_nothing() -> None:
         assert "1 match, of 40 connections, cut: too many bytes" in shown.text
         assert "▲ no answer of us-2 (no answer), ap-1 (not heard for 1" in shown.text
         clerk.gate.clear()
+        before = len(clerk.asked)  # once more, where the table got its size after the first time
         await shown.later(3_000)
         await shown.later(8_000)
-        assert len(clerk.asked) == 2
+        assert len(clerk.asked) == before + 1, "who has not answered yet is not asked again"
         assert "▲ answered 1" in shown.text
         assert "s ago, asking again for 8s" in shown.text
         assert "bo1" in shown.text

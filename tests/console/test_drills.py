@@ -31,11 +31,10 @@ from tests.console.drill_site import (
 )
 from tests.console.office import Desk
 from tests.console.scenario import EDGES, START_MS, quiet
-from tests.console.stage import Stage, settle, typed, until
+from tests.console.stage import SIZES, Stage, settle, typed, until
 from tests.console.test_past import recorder
 
 Golden = Callable[[ConsoleApp, str], None]
-SIZES = {"80x24": (80, 24), "120x36": (120, 36), "200x50": (200, 50)}
 NOW_MS = 79_600
 
 

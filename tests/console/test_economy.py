@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,8 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widget import Widget
 
+from console.app import REPAINT_S
+from console.look import Look
 from console.signs import Tone
 from console.svg import screen_text
 from console.views.cell import cell, line
@@ -22,11 +25,12 @@ from tests.console.scenario import EDGES, frame, quiet
 from tests.console.stage import Stage, settle
 
 NOW_MS = 79_600
+NEVER_S = 3_600.0  # only the test repaints: what it counts is what it asked for
 
 
 @asynccontextmanager
-async def console() -> AsyncIterator[tuple[Stage, Pilot[None]]]:
-    stage = Stage(EDGES)
+async def console(repaint_s: float = NEVER_S) -> AsyncIterator[tuple[Stage, Pilot[None]]]:
+    stage = Stage(EDGES, repaint_s=repaint_s)
     async with stage.app.run_test(size=(120, 36)) as pilot:
         stage.connect()
         stage.play(quiet(80))
@@ -151,3 +155,45 @@ async def test_a_key_in_the_bar_is_pressed_by_a_click() -> None:
         await asyncio.sleep(0)
         await pilot.pause()
         assert len(stage.app.screen_stack) == 2
+
+
+async def test_however_much_is_heard_it_is_drawn_twice_a_second() -> None:
+    async with console(REPAINT_S) as (stage, pilot):
+        drawn: list[float] = []
+        paint = stage.app._paint
+
+        def noting(look: Look) -> None:
+            drawn.append(time.monotonic())
+            paint(look)
+
+        stage.app._paint = noting  # type: ignore[method-assign]
+        began_s = time.monotonic()
+        while time.monotonic() - began_s < 2.2:
+            stage.hear(frame("eu", "eu-1", 80), NOW_MS)
+            await pilot.pause(0.01)
+        took_s = time.monotonic() - began_s
+        assert 2 <= len(drawn) <= took_s / REPAINT_S + 1
+
+
+async def test_a_key_that_opens_a_screen_looks_at_no_fleet_anew_and_draws_it_once() -> None:
+    async with console() as (stage, pilot):
+        for key in ("2", "1"):  # each is laid out for the first time
+            await pilot.press(key)
+            await settle(stage, pilot, NOW_MS)
+        watch, composed = Watch(stage.app.screen), 0
+        compose = stage.app.screen._compositor_refresh
+
+        def noting() -> None:
+            nonlocal composed
+            composed += 1
+            compose()
+
+        stage.app.screen._compositor_refresh = noting  # type: ignore[method-assign]
+        view = stage.app.scene.live()
+        stage.hear(frame("eu", "eu-1", 80), NOW_MS)
+        await pilot.press("2")
+        await pilot.pause()
+        assert "Edges (6)" in screen_text(stage.app.screen)
+        assert stage.app.scene.live(lately=True) is view
+        assert watch.layouts == 1
+        assert composed <= 2, "the layout's, and one of what has the focus"

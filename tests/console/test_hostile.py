@@ -1,9 +1,13 @@
 """Text from outside can't crash the console, reach the terminal's escape codes or run an action."""
 
+import os
+import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from textual.pilot import Pilot
 
 from console.commands import parse
 from console.feed import BooksRead, LinkChanged, NewsHeard
@@ -11,10 +15,11 @@ from console.look import Subject
 from console.model import LinkState, observe
 from console.report import to_json, to_text
 from console.svg import screen_text
+from console.views.listing import Listing
 from regions.drills.catalogue import DRILLS
 from regions.drills.prospect import Check, Prospect
 from regions.news import AlertNews, AlertsNews, BoundNews, DrillNews, FoundNews
-from regions.operations.entry import Coming, Entry, Plan, Request, Run
+from regions.operations.entry import Coming, Entry, Objection, Plan, Request, Run
 from regions.operations.entry import Stage as PlanStage
 from tests.console.drill_site import PlayedSite
 from tests.console.office import Desk
@@ -49,10 +54,23 @@ def assert_harmless(text: str) -> None:
 
 
 def assert_drawn_harmless(stage: Stage) -> None:
+    """What is drawn, and what the terminal is sent for it: of escape codes, colours alone."""
     assert_harmless(screen_text(stage.app.screen))
     for strip in stage.app.screen._compositor.render_strips():
         assert "\x1b" not in strip.text
         assert not any(s.style and s.style.meta.get("@click") for s in strip)
+        assert_harmless(COLOURS.sub("", strip.render(stage.app.console)))
+
+
+# A screen takes a second: `make fuzz` tries more of them.
+FUZZ = settings(
+    max_examples=int(os.environ.get("JETRELAY_FUZZ", "3")),
+    deadline=None,
+    # Not shrunk: an example is a whole screen, and the failing text is readable as it is.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 # One after the other: screens, a row in detail, and an act as far as its confirmation.
@@ -101,6 +119,8 @@ async def show(rows: list[list[str]]) -> None:
             await pilot.press(*keys)
             await settle(stage, pilot, 3_500)
             assert_drawn_harmless(stage)
+        with TemporaryDirectory() as directory:
+            await take_away(stage, pilot, Path(directory))
         assert desk.submitted_ == []
         assert stage.app.is_running
         assert stage.app.return_code is None
@@ -109,11 +129,36 @@ async def show(rows: list[list[str]]) -> None:
     assert to_json(view, 0).isprintable()
 
 
+async def take_away(stage: Stage, pilot: Pilot[None], directory: Path) -> None:
+    """Copy a row, write a table and the screen, and let the command line complete a name."""
+    await pilot.press("escape", "escape", "1")
+    stage.app.query_one("#edges", Listing).focus()
+    await pilot.press("y")
+    await settle(stage, pilot, 3_500)
+    assert_harmless(stage.app.clipboard)
+    for name, line in (("table.csv", "export"), ("screen.svg", "screenshot")):
+        stage.app.tell(*parse(f"{line} {directory / name}"))
+        await until(pilot, lambda name=name: (directory / name).exists())  # type: ignore[misc]
+        assert_harmless((directory / name).read_text(encoding="utf-8").replace("\r\n", "\n"))
+    await pilot.press("colon", *"edge ", "right", "tab")
+    await settle(stage, pilot, 3_500)
+    assert_drawn_harmless(stage)
+    await pilot.press("escape")
+
+
 def desk_of(row: list[str]) -> Desk:
     _, region, _, state, url, _, reason = row
     coming = Coming(region, 1, 2, 3, 1.0, 1.0)
     stages = [PlanStage(state, [], "gone", 1.0)]
-    return Desk(Plan(stages, moves=1, coming=[coming], notes=[url], objections=[reason]))
+    return Desk(
+        Plan(
+            stages,
+            moves=1,
+            coming=[coming],
+            notes=[url],
+            objections=[Objection("last", "us", reason)],
+        )
+    )
 
 
 def alert_of(row: list[str]) -> AlertNews:
@@ -166,13 +211,7 @@ async def test_evil_texts_everywhere() -> None:
     await show([[evil[(at + place) % len(evil)] for place in range(7)] for at in range(len(evil))])
 
 
-# Not shrunk: an example is a whole screen, and the failing text is readable as it is.
-@settings(
-    max_examples=3,
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@FUZZ
 @given(st.lists(st.lists(ANY_TEXT, min_size=7, max_size=7), min_size=1, max_size=8))
 async def test_any_text_anywhere(rows: list[list[str]]) -> None:
     await show(rows)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from console.commands import parse
@@ -23,7 +23,7 @@ from tests.console.answers import (
 from tests.console.clerk import Clerk
 from tests.console.scenario import quiet
 from tests.console.stage import Stage, settle, until
-from tests.console.test_hostile import ANY_TEXT, EVIL, assert_harmless
+from tests.console.test_hostile import ANY_TEXT, EVIL, FUZZ, assert_harmless
 
 
 def tell_evil(clerk: Clerk, evil: str) -> None:
@@ -43,6 +43,7 @@ def tell_evil(clerk: Clerk, evil: str) -> None:
     )  # fmt: skip
     here = room_at(evil, evil, encodings={evil: 1}, origins=[origin])
     clerk.data = clerk.unkicked = evil
+    clerk.settings_ = {"us-1": {evil: evil, "geoip": evil}}
     clerk.clients_ = FleetClients(rows=[row], matched=1, of=1, missing=missing, cut=True)
     ends = [EndAt(region=evil, edge=evil, end=Ended(-(10**18), evil, 1))]
     clerk.client_ = FleetClient(found=[at], ends=ends, missing=missing)
@@ -66,8 +67,9 @@ async def show_clients(evils: Sequence[str]) -> None:
         for round_, evil in enumerate(evils):
             tell_evil(clerk, evil)
             clerk.error = ""
-            for number, line in enumerate(("clients", "client 12345678", "rooms", "room lobby",
-                                           "trace 12345678", "kick 12345678")):  # fmt: skip
+            for number, line in enumerate(("edge us-1", "clients", "client 12345678", "rooms",
+                                           "room lobby", "trace 12345678",
+                                           "kick 12345678")):  # fmt: skip
                 stage.app.tell(*parse(line))
                 await settle(stage, pilot, 2_000 + 30_000 * round_ + 4_000 * number)
                 assert_harmless(screen_text(stage.app.screen))
@@ -84,7 +86,7 @@ async def show_clients(evils: Sequence[str]) -> None:
             await pilot.click(offset=(8, 6), times=2)
             assert stage.app.is_running
             assert stage.app.return_code is None
-        for kind in ("clients", "client", "rooms", "room", "peek", "kick"):
+        for kind in ("settings", "clients", "client", "rooms", "room", "peek", "kick"):
             assert clerk.told(kind), kind
         assert clerk.traces
 
@@ -93,12 +95,7 @@ async def test_evil_texts_of_clients_and_rooms() -> None:
     await show_clients(["".join(EVIL[:5]), "".join(EVIL[5:])])
 
 
-@settings(
-    max_examples=2,
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@FUZZ
 @given(st.lists(ANY_TEXT, min_size=1, max_size=1))
 async def test_any_text_of_clients_and_rooms(texts: list[str]) -> None:
     await show_clients(texts)

@@ -1,6 +1,6 @@
 """What keepers tell can't crash the console, reach the terminal's escape codes or run an action."""
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from console.commands import parse
@@ -16,7 +16,7 @@ from regions.news import (
 )
 from relay.core.orders import Order
 from tests.console.stage import Stage, settle
-from tests.console.test_hostile import ANY_TEXT, EVIL, assert_drawn_harmless
+from tests.console.test_hostile import ANY_TEXT, EVIL, FUZZ, assert_drawn_harmless
 
 
 async def show_told(texts: list[str]) -> None:
@@ -68,13 +68,7 @@ async def test_evil_texts_that_keepers_tell() -> None:
     await show_told([evil[:60] for evil in EVIL])
 
 
-# Not shrunk: an example is a whole screen, and the failing text is readable as it is.
-@settings(
-    max_examples=2,
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@FUZZ
 @given(st.lists(ANY_TEXT, min_size=5, max_size=5))
 async def test_any_text_that_keepers_tell(texts: list[str]) -> None:
     await show_told(texts)

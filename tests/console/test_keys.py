@@ -218,6 +218,36 @@ async def test_the_past_is_gone_through_and_left(tmp_path: Path) -> None:
         assert "● link us" in screen_text(stage.app.screen)
 
 
+async def test_the_other_keys_of_time_and_the_bell(tmp_path: Path) -> None:
+    past = recording(FilePast(write(tmp_path / "r.gz", list(quiet(80))))).past
+    stage = Stage(EDGES, backing=Backing(past=past))
+    async with stage.app.run_test(size=(120, 36)) as pilot:
+        stage.connect()
+        stage.play(quiet(80))
+        await settle(stage, pilot, NOW_MS)
+        heard = []
+        for _ in range(2):
+            await pilot.press("b")
+            heard.append(stage.app.rings)
+        assert heard == [False, True]
+        await pilot.press("T")
+        await until(pilot, lambda: stage.app.scene.mode is Mode.PAST)
+        await line(stage, pilot, "go 11:06:45")
+        place_ms = START_MS + 5_000
+
+        def stands(at_ms: int) -> bool:
+            place = stage.app.scene.place
+            return place is not None and not place.busy and place.at_ms == at_ms
+
+        await until(pilot, lambda: stands(place_ms))
+        await pilot.press("greater_than_sign")  # a minute on
+        await until(pilot, lambda: stands(place_ms + 60_000))
+        await pilot.press("N")
+        await until(pilot, lambda: "no alert before" in said(stage))
+        await pilot.press("plus", "plus", "minus")
+        await until(pilot, lambda: (p := stage.app.scene.place) is not None and p.speed == 2)
+
+
 async def test_enter_on_an_event_goes_to_its_time(tmp_path: Path) -> None:
     path = write(tmp_path / "r.gz", list(troubled(80)))
     stage = Stage(EDGES, backing=Backing(past=recording(FilePast(path)).past))

@@ -21,6 +21,7 @@ from console.once import look
 from console.report import to_json, to_text
 from console.svg import screen_text
 from regions.doors import Door
+from relay.config import NatsConfig
 from relay.core.names import telemetry_subject
 from relay.core.telemetry import encode_frame
 from relay.tasks import Tasks
@@ -235,14 +236,24 @@ async def test_one_look(tmp_path: Path) -> None:
     assert "from us" in text
 
 
-async def test_one_look_ends_as_soon_as_everybody_was_heard(tmp_path: Path) -> None:
-    with nats_processes(tmp_path, 1) as (server,):
-        await server.start()
-        async with fake_edges(server):
-            feed = LiveFeed([Door("us", server.login("console"))])
-            view = await look(feed, EDGES, Clock(), wait_s=60.0)
-    assert [region.state for region in view.regions] == ["ok", "ok", "ok"]
-    assert all(edge.rates is not None for edge in view.edges)
+async def test_of_what_comes_too_fast_the_new_goes_and_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of what waits, some says how the link is: that must not get lost."""
+    monkeypatch.setattr("console.live.QUEUE_EVENTS", 3)
+    feed = LiveFeed([Door("us", NatsConfig(["nats://127.0.0.1:9"]))])
+    await feed._queue.put(LinkChanged(LinkState.CONNECTED, "us"))
+    for number in range(5):
+        feed._put(FrameHeard(frame("us", "us-1", number)))
+    heard = []
+    async with aclosing(feed.events()) as events:
+        async for event in events:
+            heard.append(event)
+            if isinstance(event, LinkChanged) and event.state is LinkState.LOST:
+                break
+    assert heard[0] == LinkChanged(LinkState.CONNECTED, "us")
+    assert heard[1:4] == [FrameRefused()] * 3
+    assert sum(isinstance(event, FrameHeard) for event in heard) == 2
 
 
 async def test_one_look_without_any_nats_says_so(

@@ -128,23 +128,32 @@ def test_the_script_says_when_what_is_seen_is_old(tmp_path: Path) -> None:
     play = tmp_path / "play.js"
     play.write_text(
         """
-        let now = 0, beat, fails = false;
+        let now = 0, tick, next, fate = 'well';
         const shown = {innerHTML: ''}, old = {hidden: true, textContent: ''};
-        const Date = {now: () => now}, setInterval = f => { beat = f; };
+        const Date = {now: () => now};
+        const setInterval = f => { tick = f; }, setTimeout = f => { next = f; };
         const document = {querySelector: what => what === 'main' ? shown : old};
-        const fetch = async () => {
-          if (fails) throw new Error('gone');
+        const AbortSignal = {timeout: ms => ({ms})};
+        const fetch = async (_, {signal}) => {
+          if (fate === 'fails') throw new Error('gone');
+          if (fate === 'hangs') await new Promise((_, no) => { signal.end = no; hung = signal; });
           return {ok: true, text: async () => 'heard at ' + now};
         };
+        let hung;
         """
         + script
         + """
         (async () => {
           const seen = [];
-          for (const bad of [false, true, true, true, false]) {
-            fails = bad; now += 2000; await beat();
-            seen.push([shown.innerHTML, old.hidden]);
+          const see = () => { tick(); seen.push([shown.innerHTML, old.hidden]); };
+          for (fate of ['well', 'fails', 'fails', 'fails', 'well']) {
+            now += 2000; await next(); see();
           }
+          fate = 'hangs'; now += 2000; next();
+          now += 8000; see();  // while it is waited for
+          next = undefined; hung.end(new Error('timed out after ' + hung.ms));
+          await new Promise(done => setImmediate(done));
+          fate = 'well'; now += 2000; await next(); see();
           console.log(JSON.stringify(seen));
         })();
         """
@@ -152,5 +161,6 @@ def test_the_script_says_when_what_is_seen_is_old(tmp_path: Path) -> None:
     done = subprocess.run([node, play], capture_output=True, text=True, check=True, timeout=30)
     assert json.loads(done.stdout) == [
         ["heard at 2000", True], ["heard at 2000", True], ["heard at 2000", True],
-        ["heard at 2000", False], ["heard at 10000", True],
+        ["heard at 2000", False], ["heard at 10000", True], ["heard at 10000", False],
+        ["heard at 22000", True],
     ]  # fmt: skip

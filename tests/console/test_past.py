@@ -10,8 +10,9 @@ import pytest
 from console.errors import RecordingError
 from console.feed import BooksRead, FrameHeard, LinkChanged, apply
 from console.model import Fleet, LinkState, expect, observe
+from console.model.fleet import NOT_KEPT
 from console.past.file import VERSION, FilePast, Header, Recorder
-from console.past.replay import Replay
+from console.past.replay import DEAF_MS, Replay
 from console.report import report
 from regions.news import AlertChange, AlertNews, encode_news
 from regions.operations.holder import Holder
@@ -82,11 +83,26 @@ async def test_a_gap_is_a_gap(tmp_path: Path) -> None:
     arrivals = [each for each in quiet(120) if not 50_000 <= each.at_ms < 80_000]
     replay = replay_of(write(tmp_path / "r.gz", arrivals))
     await replay.seek(START_MS + 70_000)
-    assert {edge.state for edge in replay.view.edges} == {"dark"}
+    # Nothing at all was kept: who wrote it down was deaf, and of the edges nothing is known.
+    assert {edge.state for edge in replay.view.edges} == {"unknown"}
+    assert (replay.view.link.state, replay.view.link.reason) == (LinkState.LOST, NOT_KEPT)
+    last_ms = max(each.at_ms for each in arrivals if each.at_ms < 50_000)
+    assert replay.view.link.since_ms == START_MS + last_ms + DEAF_MS
+    await replay.advance(START_MS + 84_000)
+    assert replay.view.link.state is LinkState.CONNECTED
+    assert {edge.state for edge in replay.view.edges} == {"ready"}
     await replay.seek(START_MS + 119_000)
     series = replay.view.regions[0].history.window(replay.at_ms // 1000, 60)
     assert None in series
     assert series[-1] is not None
+
+
+async def test_who_was_silent_while_others_spoke_is_dark(tmp_path: Path) -> None:
+    arrivals = [each for each in quiet(120) if each.frame.region == "us" or each.at_ms < 50_000]
+    replay = replay_of(write(tmp_path / "r.gz", arrivals))
+    await replay.seek(START_MS + 70_000)
+    assert replay.view.link.state is LinkState.CONNECTED
+    assert {edge.state for edge in replay.view.edges if edge.region != "us"} == {"dark"}
 
 
 async def test_alerts_and_books_are_found(tmp_path: Path) -> None:
@@ -110,6 +126,31 @@ async def test_alerts_and_books_are_found(tmp_path: Path) -> None:
     await replay.advance(START_MS + 131_000)
     assert replay.view.books.orders == ()
     assert await replay.next_alert() is None
+
+
+@pytest.mark.parametrize("back_s", [3, 40, 150, 1_000])
+async def test_a_clock_that_is_set_back_hides_nothing_and_time_goes_on(
+    tmp_path: Path, back_s: int
+) -> None:
+    made = recorder(tmp_path / "r.gz")
+    times = [START_MS + s * 1000 for s in (*range(200), *range(200 - back_s, 400 - back_s))]
+    for number, at_ms in enumerate(times):
+        made.message(at_ms, "tele.us.us-1", b"%d" % number)
+        if number == 230:
+            made.books(at_ms, BooksRead((), (), {"eu": Holder("r", "ops", 5)}))
+    made.close()
+    past = FilePast(tmp_path / "r.gz")
+    assert await past.extent() == (min(times), max(times))
+    since, until = min(times), max(times) + 1
+    read = [moment async for moment in past.read(since, until)]
+    assert [moment.at_ms for moment in read] == sorted(times)
+    assert {int(moment.data) for moment in read} == set(range(400))
+    for moment in read:
+        found = [each async for each in past.read(moment.at_ms, moment.at_ms + 1)]
+        assert found == [each for each in read if each.at_ms == moment.at_ms]
+    books = await past.books(times[230])
+    assert books is not None
+    assert books.holders
 
 
 async def test_what_was_written_before_a_crash_can_be_read(tmp_path: Path) -> None:

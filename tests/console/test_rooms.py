@@ -1,5 +1,7 @@
 """Rooms, and the first clients of an edge, for which edges are asked."""
 
+import re
+
 import msgspec
 
 from regions.steering.health import EdgeKey
@@ -59,3 +61,25 @@ async def test_an_edge_shows_its_first_clients_where_there_is_room() -> None:
         await shown.later(6_000)
         assert len(clerk.told("clients")) == asked
         assert "Top clients" not in shown.text
+
+
+async def test_an_edge_that_is_set_up_unlike_its_peers_says_in_what() -> None:
+    clerk = Clerk(settings_={"us-1": {"linger_s": "30", "geoip": "db"}})
+    async with console(clerk, (120, 36)) as shown:
+        await shown.tell("edge us-1")
+        (asked,) = clerk.told("settings")
+        assert asked[0][:2] == [EdgeKey("us", "us-1"), EdgeKey("us", "us-2")]
+        assert set(asked[0]) == {EdgeKey(*place) for place in PLACES}
+        assert re.search(r"linger_s +≠ 30 +60", shown.text)
+        assert re.search(r"geoip +≠ db +none", shown.text)
+        assert "2 differ, 4 settings compared" in shown.text
+        await shown.later(2_000)
+        assert len(clerk.told("settings")) == 1, "they hardly ever change"
+        await shown.tell("edge us-2")
+        assert len(clerk.told("settings")) == 2
+        assert "linger_s" not in shown.text, "it is like most others"
+        assert "4 settings compared" in shown.text
+        clerk.error = "no region answers"
+        await shown.tell("edge eu-1")
+        assert "settings unknown" not in shown.text
+        assert "compared" not in shown.text

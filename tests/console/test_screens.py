@@ -9,9 +9,7 @@ from regions.news import AlertNews, AlertsNews
 from regions.operations.entry import Entry, Plan, Request, Run
 from tests.console.conftest import Golden
 from tests.console.scenario import EDGES, START_MS, frame, quiet, troubled
-from tests.console.stage import Stage, settle
-
-SIZES = {"80x24": (80, 24), "120x36": (120, 36), "200x50": (200, 50)}
+from tests.console.stage import SIZES, Stage, settle
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -62,6 +60,37 @@ async def test_alerts_stand_the_worst_first_and_who_is_at_work(size: str, golden
         stage.app.hear(BooksRead((Run("r1", request, Plan([]), [entry]),), (), {}))
         await settle(stage, pilot, 79_600)
         golden(stage.app, f"alerts-{size}")
+
+
+@pytest.mark.parametrize(
+    ("others", "began_s", "told"),
+    [
+        ((), 60, False),
+        (("eu",), 60, False),
+        (("eu", "ap"), 60, True),
+        (("eu", "ap"), 77, False),  # it may not have looked since
+    ],
+)
+async def test_what_one_keeper_of_several_sees_is_said_to_be_so(
+    others: tuple[str, ...], began_s: int, told: bool
+) -> None:
+    """Two regions may be parted, and a third one hears both."""
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=(160, 36)) as pilot:
+        stage.connect()
+        stage.play(quiet(80))
+        dark = AlertNews(name="RegionDark", on="eu", severity="page", state="firing",
+                         since_ms=START_MS + began_s * 1000,
+                         text="nothing is heard of eu")  # fmt: skip
+        at_ms = START_MS + 79_600
+        for region in ("us", *others):
+            alerts = [] if region == "ap" else [dark]
+            news = AlertsNews(at_ms=at_ms, alerts=alerts, rules=9)
+            stage.app.hear(NewsHeard(region, news))
+        await settle(stage, pilot, 79_600)
+        text = screen_text(stage.app.screen)
+        assert "✗ RegionDark eu: nothing is heard of eu" in text
+        assert ("as seen from eu and us alone" in text) == told
 
 
 async def test_an_edge_that_falls_silent_is_named_before_it_is_dark() -> None:

@@ -14,12 +14,11 @@ from console.svg import screen_text
 from regions.topology_file import parse_topology
 from tests.console import told
 from tests.console.scenario import EDGES, quiet, troubled
-from tests.console.stage import Stage, settle
+from tests.console.stage import SIZES, Stage, settle
 from tests.countries import write_countries
 from tests.places import three
 
 Golden = Callable[[ConsoleApp, str], None]
-SIZES = {"80x24": (80, 24), "120x36": (120, 36), "200x50": (200, 50)}
 NOW_MS = 79_600
 
 

@@ -13,10 +13,9 @@ from console.svg import screen_text
 from regions.news import Peer
 from tests.console import told
 from tests.console.scenario import EDGES, quiet
-from tests.console.stage import Stage, settle
+from tests.console.stage import SIZES, Stage, settle
 
 Golden = Callable[[ConsoleApp, str], None]
-SIZES = {"80x24": (80, 24), "120x36": (120, 36), "200x50": (200, 50)}
 NOW_MS = 79_600
 
 # us lost one server of three, and its mirror of ap stands still; eu's mirror of us diverged.

@@ -47,6 +47,7 @@ class Client:
         self.published = 0
         self.unsettled = 0  # publishes without an answer
         self.wire: Wire | None = None
+        self.slow_s = 0.0  # that it takes for each write of its edge, at most
         self.link = 0  # of the connection; what an earlier one says no longer counts
         self.pause_reading = False
         self._numbers: dict[str, int] = {}
@@ -87,6 +88,7 @@ class Client:
         seed = int(self.dice.random() * (1 << 40))
         wire = Wire(self.network.scheduler, random.Random(seed), Ear(self, self.link), delay_s)
         wire.dead = edge.region in self.network.unreachable
+        wire.slow_s = self.slow_s
         self.wire = wire
         self.at = edge
         wire.connect(edge.handshake, url)

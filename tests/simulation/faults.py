@@ -331,6 +331,44 @@ def follower_behind(world: World, dice: random.Random) -> Heal | None:
     return heal
 
 
+def replica_behind(world: World, dice: random.Random) -> Heal | None:
+    """One replica of three lags far behind, and answers direct gets like the others."""
+    system = _system(world, dice, clustered=True)
+    if system is None:
+        return None
+    system.stale_s = dice.uniform(0.3, 4.0)
+
+    def heal() -> None:
+        system.stale_s = 0.0
+
+    return heal
+
+
+def disk_lost(world: World, dice: random.Random) -> Heal | None:
+    """A region's NATS comes back with nothing: its streams are made anew, and its mirrors filled.
+
+    As with a tail that is lost, edges that acknowledged events live.
+    """
+    system = _system(world, dice)
+    if system is None or not _all_serve(world, system.region):
+        return None
+    back = _stop_all(system)
+    world.doubtful[system.region] = world.scheduler.now
+    world.truth.causes |= {"tail lost", "expired"}
+    world.effect("disk lost")
+    world.home_streams(system.region)
+    fed = [pump for pump in world.pumps if pump.dest is system]
+    for pump in fed:
+        world.mirror(system.region, pump.name)
+
+    def heal() -> None:
+        back()
+        for pump in fed:
+            pump.restart()
+
+    return heal
+
+
 def reads_slow(world: World, dice: random.Random) -> Heal | None:
     """Direct gets are answered slowly: what is read is old when it comes."""
     system = _system(world, dice)
@@ -505,6 +543,21 @@ def client_cut(world: World, dice: random.Random) -> Heal | None:
     return _nothing
 
 
+def client_slow(world: World, dice: random.Random) -> Heal | None:
+    """A client reads slowly: what it is sent takes seconds."""
+    client = dice.choice(world.clients)
+    client.slow_s = dice.uniform(0.05, 0.6)
+    if client.wire is not None:
+        client.wire.slow_s = client.slow_s
+
+    def heal() -> None:
+        client.slow_s = 0.0
+        if client.wire is not None:
+            client.wire.slow_s = 0.0
+
+    return heal
+
+
 def herd(world: World, dice: random.Random) -> Heal | None:
     """All clients leave their edges at once, and come back anywhere."""
     del dice
@@ -544,4 +597,7 @@ KINDS: dict[str, Kind] = {
     "clock steps": Kind(clock_steps),
     "client's network gone": Kind(client_cut),
     "herd": Kind(herd),
+    "one replica far behind": Kind(replica_behind, (1.0, 8.0)),
+    "disk lost": Kind(disk_lost, (0.2, 3.0)),
+    "client reads slowly": Kind(client_slow, (1.0, 8.0)),
 }

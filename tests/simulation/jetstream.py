@@ -143,6 +143,8 @@ def message_get(stream: Stream, body: bytes, now_s: float) -> Answer:
         error = {"code": 404, "err_code": 10037, "description": "no message found"}
         return _EMPTY, json.dumps({"error": error}).encode()
     message = {"subject": found.subject, "seq": found.seq, "time": stamp(found.at_s)}
+    if found.data:
+        message["data"] = b64encode(found.data).decode()
     if found.headers and not request.get("no_hdr"):
         lines = "".join(f"{name}: {value}\r\n" for name, value in found.headers.items())
         message["hdrs"] = b64encode(f"NATS/1.0\r\n{lines}\r\n".encode()).decode()

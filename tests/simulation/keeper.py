@@ -2,9 +2,9 @@
 
 import msgspec
 
-from relay.core.copy import ranges
 from relay.core.hole import Hole
 from relay.core.names import events_stream, hole_subject, records_stream
+from relay.core.runs import ranges
 from tests.simulation.mirrors import Pump
 from tests.simulation.streams import Stored, Stream
 from tests.simulation.world import World
@@ -18,7 +18,6 @@ def rebuild(world: World, pump: Pump, away_s: float) -> None:
     """Delete a mirror, and fill it anew in a while."""
     region, name = pump.dest.region, pump.name
     pump.dest.streams.pop(name, None)
-    world.truth.causes.add("expired")  # records of `s` are gone from here until it is filled
 
     def again() -> None:
         if name not in pump.dest.streams:

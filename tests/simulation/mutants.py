@@ -7,7 +7,7 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
@@ -73,7 +73,8 @@ def _ignore_epoch() -> None:
 
 
 def _newest_record() -> None:
-    async def find(reader: Any, region: str, s: int) -> Any:
+    async def find(reader: Any, region: str, s: int, *, coming: bool) -> Any:
+        del coming
         return await bus_records.newest_record(reader, region, slot_of(s))
 
     everywhere(bus_records.find_record, find)
@@ -201,8 +202,10 @@ def _no_holes() -> None:
 
 
 def _owe_nothing() -> None:
-    async def owed(self: Owing, hole: Passed, rooms: Collection[RoomKey]) -> Owed:
-        del self, hole, rooms
+    async def owed(
+        self: Owing, hole: Passed, rooms: Collection[RoomKey], holes: Iterable[Passed]
+    ) -> Owed:
+        del self, hole, rooms, holes
         return Owed([], [])
 
     Owing._owed = owed  # type: ignore[method-assign]

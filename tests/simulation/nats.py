@@ -29,6 +29,7 @@ CROSSING = (  # what the links carry
     "tele", "lease", "sig", "takeover", "head", "alarm", "pres", "presask", "presans",
     "users", "usersask", "visit", "visitans",
 )  # fmt: skip
+SERVERS = 3  # of a cluster
 _STREAM_OF = {"ev": names.events_stream, "log": names.log_stream, "ops": names.book_stream}
 Respond = Callable[[list[Answer]], None]
 
@@ -77,7 +78,8 @@ class System:
         self.disk_full = False
         self.frozen = False
         self.muted = False  # the leader stores and acknowledges, and republishes nothing
-        self.lag_s = 0.0  # of followers that answer direct gets
+        self.lag_s = 0.0  # of followers that answer direct gets, at most
+        self.stale_s = 0.0  # of one of the three
         self.reads_take_s = 0.0  # at most
         self.ack_loss = 0.0
         self.ack_late = 0.0
@@ -307,13 +309,15 @@ class System:
 
     def _held_upto(self, stream: Stream) -> int:
         """What the replica that answers a direct get holds."""
-        if not self.clustered or not self.lag_s:
+        if not self.clustered or not (self.lag_s or self.stale_s):
             return stream.last
         times, seqs = self._seen.get(stream.name, ([], []))
-        at = bisect_right(times, self.scheduler.now - self._dice.random() * self.lag_s)
+        stale = bool(self.stale_s) and self._dice.random() * SERVERS < 1
+        behind_s = self.stale_s if stale else self._dice.random() * self.lag_s
+        at = bisect_right(times, self.scheduler.now - behind_s)
         if at == len(times):
             return stream.last
-        self._count("follower behind")
+        self._count("one replica far behind" if stale else "follower behind")
         return seqs[at] - 1
 
     def _stream_of(self, subject: str) -> Stream | None:

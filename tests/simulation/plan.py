@@ -7,6 +7,7 @@ with everything at once would drown.
 import random
 from dataclasses import dataclass
 
+from relay.bus.copies import MOST_DELETED
 from relay.config import Limits
 
 REGIONS = ("eu", "us", "ap")
@@ -49,6 +50,7 @@ class Plan:
     pause_s: float  # between two steps, on average
     skew_s: float  # of the clocks of edges, at most
     keeper: bool
+    most_deleted: int  # sequences that a server is asked to name
     limits: Limits
 
 
@@ -79,6 +81,7 @@ def make_plan(seed: int, steps: int, kinds: tuple[str, ...]) -> Plan:
         pause_s=dice.choice((0.02, 0.05, 0.08)),
         skew_s=dice.choice((0.0, 0.0, 0.2, SKEW_S)),
         keeper=dice.random() < 0.5,
+        most_deleted=(MOST_DELETED, MOST_DELETED, MOST_DELETED, 0)[seed % 4],
         limits=Limits(
             join_buffer_events=dice.choice((1, 4, 2_048)),
             feed_buffer_events=dice.choice((2, 50_000)),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from relay.edge.connection import ClientConnection
 
 HIGH_WATER_BYTES = 256 * 1024
+SLOW_HIGH_WATER_BYTES = 400  # of a client that reads slowly: a few frames
 NEAR_S, FAR_S = 0.004, 0.06
 OPEN_S = 5.0
 
@@ -59,6 +60,7 @@ class Wire:
         self._ear: Ear | None = ear
         self._socket: Socket | None = None
         self.dead = False  # the network carries nothing any more, and nobody is told
+        self.slow_s = 0.0  # that each write takes, at most
         self._up_s = 0.0
         self._down_s = 0.0
 
@@ -122,6 +124,7 @@ class Wire:
 
     def write(self, framed: bytes, written: Callable[[int], None]) -> None:
         """Frames of the edge's."""
+        self._down_s += self._dice.random() * self.slow_s if self.slow_s else 0.0
         self._down(self._tell, framed, written)
 
     def pong(self) -> None:
@@ -193,14 +196,16 @@ class Socket:
         if self._closing:
             return
         self._buffered += len(data)
-        if self._buffered > HIGH_WATER_BYTES and not self._full and self.connection is not None:
+        high = HIGH_WATER_BYTES if not self._wire.slow_s else SLOW_HIGH_WATER_BYTES
+        if self._buffered > high and not self._full and self.connection is not None:
             self._full = True
             self.connection.writable(writable=False)
         self._wire.write(data, self._written)
 
     def _written(self, size: int) -> None:
         self._buffered -= size
-        if self._full and self._buffered < HIGH_WATER_BYTES // 4:
+        low = (SLOW_HIGH_WATER_BYTES if self._wire.slow_s else HIGH_WATER_BYTES) // 4
+        if self._full and self._buffered < low:
             self._full = False
             self._in_process(self._writable)
 

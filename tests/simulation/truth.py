@@ -45,10 +45,14 @@ class Truth:
         self.holes: dict[tuple[str, int], float] = {}
         self.muted: set[tuple[str, int]] = set()  # of them: those that a later event gives away
         self.causes: set[str] = set()  # of refusals: what was done to streams
+        self._epochs: dict[str, int] = {}  # of each origin, the newest in which it stored
 
     def stored(self, region: str, message: Stored) -> None:
         """A home stream stored a message."""
         parts = message.subject.split(".")
+        if parts[0] == "ev":
+            epoch = int(message.headers.get("Jr-Epoch", "1"))
+            self._epochs[region] = max(epoch, self._epochs.get(region, 1))
         if parts[0] != "ev" or parts[2] == "-":
             return
         headers = message.headers
@@ -87,9 +91,10 @@ class Truth:
         return message is not None and message.headers.get("Jr-Epoch") == str(place.epoch)
 
     def epoch(self, origin: str) -> int:
-        """The origin's epoch now."""
+        """The origin's epoch now; a stream that lost its disk does not know it for a moment."""
         stream = self._systems[origin].streams.get(events_stream(origin))
-        return int(stream.metadata.get("epoch", "1")) if stream is not None else 1
+        said = int(stream.metadata.get("epoch", "1")) if stream is not None else 1
+        return max(said, self._epochs.get(origin, 1))
 
     @property
     def new_epochs(self) -> bool:

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from itertools import combinations
 
+from relay.bus import copies
 from relay.config import EdgeConfig, NatsConfig, RegionConfig, TokenKey
 from relay.core import names
 from relay.core.grants import Act, RoomGrant
@@ -43,6 +44,7 @@ class World:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        copies.MOST_DELETED = plan.most_deleted  # few worlds have streams of millions
         self.dice = random.Random(plan.seed ^ 0x5EED)
         self.scheduler = Scheduler(random.Random(plan.seed + 1))
         self.faults: Counter[str] = Counter()  # injected, by kind

@@ -48,9 +48,14 @@ class NameServer(asyncio.DatagramProtocol):
         self.transport.sendto(answer.to_wire(), addr)
 
 
+closed = set[str]()  # hosts of edges that take nobody
+
+
 async def who(request: web.Request) -> web.Response:
     """Where the request came, and as what."""
     assert request.transport is not None
+    if request.path == "/readyz" and request.transport.get_extra_info("sockname")[0] in closed:
+        return web.Response(status=503)
     at = request.transport.get_extra_info("sockname")[0]
     forwarded = request.headers.getall("X-Forwarded-For", [])
     return web.json_response({"at": at, "path": request.path, "forwarded": forwarded})
@@ -154,6 +159,13 @@ async def test_it_follows_an_edge_that_comes_again_elsewhere_and_believes_no_cli
             del server.addresses["us-1"]
             await second.aclose()
             await comes("/edges/us-1/gateway", "127.0.0.4")
+            # No edge takes clients: those that live say so themselves, and where else to go.
+            closed.add("127.0.0.4")
+            until_s = time.monotonic() + 4.0  # the balancer knows by then
+            while time.monotonic() < until_s:
+                assert (await ask("/v1/negotiate"))["at"] == "127.0.0.4"
+                await asyncio.sleep(0.1)
+            closed.clear()
     finally:
         transport.close()
         process.terminate()

@@ -144,7 +144,8 @@ def test_the_name_server_names_the_region_and_what_is_steered(engine: Engine) ->
         return done.stdout
 
     assert "127.0.1.2" in answer("eu.relay.test", "A")
-    assert any(f"127.0.1.{at}" in answer("relay.test", "A") for at in (1, 2, 3))
+    steered = answer("relay.test", "A")  # one answer: the next may name another region
+    assert any(f"127.0.1.{at}" in steered for at in (1, 2, 3)), steered
     assert 'port="8443"' in answer("relay.test", "HTTPS")
 
 

@@ -16,10 +16,12 @@ from aiohttp import web
 
 from relay.bus.connection import open_connection
 from relay.bus.inbox import Inbox
+from relay.bus.leases import TTL_S
 from relay.bus.reader import Reader
 from relay.core.codes import Op
 from tests.countries import write_countries
 from tests.raw import Raw, token
+from tests.ready import serving
 from tests.world import World
 
 TOPOLOGY = """
@@ -146,20 +148,26 @@ async def test_every_region_counts_all_and_users_once(counted: World) -> None:
 
 
 async def test_an_edge_that_is_silent_stands_apart(counted: World) -> None:
-    async with sessions(counted, *EVERYBODY):
+    async with sessions(counted, *EVERYBODY) as made:
         await settled(counted, 5, 4)
         await counted.ctl("pause", "us-1")
+        paused_s = time.monotonic()
         try:
             now = await settled(counted, 4, 4)  # its user has another session
             assert [(one["edge"], one["sessions"]) for one in now["silent"]] == [("us-1", 1)]
             assert now["silent"][0]["age_ms"] > 3_000
             assert "us us-1, last heard" in await run(counted, "stats")
+            # Longer than its lease lives: that it lets go of its clients then, is no chance here.
+            await asyncio.sleep(paused_s + TTL_S + 1.0 - time.monotonic())
         finally:
             await counted.ctl("continue", "us-1")
         async with asyncio.timeout(30):
             while (now := await stats(counted))["total"]["edges"] < 4:
                 await asyncio.sleep(0.5)
-        await settled(counted, 5, 4)
+        assert await made[0][0].close_code() == 4000
+        await serving(counted, "us-1")
+        async with sessions(counted, EVERYBODY[0]):
+            await settled(counted, 5, 4)
 
 
 async def test_metrics_have_the_figures_with_bounded_labels(counted: World) -> None:
@@ -370,10 +378,13 @@ async def test_an_audit_does_not_take_a_log_that_has_not_come_for_one_that_has_e
         try:
             await asyncio.sleep(12)  # it is dark, and its mirrors know nothing more of it
             span = ("--region", "us", "--since", "1m", "--until", "0s")
-            done = await asyncio.to_thread(counted.run, "audit", *span)
+            done, said = await asyncio.gather(  # each waits for 20 s for what does not come
+                asyncio.to_thread(counted.run, "audit", *span),
+                run(counted, "audit", *span, "--partial", "--json", code=1),
+            )
             assert done.returncode == 2
             assert "not all logs have come to us: that of ap up to 20" in done.stderr
-            partial = json.loads(await run(counted, "audit", *span, "--partial", "--json", code=1))
+            partial = json.loads(said)
             assert partial["verdict"] == "FAIL"
             assert "the log of ap has not come up to the end" in partial["why"]
             assert list(partial["known_ms"]) == ["ap"]

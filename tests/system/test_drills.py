@@ -27,6 +27,8 @@ from regions.identity import is_alive
 from regions.news import DrillNews, decode_news
 from regions.state import StateDir
 from regions.stats.reading import open_past
+from tests.operators import ctl, orders
+from tests.ready import serving
 from tests.world import World
 
 TOPOLOGY = "\n".join(f'[[regions]]\nname = "{name}"\nedges = 2\n' for name in ("us", "eu"))
@@ -44,6 +46,15 @@ def drill(*arguments: object, timeout_s: float = 150) -> subprocess.CompletedPro
         check=False,
         env={**os.environ, "NO_COLOR": "1"},
     )
+
+
+def until_fault(process: subprocess.Popen[Any]) -> None:
+    """Wait until a drill that says its stages as JSON breaks something."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["stage"]["name"] == "fault":
+            return
+    raise AssertionError("it broke nothing")
 
 
 async def news_of(world: World) -> list[DrillNews]:
@@ -182,10 +193,7 @@ async def test_ctrl_c_heals_what_was_broken_and_leaves_a_partial_report(
         start_new_session=True,
     ) as process:
         try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if json.loads(line)["stage"]["name"] == "fault":
-                    break
+            until_fault(process)
             paused = [one.name for one in await linked.ctl("status") if one.paused]
             assert len(paused) == 1
             order = Order(find_drill("herd"), linked.state_dir, tmp_path / "other")
@@ -202,6 +210,35 @@ async def test_ctrl_c_heals_what_was_broken_and_leaves_a_partial_report(
     assert (report / "index.html").is_file()
     left = subprocess.run(["pgrep", "-f", str(report)], capture_output=True, check=False)
     assert left.stdout == b""
+
+
+async def test_ctrl_c_opens_a_region_that_it_had_emptied(linked: World, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    command = [
+        PROGRAM, "drill", "run", "evacuate", "--state", str(linked.state_dir), "--json",
+        "--report", str(report), "--region", "eu", *SMALL,
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            until_fault(process)
+            async with asyncio.timeout(30):
+                while "eu-1" not in await orders(linked):  # its clients are sent away
+                    await asyncio.sleep(0.05)
+            os.killpg(process.pid, signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+            assert process.returncode == 130
+        finally:
+            process.kill()
+    assert verdict_in(report)["why"] == ["interrupted; what was broken is healed"], said
+    wanted = await orders(linked)
+    assert not [name for name, order in wanted.items() if order.cordoned or order.drain_s]
+    for edge in linked.edges:
+        await serving(linked, edge)
+    log = json.loads(await ctl(linked, 0, "log", "--json"))
+    ends = [run["entries"][-1]["what"] for run in log if run["request"]["region"] == "eu"]
+    assert set(ends) <= {"done", "aborted"}, ends
 
 
 def test_a_drill_ends_the_world_that_it_started_also_when_it_is_killed(tmp_path: Path) -> None:

@@ -144,6 +144,28 @@ async def test_a_lost_disk_is_filled_from_where_the_mirror_begins(pair: World) -
     assert await copy_of(pair, "eu", "us") == await copy_of(pair, "us", "us")
 
 
+async def test_a_lost_disk_goes_on_in_the_epoch_that_the_stream_was_in(pair: World) -> None:
+    """It is made anew in the first one: what it holds, and who saw it, know better."""
+    before = await publish(pair, 0, 10)
+    async with reader(pair, "us") as reads:
+        info = await reads.info(events_stream("us"))
+        await HomeStream(reads._inbox, reads, "us").carry_out(StartEpoch(2, info.last), info)
+    url = pair.edges["us-1"].url
+    async with connect(url, token=token(pair, "q"), listen=False) as client, asyncio.timeout(20):
+        while (ack := await client.publish(ROOM[1], 1)).epoch != 2:
+            await asyncio.sleep(0.2)
+    await mirrored(pair, "eu", "us", ack.seq or 0)
+    await pair.ctl("stop", "nats:us-n1")
+    shutil.rmtree(pair.state_dir / "nats" / "us-n1" / "store")
+    await pair.ctl("start", "nats:us-n1")
+    async with connect(url, token=token(pair, "q"), listen=False) as client:
+        after = await client.publish(ROOM[1], 2)
+    assert (after.origin, after.epoch) == ("us", 2)
+    assert before < (ack.seq or 0) < (after.seq or 0)
+    async with reader(pair, "us") as reads:
+        assert (await reads.info(events_stream("us"))).metadata[EPOCH] == "2"
+
+
 async def test_a_tail_that_nobody_holds_starts_a_new_epoch_and_old_cursors_are_refused(
     pair: World,
 ) -> None:
@@ -217,7 +239,7 @@ async def test_every_edge_goes_on_in_an_epoch_that_one_has_started_and_stores_no
             await inbox.start()
             reads = Reader(inbox, 1)
             info = await reads.info(events_stream("us"))
-            assert await HomeStream(inbox, reads, "us").carry_out(StartEpoch(2, info.last), info)
+            await HomeStream(inbox, reads, "us").carry_out(StartEpoch(2, info.last), info)
         finally:
             await connection.close()
         for name, edge in world.edges.items():

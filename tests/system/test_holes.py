@@ -82,8 +82,7 @@ async def test_what_a_mirror_skipped_is_replayed_from_the_origin_and_the_copy_is
             await admin.delete_message(STREAM, seq)
         async with Raw(eu, query="v=10&resume=1") as back:
             rooms = [ROOM, QUIET]
-            await back.resume(token(pair, "gone"), session_id, cursor=cursor, rooms=rooms)
-            await back.dispatched("RESUMED")
+            await back.resumed(token(pair, "gone"), session_id, cursor=cursor, rooms=rooms)
             assert seqs(back.seen, QUIET) == quiet, "also what the mirror lacks"
             assert seqs(back.seen, ROOM) == stored
             page = await back.request(Op.HISTORY, room=QUIET, limit=100)

@@ -4,18 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 
+import msgspec
 import pytest
 
 from regions.errors import InquiryError
 from regions.inquiries.asker import Asker
 from regions.inquiries.opening import open_asker
+from regions.inquiries.unlike import compare
+from regions.state import StateDir
 from regions.steering.health import EdgeKey
 from relay.client import Message, Resumed, connect
+from relay.config import load_config, save_config
 from relay.core.masking import TracedFrame
 from relay.tasks import Tasks
 from tests.operators import ctl
 from tests.places import three
 from tests.raw import Raw, token
+from tests.ready import serving
 from tests.world import World, running
 
 ROOM, KICKED, TRACED = "asked:room", "asked:kicked", "asked:traced"
@@ -198,3 +203,24 @@ async def test_an_edge_that_does_not_answer_is_named(world: World) -> None:
         assert "eu-2 of eu: no answer" in said
         assert "dora" in said
         assert "us-1" in await ctl(world, 0, "room", ROOM, "--peek", "2")
+
+
+async def test_an_edge_that_is_set_up_otherwise_is_named(world: World) -> None:
+    assert "alike at all 4 edges, 0 are not" in await ctl(world, 0, "settings")
+    path = StateDir(world.state_dir).edge_config("eu-2")
+    config = load_config(path)
+    changed = msgspec.structs.replace(config.limits, linger_s=7.5)
+    save_config(msgspec.structs.replace(config, limits=changed, cursor_key="ab" * 32), path)
+    await world.ctl("restart", "eu-2")
+    await serving(world, "eu-2")
+    async with asking(world, "ap") as asker:
+        found = await asker.settings()
+        unlike = {each.name: each for each in compare(found.edges) if each.differs}
+        assert unlike.keys() == {"cursor key", "linger_s"}
+        assert unlike["linger_s"].values[1] == ("7.5", (EdgeKey("eu", "eu-2"),))
+        assert config.cursor_key not in str(found)
+    said = await ctl(world, 1, "settings", "--region", "us")
+    assert "linger_s" in said
+    assert "eu-2" in said
+    assert "resume_window_s" not in said
+    assert "86400" in await ctl(world, 0, "settings", "us-1", "eu-1", "--all")

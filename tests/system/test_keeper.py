@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,27 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from cli import watching
 from console.clock import Clock
 from console.feed import apply
 from console.live import LiveFeed
 from console.model import Fleet, FleetView, observe
+from console.model.fields import FIELDS
+from regions.alerts.rules import read_rules
+from regions.news import AlertsNews, SteeringNews
 from regions.stats.reading import open_past
 from relay.tasks import Tasks
 from tests.operators import ctl
 from tests.places import three
 from tests.ready import serving
 from tests.world import World, running
+
+VERDICTS = {  # of the page, by the report's status
+    "ok": "all is well",
+    "warning": "not all is as it should be",
+    "critical": "trouble: ",
+    "unknown": "unknown: ",
+}
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +110,17 @@ async def get(url: str) -> str:
         return await answer.text()
 
 
+async def both(url: str) -> tuple[dict[str, Any], str]:
+    """The report, and the page of the same status."""
+    async with asyncio.timeout(30):
+        while True:
+            before = json.loads(await get(f"{url}.json"))
+            page = await get(url)
+            after = json.loads(await get(f"{url}.json"))
+            if (before["status"], before["reasons"]) == (after["status"], after["reasons"]):
+                return before, page
+
+
 async def heard(url: str, edges: int) -> None:
     """Wait until the keeper has heard so many edges."""
     async with asyncio.timeout(30):
@@ -141,9 +164,12 @@ async def test_consoles_hear_what_a_keeper_sees_and_what_operators_do(world: Wor
         assert "ops: weight ap submitted, a test" in texts
         await ctl(world, 0, "weight", "ap", "topology", "--yes")
         await console.sees(lambda view: not view.books.orders)
-        report = json.loads(await get(f"{url}.json"))
+        report, page = await both(url)
         assert [region["name"] for region in report["regions"]] == [*world.regions]
-        assert "all is well" in await get(url) or "not all" in await get(url)
+        assert [words for words in VERDICTS.values() if words in page] == [
+            VERDICTS[report["status"]]
+        ]
+        assert all(escape(reason) in page for reason in report["reasons"][:1])
         assert "jetrelay_steering_hears" in await get(url.replace("/status", "/metrics"))
 
 
@@ -174,6 +200,16 @@ async def test_an_alert_fires_is_told_posted_and_over(world: World, tmp_path: Pa
                 view = await console.sees(
                     lambda view: any(each.state == "firing" for each in view.alerts)
                 )
+                ack = ("ctl", "ack", "EdgeSilent", "--why", "on my way", "--by", "night@host")
+                done = await asyncio.to_thread(world.run, *ack)
+                assert done.stdout == "night@host looks after EdgeSilent eu-2\n", done.stderr
+                await console.sees(
+                    lambda view: any(each.acked_by == "night@host" for each in view.alerts)
+                )
+                wrong = await asyncio.to_thread(world.run, "ctl", "ack", "RegionDark")
+                assert (wrong.returncode, "does not stand: EdgeSilent eu-2" in wrong.stderr) == (
+                    2, True,
+                )  # fmt: skip
             finally:
                 await world.ctl("start", "eu-2")
             firing = {(each.name, each.on) for each in view.alerts if each.state == "firing"}
@@ -184,7 +220,11 @@ async def test_an_alert_fires_is_told_posted_and_over(world: World, tmp_path: Pa
                 lambda view: any("EdgeSilent is over" in each.text for each in view.timeline)
             )
             kinds = [each.text for each in view.timeline if each.kind == "alert"]
-            assert kinds == ["EdgeSilent: eu-2 says nothing", "EdgeSilent is over"]
+            assert kinds == [
+                "EdgeSilent: eu-2 says nothing",
+                "night@host looks after EdgeSilent: on my way",
+                "EdgeSilent is over",
+            ]
             async with asyncio.timeout(10):
                 while len(bodies) < 2:
                     await asyncio.sleep(0.1)
@@ -263,3 +303,28 @@ def test_mistakes_are_said_in_a_line(world: World, tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (2, ""), options
         assert text in done.stderr
         assert "Traceback" not in done.stderr
+
+
+async def test_who_watches_a_local_world_leaves_it_to_a_keeper_to_speak(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else consoles would see now what one of them says, and now what the other does."""
+    monkeypatch.setattr(watching, "HEARD_MS", 3_000)
+    found, rules = world.found(), read_rules(None, FIELDS)
+    names = [region.name for region in found.regions]
+
+    def watch(*, stands_in: bool) -> watching.Watching:
+        return watching.Watching(found, names[0], names, rules, tries=False, stands_in=stands_in)
+
+    async def until(what: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not what():
+                await asyncio.sleep(0.1)
+
+    async with watch(stands_in=True) as of_up:
+        await until(lambda: of_up.view.is_kept)
+        assert [type(each) for each in of_up._news()] == [SteeringNews, AlertsNews]
+        async with watch(stands_in=False) as keeper:
+            await until(lambda: list(of_up._news()) == [])
+            assert list(keeper._news()) != []
+        await until(lambda: list(of_up._news()) != [])

@@ -271,7 +271,7 @@ async def record_before(world: World, region: str, home: str, s: int) -> Record:
     try:
         inbox = Inbox(connection)
         await inbox.start()
-        record = await find_record(Reader(inbox, 4), home, s)
+        record = await find_record(Reader(inbox, 4), home, s, coming=False)
         assert record is not None
         return record
     finally:

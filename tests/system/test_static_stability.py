@@ -1,10 +1,14 @@
 """The control plane dies: who is connected, and who reconnects, notices nothing.
 
-Supervisor with its keeper of streams, name server and console are killed. Edges and nats-servers
-go on alone; clients publish, hear each other, lose their connections and resume, and new ones come.
+Supervisor with its keeper of streams, `jetrelay keeper`, name server and a console in a terminal
+are killed. Edges and nats-servers go on alone; clients publish, hear each other, lose their
+connections and resume, and new ones come.
 """
 
 import asyncio
+import contextlib
+import os
+import pty
 import random
 import subprocess
 import sys
@@ -85,6 +89,20 @@ class Crowd:
             await asyncio.sleep(dice.uniform(0, 1.0))
 
 
+async def ended(process: asyncio.subprocess.Process) -> None:
+    """SIGKILL it, if it lives."""
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+
+
+def drawn(terminal: int) -> str:
+    """What was drawn on a terminal since it was asked last."""
+    with contextlib.suppress(BlockingIOError):
+        return os.read(terminal, 1 << 20).decode(errors="replace")
+    return ""
+
+
 def p99(times: list[float]) -> float:
     return sorted(times)[int(len(times) * 0.99)]
 
@@ -107,14 +125,29 @@ async def test_without_its_control_plane_the_data_plane_serves_on(
         )
     )
     program = [sys.executable, "-m", "cli"]
-    console = [*program, "console", "--once", "--state", str(world.state_dir)]
-    name_server = await asyncio.create_subprocess_exec(
-        *program, "dns", "--listen", "127.0.0.1:0", "--state", str(world.state_dir),
-        "--topology", str(topology), stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    state = ["--state", str(world.state_dir)]
+    terminal, its_end = pty.openpty()
+    processes = [
+        await asyncio.create_subprocess_exec(
+            *program, "dns", "--listen", "127.0.0.1:0", *state, "--topology", str(topology),
+            stderr=subprocess.DEVNULL,
+        ),
+        await asyncio.create_subprocess_exec(
+            *program, "keeper", "--listen", "127.0.0.1:0", *state, stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        ),
+        await asyncio.create_subprocess_exec(
+            *program, "console", *state, stdin=its_end, stdout=its_end, stderr=its_end,
+            env=os.environ | {"TERM": "xterm-256color"},
+        ),
+    ]  # fmt: skip
+    os.close(its_end)
+    os.set_blocking(terminal, False)
     crowd, tasks, urls = Crowd(), Tasks("stable"), [edge.url for edge in world.edges.values()]
     dice = random.Random(SEED)
     async with AsyncExitStack() as stack:
+        for process in processes:
+            stack.push_async_callback(ended, process)
         for number in range(CLIENTS):
             url = urls[number % len(urls)]
             client = await stack.enter_async_context(
@@ -132,11 +165,16 @@ async def test_without_its_control_plane_the_data_plane_serves_on(
             for number, client in enumerate(crowd.clients)
         ]
         working.append(tasks.spawn(crowd.newcome(world, dice), "newcome"))
+        async with asyncio.timeout(30):
+            while "connections" not in drawn(terminal):  # the console is there
+                await asyncio.sleep(0.2)
         await asyncio.sleep(seconds / 4)
         before_s, drops = p99(crowd.ack_s), crowd.drops
         world.kill_supervisor()
-        name_server.kill()
-        await name_server.wait()
+        assert [each.returncode for each in processes] == [None] * 3, "until now they ran"
+        for process in processes:
+            await ended(process)
+        os.close(terminal)
         crowd.ack_s.clear()
         await asyncio.sleep(seconds)
         crowd.stop = True
@@ -151,7 +189,8 @@ async def test_without_its_control_plane_the_data_plane_serves_on(
     assert sum(client.stats.lost for client in crowd.clients) == 0
     assert crowd.drops - drops >= CLIENTS * seconds / DROP_S / 3
     assert crowd.newcomers > seconds / 2
-    looked = await asyncio.to_thread(subprocess.run, console, capture_output=True, check=False)
+    once = [*program, "console", "--once", *state]
+    looked = await asyncio.to_thread(subprocess.run, once, capture_output=True, check=False)
     assert looked.returncode == 2, "there is no supervisor to ask"
     print(
         f"\n{seconds:g} s without a control plane: {len(crowd.sent)} published, "

@@ -1,6 +1,8 @@
 """The regions' NATS: mirrors, links, permissions, and the streams kept as declared."""
 
 import asyncio
+import os
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -172,6 +174,7 @@ async def test_a_second_apply_changes_nothing_and_drift_is_put_right(bare_world:
     plan = await asyncio.to_thread(bare_world.run, "streams", "plan")
     assert (plan.returncode, plan.stdout) == (0, "everything is as declared\n")
     admin = await JetStream.connect("us", bare_world.nats_config("us", "control"))
+    os.kill(bare_world.pid, signal.SIGSTOP)  # it looks every 3 s, and would put it right before
     try:
         config = await admin.config("EV_us")
         assert config is not None
@@ -189,6 +192,7 @@ async def test_a_second_apply_changes_nothing_and_drift_is_put_right(bare_world:
         assert config["metadata"]["epoch"] == "7", "the epoch belongs to the edges"
         assert config["max_age"] == 86_400_000_000_000
     finally:
+        os.kill(bare_world.pid, signal.SIGCONT)
         await admin.close()
 
 

@@ -90,6 +90,20 @@ def test_what_is_not_known_or_gone_meets_no_condition() -> None:
     assert look(board, 20) == [("LoopLate", "eu-1", "resolved")]
 
 
+def test_who_is_deaf_takes_nothing_for_over() -> None:
+    """Once it hears again, it is the same alert."""
+    board = Board(rules())
+    look(board, 0, SLOW)
+    look(board, 10, SLOW)
+    for at_s in (11, 20, 30):
+        assert board.look({"edge": []}, at_s * 1000, deaf=True) == []
+    assert look(board, 31, SLOW) == []
+    (alert,) = board.standing
+    assert (alert.state, alert.since_ms) == ("firing", 0)
+    assert board.look({"edge": []}, 40_000, deaf=True) == []
+    assert look(board, 41) == [("LoopLate", "eu-1", "resolved")]
+
+
 def test_each_thing_has_its_own() -> None:
     board = Board(rules())
     look(board, 0, SLOW, Thing("eu-2", 900.0))

@@ -89,6 +89,15 @@ def test_where_nobody_is_heard_all_are_named_as_configured() -> None:
     assert {course.url for course in ranked} <= {url for each in REGIONS for url in each.urls}
 
 
+def test_a_region_whose_nats_is_gone_names_the_others_alone() -> None:
+    atlanta = Origin(ipaddress.ip_network("192.0.2.0/24"), Whence(Place(33.7, -84.4)), "US")
+    of = compass()
+    assert names(of, atlanta)[0] == "us"
+    of._peers.cut = True
+    assert names(of, atlanta) == ["eu", "ap"], "heard a moment ago"
+    assert names(of, atlanta, NOW_S + ALIVE_S + 1) == ["eu", "ap"], "nobody is heard any more"
+
+
 def test_who_has_just_begun_to_listen_takes_all_to_be_there() -> None:
     of = Compass(Peers("us", "us-1", "ws://us-1", REGIONS, NOW_S), Orders(), REGIONS)
     assert names(of, now_s=NOW_S + 1) == ["eu", "us", "ap"]
@@ -106,6 +115,7 @@ def test_who_is_nowhere_goes_by_room() -> None:
 def test_a_region_that_comes_back_has_to_last_and_then_takes_more_and_more() -> None:
     of = compass()
     peers = of._peers
+    peers.look(NOW_S)
     assert names(of)[0] == "eu"
 
     def beat_all(at_s: float, *, eu: bool) -> None:
@@ -116,6 +126,7 @@ def test_a_region_that_comes_back_has_to_last_and_then_takes_more_and_more() -> 
     def firsts(at_s: float, *, eu: bool) -> int:
         """Of 100 networks at Berlin, how many are sent to eu first."""
         beat_all(at_s, eu=eu)
+        peers.look(at_s)
         networks = [ipaddress.ip_network(f"10.0.{n}.0/24") for n in range(100)]
         ranked = [of.rank(Origin(each, BERLIN.whence), at_s, NOW_MS) for each in networks]
         return sum(courses[0].name == "eu" for courses in ranked)

@@ -359,7 +359,31 @@ def test_as_services_only_nats_listens_for_others(output: Output) -> None:
     assert "bind 127.0.0.1:8404" in balancer
     assert "server us-1 127.0.0.1:8080" in balancer
     assert "user haproxy" in balancer
+    assert "bind :443 ssl" in balancer
+    assert "v6only" not in balancer
     assert not list(output.path.rglob("compose.yaml"))
+
+
+def test_as_a_service_the_balancer_listens_where_names_lead(output: Output) -> None:
+    def six(text: str) -> str:
+        for name in ("us", "eu"):
+            at = f'name = "{name}"'
+            text = text.replace(at, f'{at}\nbind = "0.0.0.0"\nnats.hosts = ["{name}.example.org"]')
+        return text.replace('addresses = ["192.0.2.', 'addresses = ["2001:db8::1", "192.0.2.')
+
+    output.render(small(six), "systemd")
+    balancer = output.read("us/haproxy/haproxy.cfg")
+    assert "bind :443 ssl" in balancer
+    assert "bind :::443 v6only ssl" in balancer
+    if shutil.which("haproxy") is not None:
+        config = output.path / "haproxy.cfg"
+        text = balancer.replace("/etc/jetrelay", str(output.path / "us"))
+        known = "\n".join(line for line in text.splitlines() if not line.startswith("  user "))
+        config.write_text(known.replace("  group haproxy\n", "") + "\n")
+        done = subprocess.run(
+            ["haproxy", "-c", "-f", config], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_balancer_has_files_for_all_connections_whatever_its_edges(output: Output) -> None:

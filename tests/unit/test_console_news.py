@@ -130,6 +130,17 @@ def test_a_region_that_is_dark_is_down_where_others_confirm_it() -> None:
     assert seen("us", "down") == "down: nothing heard; confirmed by us"
     assert seen("us", "dark") == "dark: nothing heard"
     assert seen("eu", "down") == "dark: nothing heard"  # of itself nobody confirms anything
+    # A local world's one keeper tells in all regions.
+    down = [RegionNews(name="eu", state="down")]
+    everywhere = fleet
+    for region in ("us", "eu", "ap"):
+        news = SteeringNews(at_ms=1, regions=down, edges=[], by="us")
+        everywhere = fold_news(everywhere, region, news, 19_000)
+    (eu,) = [each for each in observe(everywhere, 20_000).regions if each.name == "eu"]
+    assert (eu.state, eu.reason) == ("down", "nothing heard; confirmed by us")
+    own = SteeringNews(at_ms=1, regions=down, edges=[], by="eu")
+    by_itself = observe(fold_news(fleet, "us", own, 19_000), 20_000).regions
+    assert [each.state for each in by_itself if each.name == "eu"] == ["dark"]
 
 
 def test_what_comes_late_changes_nothing() -> None:

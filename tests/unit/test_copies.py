@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 import pytest
 
 from regions.holes import Extent, Limits, must_rebuild
-from relay.core.copy import Beginning, Copy, Seen, ranges
+from relay.core.copy import Beginning, Copy, Seen
 from relay.core.feed import Dispatch, Missed
+from relay.core.runs import Runs, ranges
 from tests.unit.streams_model import StreamModel
 from tests.unit.test_feed import NOW, A, B, joined, live_feed
 
-HOLED = Copy(first=10, last=100, missing=(40, 41, 42, 90), origin_first=10)
+HOLED = Copy(first=10, last=100, missing=Runs(((40, 42), (90, 90))), origin_first=10)
 
 
 @pytest.mark.parametrize(

@@ -116,14 +116,18 @@ def test_a_family_that_the_first_region_lacks_is_the_next_ones(answers: Answers)
     assert texts(ask(answers, "relay.test", "AAAA", subnet="192.0.2.0/24")) == ["2001:db8::1"]
 
 
-def test_where_to_connect_is_told_for_every_region_in_order(answers: Answers) -> None:
-    assert texts(ask(answers, "relay.test", "HTTPS", subnet="192.0.2.0/24")) == [
+@pytest.mark.parametrize("qtype", ["HTTPS", "SVCB"])
+def test_where_to_connect_is_told_for_every_region_in_order(answers: Answers, qtype: str) -> None:
+    assert texts(ask(answers, "relay.test", qtype, subnet="192.0.2.0/24")) == [
         '1 us.relay.test. alpn="http/1.1"',
         '2 eu.relay.test. alpn="http/1.1"',
         '2 eu.relay.test. alpn="http/1.1" port="8443"',
     ]
+    assert texts(ask(answers, "eu.relay.test", qtype))[0] == '1 . alpn="http/1.1"'
+
+
+def test_the_order_of_regions_is_told_as_text(answers: Answers) -> None:
     assert texts(ask(answers, "relay.test", "TXT")) == ['"v=jetrelay1 regions=eu,us"']
-    assert texts(ask(answers, "eu.relay.test", "HTTPS"))[0] == '1 . alpn="http/1.1"'
 
 
 def test_what_is_not_steered_is_the_same_for_all(answers: Answers, steering: Steering) -> None:

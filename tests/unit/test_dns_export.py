@@ -65,8 +65,8 @@ def test_a_part_is_a_weight_and_what_is_down_is_not_there(tmp_path: Path) -> Non
     (name,) = table["services"]["relay.test"]["198.51.100.0/24"]
     addresses = [record["a"] for record in table["records"][name] if "a" in record]
     assert addresses == [
-        {"content": "192.0.2.2", "weight": 30},
-        {"content": "192.0.2.1", "weight": 70},
+        {"content": "192.0.2.2", "weight": 300},
+        {"content": "192.0.2.1", "weight": 700},
     ]
     gone = domain(US, Candidate("eu", EU.place, DOWN, 0, 0), atlas=atlas)
     (name,) = gone["services"]["relay.test"]["198.51.100.0/24"]

@@ -47,6 +47,9 @@ def test_a_client_that_lost_its_edge_is_timed_step_by_step(tmp_path: Path) -> No
     assert (history.resume_tries, history.resumed, history.refused) == (1, 1, 0)
     assert history.periods["before"].count == 2
     assert history.periods["after"].max == 200.0
+    during, stayed = history.periods["during"], history.periods["stayed"]
+    assert 0 < stayed.count < during.count, "of `b`, which went elsewhere, nothing is in it"
+    assert stayed.max <= during.max
     assert sum(one.acked for one in history.bins) == 4
 
     findings = check(report)

@@ -1,10 +1,13 @@
 """The gate: who may vouch for a home stream, and what follows when nobody can."""
 
+from dataclasses import replace
+
 from relay.core.gate import (
     AskMirrors,
     Doubt,
     Held,
     Home,
+    NoteEpoch,
     NoteFork,
     Open,
     Repair,
@@ -125,3 +128,16 @@ def test_a_mirror_that_differs_below_the_epoch_is_only_noted() -> None:
     assert first_look(noted, [Witness(120, "t0")], [Doubt(31, 40)]) == Open()
     assert Doubt(31, 40).settled(noted)
     assert not Doubt(110, 110).settled(noted)
+
+
+def test_a_stream_that_lost_its_disk_goes_on_in_the_epoch_that_it_was_in() -> None:
+    """What says so was lost with it: it was made anew in the first one."""
+    empty = Home(epoch=1, last=0, created="t1", empty=True)
+    mirrors, seen = {"eu": Held(100, epoch=3)}, [Witness(100, "t0", epoch=3)]
+    repair = Repair("eu", 0, 100, lost=("t0",), epoch=4, resumed=3)
+    assert second_look(empty, seen, mirrors, asked=1) == repair
+    whole = Home(epoch=1, last=100, created="t1", restored=(("t0", 100),))
+    assert first_look(whole, seen) == AskMirrors()
+    assert second_look(whole, seen, {}, asked=1) == NoteEpoch(3)
+    assert second_look(whole, [], mirrors, asked=1) == NoteEpoch(3)
+    assert first_look(replace(whole, epoch=3), seen) == Open()

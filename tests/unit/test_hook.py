@@ -144,6 +144,43 @@ async def test_one_keeper_tells_and_the_next_takes_over() -> None:
         hook.stand([alert()], chief=True)
         await until(bodies, 1)
         hook.stand([], chief=False)
+        await until(bodies, 2)
         hook.stand([], chief=True)
         await asyncio.sleep(0.05)
-        assert said(bodies) == [("firing", ["RegionDark"])], "who told meanwhile took it back"
+        assert said(bodies) == [("firing", ["RegionDark"]), ("resolved", ["RegionDark"])]
+
+
+async def test_who_takes_over_takes_back_what_the_one_before_may_have_told() -> None:
+    """The other one told that it fires, and died; it was over before anybody knew that."""
+    async with receiver([]) as (url, bodies), started(url) as hook:
+        hook.stand([alert(), alert("Slow")], chief=False)
+        hook.stand([alert("Slow")], chief=False)
+        hook.stand([alert("Slow")], chief=True)
+        await until(bodies, 2)
+        hook.stand([alert("Slow")], chief=True)
+        await asyncio.sleep(0.05)
+        assert sorted(said(bodies)) == [("firing", ["Slow"]), ("resolved", ["RegionDark"])]
+
+
+async def test_what_was_over_for_long_is_nothing_to_take_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "HANDOVER_S", 0.01)
+    async with receiver([]) as (url, bodies), started(url) as hook:
+        hook.stand([alert()], chief=False)
+        hook.stand([], chief=False)
+        await asyncio.sleep(0.05)
+        hook.stand([], chief=True)
+        await asyncio.sleep(0.05)
+        assert bodies == []
+
+
+async def test_who_is_not_heard_outside_says_so() -> None:
+    async with receiver([500]) as (url, _), started(url) as hook:
+        works = [hook.works]
+        hook.stand([alert()], chief=True)
+        async with asyncio.timeout(10):
+            while hook.delivered == 0:
+                works += [hook.works] if hook.works != works[-1] else []
+                await asyncio.sleep(0.001)
+        assert [*works, hook.works] == [True, False, True]

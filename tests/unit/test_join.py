@@ -11,7 +11,7 @@ from relay.core.cursor import CursorCodec, Position
 from relay.core.event import Event, RoomKey
 from relay.core.feed import Action, Dispatch, Feed, Moved, Scan
 from relay.core.hold import Hold
-from relay.core.join import Ahead, Join
+from relay.core.join import SENT_KEPT, Ahead, Join
 from relay.core.numbering import Numbering
 from relay.core.resume import Accept, StreamState, judge
 from relay.core.wire import JSON
@@ -57,6 +57,95 @@ def test_an_overflow_moves_the_target_instead_of_losing_events() -> None:
     assert [join.replay(event("us", seq)) for seq in (1, 2, 3, 4)] == [True] * 4
     join.read_up_to("us", 4)
     assert list(join.release()) == []
+
+
+def both(sent: dict[str, int], target: dict[str, int], **more: dict[str, int]) -> Join:
+    """A join of two rooms."""
+    return Join(frozenset({A, B}), sent, target, 10, **more)  # type: ignore[arg-type]
+
+
+def released(join: Join) -> tuple[list[int], list[int]]:
+    """What is sent at last, and what is declared."""
+    sent = [held.seq for held in join.release()]
+    return sent, [late.seq for late in join.late]
+
+
+def test_an_event_that_is_dispatched_after_later_ones_of_other_rooms_is_sent() -> None:
+    join = both({"us": 150}, {"us": 200})
+    join.read_up_to("us", 200)
+    join.live(event("us", 205, B))
+    join.live(event("us", 203))  # it had been passed over, and is the newest of its room
+    assert released(join) == ([205, 203], [])
+
+
+def test_an_event_that_is_found_late_goes_out_before_later_ones_that_are_held_or_is_declared() -> (
+    None
+):
+    join = both({"us": 150}, {"us": 200})
+    join.read_up_to("us", 200)
+    join.live(event("us", 205))
+    join.missed(event("us", 203))
+    assert released(join) == ([203, 205], [])
+    join = both({"us": 150}, {"us": 200})
+    join.read_up_to("us", 200)
+    join.live(event("us", 205))
+    join.live(event("us", 203))
+    assert released(join) == ([205], [203])
+
+
+def test_what_is_found_where_the_replay_has_passed_is_sent_after_it_or_declared() -> None:
+    join = both({"us": 150}, {"us": 200})
+    assert join.replay(event("us", 190, B))
+    join.live(event("us", 180))  # the rings had not got it when the replay was there
+    join.live(event("us", 185, B))
+    join.missed(event("us", 186, B))
+    join.read_up_to("us", 200)
+    assert released(join) == ([180], [185, 186])
+
+
+def test_what_the_replay_has_sent_or_sends_later_is_not_sent_again() -> None:
+    join = both({"us": 150}, {"us": 200})
+    assert join.replay(event("us", 160))
+    for seq in (160, 170):  # read at the origin before, or from the rings after it was dispatched
+        join.live(event("us", seq))
+        join.missed(event("us", seq))
+    assert join.replay(event("us", 170))
+    join.read_up_to("us", 200)
+    assert released(join) == ([], [])
+
+
+def test_what_the_client_presented_is_its_own_whatever_is_found_of_it() -> None:
+    join = both({"us": 150}, {"us": 150})
+    join.live(event("us", 140))
+    join.missed(event("us", 141))
+    assert released(join) == ([], []), "what it is owed of that, it is sent besides"
+
+
+def test_who_was_in_the_room_gets_what_is_found_below_and_not_what_it_brought() -> None:
+    join = both({"us": 105}, {"us": 110}, dispatched={"us": 100})
+    join.live(event("us", 95))  # passed over until now, and nothing came after it in its room
+    join.missed(event("us", 96, B))  # later ones came to who was there
+    join.live(event("us", 103))  # the session is ahead of the edge
+    join.read_up_to("us", 110)
+    assert released(join) == ([95], [96])
+
+
+def test_more_than_is_held_of_what_is_found_late_is_declared() -> None:
+    join = Join(frozenset({A}), {"us": 0}, {"us": 100}, 10, held_bytes=1_000)
+    for seq in range(1, 11):
+        join.live(event("us", seq))
+    join.read_up_to("us", 100)
+    assert released(join) == ([1, 2, 3], list(range(4, 11)))
+
+
+def test_a_join_forgets_in_the_end_what_it_has_sent_and_declares_rather_than_repeats() -> None:
+    join = both({"us": 0}, {"us": SENT_KEPT * 2})
+    for seq in range(1, SENT_KEPT + 2):
+        join.replay(event("us", seq, B))
+    join.read_up_to("us", SENT_KEPT * 2)
+    join.live(event("us", 5))
+    join.live(event("us", SENT_KEPT))
+    assert released(join) == ([], [5])
 
 
 def test_a_session_ahead_wants_only_what_it_lacks_until_the_edge_has_caught_up() -> None:
@@ -340,3 +429,47 @@ def test_any_interleaving_gives_each_event_once_in_order_per_origin(
         expected = [e.seq for e in stream.events if e.key in (A, B)]
         assert world.client.got[origin] == expected
     assert CODEC.decode(world.client.cursor).positions.keys() == world.streams.keys()
+
+
+# --- the newest events ---------------------------------------------------------------------------
+
+
+def newest(page: list[int], *, more: bool, found: Iterable[int] = ()) -> Join:
+    """A join that begins at 20, for which a page of the newest was read; `found` meanwhile."""
+    join = join_at({"us": 20, "eu": 5}, {"us": 20, "eu": 5})
+    join.ask_newest(["us", "eu"])
+    for seq in found:
+        join.live(event("us", seq))
+    join.show([event("us", seq) for seq in page], more=more)
+    return join
+
+
+def test_an_event_found_while_the_newest_are_read_is_one_of_them() -> None:
+    join = newest([12, 15], more=True, found=[18])
+    join.live(event("us", 19))
+    assert released(join) == ([18, 19], [])
+
+
+def test_one_that_belongs_before_what_was_sent_is_declared() -> None:
+    join = newest([12, 15], more=True)
+    join.missed(event("us", 14))
+    assert released(join) == ([], [14])
+
+
+def test_what_is_older_than_the_newest_that_were_asked_for_is_none_of_them() -> None:
+    join = newest([12, 15], more=True, found=[11])
+    join.live(event("us", 10))
+    join.live(event("eu", 3))  # the page has none of it, and is full
+    assert released(join) == ([], [])
+
+
+def test_where_there_are_fewer_than_were_asked_for_all_of_them_are() -> None:
+    join = newest([12], more=False, found=[13])
+    join.live(event("eu", 3))
+    assert released(join) == ([3, 13], [])
+
+
+def test_what_the_page_has_is_not_sent_again_when_the_edge_finds_it() -> None:
+    join = newest([12, 15], more=True, found=[15])
+    join.live(event("us", 12))
+    assert released(join) == ([], [])

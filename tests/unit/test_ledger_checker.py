@@ -21,6 +21,7 @@ from regions.ledger.record import (
     Stored,
     Stream,
     Surfaced,
+    Trying,
     Unread,
 )
 from regions.ledger.spec import SPEC_FILE, CrowdSpec
@@ -477,6 +478,19 @@ def test_a_resume_without_an_answer_is_found(last: str, tmp_path: Path) -> None:
     if last == "resumed":
         history.resume("ann")
     assert violations(history.end().check(tmp_path)) == {"miscounted": 1}
+
+
+@pytest.mark.parametrize(("silent_s", "found"), [(13, {}), (15, {"miscounted": 1})])
+def test_a_resume_whose_connection_ended_is_no_violation_but_silence_is(
+    silent_s: int, found: dict[str, int], tmp_path: Path
+) -> None:
+    history = History()
+    history.join("ann", "tea")
+    history.down("ann")
+    history.add(Resuming(history.now(), "ann", "s-ann", history.places()))
+    history.add(Trying(history.now(silent_s * 1_000), "ann", "ws://other", 1, 0))
+    history.resume("ann")
+    assert violations(history.end().check(tmp_path)) == found
 
 
 def test_a_client_of_the_crowd_without_a_record_is_found(talk: History, tmp_path: Path) -> None:

@@ -165,8 +165,8 @@ async def test_a_new_life_is_later_than_the_one_before_whatever_the_clock_says(
     wall_ms: int, epoch: int
 ) -> None:
     class Log:
-        async def last_by_subject(self, stream: str, subject: str) -> tuple[dict[str, str], bytes]:
+        async def last_data(self, stream: str, subject: str) -> bytes:
             assert (stream, subject) == ("LOG_us", "log.us.att.us-1")
-            return {}, encode_entry(Batch(1, "us", "us-1", 7_000, 3, 0, 0, 0, True, []))
+            return encode_entry(Batch(1, "us", "us-1", 7_000, 3, 0, 0, 0, True, []))
 
     assert await epoch_after(cast("Any", Log()), "us", "us-1", wall_ms) == epoch

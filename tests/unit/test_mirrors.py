@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from relay.bus import copies as mirror_copies
 from relay.bus.copies import Copies, Standing
 from relay.bus.events import SEQUENCE, SUBJECT
 from relay.bus.reader import API, Page, StreamInfo, remote_api
@@ -15,6 +16,7 @@ from relay.core.cursor import Position
 from relay.core.event import Event
 from relay.core.feed import Missed
 from relay.core.resume import Accept, Refuse, judge
+from relay.core.runs import Runs, ranges
 from relay.core.spans import Spans
 from relay.edge.mirrors import Lacked, Mirrors
 from relay.edge.streams import Streams
@@ -55,23 +57,23 @@ class Reader:
     proofs: int = 0  # how often it was asked for
     across: list[int] = field(default_factory=list)  # sequences asked of the origin
     looks: int = 0
+    named: int = 0  # how often it named what it does not hold
 
     async def info(self, _stream: str) -> StreamInfo:
         self.looks += 1
         return self.here.info
 
-    async def deleted(self, _stream: str) -> set[int]:
-        held = self.here.held
-        return set(range(min(held), max(held) + 1)) - held
+    async def deleted(self, _stream: str) -> tuple[StreamInfo, Runs]:
+        held = Runs.of(self.here.held)
+        self.named += 1
+        return self.here.info, Runs.between(held.first, held.last) - held
 
-    async def last_by_subject(
-        self, stream: str, subject: str, *, api: str
-    ) -> tuple[dict[str, str], bytes] | None:
+    async def last_seq(self, stream: str, subject: str, *, api: str) -> int:
         assert (stream, subject, api) == ("EV_us", ">", remote_api("us"))
-        return self.origin.page(max(self.origin.held), 1).messages[-1]
+        return max(self.origin.held)
 
-    async def last_headers(self, stream: str, subject: str) -> dict[str, str] | None:
-        assert stream == "EV_us"
+    async def last_headers(self, stream: str, subject: str, *, api: str) -> dict[str, str] | None:
+        assert (stream, api) == ("EV_us", API)
         if not subject.endswith(".mark"):
             return None
         self.proofs += 1
@@ -106,7 +108,7 @@ async def test_a_look_asks_this_region_alone_and_takes_what_it_lacks_to_be_at_th
     one = copies(reader)
     copy = await one.look("us")
     assert reader.across == []
-    assert copy.missing == (10, 11, 21, 22, 23, 24)
+    assert copy.missing.runs == ((10, 11), (21, 24))
     assert copy.lacks(1, 9), "nobody knows where the origin begins"
     assert await one.source("us", 9, 30) == remote_api("us")
     assert await one.source("us", 11, 20) == API
@@ -155,7 +157,7 @@ async def test_an_origin_that_does_not_answer_is_asked_once_in_a_turn() -> None:
     await one.look("us")
     copy = await one.inquire("us")
     assert reader.across == [10]
-    assert copy.missing == (10, 11, 21, 22, 23, 24)
+    assert copy.missing.runs == ((10, 11), (21, 24))
 
 
 async def test_what_the_origin_holds_is_missing_and_what_it_does_not_is_not() -> None:
@@ -163,11 +165,11 @@ async def test_what_the_origin_holds_is_missing_and_what_it_does_not_is_not() ->
     one = copies(reader)
     await one.look("us")
     copy = await one.inquire("us")
-    assert (copy.missing, copy.origin_first) == ((10, 11), 5)
+    assert (copy.missing.runs, copy.origin_first) == (((10, 11),), 5)
     assert (one.found, one.known("us")) == (2, copy)
     reader.across.clear()
     await one.look("us")
-    assert (await one.inquire("us")).missing == (10, 11)
+    assert (await one.inquire("us")).missing.runs == ((10, 11),)
     assert (reader.across, one.found) == ([], 2), "it is asked once"
 
 
@@ -175,10 +177,56 @@ async def test_a_replica_of_the_origin_that_is_behind_proves_nothing() -> None:
     reader = Reader(region((1, 9), (12, 30)), region((1, 30)))
     one = copies(reader)
     await one.look("us")
-    for behind, missing in ((9, (10, 11)), (10, (10, 11)), (None, (10, 11))):
+    for behind in (9, 10, None):
         reader.origin.behind = behind
-        assert (await one.inquire("us")).missing == missing
+        assert (await one.inquire("us")).missing.runs == ((10, 11),)
     assert one.found == 2
+
+
+async def test_what_a_mirror_skipped_is_named_once_however_often_it_is_looked_at() -> None:
+    reader = Reader(region((5, 9), (12, 20)), region((5, 30)))
+    one = copies(reader)
+    for held in (region((5, 9), (12, 20)), region((8, 9), (12, 26)), region((12, 28))):
+        reader.here = held
+        await one.look("us")
+    assert reader.named == 1
+    assert not one.known("us").missing, "it has dropped what came before"
+    reader.here = region((14, 28), (30, 31))
+    assert (await one.look("us")).missing.runs == ((29, 29),)
+    assert reader.named == 2, "it has skipped another"
+    reader.here = _Region(region((5, 9), (12, 31)).held, created="tuesday")
+    assert (await one.look("us")).missing.runs == ((10, 11),)
+    assert reader.named == 3
+
+
+async def test_very_many_are_found_without_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An origin drops millions while the link is cut: then its mirror skips them."""
+    monkeypatch.setattr(mirror_copies, "MOST_DELETED", 100)
+    reader = Reader(region((5, 20)), region((5, 20)))
+    one = copies(reader)
+    await one.look("us")
+    reader.here, reader.origin = region((5, 20), (400, 410)), region((400, 500))
+    for last in (410, 420):
+        reader.here = region((5, 20), (400, last))
+        assert (await one.look("us")).missing.runs == ((21, 399),)
+    copy = await one.inquire("us")
+    assert (copy.first, copy.missing.runs) == (400, ()), "neither has them, nor what came before"
+    assert one.dropped("us") == [(21, 399)]
+    assert len(reader.across) <= 3
+    assert reader.named == 0
+
+
+async def test_where_they_are_many_and_not_together_nothing_is_taken_to_be_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mirror_copies, "MOST_DELETED", 100)
+    reader = Reader(region((5, 20), (200, 210), (400, 410)), region((5, 500)))
+    one = copies(reader)
+    assert (await one.look("us")).missing.runs == ((5, 410),)
+    assert await one.source("us", 6, 8) == remote_api("us")
+    reader.here = region((205, 210), (300, 420))
+    assert (await one.look("us")).missing.runs == ((211, 299),), "fewer are named"
+    assert await one.source("us", 301, 420) == API
 
 
 # --- resumes --------------------------------------------------------------------------------------
@@ -254,8 +302,8 @@ class _Feed:
 
     late = unheard
 
-    def heard(self, _first: int, _last: int) -> int | None:
-        return None
+    def unheard_in(self, first: int, last: int) -> list[tuple[int, int]]:
+        return [(first, last)]
 
     def passed_in(self, first: int, last: int) -> list[tuple[int, int, int]]:
         return [(1, first, last)]
@@ -333,17 +381,19 @@ async def test_what_a_replica_of_the_origin_does_not_show_yet_stays_to_be_dealt_
 @pytest.mark.parametrize(
     ("came", "named"),
     [
-        (None, [(10, 14)]),  # nothing of it was heard
-        (13, [(10, 12)]),  # what came later shows nothing of what was before it
-        (10, []),  # all of it came: it was stored, and dropped, after it had been heard
+        ((), [(10, 14)]),  # nothing of it was heard
+        ((13, 14), [(10, 12)]),  # what came later shows nothing of what was before it
+        ((10, 11), [(12, 14)]),  # nor of what comes after it: seed 12736
+        ((12,), [(10, 11), (13, 14)]),
+        ((10, 11, 12, 13, 14), []),  # it was stored, and dropped after it had been heard
     ],
 )
-async def test_what_was_dropped_is_named_up_to_what_was_heard(
-    came: int | None, named: list[tuple[int, int]]
+async def test_what_was_dropped_is_named_but_for_what_was_heard(
+    came: tuple[int, ...], named: list[tuple[int, int]]
 ) -> None:
     reader = Reader(region((5, 9)), region((5, 9)))
     one = copies(reader)
-    one.heard = lambda _origin, _first, _last: came
+    one.unheard = lambda _o, first, last: ranges(n for n in range(first, last + 1) if n not in came)
     await one.look("us")
     reader.here.held = set(range(15, 21))
     reader.origin.held = set(range(15, 21))

@@ -9,6 +9,7 @@ import pytest
 from relay.core.copy import Copy
 from relay.core.feed import NewEpoch
 from relay.core.join import Ahead, Join
+from relay.core.runs import Runs
 from relay.edge.edge import Edge
 from relay.edge.feeds import Feeds
 from relay.edge.membership import Membership
@@ -48,7 +49,7 @@ def tell(
     """(epoch, first, last) of the GAPs that an edge of us sends when `origin` begins anew."""
     edge = SimpleNamespace(
         config=SimpleNamespace(region="us"),
-        copies=SimpleNamespace(known=lambda _: Copy(1, 9, skipped)),
+        copies=SimpleNamespace(known=lambda _: Copy(1, 9, Runs.of(skipped))),
         gate=SimpleNamespace(epoch=2),
         gateway=SimpleNamespace(connections={connection}),
     )

@@ -70,6 +70,12 @@ def test_a_region_is_ready_when_half_of_its_edges_are() -> None:
     assert not progress(stage("ready"), given, {US1: seen(US1)}).done, "none of its own is heard"
 
 
+def test_edges_that_stay_closed_for_themselves_are_not_waited_for() -> None:
+    eu3 = EdgeKey("eu", "eu-3")
+    heard = {EU1: seen(EU1), EU2: seen(EU2, state="drained"), eu3: seen(eu3, state="drained")}
+    assert progress(stage("ready"), {EU1: 10}, heard) == Progress("1 of 1 edges ready", True)
+
+
 def entry(at_ms: int, what: Any, **more: Any) -> Entry:
     return Entry(run="r1", at_ms=at_ms, by="ops", what=what, **more)
 

@@ -125,6 +125,19 @@ async def test_most_regions_are_enough_and_fewer_are_not_unless_it_is_said() -> 
     await alone.take()
     assert has(alone)
     await alone.release()
+    there[2].silent = True
+    with pytest.raises(OperationError, match="no region stores who is at work"):
+        await lock(there, "one", minority=True).take()
+
+
+async def test_whoever_says_why_does_not_get_past_somebody_who_is_at_work() -> None:
+    there = stations()
+    first = lock(there, "one")
+    await first.take()
+    there[0].silent = True
+    with pytest.raises(BusyError):
+        await lock(there, "two", minority=True).take()
+    await first.release()
 
 
 async def test_it_is_prolonged_and_lost_where_somebody_else_has_most(

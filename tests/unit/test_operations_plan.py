@@ -1,12 +1,13 @@
 """Plans: what would be ordered, who moves where, and what speaks against it."""
 
 import pytest
+from msgspec.structs import replace
 
 from regions.errors import OperationError
 from regions.operations.entry import Plan, Request, Verb
 from regions.operations.plan import Sight, make_plan
 from regions.steering.fleet import Fleet
-from regions.steering.health import EdgeKey, Heard, Load, Observer
+from regions.steering.health import EdgeKey, Heard, Load, Observer, Try
 from regions.topology_file import parse_topology
 from relay.core.orders import Order, Orders, Ramp
 from tests.places import three
@@ -32,6 +33,7 @@ def sight(
     empty: tuple[str, ...] = (),
     reached: int = 3,
     room: int = 0,
+    shut: tuple[str, ...] = (),
 ) -> Sight:
     """Six edges with as many connections each, and what is ordered."""
     standing = Orders()
@@ -40,6 +42,9 @@ def sight(
     alive = [key for key in EDGES if key.edge not in dead]
     heard = {key: Heard(NOW_S, (states or {}).get(key.edge, "ready")) for key in alive}
     observers = [Observer(name, connected=True, heard=heard) for name in ("us", "eu", "ap")]
+    tries = {key: Try(NOW_S, "connect: refused" if key.edge in shut else "", times=2)
+             for key in EDGES}  # fmt: skip
+    observers.append(Observer("the keeper of us", connected=False, tries=tries))
     loads = {key: Load(0 if key.edge in empty else connections, room) for key in alive}
     outlook = Fleet(TOPOLOGY).look(observers, loads, NOW_S, standing, NOW_MS)
     unknown = tuple(key for key in EDGES if key.edge in dead)
@@ -67,8 +72,23 @@ def test_a_region_is_cordoned_by_one_order_that_all_edges_have_to_hear() -> None
     found = plan("cordon", "eu", sight())
     assert given(found) == [[("eu", True, None)]]
     assert found.stages[0].wait == "known"
-    assert found.objections == []
+    assert found.against == []
     assert found.moves == 0
+
+
+def test_nobody_is_sent_to_a_region_whose_doors_are_shut() -> None:
+    found = plan("evacuate", "eu", sight(shut=("us-1", "us-2")))
+    assert [each.name for each in found.coming if each.connections] == ["ap"]
+    assert found.against == []
+    (note,) = found.notes
+    assert note == (
+        "us takes nobody: no edge admits; us-2: its door fails from the keeper of us: "
+        "connect: refused"
+    )
+    found = plan("evacuate", "eu", sight(shut=("us-1", "us-2", "ap-1", "ap-2"), connections=1))
+    assert found.against == [], "who fails at most doors may be cut off himself"
+    found = plan("drain", "eu-1", sight(shut=("eu-2",)))
+    assert [each.name for each in found.coming if each.connections] == ["us"]
 
 
 def test_who_evacuates_cordons_first_and_then_drains_no_faster_than_others_let_in() -> None:
@@ -82,7 +102,7 @@ def test_who_evacuates_cordons_first_and_then_drains_no_faster_than_others_let_i
     assert (found.moves, found.takes_s) == (600, 30.0)
     coming = {each.name: (each.connections, each.after) for each in found.coming}
     assert coming == {"us": (600, 1_200), "ap": (0, 600)}
-    assert found.objections == []
+    assert found.against == []
 
 
 def test_few_clients_are_spread_all_the_same() -> None:
@@ -105,12 +125,12 @@ def test_an_edge_without_a_neighbour_is_drained_to_other_regions() -> None:
 
 def test_it_is_refused_where_others_would_be_too_full() -> None:
     found = plan("evacuate", "eu", sight(connections=700))
-    assert any("full, and 80% is the most" in each for each in found.objections)
+    assert any("full, and 80% is the most" in each for each in found.against)
 
 
 def test_it_is_refused_where_more_would_come_than_are_let_in() -> None:
     found = plan("drain", "eu", sight(connections=300), within_s=5)
-    assert found.objections == ["120/s would come to us, which lets in 40/s: over 5 s is too fast"]
+    assert found.against == ["120/s would come to us, which lets in 40/s: over 5 s is too fast"]
 
 
 CORDONS = [Order(region=name, at_ms=1, by="ops", cordoned=True) for name in ("us", "ap")]
@@ -118,26 +138,39 @@ CORDONS = [Order(region=name, at_ms=1, by="ops", cordoned=True) for name in ("us
 
 @pytest.mark.parametrize("verb", ["cordon", "drain", "evacuate"])
 def test_the_last_open_region_stays_open(verb: Verb) -> None:
-    assert (
-        "eu is the last region that takes clients" in plan(verb, "eu", sight(*CORDONS)).objections
-    )
+    assert "eu is the last region that takes clients" in plan(verb, "eu", sight(*CORDONS)).against
 
 
 def test_a_weight_of_nothing_is_a_cordon() -> None:
     found = plan("weight", "eu", sight(*CORDONS), weight=0)
-    assert found.objections == ["eu is the last region that takes clients"]
-    assert plan("weight", "eu", sight(*CORDONS), weight=10).objections == []
+    assert found.against == ["eu is the last region that takes clients"]
+    assert plan("weight", "eu", sight(*CORDONS), weight=10).against == []
+
+
+def test_an_edge_whose_newcomers_would_go_to_a_full_one_is_not_cordoned() -> None:
+    found = plan("cordon", "eu-1", sight(connections=90, room=100))
+    assert found.against == [
+        "eu-2 would get more of the new clients, and is 90% full: 80% is the most"
+    ]
+    assert plan("cordon", "eu-1", sight(connections=70, room=100)).against == []
+
+
+def test_the_only_open_edge_of_a_region_is_cordoned_as_the_region_is() -> None:
+    seen = sight(connections=90, room=100, states={"eu-2": "cordoned"})
+    (edge,) = plan("cordon", "eu-1", seen).notes
+    assert edge.startswith("new clients near eu go to: ")
+    assert plan("cordon", "eu-1", seen).against == plan("cordon", "eu", seen).against != []
 
 
 def test_the_last_edge_that_takes_clients_is_not_drained() -> None:
     seen = sight(*CORDONS, states={"eu-2": "cordoned"})
     found = plan("drain", "eu-1", seen)
-    assert "eu-1 is the last edge that takes clients" in found.objections
+    assert "eu-1 is the last edge that takes clients" in found.against
 
 
 def test_where_most_regions_do_not_answer_somebody_else_may_be_at_work() -> None:
-    assert plan("cordon", "eu", sight(reached=2)).objections == []
-    found = plan("cordon", "eu", sight(reached=1)).objections
+    assert plan("cordon", "eu", sight(reached=2)).against == []
+    found = plan("cordon", "eu", sight(reached=1)).against
     assert len(found) == 1
     assert found[0].startswith("1 of 3 regions answer")
 
@@ -171,9 +204,35 @@ def test_who_returns_opens_the_edges_and_then_takes_more_and_more() -> None:
     assert found.stages[1].orders[0].ramp == Ramp(NOW_MS, 60)
 
 
+@pytest.mark.parametrize("verb", ["return", "uncordon"])
+def test_an_edge_that_was_closed_for_itself_stays_so_and_is_named(verb: Verb) -> None:
+    """It was drained because its disk is bad; its region was evacuated for another reason."""
+    bad = Order(region="eu", edge="eu-2", at_ms=1, by="storage", why="bad disk", drain_s=10.0,
+                run="20261129T101112-drain-eu-2-a1b2")  # fmt: skip
+    evacuated = Order(region="eu", edge="eu-1", at_ms=2, by="ops", drain_s=10.0,
+                      run="20261129T111112-evacuate-eu-a1b3")  # fmt: skip
+    found = plan(verb, "eu", sight(EVACUATED[0], bad, evacuated), over_s=60)
+    assert {str(order.scope) for stage in found.stages for order in stage.orders} == {"eu", "eu-1"}
+    assert found.notes[0] == (
+        "eu-2 stays drained, by storage (bad disk): `jetrelay ctl uncordon eu-2` opens it"
+    )
+    assert found.against == []
+    assert given(plan("uncordon", "eu-2", sight(bad))) == [[("eu-2", False, None)]]
+    both = [bad, replace(bad, edge="eu-1", run="20261129T101112-drain-eu-1-a1b4")]
+    assert "no edge of eu would be open" in plan(verb, "eu", sight(EVACUATED[0], *both)).against
+
+
+def test_who_ramps_or_weighs_a_region_that_is_closed_is_told_so() -> None:
+    closed = "eu is cordoned, and stays so: `jetrelay ctl return eu` opens it, and ramps"
+    assert closed in plan("ramp", "eu", sight(EVACUATED[0]), over_s=60).against
+    assert closed in plan("weight", "eu", sight(EVACUATED[0]), weight=50).against
+    assert closed not in plan("weight", "eu", sight(EVACUATED[0]), weight=0).against
+    assert plan("ramp", "eu", sight(), over_s=60).against == []
+
+
 def test_a_region_of_which_nothing_is_heard_is_not_opened() -> None:
     seen = sight(*EVACUATED, dead=("eu-1", "eu-2"))
-    assert plan("return", "eu", seen).objections == ["no edge of eu is heard"]
+    assert plan("return", "eu", seen).against == ["no edge of eu is heard"]
 
 
 def test_what_is_not_spoken_of_stays_as_it_is() -> None:
@@ -233,12 +292,40 @@ def test_an_edge_that_somebody_had_drained_before_is_left_as_it_is() -> None:
     assert given(found)[-1] == [("eu-2", False, 10.0)]
 
 
+def test_an_edge_that_is_drained_for_itself_is_not_taken_over() -> None:
+    """Else `return` would open an edge that somebody closed for another reason."""
+    own = Order(
+        region="eu", edge="eu-1", at_ms=NOW_MS - 5_000, by="bea", why="its disk", drain_s=600.0,
+        run="20270115T080000.000Z-drain-eu-1-abcd",
+    )  # fmt: skip
+    found = plan("evacuate", "eu", sight(own, states={"eu-1": "drained"}))
+    assert given(found)[-1] == [("eu-2", False, 10.0)]
+    assert "eu-1 is drained already, by bea (its disk)" in found.notes
+    assert found.moves == 100
+
+
+def test_clients_that_another_operation_still_sends_count() -> None:
+    """Else two evacuations would fill the third region together, each of them within its 80 %."""
+    going = [
+        Order(region="eu", edge=edge, at_ms=NOW_MS, by="bea", cordoned=not edge,
+              drain_s=600.0 if edge else None, run="20270115T080000.000Z-evacuate-eu-abcd")
+        for edge in ("", "eu-1", "eu-2")
+    ]  # fmt: skip
+    states = {"eu-1": "draining", "eu-2": "draining"}
+    alone = plan("evacuate", "us", sight(connections=300, empty=("eu-1", "eu-2")))
+    assert alone.against == []
+    both = plan("evacuate", "us", sight(*going, connections=300, states=states))
+    (ap,) = [each for each in both.coming if each.name == "ap"]
+    assert (ap.connections, ap.after) == (600, 1_800)
+    assert "ap would be 90% full, and 80% is the most" in both.against
+
+
 def test_a_ramp_begins_at_nothing_and_so_needs_another_open_region() -> None:
     found = plan("ramp", "eu", sight(*CORDONS), over_s=60)
-    assert found.objections == ["eu is the last region that takes clients"]
+    assert found.against == ["eu is the last region that takes clients"]
     ramping = Order(region="us", at_ms=1, by="ops", ramp=Ramp(NOW_MS, 60))
     found = plan("evacuate", "eu", sight(ramping, CORDONS[1]))
-    assert "eu is the last region that takes clients" in found.objections
+    assert "eu is the last region that takes clients" in found.against
 
 
 def test_a_ramp_that_goes_on_is_not_begun_again() -> None:
@@ -256,7 +343,7 @@ def test_a_weight_that_stays_is_named() -> None:
 
 def test_the_clients_of_a_region_that_is_not_heard_are_elsewhere_already() -> None:
     found = plan("evacuate", "eu", sight(dead=("eu-1", "eu-2")))
-    assert (found.moves, found.objections) == (0, [])
+    assert (found.moves, found.against) == (0, [])
     assert [stage.wait for stage in found.stages] == ["known", "gone"]
     assert found.notes == [f"eu-{n} is not heard: it does so when it is back" for n in (1, 2)]
 
@@ -272,8 +359,8 @@ def test_what_an_edge_says_that_it_can_hold_counts_before_the_topology() -> None
     assert [each.room for each in seen.outlook.regions] == [500] * 3
     found = plan("drain", "eu-1", seen)
     assert [(each.name, each.after, each.room) for each in found.coming] == [("eu-2", 200, 250)]
-    assert "80%" not in "".join(found.objections)
-    assert plan("drain", "eu-1", sight(connections=110, room=250)).objections == [
+    assert "80%" not in "".join(found.against)
+    assert plan("drain", "eu-1", sight(connections=110, room=250)).against == [
         "eu-2 would be 88% full, and 80% is the most"
     ]
 
@@ -289,14 +376,14 @@ def test_a_weight_can_be_left_to_the_topology_again() -> None:
 def test_a_plan_says_where_new_clients_go_and_refuses_to_fill_others_with_them() -> None:
     found = plan("weight", "eu", sight(), weight=25)
     assert found.notes == ["new clients near eu go to: us 0% → 75%, eu 100% → 25%"]
-    assert found.objections == []
+    assert found.against == []
     assert plan("weight", "eu", sight(Order(region="eu", at_ms=1, by="ops", weight=25))).notes == [
         "new clients near eu go to: us 75% → 0%, eu 25% → 100%"
     ]
     cordon = plan("cordon", "eu", sight())
     assert cordon.notes == ["new clients near eu go to: us 0% → 100%, eu 100% → 0%"]
     tight = sight(connections=210, room=250)
-    assert plan("cordon", "eu", tight).objections == [
+    assert plan("cordon", "eu", tight).against == [
         "us would get more of the new clients, and is 84% full: 80% is the most",
         "ap would get more of the new clients, and is 84% full: 80% is the most",
     ]

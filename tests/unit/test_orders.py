@@ -1,5 +1,6 @@
 """Standing orders: which one counts, which ones are refused, and what edges do about them."""
 
+import msgspec
 import pytest
 
 from relay.bus.orders import OrderBook
@@ -60,6 +61,10 @@ def test_the_newest_order_of_a_scope_stands_whichever_region_it_came_through() -
     orders = Orders()
     assert orders.take("us", CORDON)
     assert not orders.take("us", CORDON), "heard again"
+    before = orders.of(*CORDON.scope)
+    same = msgspec.structs.replace(CORDON)
+    assert not orders.take("zz", same), "it stands in the books of all regions"
+    assert orders.of(*CORDON.scope) is before, "what is done for it goes on"
     eu = orders.of("eu")
     assert eu is not None
     assert eu.cordoned
@@ -97,6 +102,7 @@ class Copies:
         self.held: dict[str, list[tuple[int, str, bytes]]] = {"us": [], "eu": []}
         self.silent: set[str] = set()
         self.whole = 0  # books read whole
+        self.lag = 0  # orders that the replica lacks which answers that
 
     def _of(self, stream: str) -> list[tuple[int, str, bytes]]:
         origin = stream.removeprefix("OPS_")
@@ -115,7 +121,7 @@ class Copies:
         return Page(
             tuple(
                 ({"Nats-Sequence": str(seq), "Nats-Subject": subject}, data)
-                for seq, subject, data in self._of(stream)
+                for seq, subject, data in self._of(stream)[: -self.lag or None]
             ),
             0,
         )
@@ -134,6 +140,22 @@ async def test_a_book_is_read_whole_when_its_newest_order_is_another() -> None:
     assert not await read.read()
     assert copies.whole == 1
     assert read.orders.of("eu") == CORDON
+
+
+@pytest.mark.parametrize("lag", [1, 2])
+async def test_an_order_that_a_replica_lacks_is_read_the_next_time(lag: int) -> None:
+    copies = Copies()
+    copies.held["us"] = [
+        (3, order_subject("us", "eu"), encode_order(CORDON)),
+        (4, order_subject("us", "eu", "eu-1"), encode_order(DRAIN)),
+    ]
+    read, copies.lag = book(copies), lag
+    assert await read.read() == (lag == 1)
+    assert read.orders.of("eu", "eu-1") is None
+    copies.lag = 0
+    assert await read.read()
+    assert read.orders.of("eu", "eu-1") == DRAIN
+    assert not await read.read()
 
 
 async def test_a_book_that_was_made_anew_takes_nothing_back() -> None:

@@ -12,6 +12,7 @@ import pytest
 from relay.core.cursor import Cursor, Position
 from relay.core.event import Event, RoomKey
 from relay.core.hole import Hole, Passed, passed
+from relay.edge import owing
 from relay.edge.jumps import Dealt, News
 from relay.edge.owing import Owing
 from relay.errors import UnavailableError
@@ -39,6 +40,12 @@ class _Jumps:
     def __init__(self) -> None:
         self.stamp = 0
         self.news: list[News] = []
+        self.dealt: list[Dealt] = []
+
+    def given(self, _origin: str, first: int, last: int) -> tuple[Dealt, ...]:
+        return tuple(
+            dealt for dealt in self.dealt if any(first <= seq <= last for seq in dealt.events)
+        )
 
     async def turn(self) -> list[News]:
         news, self.news = self.news, []
@@ -46,17 +53,21 @@ class _Jumps:
 
 
 class _Client:
-    """A session's connection: what it was sent, as (kind, first sequence)."""
+    """A session's connection: what it was sent: events and their sequences, gaps and their ends."""
 
     def __init__(self) -> None:
         self.alive = True
         self.ahead: object | None = None
         self.codec = None
         self.seated: set[RoomKey] = set()
-        self.got: list[tuple[str, int]] = []
+        self.got: list[tuple[object, ...]] = []
+        self.closed = 0
 
     def dispatch(self, _name: str, d: dict[str, Any]) -> None:
-        self.got.append(("gap", d["first"]))
+        self.got.append(("gap", d["first"], d["last"]))
+
+    def close(self, code: int) -> None:
+        self.alive, self.closed = False, code
 
     def write(self, framed: tuple[str, int]) -> None:
         self.got.append(framed)
@@ -71,7 +82,7 @@ class _World:
             Event("us", 1, seq, "_", room, "u", f"e{seq}", 0, b"1")
             for seq, room in ((10, "a"), (11, "b"), (12, "a"))
         ]
-        self.followed: set[RoomKey] = set()  # rooms with an event between the hole and the cursor
+        self.followed: dict[RoomKey, tuple[int, ...]] = {}  # what comes in them behind the hole
         self.newest = 0  # of every room here
         self.oldest = 1  # sequence that limits have left
         self.failing = 0  # reads that fail before one works
@@ -93,9 +104,9 @@ class _World:
             raise UnavailableError("no answer")
         yield [event for event in self.events if event.key in rooms]
 
-    async def within(self, event: Event, after: int, upto: int) -> bool:
-        assert (after, upto) == (12, 20)
-        return event.key in self.followed
+    async def within(self, event: Event, after: int, upto: int) -> int:
+        assert upto == 20
+        return next((seq for seq in self.followed.get(event.key, ()) if after < seq <= upto), 0)
 
     async def come(self, client: _Client, *, join: bool = True) -> Any:
         came = await self.owing.came(cast("Any", client), frozenset({ROOM, OTHER}), CURSOR)
@@ -110,6 +121,7 @@ class _World:
 
     async def learn(self, hole: Hole, *dealt: Dealt) -> None:
         self.log.known.append(hole)
+        self.jumps.dealt += dealt
         self.jumps.news.append(News(hole, dealt))
         await self.owing.turn()
 
@@ -171,7 +183,7 @@ async def test_what_two_edges_recorded_is_sent_once(world: _World) -> None:
 
 
 async def test_what_can_no_longer_be_in_order_is_declared(world: _World) -> None:
-    world.followed = {ROOM}
+    world.followed = {ROOM: (15,)}
     plain, skipped = _Client(), _Client()
     await world.come(plain)
     await world.learn(HOLE)
@@ -179,17 +191,17 @@ async def test_what_can_no_longer_be_in_order_is_declared(world: _World) -> None
     await world.come(skipped)
     hole = Hole("us", "us", 10, 12, number=6, skipped=True)
     await world.learn(hole)
-    assert skipped.got == [("event", 11), ("gap", 10), ("gap", 12)], "nothing twice"
+    assert skipped.got == [("event", 11), ("gap", 10, 12)], "nothing twice"
 
 
 async def test_what_limits_have_dropped_of_it_is_declared(world: _World) -> None:
     await world.learn(HOLE)
     world.oldest, client = 11, _Client()
     await world.come(client)
-    assert client.got == [("gap", 10), ("event", 11), ("event", 12)]
+    assert client.got == [("gap", 10, 10), ("event", 11), ("event", 12)]
     world.oldest, later = 13, _Client()
     await world.come(later)
-    assert later.got == [("gap", 10)]
+    assert later.got == [("gap", 10, 12)]
 
 
 async def test_what_came_live_meanwhile_makes_it_late(world: _World) -> None:
@@ -197,7 +209,7 @@ async def test_what_came_live_meanwhile_makes_it_late(world: _World) -> None:
     await world.come(client)
     world.newest = 21
     await world.learn(HOLE)
-    assert client.got == [("gap", 10), ("gap", 11), ("gap", 12)]
+    assert client.got == [("gap", 10, 12), ("gap", 11, 11)], "one for what follows in a room"
 
 
 async def test_a_read_that_fails_is_said_to_its_session_and_to_no_other(world: _World) -> None:
@@ -206,7 +218,7 @@ async def test_a_read_that_fails_is_said_to_its_session_and_to_no_other(world: _
         await world.come(client)
     world.failing = 1
     await world.learn(HOLE)
-    assert clients[0].got == [("gap", 10)], "one for the whole hole"
+    assert clients[0].got == [("gap", 10, 12)], "one for the whole hole"
     for client in clients[1:]:
         assert client.got == [("event", 10), ("event", 11), ("event", 12)]
 
@@ -219,3 +231,103 @@ async def test_a_cursor_that_knows_the_hole_and_one_of_another_region_are_owed_n
         client = _Client()
         came = await world.owing.came(cast("Any", client), frozenset({ROOM}), cursor)
         assert came.events == []
+
+
+# --- more than one hole --------------------------------------------------------------------------
+
+
+EARLIER = Hole("us", "us", 10, 10, number=5)
+LATER = Hole("us", "us", 12, 12, number=6)
+
+
+async def test_an_event_in_another_hole_does_not_show_that_one_before_it_came(
+    world: _World,
+) -> None:
+    """Both are of one room: the later one names the earlier, and nobody heard it either."""
+    world.log.known, world.followed = [LATER, EARLIER], {ROOM: (12,)}
+    client = _Client()
+    await world.come(client)
+    assert client.got == [("event", 10), ("event", 12)]
+    world.followed = {ROOM: (12, 15)}
+    knowing = _Client()
+    await world.come(knowing)
+    assert knowing.got == [], "15 came live: what is before it was delivered"
+
+
+async def test_a_hole_that_becomes_known_later_puts_one_before_it_in_another_light(
+    world: _World,
+) -> None:
+    world.followed = {ROOM: (12,)}
+    client = _Client()
+    await world.come(client)
+    await world.learn(EARLIER)
+    assert client.got == [], "12 seems to have come"
+    await world.learn(LATER)
+    assert client.got == [("event", 10), ("event", 12)]
+
+
+async def test_what_was_sent_of_an_earlier_hole_is_not_sent_again_with_a_later_one(
+    world: _World,
+) -> None:
+    client = _Client()
+    await world.come(client)
+    world.jumps.stamp = 1
+    await world.learn(EARLIER, Dealt(1, "us", frozenset({10})))
+    assert client.got == [], "this edge dispatched it"
+    await world.learn(LATER)
+    assert client.got == [("event", 12)]
+
+
+# --- bounds --------------------------------------------------------------------------------------
+
+
+async def test_too_much_of_a_hole_is_declared_in_one_piece(
+    world: _World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owing, "MOST", 2)
+    world.log.known = [HOLE]
+    early, client = _Client(), _Client()
+    await world.come(client)
+    assert client.got == [("gap", 10, 12)]
+    world.log.known = []
+    await world.come(early)
+    await world.learn(HOLE)
+    assert early.got == [("gap", 10, 12)]
+
+
+async def test_what_it_has_in_between_is_not_declared(world: _World) -> None:
+    world.newest, client = 21, _Client()
+    world.events += [Event("us", 1, 14, "_", "a", "u", "e14", 0, b"1")]
+    await world.come(client)
+    world.jumps.stamp = 1
+    await world.learn(replace_hole(last=14), Dealt(1, "us", frozenset({12})))
+    assert client.got == [("gap", 10, 10), ("gap", 11, 11), ("gap", 14, 14)]
+
+
+def replace_hole(last: int) -> Hole:
+    return msgspec.structs.replace(HOLE, last=last)
+
+
+async def test_rooms_that_come_with_the_same_cursor_are_remembered_as_one(world: _World) -> None:
+    client = _Client()
+    known: list[Any] = []
+    for room in (ROOM, OTHER):
+        known.append(await world.owing.came(cast("Any", client), frozenset({room}), CURSOR, known))
+    assert known[0] is known[1]
+    world.sit(client, known[0])
+    await world.learn(HOLE)
+    assert client.got == [("event", 10), ("event", 11), ("event", 12)]
+
+
+async def test_who_is_not_remembered_comes_again_where_a_hole_becomes_known(
+    world: _World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owing, "REMEMBERED", 2)
+    clients = [_Client() for _ in range(3)]
+    for client in clients:
+        await world.come(client)
+    await world.owing.turn()
+    assert [client.closed for client in clients] == [0, 0, 0], "nobody is owed anything"
+    await world.learn(HOLE)
+    assert [client.closed for client in clients] == [4000, 0, 0]
+    assert clients[2].got == [("event", 10), ("event", 11), ("event", 12)]

@@ -275,3 +275,56 @@ def test_shut_regions_take_clients_where_no_other_lives() -> None:
     hear(known, full("ap", "ap-1", 1000), LATER_S)
     known.shares = {"eu": 0.0}
     assert not known.somebody_takes(LATER_S), "ap lives, and is full: it is waited for"
+
+
+# --- regions that come back -----------------------------------------------------------------------
+
+
+def listed(known: Peers, heard: str, now_s: float) -> dict[str, float]:
+    """Each other region that is heard, and how much it takes, when these have spoken."""
+    for region in heard.split():
+        hear(known, beat(region, f"{region}-1"), now_s)
+    known.look(now_s)
+    return {each.name: each.share for each in known.listing(now_s) if each.lives and not each.home}
+
+
+def test_a_region_that_comes_back_has_to_last_before_clients_are_told_of_it() -> None:
+    known, at_s = peers(), LATER_S + ALIVE_S
+    assert listed(known, "us eu ap", at_s) == {"eu": 1.0, "ap": 1.0}
+    assert listed(known, "us ap", at_s + ALIVE_S) == {"ap": 1.0}, "a death counts at once"
+    assert listed(known, "us eu ap", at_s + ALIVE_S + 1) == {"eu": 0.0, "ap": 1.0}
+    assert "eu" not in [each["name"] for each in known.regions(at_s + ALIVE_S + 1)]
+    assert listed(known, "us eu ap", at_s + ALIVE_S + 6) == {"eu": 0.0, "ap": 1.0}
+    assert listed(known, "us eu ap", at_s + ALIVE_S + 11) == {"eu": 1.0, "ap": 1.0}
+    since = [known.returns.ramp("eu", None, at_s + ALIVE_S + 11 + s, 0) for s in (0, 30, 60)]
+    assert since == [0.0, 0.5, 1.0]
+
+
+def test_who_was_cut_off_itself_takes_nobody_for_gone() -> None:
+    known, at_s = peers(), LATER_S + ALIVE_S
+    listed(known, "us eu ap", at_s)
+    for passed_s in range(1, 20):
+        listed(known, "us", at_s + passed_s)
+    assert listed(known, "us eu", at_s + 20) == {"eu": 1.0}
+    assert listed(known, "us eu ap", at_s + 22) == {"eu": 1.0, "ap": 1.0}, "it came a beat later"
+    assert listed(known, "us eu ap", at_s + 25) == {"eu": 1.0, "ap": 1.0}
+    assert known.returns.ramp("ap", None, at_s + 25, 0) == 1.0
+
+
+def test_what_was_never_heard_is_believed_when_it_is() -> None:
+    known = peers()
+    assert listed(known, "us eu", LATER_S + 1) == {"eu": 1.0}
+    assert listed(known, "us eu ap", LATER_S + 30) == {"eu": 1.0, "ap": 1.0}
+    assert known.returns.ramp("ap", None, LATER_S + 30, 0) == 1.0
+
+
+def test_what_operators_closed_is_not_gone_and_counts_as_soon_as_they_open_it() -> None:
+    known, at_s = peers(), LATER_S + ALIVE_S
+    listed(known, "us eu ap", at_s)
+    known.refusing = frozenset({("eu", "eu-1")})
+    hear(known, beat("eu", "eu-1", state="drained"), at_s + 8)
+    assert listed(known, "us ap", at_s + 8) == {"ap": 1.0}
+    known.refusing = frozenset()
+    assert listed(known, "us ap", at_s + 9) == {"ap": 1.0}, "the edge itself has not heard yet"
+    assert listed(known, "us eu ap", at_s + 10) == {"eu": 1.0, "ap": 1.0}
+    assert known.returns.ramp("eu", None, at_s + 10, 0) == 1.0

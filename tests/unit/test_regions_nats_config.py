@@ -98,6 +98,8 @@ def test_the_whole_of_what_another_region_may_do_here() -> None:
             ("service", "$JS.API.DIRECT.GET.EV_us"),
             ("service", "$JS.API.DIRECT.GET.LOG_us"),
             ("service", "$JS.API.DIRECT.GET.EV_eu"),
+            ("service", "$JS.API.STREAM.MSG.GET.EV_us"),
+            ("service", "$JS.API.STREAM.MSG.GET.EV_eu"),
             ("stream", "tele.us.>"),
             ("stream", "news.us.>"),
             ("stream", "lease.us.>"),

@@ -47,7 +47,8 @@ class _Stream:
 
     async def newest(self, key: RoomKey, count: int, _upto: object) -> SimpleNamespace:
         await self.gate.wait()
-        return SimpleNamespace(events=[one for one in self.events if one.key == key][-count:])
+        found = [one for one in self.events if one.key == key]
+        return SimpleNamespace(events=found[-count:], more=len(found) > count)
 
     async def until(self, _targets: object) -> None:
         if self.behind:
@@ -78,6 +79,7 @@ class _Client(Seat):
             regions={},
             limits=Limits(),
             on_newer_epoch=lambda _origin, _epoch: None,
+            home_is_whole=lambda: True,
         )
         self.membership = Membership(cast("Any", self), joining)
         self.book.live("a", "b")

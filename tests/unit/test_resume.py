@@ -32,6 +32,13 @@ def test_an_older_epoch_is_refused_and_a_newer_one_may_be_retried() -> None:
     assert judge(at(us=(2, 40), eu=(2, 50)), STREAMS) == Refuse(Invalid.BEHIND, retry=True)
 
 
+def test_an_epoch_that_only_a_region_knows_that_is_long_gone_is_not_waited_for() -> None:
+    gone = STREAMS | {"eu": StreamState(epoch=1, first=1, last=50, gone=True)}
+    assert judge(at(us=(2, 40), eu=(2, 50)), gone) == Refuse(Invalid.BEHIND)
+    assert judge(at(us=(3, 40), eu=(1, 50)), gone) == Refuse(Invalid.BEHIND, retry=True)
+    assert judge(at(us=(2, 40), eu=(1, 60)), gone) == Accept({"us": 40, "eu": 60})
+
+
 def test_what_is_no_longer_held_is_named() -> None:
     refused = judge(at(us=(2, 3), eu=(1, 50)), STREAMS)
     assert refused == Refuse(Invalid.EXPIRED, missing={"us": (4, 9)})

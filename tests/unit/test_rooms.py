@@ -69,7 +69,7 @@ class _Copies:
     def known(self, _origin: str) -> Copy:
         return Copy(1, 0)
 
-    async def epoch_at(self, _origin: str, _api: str) -> int:
+    async def epoch_at(self, _origin: str, _api: str, _claimed: int) -> int:
         return 1
 
     async def source(self, _origin: str, _after: int, _upto: int) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, cast
 
 from relay.bus.copies import Copies
@@ -11,6 +12,7 @@ from relay.core.event import Event
 from relay.core.feed import Action, Feed, Scan
 from relay.core.hold import Hold
 from relay.edge.scans import Scans
+from relay.errors import UnavailableError
 from tests.unit.test_mirrors import Reader, copies, region
 
 
@@ -151,3 +153,40 @@ async def test_what_was_not_held_is_read_at_the_origin_where_a_mirror_is_made_an
     await one.close()
     assert (feed.position, feed.ahead) == (20, 20)
     assert reader.across
+
+
+class _SlowLink(Reader):
+    """Brings no more than so many messages in time."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(region((1, 12)), region((1, 2_000)))
+        self.most = most
+        self.batches: list[int] = []
+
+    async def page(
+        self, stream: str, seq: int, *, batch: int, max_bytes: int = 0, api: str = API
+    ) -> Page:
+        if api == API:
+            return await super().page(stream, seq, batch=batch, api=api)
+        self.batches.append(batch)
+        if batch > self.most:
+            raise UnavailableError("no answer")
+        return await super().page(stream, seq, batch=batch, api=api)
+
+
+async def test_pages_across_a_link_are_no_larger_than_it_brings_in_time() -> None:
+    reader = _SlowLink(100)
+    one = scans(reader, copies(reader))
+    for _ in range(4):
+        with suppress(UnavailableError):
+            await one._page("us", 13, remote_api("us"))
+    assert reader.batches == [512, 256, 128, 64]
+    reader.most = 1_000  # it is quick again
+    for _ in range(4):
+        await one._page("us", 13, remote_api("us"))
+    assert reader.batches[4:] == [128, 256, 512, 512]
+    reader.most = 0
+    for _ in range(12):
+        with suppress(UnavailableError):
+            await one._page("us", 13, remote_api("us"))
+    assert reader.batches[-1] == 4, "a page is never too small to get on"

@@ -273,6 +273,34 @@ def test_a_room_left_while_it_was_joining_is_not_acknowledged() -> None:
     assert ack.payload.d["rooms"] == []
 
 
+def test_a_join_that_failed_leaves_its_room_to_the_one_that_waits() -> None:
+    book = Playbook()
+    session = book.live()
+    (first,) = book.send(20, {"rooms": ["a", "b"], "nonce": 1})
+    (second,) = book.send(20, {"rooms": ["a"], "nonce": 2})
+    assert isinstance(first, Join)
+    assert isinstance(second, Join)
+    session.not_joined(first, ["a", "b"], "no answer")
+    assert session.rooms == {"a": False}
+    ack, _ = session.joined(["a"], (), 2)
+    assert isinstance(ack, Send)
+    assert ack.payload.d["rooms"] == ["a"]
+
+
+def test_a_join_that_failed_and_was_the_last_to_want_a_room_forgets_it() -> None:
+    book = Playbook()
+    session = book.live()
+    (first,) = book.send(20, {"rooms": ["a"], "nonce": 1})
+    book.send(21, {"rooms": ["a"], "nonce": 2})
+    (second,) = book.send(20, {"rooms": ["a"], "nonce": 3})
+    assert isinstance(first, Join)
+    assert isinstance(second, Join)
+    session.not_joined(first, ["a"], "no answer")
+    assert session.rooms == {"a": False}, "it was left since, and is to be joined again"
+    session.not_joined(second, ["a"], "no answer")
+    assert session.rooms == {}
+
+
 def test_the_limit_of_rooms_refuses_the_rest() -> None:
     book = Playbook(rooms_per_session=2)
     book.live("a")

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from regions.steering.what_if import Arrival, WhatIf, if_left
+from regions.steering.wording import what_if_lines
 from relay.core.steering import Candidate, Place, State, Verdict, Whence, choose, shares
 
 OK = Verdict(State.OK, "all edges are ready", admits=True)
@@ -38,6 +40,16 @@ def test_a_round_trip_that_was_measured_beats_the_distance() -> None:
     some = shares(ALL, Whence(rtt_ms={"us": 9.0, "eu": 30.0}))
     assert [each.region for each in some] == ["us", "eu", "ap"], "what was measured comes first"
     assert some[0].share == 1
+
+
+def test_what_was_measured_of_a_region_that_takes_nobody_says_nothing_of_the_others() -> None:
+    nowhere = Whence(rtt_ms={"eu": 5.0})
+    closed = [US, replace(EU, cordoned="new kernel"), AP]
+    assert parts(closed, nowhere) == {"ap": 0.5, "us": 0.5}
+    assert parts([US, replace(EU, ramp=0.2), AP], nowhere) == {"eu": 0.2, "ap": 0.4, "us": 0.4}
+    assert parts([replace(US, room=3_000), replace(EU, ramp=0.0), AP], nowhere) == {
+        "eu": 0, "us": 0.75, "ap": 0.25,
+    }  # fmt: skip
 
 
 def test_a_region_that_is_down_or_cordoned_is_passed_over() -> None:
@@ -140,6 +152,15 @@ def test_shares_are_whole_and_each_network_gets_each_region_once(
         assert all(named[each.region].verdict.admits for each in found)
 
 
+def test_however_little_is_taken_the_shares_are_whole() -> None:
+    """What is next to nothing has hardly a digit: a part of it may be rounded to all of it."""
+    ramping = replace(EU, connections=0, room=1, weight=0, ramp=5e-324)
+    closed = replace(AP, room=0, connections=0, weight=1, cordoned="work")
+    for whence in (PARIS, Whence()):
+        found = parts([ramping, closed], whence)
+        assert sum(found.values()) == pytest.approx(1)
+
+
 # --- what if --------------------------------------------------------------------------------------
 
 
@@ -173,6 +194,23 @@ def test_where_there_is_not_room_enough_it_says_so() -> None:
     found = what_if([replace(US, connections=900), replace(EU, connections=2_000), AP], "eu")
     assert sum(each.connections for each in found.arrivals) == 2_000
     assert not found.fits
+
+
+@pytest.mark.parametrize(
+    "shut",
+    [
+        {"verdict": Verdict(State.DOWN, "its doors are shut", admits=False), "room": 0},
+        {"cordoned": "maintenance"},
+    ],
+)
+def test_where_no_other_region_lets_anybody_in_nothing_fits(shut: dict[str, Any]) -> None:
+    found = what_if([replace(US, **shut), EU, replace(AP, **shut)], "eu")
+    assert sum(each.connections for each in found.arrivals) == 100, "they would still come"
+    assert not found.fits
+    (line,) = [each for each in what_if_lines(found) if "lets nobody in" in each]
+    assert line.endswith(("its doors are shut", "maintenance"))
+    half = what_if([replace(US, **shut), EU, AP], "eu")
+    assert half.fits, "the other one takes them"
 
 
 def test_the_last_region_has_nowhere_to_go() -> None:

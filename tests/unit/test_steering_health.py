@@ -128,13 +128,54 @@ def test_an_observer_without_its_nats_hears_nothing() -> None:
 
 
 def test_a_door_that_fails_is_degraded_and_closed_only_where_nobody_gets_in() -> None:
-    failed = observer(
-        "eu", {US: READY, EU: READY, AP: READY}, {US: Try(NOW, "publish: late"), EU: Try(NOW)}
+    once, well = Try(NOW, "publish: late"), {US: READY, EU: READY, AP: READY}
+    verdict = judge_edge(US, [observer("eu", well, {US: once, EU: Try(NOW)})], NOW)
+    assert verdict == Verdict(
+        State.OK, "ready; its door failed once from eu: publish: late", admits=True
     )
+    failed = observer("eu", well, {US: once.after(once), EU: Try(NOW)})
     verdict = judge_edge(US, [failed], NOW)
     assert verdict == Verdict(State.DEGRADED, "its door fails from eu: publish: late", admits=False)
     passed = observer("ap", {US: READY}, {US: Try(NOW)})
     assert judge_edge(US, [failed, passed], NOW).admits
+
+
+def test_failures_in_a_row_are_counted_and_what_came_through_ends_them() -> None:
+    bad, good, busy = Try(1, "connect"), Try(2), Try(3, busy="HTTP 503")
+    assert [bad.after(before).times for before in (None, good, busy, bad)] == [1, 1, 1, 2]
+    assert bad.after(bad.after(bad)).times == 3
+    assert good.after(bad) == good
+    assert [each.passed for each in (bad, good, busy)] == [False, True, False]
+
+
+def test_an_edge_that_asks_to_come_later_is_there_and_is_not_taken_out() -> None:
+    """Else a region that stands a storm would be the next to go."""
+    busy = observer("here", {}, {US: Try(NOW, busy="HTTP 503: Too many new connections."),
+                                 EU: Try(NOW)}, connected=False)  # fmt: skip
+    verdict = judge_edge(US, [*all_hear(), busy], NOW)
+    assert verdict == Verdict(
+        State.OK, "ready; it is busy: HTTP 503: Too many new connections.", admits=True
+    )
+    old = Heard(NOW - ALIVE_S - 1, "ready")
+    deaf = [observer(name, {US: old, EU: READY, AP: READY}) for name in ("eu", "ap")]
+    assert judge_edge(US, [*deaf, busy], NOW).state is State.DARK, "it neither failed nor passed"
+
+
+def test_who_is_cut_off_with_his_region_takes_no_other_for_down() -> None:
+    """us is cut off, and a name server in it: the doors of us are all that it gets through."""
+    old, gone = Heard(NOW - ALIVE_S - 1, "ready"), Try(NOW, "connect", times=9)
+    here = observer("here", {}, {US: Try(NOW), EU: gone, AP: gone}, connected=False)
+    cut = observer("us", {US: READY, EU: old, AP: old})
+    for key in (EU, AP):
+        verdict = judge_edge(key, [cut, here], NOW)
+        assert (verdict.state, verdict.reason) == (
+            State.DARK, "not heard for 7 s; no observer can tell",
+        )  # fmt: skip
+    assert judge_edge(US, [cut, here], NOW).state is State.OK
+    assert judge_edge(EU, [*all_hear(), here], NOW).state is State.OK
+    busy = observer("here", {}, {US: Try(NOW), EU: gone, AP: Try(NOW, busy="later")},
+                    connected=False)  # fmt: skip
+    assert judge_edge(EU, [cut, busy], NOW).state is State.DOWN, "two of three answer it"
 
 
 def test_a_region_is_as_its_edges_are() -> None:

@@ -8,6 +8,7 @@ import pytest
 from regions.doors import Door
 from regions.steering import observing
 from regions.steering.health import EdgeKey
+from regions.steering.keepers import Keepers
 from regions.steering.observing import Post
 from relay.config import NatsConfig
 from relay.core.orders import Orders
@@ -67,7 +68,7 @@ def frame(edge: str = "us-1", number: int = 1, epoch: int = 1) -> bytes:
 async def test_it_connects_again_where_its_connection_ended_for_good(
     opened: list[_Connection],
 ) -> None:
-    post = Post(Door("us", NatsConfig(["nats://x"])), ["us"], Orders())
+    post = Post(Door("us", NatsConfig(["nats://x"])), ["us"], Orders(), Keepers(lambda: 7.0))
     post.start()
     async with asyncio.timeout(5):
         while not post.connected:
@@ -83,7 +84,9 @@ async def test_it_connects_again_where_its_connection_ended_for_good(
 async def test_it_hears_the_newest_of_each_edge_from_its_own_subject(
     opened: list[_Connection],
 ) -> None:
-    post = Post(Door("us", NatsConfig(["nats://x"])), ["us"], Orders(), lambda: 7.0)
+    post = Post(
+        Door("us", NatsConfig(["nats://x"])), ["us"], Orders(), Keepers(lambda: 7.0), lambda: 7.0
+    )
     post.start()
     async with asyncio.timeout(5):
         while not post.connected:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from console.feed import NewsHeard, apply
 from console.judgement import Level
 from console.model import Fleet, Link, LinkState, change_link, fold, observe
 from console.report import FleetReport, report
@@ -20,6 +21,7 @@ from regions.faults.fault import (
     WedgeFault,
 )
 from regions.faults.flow import Change
+from regions.news import AlertsNews
 from tests.truth.canary import Going
 from tests.truth.doors import Doors
 from tests.truth.expectations import disturbances, expected
@@ -57,7 +59,8 @@ def says(
                 mirrors=dict.fromkeys(NAMES, "current"),
             )  # fmt: skip
             fleet = fold(fleet, heard, 20_000 - silent.get(edge, 500))
-    return report(observe(fleet, 20_000), 0)
+    keeper = NewsHeard("us", AlertsNews(at_ms=19_000, alerts=[], rules=1))
+    return report(observe(apply(fleet, keeper, 19_000), 20_000), 0)
 
 
 WELL = says()

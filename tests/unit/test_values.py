@@ -70,8 +70,15 @@ def test_after_a_seal_no_event_shares_its_s() -> None:
 
 def test_s_can_be_made_larger_than_one_from_another_edge() -> None:
     numbers = Numbering(slot=1)
-    other = numbering.s_at(NOW_MS + 30_000, 4000)
+    other = numbering.s_at(NOW_MS + 11_000, 4000)
     assert numbers.above(other, NOW_MS) > other
+
+
+def test_one_that_no_edge_gives_does_not_move_the_numbers_of_all_sessions() -> None:
+    numbers = Numbering(slot=1)
+    made_up = numbering.s_at(NOW_MS + 59_000, 4000)
+    assert numbers.above(made_up, NOW_MS) == numbering.s_at(NOW_MS + numbering.AHEAD_MS, 1)
+    assert numbers.above(made_up, NOW_MS) == numbering.s_at(NOW_MS + numbering.AHEAD_MS, 1)
 
 
 def test_a_slot_names_its_region() -> None:
