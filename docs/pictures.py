@@ -40,9 +40,11 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("enter", "edge"),
     ("3", "clients"),
     ("enter", "client"),
+    ("r", "trace"),
     ("4", "rooms"),
     ("enter", "room"),
     ("5", "streams"),
+    ("enter", "stream"),
     ("6", "steering"),
     ("7", "drills"),
     ("8", "events"),
@@ -72,7 +74,7 @@ async def draw_scenario() -> str:
 async def draw_world(state: Path) -> list[Path]:
     """A running world: its first screen, and then all of them."""
     fleet = find_fleet(state, None, None, None)
-    backing = backing_of(fleet, find_world(state), "ops@host")
+    backing = backing_of(fleet, find_world(state), "ops@host", state)
     app = ConsoleApp(LiveFeed(fleet.doors), fleet.known, world="local", backing=backing)
     written = []
     async with app.run_test(size=SIZE) as pilot:

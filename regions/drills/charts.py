@@ -24,6 +24,7 @@ from regions.pages.svg import (
 
 SERIES = 6  # colours that can be told apart; further lines are grey
 _BARS = 40
+_WORD = 30  # as wide as a mark of a chart is
 _LANE = 22
 _TICK = 15
 _MILESTONES = ("detect", "decide", "reconnect", "converge", "heal", "fault")
@@ -158,10 +159,11 @@ def gaps(verdict: Verdict) -> str:
         )
     for name, value in (("p50", verdict.gap_ms.p50), ("p99", verdict.gap_ms.p99)):
         at = x.at(max(value, 1.0))
-        side, shift = ("end", -5) if name == "p50" else ("start", 5)
+        side, shift = ("end", -5) if name == "p50" and at > LEFT + _WORD else ("start", 5)
+        down = 9 if name == "p50" else 21  # both may stand on the same side of the same line
         body += (
             f'<line class="bound" x1="{at}" x2="{at}" y1="{TOP}" y2="{height - BOTTOM}"/>'
-            f'<text class="tick {side}" x="{at + shift}" y="{TOP + 9}">{name}</text>'
+            f'<text class="tick {side}" x="{at + shift}" y="{TOP + down}">{name}</text>'
         )
     return svg("Distribution of the clients' gaps", body, height)
 
