@@ -32,6 +32,7 @@ COMMANDS = {
     "publish": ("cli.publish", "Publish an event to a room."),
     "tail": ("cli.tail", "Follow rooms, like tail -f."),
     "demo": ("cli.demo", "Replay real data through a world."),
+    "swarm": ("cli.swarm", "Let virtual clients loose on a world, and say what they felt."),
     "drill": ("cli.drill", "Break a world on purpose, and measure what clients felt."),
     "check": ("cli.check", "Say how a fleet is, for scripts; judge a ledger again."),
     "doctor": ("cli.doctor", "Check this machine and a world, and say what to do."),

@@ -45,3 +45,7 @@ class AlertError(ConfigError):
 
 class DrillError(RelayError):
     """A drill can't run here, or could not go on; the text says why."""
+
+
+class SwarmError(RelayError):
+    """A swarm can't run, or not so; the text says why."""

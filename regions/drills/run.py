@@ -30,7 +30,6 @@ from regions.drills.verdict import (
     Verdict,
     Word,
     WorldSaid,
-    machine,
     partial,
     verdict_of,
     write_verdict,
@@ -42,6 +41,7 @@ from regions.ledger.crowd import Crowd
 from regions.ledger.record import Opening
 from regions.ledger.scan import look, scan, write_openings
 from regions.ledger.spec import CrowdSpec
+from regions.machine import describe
 from regions.state import StateDir, find_world
 from regions.topology import LinkMode, Topology
 from regions.world import World
@@ -351,7 +351,7 @@ class DrillRun:
             stages=self._stages,
             spec=self._spec,
             world=self._world,
-            machine=machine(self._load),
+            machine=describe(self._load),
         )
 
     def _write(self, verdict: Verdict) -> None:

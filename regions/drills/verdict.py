@@ -1,7 +1,5 @@
 """The verdict on a drill, as it stands in `verdict.json`."""
 
-import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +10,10 @@ from regions.drills.history import Bin, EpochSaid, FaultTimes, History, Load
 from regions.drills.judge import EPOCH, Result, missed, violations
 from regions.drills.lags import PairLag, Seen
 from regions.drills.timeline import Stage
-from regions.errors import LedgerError, ServerError
+from regions.errors import LedgerError
 from regions.ledger.findings import Example, Findings, PhaseTimes, Spread
 from regions.ledger.spec import CrowdSpec
-from regions.nats_server import require_nats_server, version_of
-from relay import __version__
+from regions.machine import Machine
 
 FILE = "verdict.json"
 BUSY_MS = 750.0  # a p99 latency without a fault: no time that was measured then says much
@@ -42,19 +39,6 @@ class FaultSeen(msgspec.Struct, frozen=True):
 
     times: FaultTimes
     seen: Seen
-
-
-class Machine(msgspec.Struct, frozen=True):
-    """On what it ran."""
-
-    cores: int
-    cpu: str
-    system: str
-    python: str
-    jetrelay: str
-    nats_server: str
-    load_before: float  # load average of one minute
-    load_after: float
 
 
 class WorldSaid(msgspec.Struct, frozen=True):
@@ -244,34 +228,6 @@ def _phases(history: History, seen: Sequence[Seen]) -> Phases:
         converge_s=max((fault.converge_s for fault in history.faults), default=None),
         current_s=max(current, default=None),
     )
-
-
-def machine(load_before: float) -> Machine:
-    """This machine, now."""
-    try:
-        nats = ".".join(map(str, version_of(require_nats_server())))
-    except ServerError:
-        nats = "unknown"
-    return Machine(
-        cores=os.cpu_count() or 1,
-        cpu=_cpu(),
-        system=f"{platform.system()} {platform.release()}",
-        python=platform.python_version(),
-        jetrelay=__version__,
-        nats_server=nats,
-        load_before=load_before,
-        load_after=round(os.getloadavg()[0], 2),
-    )
-
-
-def _cpu() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.machine()
 
 
 def write_verdict(directory: Path, verdict: Verdict) -> Path:

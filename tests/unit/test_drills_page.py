@@ -15,7 +15,6 @@ from regions.drills.timeline import Outage, Stage
 from regions.drills.verdict import (
     Run,
     Verdict,
-    machine,
     partial,
     read_verdict,
     verdict_of,
@@ -23,6 +22,7 @@ from regions.drills.verdict import (
 )
 from regions.errors import LedgerError
 from regions.ledger.checker import check
+from regions.machine import describe
 from regions.objectives import Objectives
 from tests.unit.drills_history import START, Story, at
 
@@ -57,7 +57,7 @@ def run_of(text: str) -> Run:
     return Run(
         drill="edge-kill", seed=1, started="2026-01-01T00:00:00+00:00", began_s=START / 1e9 - 3,
         took_s=30, stages=[Stage("fault", 8.0, text), Stage("detect", 8.4, text, 0.4)],
-        spec=None, world=None, machine=machine(1.0),
+        spec=None, world=None, machine=describe(1.0),
     )  # fmt: skip
 
 
