@@ -18,6 +18,7 @@ from functools import partial
 from typing import NamedTuple
 
 from relay.bus.events import SEQUENCE, epoch_in
+from relay.bus.gaps import find_gaps
 from relay.bus.home import home_of
 from relay.bus.reader import API, Reader, StreamInfo, remote_api
 from relay.core.copy import Beginning, Copy, Seen
@@ -56,6 +57,7 @@ class _Mirror:
     before: Runs = NONE  # of those, what its origin holds
     behind: int = 0  # the origin has dropped all up to here
     proved: Proved | None = None
+    vain: int | None = None  # so many of what it lacks were sought, and not all found
     asked: int = 0  # up to where it was asked whether it has dropped what neither holds
 
     def still_skipped(self, info: StreamInfo) -> Runs:
@@ -64,6 +66,8 @@ class _Mirror:
         """
         if self.info is None or self.info.created != info.created or info.last < self.info.last:
             return NONE
+        if len(self.skipped) != self.info.deleted:
+            return NONE  # it was taken to lack all, since it could not be found out
         return self.skipped.within(info.first, info.last)
 
     def look(
@@ -178,7 +182,8 @@ class Copies:
         """What a mirror does not hold between its first and last, and how it stands then.
 
         The server names all of it, each time, where it is asked to: that may be millions, while a
-        mirror catches up behind what its origin has dropped. It is asked where there is more.
+        mirror catches up behind what its origin has dropped. It is asked where there is more; and
+        where that is too much, what follows a place, until all is found.
         """
         mirror, stream = self._mirrors[origin], events_stream(origin)
         known = mirror.still_skipped(info)
@@ -186,12 +191,22 @@ class Copies:
             return info, known
         if info.deleted <= MOST_DELETED:
             return await self._reader.deleted(stream)  # both from one answer
-        if mirror.info is not None and mirror.info.created == info.created:
+        same = mirror.info is not None and mirror.info.created == info.created
+        if mirror.info is not None and same:
             after = max(mirror.info.last, info.first - 1)
             follows = await self._reader.next_seq(stream, after + 1, ">") or info.last + 1
             known |= Runs.between(after + 1, follows - 1).within(info.first, info.last)
             if len(known) == info.deleted:
                 return info, known
+        if not same or mirror.vain is None or info.deleted < mirror.vain:
+            follows_on = partial(self._reader.next_seq, stream, subject=">")
+            found = await find_gaps(follows_on, info.first, info.last, info.deleted, known)
+            now = await self._reader.info(stream)
+            if now.created == info.created and now.last >= info.last:
+                left = found.within(now.first, info.last)  # it may have dropped its oldest since
+                if len(left) == now.deleted:
+                    return now, left
+            mirror.vain = info.deleted if len(found) < info.deleted else None
         return info, Runs.between(info.first, info.last)  # what of it is held, is not known
 
     async def look_at_all(self) -> dict[str, Copy]:

@@ -58,6 +58,7 @@ class Reader:
     across: list[int] = field(default_factory=list)  # sequences asked of the origin
     looks: int = 0
     named: int = 0  # how often it named what it does not hold
+    asked: int = 0  # how often it said what follows
 
     async def info(self, _stream: str) -> StreamInfo:
         self.looks += 1
@@ -79,7 +80,9 @@ class Reader:
         self.proofs += 1
         return {"Jr-Epoch": str(self.epoch)}
 
-    async def next_seq(self, _stream: str, seq: int, _subject: str) -> int | None:
+    async def next_seq(self, _stream: str, seq: int, subject: str) -> int | None:
+        del subject  # all here are of one
+        self.asked += 1
         return min((each for each in self.here.held if each >= seq), default=None)
 
     async def page(
@@ -216,17 +219,54 @@ async def test_very_many_are_found_without_their_names(monkeypatch: pytest.Monke
     assert reader.named == 0
 
 
-async def test_where_they_are_many_and_not_together_nothing_is_taken_to_be_here(
+async def test_where_an_edge_finds_very_many_at_its_start_it_asks_what_follows_a_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Seeds 18459, 3679, 9059, 10779: all of the mirror was taken to be missing, and came again."""
     monkeypatch.setattr(mirror_copies, "MOST_DELETED", 100)
     reader = Reader(region((5, 20), (200, 210), (400, 410)), region((5, 500)))
     one = copies(reader)
-    assert (await one.look("us")).missing.runs == ((5, 410),)
+    assert (await one.look("us")).missing.runs == ((21, 199), (211, 399))
+    assert (reader.named, await one.source("us", 6, 8)) == (0, API)
+    asked = reader.asked
+    reader.here = region((7, 20), (200, 210), (400, 415))
+    assert (await one.look("us")).missing.runs == ((21, 199), (211, 399))
+    assert reader.asked == asked, "it is known"
+
+
+async def test_where_they_are_too_many_and_too_small_nothing_is_taken_to_be_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mirror_copies, "MOST_DELETED", 100)
+    many = [(seq, seq) for seq in range(5, 9_000, 2)]
+    reader = Reader(region(*many), region((5, 10_000)))
+    one = copies(reader)
+    assert (await one.look("us")).missing.runs == ((5, 8_999),)
     assert await one.source("us", 6, 8) == remote_api("us")
+    asked = reader.asked
+    await one.look("us")
+    assert reader.asked <= asked + 1, "they are not sought in vain again"
     reader.here = region((205, 210), (300, 420))
     assert (await one.look("us")).missing.runs == ((211, 299),), "fewer are named"
     assert await one.source("us", 301, 420) == API
+
+
+async def test_a_mirror_that_changes_while_it_is_searched_is_searched_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mirror_copies, "MOST_DELETED", 10)
+    reader = Reader(region((5, 20), (200, 210), (400, 410)), region((5, 500)))
+    one, really = copies(reader), reader.next_seq
+
+    async def meanwhile(stream: str, seq: int, subject: str) -> int | None:
+        reader.here = region((9, 20), (200, 210), (400, 410), (420, 425))
+        return await really(stream, seq, subject)
+
+    monkeypatch.setattr(reader, "next_seq", meanwhile)
+    assert (await one.look("us")).missing.runs == ((5, 410),), "a gap more than it was told of"
+    reader.here = region((9, 20), (200, 210), (400, 410))
+    monkeypatch.setattr(reader, "next_seq", really)
+    assert (await one.look("us")).missing.runs == ((21, 199), (211, 399))
 
 
 # --- resumes --------------------------------------------------------------------------------------
