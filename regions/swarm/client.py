@@ -4,6 +4,7 @@ It keeps to the gateway protocol as the client library does, with what tens of t
 in a process can afford: no queue, no task, no timer of its own while it is connected.
 """
 
+import sys
 import time
 from collections.abc import Sequence
 from enum import Enum
@@ -19,6 +20,7 @@ from regions.swarm.figures import (
     OPENED,
     RESUMED,
     SESSIONS_LOST,
+    STOPPED,
     Tally,
 )
 from regions.swarm.line import End, Line
@@ -27,6 +29,7 @@ from relay.client.reconnect import Route
 from relay.core.codes import After, EventName, Op, after_close
 
 RESUMABLE, GOING = 4000, 1000  # our close codes: the session is to go on, and is over
+EARLY_S = 0.05  # that a timer may come before its time: loops count ms, and from when they turned
 ATTEMPT_S = 15.0  # for a connection to become live
 
 
@@ -148,7 +151,8 @@ class Client:
     """
 
     __slots__ = (
-        "_began_ns", "_due_s", "_hello", "_line", "_lost_ns", "_newest", "_route", "_url", "_urls",
+        "_began_ns", "_due_s", "_elsewhere", "_hello", "_line", "_lost_ns", "_newest", "_route",
+        "_url", "_urls",
         "answered", "beat", "cursor", "ground", "phase", "region", "rooms", "session_id",
         "since_s", "user",
     )  # fmt: skip
@@ -171,6 +175,7 @@ class Client:
         self._url = urls[0]
         self._route: Route | None = None  # made when something is lost for the first time
         self._hello: Hello | None = None
+        self._elsewhere = ""  # where the edge says to resume, if it is gone
         self._line: Line | None = None
         self._due_s = 0.0  # of the next attempt
         self._began_ns = 0
@@ -203,9 +208,9 @@ class Client:
         """The time for the next attempt, or for one that got nowhere to be given up."""
         now_s = time.monotonic()
         if self.phase is Phase.WAITING:
-            if now_s >= self._due_s:
+            if now_s >= self._due_s - EARLY_S:
                 self._dial(self._url)
-        elif self.phase in _ON_ITS_WAY and now_s - self.since_s >= ATTEMPT_S:
+        elif self.phase in _ON_ITS_WAY and now_s - self.since_s >= ATTEMPT_S - EARLY_S:
             self.hang_up("nothing came")
 
     def heartbeat(self) -> None:
@@ -300,7 +305,7 @@ class Client:
             counts[f"close {end.code}"] += 1
         after = after_close(end.code)
         if after is After.STOP:
-            counts["stopped"] += 1
+            counts[STOPPED] += 1
             self._went(Phase.AWAY)
             return
         if after is After.IDENTIFY and self.session_id:
@@ -336,8 +341,9 @@ class Client:
         self.cursor = welcome.cursor or self.cursor
         self._newest = b""
         self.answered = True
+        self._elsewhere = sys.intern(welcome.resume_gateway_url)
         if self._route is not None:
-            self._route.settle(self._url, self.region, welcome.resume_gateway_url)
+            self._route.settle(self._url, self.region, self._elsewhere)
         self._set(Phase.LIVE)
         self.ground.is_live(self)
         self.live()
@@ -389,7 +395,7 @@ class Client:
                 hello = self._hello
                 route.learn(self._url, hello.region, hello.regions, hello.reconnect)
                 if self.phase is Phase.LIVE:
-                    route.settle(self._url, hello.region, "")
+                    route.settle(self._url, hello.region, self._elsewhere)
         return route
 
     def _next_url(self) -> str:

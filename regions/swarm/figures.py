@@ -10,7 +10,7 @@ from regions.swarm.histogram import Histogram
 
 # Names of what is counted and timed, as they stand in the reports.
 OPENED, IDENTIFIED, RESUMED, LOST = "opened", "identified", "resumed", "lost"
-SESSIONS_LOST = "sessions lost"
+SESSIONS_LOST, STOPPED = "sessions lost", "stopped"
 PUBLISHED, ACKED, WITHHELD, RETRIED = "published", "acknowledged", "withheld", "retried"
 DELIVERED, LOOKED_INTO = "delivered", "looked into"
 MISSING, REPEATED, DECLARED = "missing", "repeated", "declared"

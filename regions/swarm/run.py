@@ -17,6 +17,7 @@ from regions.swarm.figures import (
     LAG,
     MISSING,
     PUBLISHED,
+    STOPPED,
     WITHHELD,
     Moment,
     histogram,
@@ -36,6 +37,7 @@ STEP_S = 6
 MEASURED = "measured"  # the stage that counts
 CALM_S = 15  # between two steps, at most
 HUSH_S, SETTLE_S = 10.0, 15.0
+_REASONS = ("not let in", "no connection", "close ")
 _BOUNDS = Bounds()
 
 
@@ -176,9 +178,12 @@ class Run:
                 most, since_s = moment.here, time.monotonic()
             elif time.monotonic() - since_s > STUCK_S:
                 break
+            counts, _ = summed(self._whole)
+            if moment.here + counts[STOPPED] >= clients:
+                break  # those who are not here were told not to come back
         if most <= 0:
             counts, _ = summed(self._whole)
-            why = [name for name in counts if name.startswith(("not let in", "no connection"))]
+            why = [name for name in counts if name.startswith(_REASONS)]
             raise SwarmError(f"nobody was let in: {', '.join(sorted(why)) or 'no answer'}")
 
     async def _seconds(self, swarm: Swarm, stage: str, count: int) -> list[Moment]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regions.swarm.client import Client, Ground, Payload, Phase
+from regions.swarm.client import EARLY_S, Client, Ground, Payload, Phase
 from regions.swarm.figures import ACK, ACKED, PUBLISHED, RETRIED, WITHHELD
 from relay.core.codes import ErrorCode, Op
 
@@ -97,7 +97,7 @@ class Voice(Client):
     def again(self) -> None:
         """The time for what was put off."""
         super().again()
-        if self._holding_s is not None and time.monotonic() >= self._holding_s:
+        if self._holding_s is not None and time.monotonic() >= self._holding_s - EARLY_S:
             self._once_more()
 
     def _once_more(self) -> None:
