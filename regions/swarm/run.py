@@ -31,7 +31,7 @@ from regions.swarm.watch import Sight, Watch
 from regions.world import World
 
 What = Literal["rate", "clients"]
-STUCK_S = 20  # without anybody who is let in: no more come
+STUCK_S = 10  # without anybody who is let in: no more come
 LEAD_S = 2  # of a step of a search that is not counted: what was before is still on its way
 STEP_S = 6
 MEASURED = "measured"  # the stage that counts

@@ -53,7 +53,7 @@ def found(world: World, *arguments: object) -> dict[str, Any]:
 def test_everybody_hears_everything_in_every_region(
     world: World, tmp_path: Path, profile: str, encoding: str
 ) -> None:
-    record = found(world, profile, "--encoding", encoding, "--each", 2, "--for", "4s",
+    record = found(world, profile, "--encoding", encoding, "--each", 2, "--for", "2s",
                    "--processes", 2, "--report", tmp_path)  # fmt: skip
     assert record["here"] == (40 if profile != "spike" else record["here"])
     assert record["here_most"] >= 32
@@ -69,7 +69,7 @@ def test_everybody_hears_everything_in_every_region(
 
 
 def test_who_churns_comes_back_and_misses_nothing(world: World) -> None:
-    record = found(world, "churn", "--for", "8s", "--seed", 3)
+    record = found(world, "churn", "--for", "6s", "--seed", 3)
     counts = record["counts"]
     assert counts["went"] + counts.get("went without a word", 0) > 3
     assert counts["opened"] + counts.get("resumed", 0) > 44, "they came back"
@@ -82,7 +82,7 @@ def test_the_idle_say_nothing_and_slow_readers_hold_nobody_up(world: World) -> N
 
 
 async def test_clients_of_an_edge_that_is_killed_resume_elsewhere(world: World) -> None:
-    process = started("steady", *SMALL, "--for", "10s", "--state", world.state_dir, "--json")
+    process = started("steady", *SMALL, "--for", "8s", "--state", world.state_dir, "--json")
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith(("warm-up", "measured")):
@@ -109,7 +109,7 @@ def test_an_edge_is_enough_with_a_token(world: World) -> None:
 
 def test_the_limit_is_found_and_named(world: World) -> None:
     code, out, said = swarm(
-        *SMALL, "--state", world.state_dir, "--find-limit", "clients", "--clients", 32, "--json"
+        *SMALL, "--state", world.state_dir, "--find-limit", "clients", "--clients", 4, "--json"
     )
     assert code == 0, out + said
     limit = json.loads(out)["limit"]
