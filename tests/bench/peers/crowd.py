@@ -113,10 +113,12 @@ class _Crowd:
     async def join(self) -> Joined:
         began_s, cpu_s = time.monotonic(), time.process_time()
         turns = asyncio.Semaphore(AT_ONCE)
+        apart = max(self.plan.members // LISTENERS, 1)
 
         async def one(number: int) -> None:
             async with turns, asyncio.timeout(JOIN_S):
-                member = _Member(self, listens=number < LISTENERS)
+                # They stand all over the room: servers write to its members one after the other.
+                member = _Member(self, listens=number % apart == 0)
                 self._members.append(member)
                 _, member.line = await asyncio.get_running_loop().create_connection(
                     lambda: _Opening(member, self.plan), "127.0.0.1", self.plan.port
