@@ -32,6 +32,8 @@ _EMPTY = Copy(1, 0)
 REPLICA_LOOKS, REPLICA_WAIT_S = 3, 0.05
 MOST_BEFORE = 65_536  # events before a mirror's beginning that are read at the origin one by one
 MOST_DELETED = 500_000  # sequences that a server is asked to name: 5 MB
+SEARCH_S = 2.0  # for what is more than that: beyond, it goes on later
+VAIN_S = 30.0  # between two searches of which the first did not find all
 
 
 class Proved(NamedTuple):
@@ -57,7 +59,10 @@ class _Mirror:
     before: Runs = NONE  # of those, what its origin holds
     behind: int = 0  # the origin has dropped all up to here
     proved: Proved | None = None
-    vain: int | None = None  # so many of what it lacks were sought, and not all found
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)  # its origin
+    searching: asyncio.Lock = field(default_factory=asyncio.Lock)  # for what it lacks
+    found: tuple[str, Runs] = ("", NONE)  # so far; of the mirror that was made then
+    vain_s: float = -VAIN_S  # when not all was found
     asked: int = 0  # up to where it was asked whether it has dropped what neither holds
 
     def still_skipped(self, info: StreamInfo) -> Runs:
@@ -191,22 +196,37 @@ class Copies:
             return info, known
         if info.deleted <= MOST_DELETED:
             return await self._reader.deleted(stream)  # both from one answer
-        same = mirror.info is not None and mirror.info.created == info.created
-        if mirror.info is not None and same:
+        if mirror.info is not None and mirror.info.created == info.created:
             after = max(mirror.info.last, info.first - 1)
             follows = await self._reader.next_seq(stream, after + 1, ">") or info.last + 1
             known |= Runs.between(after + 1, follows - 1).within(info.first, info.last)
             if len(known) == info.deleted:
                 return info, known
-        if not same or mirror.vain is None or info.deleted < mirror.vain:
-            follows_on = partial(self._reader.next_seq, stream, subject=">")
-            found = await find_gaps(follows_on, info.first, info.last, info.deleted, known)
+        async with mirror.searching:
+            return await self._search(mirror, stream, known)
+
+    async def _search(self, mirror: _Mirror, stream: str, known: Runs) -> tuple[StreamInfo, Runs]:
+        """Go on where the last search ended, which may have been somebody else's a moment ago."""
+        now_s = asyncio.get_running_loop().time
+        info = await self._reader.info(stream)
+        created, found = mirror.found
+        known |= found if created == info.created else NONE
+        known = known.within(info.first, info.last)
+        if len(known) == info.deleted:
+            return info, known
+        if created != info.created or now_s() - mirror.vain_s >= VAIN_S:
+            ends_s = now_s() + SEARCH_S
+            found = await find_gaps(
+                partial(self._reader.next_seq, stream, subject=">"),
+                info.first, info.last, info.deleted, known, lambda: now_s() >= ends_s,
+            )  # fmt: skip
+            mirror.found = (info.created, found)
             now = await self._reader.info(stream)
             if now.created == info.created and now.last >= info.last:
                 left = found.within(now.first, info.last)  # it may have dropped its oldest since
                 if len(left) == now.deleted:
                     return now, left
-            mirror.vain = info.deleted if len(found) < info.deleted else None
+            mirror.vain_s = now_s() if len(found) < info.deleted else -VAIN_S
         return info, Runs.between(info.first, info.last)  # what of it is held, is not known
 
     async def look_at_all(self) -> dict[str, Copy]:
@@ -349,11 +369,19 @@ class Copies:
     async def inquire(self, origin: str) -> Copy:
         """Ask the origin what the last look left open; the copy as it is known then.
 
-        An origin that does not answer is asked no further.
+        An origin that does not answer is asked no further. One is asked by one at a time: who comes
+        meanwhile waits for what that one hears.
         """
         mirror = self._mirrors[origin]
         if mirror.info is None:
             return _EMPTY
+        if mirror.asking.locked():
+            async with mirror.asking:
+                return self.known(origin)
+        async with mirror.asking:
+            return await self._inquire(origin, mirror)
+
+    async def _inquire(self, origin: str, mirror: _Mirror) -> Copy:
         try:
             while mirror.jumped:
                 await self._inquire_jumped(origin, *mirror.jumped[0])

@@ -13,6 +13,7 @@ async def find_gaps(
     last: int,
     lacking: int,
     known: Runs,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Runs:
     """The runs between `first` and `last` that are not there, as far as they are found.
 
@@ -24,6 +25,7 @@ async def find_gaps(
         first, last: of the stream; both are there.
         lacking: how many in between are not.
         known: some of those.
+        enough: asked before each question: whether to leave it at what is found.
     """
     found, asked, step = known, 0, lacking - len(known)
 
@@ -33,13 +35,19 @@ async def find_gaps(
         answer = await follows(seq)
         return last + 1 if answer is None else answer
 
-    while len(found) < lacking and step and asked < MOST_PROBES:
+    def go_on() -> bool:
+        return len(found) < lacking and asked < MOST_PROBES and not enough()
+
+    while step and go_on():
         at = first
-        while at <= last and len(found) < lacking and asked < MOST_PROBES:
+        while at <= last and go_on():
+            if at in found:
+                at = found.within(at, last).runs[0][1] + 1
+                continue
             end = await ask(at)
             if end > at:
                 low, high = max(at - step + 1, first), at  # somewhere in here the run begins
-                while low < high and asked < MOST_PROBES:
+                while low < high and asked < MOST_PROBES and not enough():
                     middle = (low + high) // 2
                     if await ask(middle) == end:
                         high = middle

@@ -1,6 +1,5 @@
 """The record of holes: a subject in each region's mirrored stream of records."""
 
-from collections import deque
 from collections.abc import Iterable
 
 import msgspec
@@ -9,12 +8,12 @@ from relay.bus.ack import read_ack
 from relay.bus.events import SEQUENCE
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
-from relay.core.hole import Hole
+from relay.core.hole import Hole, widened
 from relay.core.names import hole_subject, records_stream
 from relay.errors import BusError
 
 PAGE = 256
-KEPT = 1_024  # holes of one region
+KEPT = 1_024  # holes of one region; of more, the oldest grow together
 LOOK_EVERY = 5  # polls: whether a record is the same still
 
 _decoder = msgspec.json.Decoder(Hole)
@@ -39,12 +38,13 @@ class Holes:
     def __init__(self, reader: Reader, regions: Iterable[str]) -> None:
         self._reader = reader
         self._next = dict.fromkeys(regions, 1)
-        self._known: dict[str, deque[Hole]] = {region: deque(maxlen=KEPT) for region in self._next}
+        self._known: dict[str, list[Hole]] = {region: [] for region in self._next}
         self._fresh: list[Hole] = []  # read, and not returned yet
         self._made: dict[str, str] = {}  # region -> `created` of its record's copy here
         self._polls = 0
         # Region -> where its record ends, of one that went further before.
         self.fallen: dict[str, int] = {}
+        self.merged = 0  # holes that grew together with a later one
 
     def of(self, region: str) -> tuple[Hole, ...]:
         """The holes of one region, by number."""
@@ -78,7 +78,7 @@ class Holes:
                     continue
                 numbered = msgspec.structs.replace(hole, number=int(headers[SEQUENCE]))
                 self._fresh.append(numbered)
-                self._known[region].append(numbered)
+                self._keep(numbered)
             self._next[region] = max(following, page.last + 1)
         if len(failed) == len(self._next):
             raise failed[0]
@@ -95,9 +95,28 @@ class Holes:
             self.fallen[region] = info.last
         self._next[region] = 1
 
+    def _keep(self, hole: Hole) -> None:
+        """None is forgotten: an old cursor may be sent again what it has, and never too little."""
+        known = self._known[hole.region]
+        known.append(hole)
+        if len(known) <= KEPT:
+            return
+        for at, older in enumerate(known):
+            for later_at in range(at + 1, len(known)):
+                wide = widened(older, known[later_at])
+                if wide is not None:
+                    number = known[later_at].number
+                    known[later_at] = msgspec.structs.replace(wide, number=number)
+                    del known[at]
+                    self.merged += 1
+                    return
+
     def _knows(self, hole: Hole) -> bool:
         known = self._known[hole.region]
-        return any(msgspec.structs.replace(each, number=hole.number) == hole for each in known)
+        if any(msgspec.structs.replace(each, number=hole.number) == hole for each in known):
+            return True
+        # One that has grown together with a later one, where a record is read again.
+        return any(widened(each, hole) == each for each in known[: self.merged])
 
 
 def _decode(data: bytes) -> Hole | None:

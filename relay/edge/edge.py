@@ -181,7 +181,13 @@ class Edge:
         self.jumps = Jumps(self.holes, self.mirrors, region)
         self.following = Following(bus.replays, self.copies)
         self.owing = Owing(
-            self.holes, self.jumps, self.replays, self.following, self.hub, self.feeds.feeds
+            self.holes,
+            self.jumps,
+            self.replays,
+            self.following,
+            self.hub,
+            self.feeds.feeds,
+            self.feeds.is_late,
         )
         self.joining = Joining(
             hub=self.hub,

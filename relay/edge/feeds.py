@@ -130,6 +130,12 @@ class Feeds:
         heard_s = self.heads[origin][1] if origin in self.heads else self._since_s
         return clock.mono_ms() / 1000 - heard_s
 
+    def is_late(self, origin: str) -> bool:
+        """Whether what an origin has stored may be on its way here, however long that takes."""
+        since_s = self._back_s.get(origin, self._since_s)
+        back = clock.mono_ms() / 1000 - since_s >= BROUGHT_S
+        return self.silent_s(origin) > SILENT_S or not back
+
     def may_come(self, origin: str) -> bool:
         """Whether what an origin has stored may not be here yet, and come soon: it is silent, and
         not for long, or was until lately.

@@ -17,6 +17,7 @@ _log = logging.getLogger("jetrelay.jumps")
 
 WAITING = 1_024  # stretches; beyond, those that are not recorded grow together
 RUNS = 64  # holes that are recorded of one stretch
+PART = 4_096  # sequences that are dealt with at once
 
 
 class Dealt(NamedTuple):
@@ -38,6 +39,7 @@ class News(NamedTuple):
 class _Waiting:
     stretch: Stretch
     hole: Hole | None = None  # where it was recorded
+    reached: int = 0  # up to which it was dealt with, where it is long
     done: bool = False
     said: bool = False
 
@@ -68,7 +70,7 @@ class Jumps:
                 unrecorded = each.hole is None and not each.done
                 wide = widened(each.stretch, stretch) if unrecorded else None
                 if wide is not None:
-                    each.stretch = wide
+                    each.stretch, each.reached = wide, 0
                     return
         self._waiting.append(_Waiting(stretch))
 
@@ -130,14 +132,26 @@ class Jumps:
                 continue
             stretch = each.stretch
             try:
-                done = await self._deal_with(stretch)
+                done = await self._deal_with(each, stretch)
                 each.done = done and each.stretch is stretch  # it may have grown meanwhile
             except BusError as error:
                 _log.info("what %s sent and was not heard waits: %s", each.stretch.origin, error)
                 silent.add(each.stretch.origin)
 
-    async def _deal_with(self, stretch: Stretch) -> bool:
-        origin, first, last = stretch.origin, stretch.first, stretch.last
+    async def _deal_with(self, waiting: _Waiting, stretch: Stretch) -> bool:
+        """A part at a time, so that no stretch is held in memory, or holds the loop, as a whole."""
+        first = max(stretch.first, waiting.reached + 1)
+        while first <= stretch.last:
+            last = min(first + PART - 1, stretch.last)
+            if not await self._deal_with_part(stretch, first, last):
+                return False
+            first = last + 1
+            if waiting.stretch is stretch:
+                waiting.reached = last
+        return True
+
+    async def _deal_with_part(self, stretch: Stretch, first: int, last: int) -> bool:
+        origin = stretch.origin
         lacked = await self._mirrors.jumped(origin, first, last)
         if lacked is None:
             return False

@@ -83,10 +83,11 @@ class Mirrors:
         for first, last in self._copies.dropped(origin):
             if last > feed.position:
                 later.append((first, last))
-            elif first not in handled or last not in handled:
-                handled.add(first, last)
-                self._say_dropped(feed, first, last)
-                await self.on_skipped(origin, first, last)  # others may be told, who come from here
+                continue
+            for start, end in (Runs.between(first, last) - handled.runs).runs:
+                handled.add(start, end)
+                self._say_dropped(feed, start, end)
+                await self.on_skipped(origin, start, end)  # others may be told, who come from here
         self._copies.not_yet(origin, later)
         missing = self._copies.known(origin).missing.within(1, feed.position)
         for first, last in (missing - handled.runs).runs:

@@ -2,11 +2,11 @@
 
 A cursor says that everything up to it was delivered. Where its region's live feed had passed over
 events, found later, that is not so: who resumes with it is sent them first, and who has resumed in
-the last minute is sent them when they are found.
+the last minute, or since its region fell silent, is sent them when they are found.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from weakref import WeakSet
 
@@ -64,13 +64,16 @@ class Owing:
         following: Following,
         hub: Hub,
         feeds: Mapping[str, Feed],
+        is_late: Callable[[str], bool],
     ) -> None:
+        """`is_late`: whether what a region recorded may be on its way here."""
         self._holes = holes
         self._jumps = jumps
         self._replays = replays
         self._following = following
         self._hub = hub
         self._feeds = feeds
+        self._is_late = is_late
         self._tasks = Tasks("owing")
         self._came: deque[Came] = deque()
         self._too_many: WeakSet[ClientConnection] = WeakSet()  # came lately, and not remembered
@@ -153,7 +156,7 @@ class Owing:
             BusError: NATS did not answer; holes that were read are not read again.
         """
         now_s = clock.now().mono_s
-        while self._came and now_s - self._came[0].at_s > REMEMBERED_S:
+        while self._came and self._is_old(self._came[0], now_s):
             self._came.popleft()
         for hole, dealt in await self._jumps.turn():
             for forgotten in list(self._too_many):
@@ -167,6 +170,15 @@ class Owing:
                             await self._pay(came, each, given)
                         else:
                             came.pending.append((each, given))
+
+    def _is_old(self, came: Came, now_s: float) -> bool:
+        """Whether a hole that it passed would be known by now."""
+        if not came.connection.alive:
+            return True
+        late = self._is_late(came.cursor.region)
+        if late:
+            came.at_s = now_s  # the minute begins when its region's records come again
+        return not late and now_s - came.at_s > REMEMBERED_S
 
     def _concerned(
         self, cursor: Cursor, hole: Hole, dealt: Given

@@ -104,3 +104,20 @@ async def test_a_copy_that_was_filled_anew_is_read_again_for_what_it_had_skipped
     records.made[stream] = "t1"
     found = [hole for _ in range(5) for hole in await holes.poll()]
     assert named(found) == [("eu", 3, 1)]
+
+
+async def test_of_too_many_none_is_forgotten_the_oldest_grow_together(
+    records: _Records, holes: Holes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.bus.holes.KEPT", 4)
+    for number in range(8):
+        records.store("us", 10 * number, 10 * number + 1)
+    assert len(await holes.poll()) == 8, "each is told"
+    kept = holes.of("us")
+    assert len(kept) == 4
+    assert (kept[0].first, kept[0].last, kept[0].number) == (0, 41, 5)
+    assert named(list(kept[1:])) == [("us", 50, 6), ("us", 60, 7), ("us", 70, 8)]
+    assert holes.merged == 4
+    records.made[records_stream("us")] = "t1"
+    for _ in range(5):
+        assert await holes.poll() == [], "read again, none is new"

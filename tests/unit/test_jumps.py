@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from relay.core.hole import Hole, Stretch
-from relay.edge.jumps import RUNS, WAITING, Dealt, Jumps, News
+from relay.edge.jumps import PART, RUNS, WAITING, Dealt, Jumps, News
 from relay.edge.mirrors import Lacked
 from relay.errors import UnavailableError
 
@@ -222,3 +222,18 @@ async def test_what_was_skipped_is_recorded_so_within_a_stretch_that_was_only_ju
     jumps.told(Stretch("eu", 1, 9))
     await jumps.skipped("eu", 5, 6)
     assert log.noted == [("eu", 5, 6, True)]
+
+
+async def test_a_long_stretch_is_dealt_with_in_parts_and_goes_on_where_it_was(
+    log: _Log, mirrors: _Mirrors, jumps: Jumps
+) -> None:
+    hole = Hole("us", "eu", 1, 3 * PART, number=3)
+    log.fresh = [hole]
+    mirrors.unheard = {1: {5}, PART + 1: {PART + 7}, 2 * PART + 1: None}
+    assert await jumps.turn() == []
+    assert (mirrors.asked, log.number) == ([1, PART + 1, 2 * PART + 1], 0)
+    [news] = await jumps.turn()
+    assert mirrors.asked[3:] == [2 * PART + 1], "what was dealt with is not read again"
+    assert log.number == 3
+    assert [sorted(dealt.events) for dealt in news.dealt] == [[5], [PART + 7]]
+    assert [dealt.stamp for dealt in news.dealt] == [1, 2]

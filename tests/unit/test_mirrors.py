@@ -456,3 +456,78 @@ async def test_what_is_held_nowhere_when_it_is_to_be_read_is_declared(here: _Reg
     assert (feeds.missed, feeds.dropped) == ([13], [(10, 12)])
     assert await one.jumped("us", 10, 12) == Lacked()
     assert feeds.dropped == [(10, 12)], "it is declared once"
+
+
+async def test_two_who_inquire_at_once_lose_no_stretch_where_the_origin_falls_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each popped what the other had asked about: one was neither had nor declared."""
+    reader = Reader(region((1, 9)), region((1, 9)))
+    one = copies(reader)
+    one.unheard = lambda _origin, _first, _last: [(10, 12), (20, 22)]
+    await one.look("us")
+    reader.here.held, reader.origin.held = set(range(30, 41)), set(range(25, 41))
+    await one.look("us")
+    really, asked = reader.page, 0
+
+    async def page(stream: str, seq: int, **how: Any) -> Page:
+        nonlocal asked
+        asked += how.get("api") == remote_api("us")
+        if asked == 2:
+            raise UnavailableError("the link is cut")
+        return await really(stream, seq, **how)
+
+    monkeypatch.setattr(reader, "page", page)
+    await asyncio.gather(*(one.inquire("us") for _ in range(3)))
+    assert one.dropped("us") == [(10, 12)]
+    await one.inquire("us")
+    assert one.dropped("us") == [(20, 22)], "it is asked about again"
+
+
+async def test_a_mirror_is_searched_once_for_all_who_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror_copies, "MOST_DELETED", 10)
+    reader = Reader(region((5, 20), (200, 210), (400, 410)), region((5, 500)))
+    one, really = copies(reader), reader.next_seq
+
+    async def slowly(stream: str, seq: int, subject: str) -> int | None:
+        await asyncio.sleep(0)
+        return await really(stream, seq, subject)
+
+    monkeypatch.setattr(reader, "next_seq", slowly)
+    await one.look("us")
+    alone, reader.asked = reader.asked, 0
+    other = copies(reader)
+    looks = await asyncio.gather(*(other.look("us") for _ in range(50)))
+    assert reader.asked == alone
+    assert {copy.missing.runs for copy in looks} == {((21, 199), (211, 399))}
+
+
+async def test_what_a_search_found_that_did_not_find_all_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mirror_copies, "MOST_DELETED", 10)
+    many = [(seq, seq) for seq in range(5, 9_000, 2)]
+    reader = Reader(region(*many, (29_000, 29_500)), region((5, 30_000)))
+    one = copies(reader)
+    assert (await one.look("us")).missing.runs == ((5, 29_500),)
+    reader.asked = 0
+    reader.here = region((8_999, 8_999), (29_000, 29_600))  # limits have dropped the rest
+    assert (await one.look("us")).missing.runs == ((9_000, 28_999),)
+    assert reader.asked <= 1
+
+
+async def test_a_stretch_that_was_dealt_with_at_its_ends_alone_is_declared_in_between() -> None:
+    reader = Reader(region((1, 9)), region((1, 9)))
+    one, feeds = mirrors(reader)
+    told: list[tuple[int, int]] = []
+
+    async def skipped(_origin: str, first: int, last: int) -> None:
+        told.append((first, last))
+
+    one.on_skipped = skipped
+    feeds.handled["us"].add(90, 110)
+    feeds.handled["us"].add(190, 210)
+    feeds.feeds["us"].position = 300
+    one._copies._dropped["us"] = [(100, 200)]
+    await one._tell("us")
+    assert feeds.dropped == told == [(111, 189)]

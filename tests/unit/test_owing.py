@@ -95,7 +95,8 @@ class _World:
         replays = SimpleNamespace(
             events=lambda _o, rooms, _after, _upto: self.read(rooms), oldest=lambda _o: self.oldest
         )
-        parts = (self.log, self.jumps, replays, self, hub, feeds)
+        self.late: set[str] = set()  # regions
+        parts = (self.log, self.jumps, replays, self, hub, feeds, self.late.__contains__)
         self.owing = Owing(*(cast("Any", part) for part in parts))
 
     async def read(self, rooms: Collection[RoomKey]) -> AsyncIterator[list[Event]]:
@@ -331,3 +332,23 @@ async def test_who_is_not_remembered_comes_again_where_a_hole_becomes_known(
     await world.learn(HOLE)
     assert [client.closed for client in clients] == [4000, 0, 0]
     assert clients[2].got == [("event", 10), ("event", 11), ("event", 12)]
+
+
+async def test_while_its_region_is_not_heard_nobody_is_forgotten(
+    world: _World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link may be cut for longer than a minute, and the record comes when it is back."""
+    passed_s = 0.0
+    monkeypatch.setattr("relay.edge.clock.now", lambda: SimpleNamespace(mono_s=passed_s))
+    client, region = _Client(), HOLE.region
+    await world.come(client)
+    world.late.add(region)
+    for passed_s in (30.0, 90.0, 150.0):  # noqa: B007 (the clock reads it)
+        await world.owing.turn()
+    world.late.clear()
+    passed_s = 200.0
+    await world.learn(HOLE)
+    assert client.got == [("event", 10), ("event", 11), ("event", 12)]
+    passed_s = 300.0
+    await world.owing.turn()
+    assert not world.owing._came
