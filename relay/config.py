@@ -91,6 +91,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     presence_list_users: int = 1_000  # in a larger room the first page is all that is listed
     presence_changes: int = 1_000  # in one PRESENCE_BATCH; more come with the next
     presence_counts_users: int = 10_000  # of a larger room only the count is told
+    presence_scopes: int = 200_000  # rooms and users of which an edge keeps a roster, 2 kB each
     presence_linger_s: float = 60.0  # a room's roster is kept that long after the last look
     negotiations_per_s: float = 200.0  # answered
     address_negotiations_per_s: float = 10.0  # to one address, or one /64 of IPv6

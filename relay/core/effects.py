@@ -122,6 +122,14 @@ class Attend:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """WATCH: the session looks at these users, too; or it can't, and the request is refused."""
+
+    users: frozenset[str]
+    nonce: Nonce | None
+
+
+@dataclass(frozen=True, slots=True)
 class Appear:
     """PRESENCE_UPDATE: show this (None: nothing), then `session.appear`; or it was too often."""
 
@@ -137,5 +145,5 @@ class Typing:
 
 Effect = (
     Send | Close | Enter | Resume | Join | Leave | Store | Emit | ReadHistory
-    | Attend | Appear | Typing
+    | Attend | Watch | Appear | Typing
 )  # fmt: skip

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from relay.core.answers import RefusalError, ack, error, nonce_refusal
 from relay.core.codes import ErrorCode
-from relay.core.effects import Appear, Attend, Effect, Typing
+from relay.core.effects import Appear, Attend, Effect, Typing, Watch
 from relay.core.grants import Act, Grants
 from relay.core.names import is_room, is_user
 from relay.core.presence import Shown, Status
@@ -60,7 +60,7 @@ def type_in(session: "Session", envelope: Envelope, _now: "Instant") -> list[Eff
 
 
 def watch(session: "Session", envelope: Envelope, _now: "Instant") -> list[Effect]:
-    """WATCH: all of the users, or none."""
+    """WATCH: all of the users, or none; `Watch`, which the shell carries out if it has room."""
     request = session.codec.read(envelope.d, WatchRequest)
     if (nonce_error := nonce_refusal(request.nonce)) is not None:
         return [nonce_error]
@@ -72,8 +72,7 @@ def watch(session: "Session", envelope: Envelope, _now: "Instant") -> list[Effec
             raise RefusalError(ErrorCode.TOO_MANY_USERS, f"at most {most} users are watched")
     except RefusalError as refusal:
         return [error(request.nonce, refusal.code, str(refusal))]
-    session.watched |= wanted
-    return [*ack(request.nonce), Attend()]
+    return [Watch(frozenset(wanted), request.nonce)]
 
 
 def unwatch(session: "Session", envelope: Envelope, _now: "Instant") -> list[Effect]:

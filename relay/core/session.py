@@ -563,6 +563,11 @@ class Session:
         ]
         return [*([Leave(lost)] if lost else []), *told, *ack(request.nonce), Attend()]
 
+    def watch(self, users: frozenset[str], nonce: Nonce | None) -> list[Effect]:
+        """The edge has room to look at these users, too."""
+        self.watched |= users
+        return [*ack(nonce), Attend()]
+
     def appear(self, shown: Shown | None) -> list[Effect]:
         """A PRESENCE_UPDATE is granted."""
         self.shown, self.shows = shown, True

@@ -1,7 +1,8 @@
 """Which users are at which edge, as 64-bit hashes, so that one who is at two counts once.
 
 Every second an edge says who came and who went; who lacks one of these messages asks for the whole
-set. Up to a million users the sets are held, and their union counted exactly; beyond, sketches.
+set. Up to a million users the sets are held, and their union counted exactly; beyond, sketches. Who
+changes from one to the other counts by what he has until all of the other has come.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from relay.core.hyperloglog import ERROR, HyperLogLog
 
 EXACT_USERS = 1_000_000
 EXACT_AGAIN = 900_000  # below so many, sets are held again
+MOST_HELD = 2.0  # times as many as are counted exactly, until all sketches have come
 PART_USERS = 6_000  # in one message of a whole set: 48 kB
 SKETCH_S = 10.0  # between two sketches of an edge
 
@@ -121,6 +123,8 @@ class UserSets:
             known = self._known[place] = _Users(said.epoch, now_s)
             if said.number == 1 and said.part < 0:
                 known.whole = True  # it has just begun, with nobody
+            if known.whole and self.sketching:
+                known.sketch = HyperLogLog()  # of nobody; the next one is asked for at once
         if said.epoch < known.epoch:
             return
         known.heard_s = now_s
@@ -140,7 +144,7 @@ class UserSets:
         if said.number != known.number + 1:
             known.whole = False
         known.number, known.total = said.number, said.total
-        if known.whole and not self.sketching:
+        if known.whole:
             self._put(place[0], known, came)
             self._take(place[0], known, went)
             known.whole = len(known.hashes) == said.total
@@ -192,14 +196,24 @@ class UserSets:
         total = sum(known.total for known in self._known.values())
         if not self.sketching and total > self._exact:
             self.sketching = True
+        elif self.sketching and total < self._again:
+            self.sketching = False
+        if not self.sketching and self._whole:
+            for known in self._known.values():
+                known.sketch, known.sketched_s, known.asked_s = None, -1e9, -1e9
+        elif self.sketching and (self._sketched or total > self._exact * MOST_HELD):
             self._counts.clear()
             self._all.clear()
             for known in self._known.values():
                 known.hashes, known.parts, known.whole = set(), {}, False
-        elif self.sketching and total < self._again:
-            self.sketching = False
-            for known in self._known.values():
-                known.sketch, known.sketched_s, known.asked_s = None, -1e9, -1e9
+
+    @property
+    def _whole(self) -> bool:
+        return bool(self._known) and all(known.whole for known in self._known.values())
+
+    @property
+    def _sketched(self) -> bool:
+        return bool(self._known) and all(k.sketch is not None for k in self._known.values())
 
     def asks(self, now_s: float, wait_s: float = 1.0) -> list[tuple[Place, Ask]]:
         """Whom to ask for what, now; each again after `wait_s`."""
@@ -216,23 +230,26 @@ class UserSets:
     @property
     def exact(self) -> bool:
         """Whether the counts are those of the last second, to the unit."""
-        whole = bool(self._known) and all(known.whole for known in self._known.values())
-        return whole and not self.sketching
+        return self._whole
 
     @property
     def error(self) -> float:
-        """The standard error of the counts, as a share of them; 0.0 where sets are held."""
-        return ERROR if self.sketching else 0.0
+        """The standard error of the counts, as a share of them; 0.0 where they are not of sketches
+        of all edges: then they are `exact`, or they are being made.
+        """
+        return ERROR if self._sketched and not self._whole else 0.0
+
+    @property
+    def _by_sets(self) -> bool:
+        return self._whole or not (self.sketching or self._sketched)
 
     def users(self) -> int:
         """Different users, of all regions."""
-        if not self.sketching:
-            return len(self._all)
-        return self._united(self._known.values())
+        return len(self._all) if self._by_sets else self._united(self._known.values())
 
     def users_by_region(self) -> Mapping[str, int]:
         """Different users of each region."""
-        if not self.sketching:
+        if self._by_sets:
             return {region: len(counts) for region, counts in self._counts.items() if counts}
         regions = sorted({region for region, _ in self._known})
         return {

@@ -101,6 +101,10 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
             "Frames of who is there that a slow reader was not sent; it is told all anew.",
             edge.presence.viewers.dropped,
         ),
+        "presence_refused": (
+            "Rooms and users at whom a session could not look: there are too many at this edge.",
+            edge.presence.viewers.refused,
+        ),
         "presence_missed": (
             "Gaps in what other edges said of presence.",
             edge.presence.rosters.missed,

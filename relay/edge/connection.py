@@ -20,6 +20,7 @@ from relay.core.effects import (
     Send,
     Store,
     Typing,
+    Watch,
 )
 from relay.core.event import RoomKey
 from relay.core.headcount import UNKNOWN
@@ -236,8 +237,8 @@ class ClientConnection(Seat):
                 self.gateway.read_history(self, effect)
             case Attend():
                 self.gateway.attend(self)
-            case Appear(shown):
-                self.run(self.gateway.presence.appear(self.session, shown))
+            case Appear() | Watch():
+                self.run(self.gateway.presence.asked(self.session, effect))
             case Typing():
                 self.gateway.type_in(self, effect)
 

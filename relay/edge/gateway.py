@@ -159,7 +159,7 @@ class Gateway:
     def attend(self, connection: ClientConnection) -> None:
         """Who is there, or at whom it looks, has changed; unless it has left already."""
         if self._sessions.get(connection.session.session_id) is connection:
-            self.presence.attend(connection, connection.session)
+            connection.run(self.presence.attend(connection, connection.session))
 
     def gone(self, connection: ClientConnection, code: int) -> None:
         """The WebSocket is closed."""
@@ -275,7 +275,8 @@ class Gateway:
         if takeover.displaced:
             self.takeovers.displaced(takeover.session, clock.now().mono_s)
             return
-        self.takeovers.heard(takeover)
+        if not self.takeovers.heard(takeover):
+            return  # said again: it has come back since
         mine = self._sessions.get(takeover.session)
         if mine is not None and mine.resumed_at >= takeover.resumed_at:
             return  # said again: it has come back since

@@ -7,7 +7,8 @@ later, when all have been heard, it tells its clients. Who lacks something asks 
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 import msgspec
 
@@ -18,7 +19,7 @@ from relay.core import presence_messages as messages
 from relay.core.answers import error
 from relay.core.attendance import MOVED_S, Attendance
 from relay.core.codes import ErrorCode
-from relay.core.effects import Effect
+from relay.core.effects import Appear, Effect, Watch
 from relay.core.limits import TokenBucket
 from relay.core.names import (
     is_edge,
@@ -41,7 +42,9 @@ WINDOW_S = 2.0
 HEARD_S = 0.7  # after a window ended: by then every edge has been heard
 LEAST_S = 1.5  # between two windows, whatever the wall clock does
 TURN_S = 0.05
+FULL = "this edge can't look at more users and rooms now"
 CLEAN = (1000, 1001, 4009)  # closes after which the user is gone at once
+ANSWERED_SCOPES = 1_000  # at once: windows wait for it
 ASKED_SCOPES = 100_000  # that wait for an answer, of one edge
 
 
@@ -96,15 +99,32 @@ class Presence:
 
     # --- what sessions do ----------------------------------------------------------------------
 
-    def attend(self, seat: Seat, session: Session) -> None:
-        """The session has begun, or what it shows, where it is or at whom it looks has changed."""
+    def attend(self, seat: Seat, session: Session) -> list[Effect]:
+        """The session has begun, or what it shows, where it is or at whom it looks has changed.
+
+        Returns:
+            What it is told of rooms for which there is no room here: it does not look at them.
+        """
         grants, now_s = session.grants, clock.now().mono_s
         if grants is None:
-            return
+            return []
         self._enter(session, [room for room, joined in session.rooms.items() if joined])
         wanted = {(grants.tenant, room) for room in session.looking if session.rooms.get(room)}
         wanted |= {(grants.tenant, EVERYWHERE + user) for user in session.watched}
-        self.viewers.look(seat, wanted, now_s)
+        refused = sorted(scope[1] for scope in self.viewers.look(seat, wanted, now_s))
+        session.looking.difference_update(refused)
+        session.watched.difference_update(name.removeprefix(EVERYWHERE) for name in refused)
+        return [_told_no_more(name) for name in refused]
+
+    def asked(self, session: Session, effect: Appear | Watch) -> list[Effect]:
+        """PRESENCE_UPDATE, or WATCH: all of the users, or none."""
+        if isinstance(effect, Appear):
+            return self.appear(session, effect.shown)
+        assert session.grants is not None, "only who was granted something watches"
+        tenant = session.grants.tenant
+        if not self.viewers.has_room({(tenant, EVERYWHERE + user) for user in effect.users}):
+            return [error(effect.nonce, ErrorCode.UNAVAILABLE, FULL)]
+        return session.watch(effect.users, effect.nonce)
 
     def back(self, session: Session) -> None:
         """A session is being resumed here: it is seen at once, however long its replay takes."""
@@ -149,7 +169,7 @@ class Presence:
 
     def fence(self, stopped_s: float) -> None:
         """This edge stood still; for so long that others have let its sessions go, it does too."""
-        if stopped_s >= GONE_S:
+        if stopped_s >= GONE_S - WINDOW_S:  # they count from its last word, a window ago at most
             self.attendance.clear()
 
     def _mine(self, scope: Scope) -> Mapping[str, Shown]:
@@ -260,7 +280,12 @@ class Presence:
             await self._has_asked.wait()
             self._has_asked.clear()
             asked, self._asked = self._asked, {}
-            for place, scopes in asked.items():
+            parts = (
+                (place, part)
+                for place, scopes in asked.items()
+                for part in _parts(scopes, ANSWERED_SCOPES)
+            )
+            for place, scopes in parts:
                 async with self._saying:
                     found = self.attendance.snapshot(scopes)
                     whole = {scope: found.get(scope, {}) for scope in scopes}
@@ -272,3 +297,16 @@ class Presence:
                             subject = presence_answer_subject(*place)
                             await self._inbox.send(subject, messages.encode(answer), "")
                             await asyncio.sleep(0)
+
+
+def _told_no_more(scope: str) -> Effect:
+    """Says of which user, or of which room, nothing is told."""
+    if scope.startswith(EVERYWHERE):
+        return error(None, ErrorCode.UNAVAILABLE, FULL, user=scope[1:])
+    return error(None, ErrorCode.UNAVAILABLE, FULL, presence=scope)
+
+
+def _parts(scopes: Iterable[Scope], size: int) -> Iterator[list[Scope]]:
+    rest = iter(scopes)
+    while part := list(islice(rest, size)):
+        yield part

@@ -45,12 +45,19 @@ class Takeovers:
         while len(self._mine) > MAX_SESSIONS:
             self._mine.popitem(last=False)
 
-    def heard(self, takeover: Takeover) -> None:
-        """Another edge resumed a session."""
+    def heard(self, takeover: Takeover) -> bool:
+        """Another edge resumed a session. Whether that is news: this edge has not resumed it since,
+        though the connection may be gone again.
+        """
+        mine = self._mine.get(takeover.session)
+        if mine is not None and mine[0].resumed_at >= takeover.resumed_at:
+            return False
+        self._mine.pop(takeover.session, None)  # the later one is announced, where it was
         self._newest[takeover.session] = max(self.newest(takeover.session), takeover.resumed_at)
         self._newest.move_to_end(takeover.session)
         while len(self._newest) > MAX_SESSIONS:
             self._newest.popitem(last=False)
+        return True
 
     def newest(self, session: str) -> int:
         """When the session was last resumed elsewhere, as far as heard; 0: never."""

@@ -6,7 +6,7 @@ passed over, and is told everything anew when he reads again.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ _log = logging.getLogger("jetrelay.viewers")
 FIRST_S = 1.0  # a first list waits so long for the answers of other edges
 SLICE = 256  # writes between two turns of the loop
 OFFLINE = "offline"
+COUNTED_UNTIL = 0.9  # of the bound: a room that hovers about it is not listed again and again
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +39,7 @@ class _View:
     stale: set[Seat] = field(default_factory=set)  # are told everything anew
     partial: set[Seat] = field(default_factory=set)  # were told a part of the room only
     total: int = 0  # that was told last
+    counted: bool = False  # it is so large that only that is told
     recount: bool = False  # somebody was told another one since
     left_s: float | None = None  # since when nobody looks
     pages: dict[str, bytes] = field(default_factory=dict)  # the first list, per encoding
@@ -70,11 +72,25 @@ class Viewers:
         self._behind: dict[Scope, None] = {}  # views with stale seats
         self.frames = 0
         self.dropped = 0
+        self.refused = 0  # looks for which there was no room
 
     # --- who looks -----------------------------------------------------------------------------
 
-    def look(self, seat: Seat, wanted: set[Scope], now_s: float) -> None:
-        """From now on the session looks at these scopes, and at no others."""
+    def has_room(self, wanted: Collection[Scope]) -> bool:
+        """Whether rosters of all of these can be kept, too."""
+        more = sum(scope not in self._views for scope in wanted)
+        if more and len(self._views) + more > self._limits.presence_scopes:
+            self.refused += 1
+            return False
+        return True
+
+    def look(self, seat: Seat, wanted: set[Scope], now_s: float) -> list[Scope]:
+        """From now on the session looks at these scopes, and at no others.
+
+        Returns:
+            Those of which no roster can be kept, since there are too many: it does not look there.
+        """
+        refused: list[Scope] = []
         for scope in seat.looking - wanted:
             view = self._views[scope]
             self._forget(view, seat)
@@ -84,6 +100,9 @@ class Viewers:
                 view.left_s = now_s
         seat.looking &= wanted
         for scope in sorted(wanted - seat.looking):
+            if not self.has_room([scope]):
+                refused.append(scope)
+                continue
             view = self._view(scope)
             view.seats.add(seat)
             view.fresh[seat] = now_s
@@ -92,7 +111,8 @@ class Viewers:
             seat.looking.add(scope)
             self._tell_waiting(view, now_s)
             if scope not in seat.looking:
-                return  # it could not be told, and looks at nobody any more
+                break  # it could not be told, and looks at nobody any more
+        return refused
 
     def _view(self, scope: Scope) -> _View:
         view = self._views.get(scope)
@@ -148,13 +168,19 @@ class Viewers:
         if not view.fresh:
             self._waiting.pop(view.scope, None)
 
-    def _tell_anew(self) -> None:
+    async def _tell_anew(self) -> None:
         """Tell everything to who was passed over, or had a part only."""
+        told = 0
         for scope in list(self._behind):
             if (view := self._views.get(scope)) is None:
                 continue
             for seat in list(view.stale):
+                if seat not in view.stale or self._views.get(scope) is not view:
+                    continue  # it has left meanwhile
                 self._tell_all(view, seat)
+                told += 1
+                if told % SLICE == 0:
+                    await asyncio.sleep(0)
             if not view.stale:
                 self._behind.pop(scope, None)
 
@@ -179,7 +205,7 @@ class Viewers:
         limits, total = self._limits, len(roster.now)
         users = list(roster.now.items())
         if total > limits.presence_list_users:
-            counted = total > limits.presence_counts_users
+            counted = self._is_counted(view, total)
             users = [] if counted else users[: limits.presence_page_users]
         size = limits.presence_page_users
         pieces = [users[at : at + size] for at in range(0, len(users), size)] or [[]]
@@ -204,7 +230,7 @@ class Viewers:
             except Exception:
                 # What can't be told of one room is no reason to tell nothing of the others.
                 _log.exception("telling who is in a room failed")
-        self._tell_anew()
+        await self._tell_anew()
         self.tell_newcomers(now_s)
 
     def tell_of_users(self, *, window_ended: bool = False) -> None:
@@ -230,8 +256,8 @@ class Viewers:
 
     async def _flush(self, view: _View, roster: Roster) -> None:
         limits, total = self._limits, len(roster.now)
-        counted = total > limits.presence_counts_users
-        was_counted = view.total > limits.presence_counts_users
+        was_counted, counted = view.counted, self._is_counted(view, total)
+        view.counted = counted
         changes = roster.take(None if counted else limits.presence_changes)
         if roster.told:
             self._rosters.touch(view.scope)
@@ -257,6 +283,10 @@ class Viewers:
                 self._write(view, seat, frames[name])
             if number % SLICE == 0:
                 await asyncio.sleep(0)
+
+    def _is_counted(self, view: _View, total: int) -> bool:
+        bound = self._limits.presence_counts_users
+        return total > (bound * COUNTED_UNTIL if view.counted else bound)
 
     def _told(self, view: _View) -> list[Seat]:
         """Who has got a first list and missed nothing since."""

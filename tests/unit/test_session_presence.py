@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.core.effects import Appear, Attend, Join, Resume, Typing
+from relay.core.effects import Appear, Attend, Join, Resume, Typing, Watch
 from relay.core.grants import Act, RoomGrant
 from relay.core.presence import ONLINE, Shown, Status
 from relay.core.tokens import mint
@@ -87,7 +87,9 @@ def test_presence_needs_its_grant() -> None:
 def test_watch_takes_all_users_or_none() -> None:
     book = Playbook(watched_users=3)
     live(book, watcher("team:*"))
-    ack, attend = book.send(24, {"users": ["team:bob", "team:cat"], "nonce": 1})
+    users = frozenset({"team:bob", "team:cat"})
+    assert book.send(24, {"users": sorted(users), "nonce": 1}) == [Watch(users, 1)]
+    ack, attend = book.session.watch(users, 1)  # the edge has room
     assert sent([ack]) == [(30, {"nonce": 1})]
     assert attend == Attend()
     assert error(book.send(24, {"users": ["team:dan", "eve"], "nonce": 2})) == "not_permitted"
@@ -102,7 +104,7 @@ def test_watch_takes_all_users_or_none() -> None:
 def test_a_fresh_token_that_grants_less_ends_what_it_does_not_grant() -> None:
     book = Playbook()
     live(book, watcher("*"), {"room": "a", "presence": True}, {"room": "b", "presence": True})
-    book.send(24, {"users": ["bob", "cat"]})
+    book.session.watch(frozenset({"bob", "cat"}), None)
     rooms = (
         RoomGrant("a", frozenset({Act.SUBSCRIBE})),
         RoomGrant("b", frozenset({Act.SUBSCRIBE, Act.PRESENCE})),

@@ -120,18 +120,52 @@ def test_beyond_the_limit_users_are_estimated_and_exact_again_below() -> None:
     sets, edge = UserSets(exact=100, again=90), Edge("us", "us-1")
     names = [f"u{n}" for n in range(120)]
     sets.hear(edge.says(" ".join(names)), 0)
-    assert (sets.sketching, sets.exact, sets.error) == (True, False, ERROR)
+    assert (sets.sketching, sets.exact, sets.users()) == (True, True, 120), "until it is sketched"
     assert [(place, ask.sketch) for place, ask in sets.asks(0)] == [(("us", "us-1"), True)]
     sets.hear(edge.sketch(), 0)
+    assert (sets.exact, sets.error) == (False, ERROR)
     assert abs(sets.users() - 120) <= 3
     assert sets.asks(5) == [], "a sketch is good for ten seconds"
     assert len(sets.asks(11)) == 1
     sets.hear(edge.says(went=" ".join(names[:40])), 12)
-    assert (sets.sketching, sets.exact) == (False, False)
+    assert (sets.sketching, sets.exact, sets.error) == (False, False, ERROR), "until it is whole"
+    assert abs(sets.users() - 120) <= 3
     assert [ask.sketch for _, ask in sets.asks(12)] == [False]
     for part in edge.whole(size=50):
         sets.hear(part, 13)
     assert (sets.users(), sets.exact, sets.error) == (80, True, 0.0)
+
+
+def test_who_changes_over_never_tells_of_a_part_of_the_edges() -> None:
+    """It said 0 users, with a standard error of 0.8 %, while it waited for sketches."""
+    sets, us, eu = UserSets(exact=100, again=90), Edge("us", "us-1"), Edge("eu", "eu-1")
+    sets.hear(us.says(" ".join(f"u{n}" for n in range(80))), 0)
+    sets.hear(eu.says(" ".join(f"e{n}" for n in range(80))), 0)
+    assert (sets.users(), sets.exact, sets.error) == (160, True, 0.0)
+    sets.hear(us.sketch(), 1)
+    assert (sets.users(), sets.exact, sets.error) == (160, True, 0.0), "one of two is none"
+    sets.hear(eu.says("new"), 1)
+    assert (sets.users(), sets.exact) == (161, True), "changes are counted meanwhile"
+    sets.hear(eu.sketch(), 2)
+    assert (sets.exact, sets.error) == (False, ERROR)
+    late = Edge("ap", "ap-1")
+    late.says("a")
+    sets.hear(late.says("b"), 3)
+    assert (sets.exact, sets.error) == (False, 0.0), "an edge of which nothing is known yet"
+    sets.hear(late.sketch(), 3)
+    assert sets.error == ERROR
+    begun = Edge("ap", "ap-2")
+    sets.hear(begun.says(""), 4)
+    assert sets.error == ERROR, "one that has just begun has nobody"
+    assert [place for place, _ in sets.asks(4)].count(("ap", "ap-2")) == 1
+
+
+def test_one_that_gives_no_sketch_does_not_let_sets_grow_for_ever() -> None:
+    sets, us, eu = UserSets(exact=100, again=90), Edge("us", "us-1"), Edge("eu", "eu-1")
+    sets.hear(us.says(" ".join(f"u{n}" for n in range(120))), 0)
+    sets.hear(eu.says(" ".join(f"e{n}" for n in range(120))), 0)
+    assert (sets.exact, sets.error) == (False, 0.0)
+    assert sets._all == {}
 
 
 @pytest.mark.parametrize(

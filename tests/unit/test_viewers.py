@@ -347,3 +347,32 @@ def test_who_breaks_at_the_first_list_looks_at_nobody_any_more() -> None:
     assert seat.looking == set()
     edge.viewers.sweep(10_000.0)
     assert edge.viewers.scopes == 0, "nobody looks at these rooms"
+
+
+async def test_a_room_that_hovers_about_the_bound_is_not_listed_again_and_again() -> None:
+    edge = _Edge(presence_page_users=3, presence_list_users=8, presence_counts_users=20)
+    seat = _Seat()
+    edge.look(seat, ROOM)
+    edge.crowd(21)
+    await edge.viewers.flush(2)
+    seat.take()
+    for now_s, shown in ((4, None), (6, ONLINE), (8, None)):
+        edge.say(u00000=shown, u00001=shown)
+        await edge.viewers.flush(now_s)
+    assert [(f.get("first"), f["online"], f["total"]) for f in seat.take()] == [
+        (None, {}, 19), (None, {}, 21), (None, {}, 19),
+    ]  # fmt: skip
+    edge.say(u00002=None)
+    await edge.viewers.flush(10)
+    assert [f.get("first") for f in seat.take()] == [True]
+
+
+async def test_no_more_scopes_are_looked_at_than_the_limit_says() -> None:
+    edge = _Edge(presence_scopes=2)
+    seat, other = _Seat(), _Seat()
+    rooms = [("_", name) for name in ("a", "b", "c")]
+    assert edge.viewers.look(seat, set(rooms), 0) == [("_", "c")]
+    assert (seat.looking, edge.viewers.refused) == (set(rooms[:2]), 1)
+    assert edge.viewers.has_room(rooms[:2]), "they are looked at already"
+    assert not edge.viewers.has_room(rooms)
+    assert edge.viewers.look(other, {rooms[0]}, 0) == []
