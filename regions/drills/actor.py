@@ -1,6 +1,7 @@
 """Carries out the steps of a plan in a running world."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine
 
@@ -96,6 +97,11 @@ class Actor:
         """
         try:
             await self._perform(plan)
+        except BaseException:
+            # Others may use this world: it does not wait for the crowd to go, nor for regions.
+            with contextlib.suppress(WorldError):
+                await self._faults.heal()
+            raise
         finally:
             await self._open_again()
 
@@ -178,7 +184,8 @@ class Actor:
         self._crowd.mark(FAULT)
         held = await self._faults.make(step.fault)
         self.lookout.disturbed(held.at_s)
-        served_ns = time.monotonic_ns() if isinstance(step.fault, RewindFault) else None
+        rewind = step.fault if isinstance(step.fault, RewindFault) else None
+        served_ns = None if rewind is None else time.monotonic_ns()
         self._held[step.key] = (held, len(self.outages))
         self.outages.append(
             Outage(
@@ -187,6 +194,7 @@ class Actor:
                 lost=step.lost,
                 excuses=not isinstance(step.fault, WedgeFault),
                 served_ns=served_ns,
+                repairable=rewind is None or rewind.mirrors,
             )
         )
         self._say("fault", held.text)

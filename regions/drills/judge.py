@@ -20,6 +20,9 @@ _WAITED = {
 }
 
 
+REPAIR_NS = 5_000_000_000  # in which a tail is given back
+
+
 class Result(msgspec.Struct, frozen=True):
     """One objective: the key in the topology file, what it is about, and what was measured.
 
@@ -117,7 +120,7 @@ def results(
     current = [fault.current_s for fault in history.faults if fault.current_s is not None]
     if current:
         add("current_s", "every client current, from healing", max(current))
-    return [*found, *_waited(objectives, waits), *_kept(objectives, findings, outages)]
+    return [*found, *_waited(objectives, waits), *_kept(objectives, findings, history, outages)]
 
 
 def _result(
@@ -145,13 +148,41 @@ def _waited(objectives: Objectives, waits: Sequence[Wait]) -> list[Result]:
     return found
 
 
-def _kept(objectives: Objectives, findings: Findings, outages: Sequence[Outage]) -> list[Result]:
+def _costly(outages: Sequence[Outage]) -> list[Outage]:
+    """The rewinds that may cost an epoch: the mirrors could not give back what was gone, since they
+    were kept from it, or something else was broken until it was served again.
+    """
+
+    def disturbed(rewind: Outage) -> bool:
+        served_ns = rewind.served_ns or rewind.from_ns
+        return any(
+            other is not rewind
+            and other.from_ns <= served_ns + REPAIR_NS
+            and (other.to_ns is None or other.to_ns >= rewind.from_ns)
+            for other in outages
+        )
+
+    rewinds = [one for one in outages if one.served_ns is not None]
+    return [one for one in rewinds if not one.repairable or disturbed(one)]
+
+
+def _told_ns(history: History) -> int | None:
+    """When clients were first told of a new epoch."""
+    epoch = history.epoch
+    return None if epoch is None else history.first_ns + round(epoch.first_s * 1e9)
+
+
+def _kept(
+    objectives: Objectives, findings: Findings, history: History, outages: Sequence[Outage]
+) -> list[Result]:
     """What clients were told that they will not get: saying so must not do for delivering.
 
     An origin that was rewound may have lost events for good: then what is said because of its new
-    epoch is as it should be.
+    epoch is as it should be. But not where its mirrors had them, nor before it was rewound.
     """
-    rewound = any(outage.served_ns is not None for outage in outages)
+    costly, told_ns = _costly(outages), _told_ns(history)
+    first_ns = min((one.from_ns for one in costly), default=None)
+    rewound = first_ns is not None and (told_ns is None or told_ns >= first_ns)
 
     def told(by: dict[str, int]) -> int:
         return sum(count for why, count in by.items() if not (rewound and why == EPOCH))
@@ -199,10 +230,10 @@ def _cut_ack_s(findings: Findings) -> float | None:
 
 def _rewind_found_s(history: History, outages: Sequence[Outage]) -> float | None:
     """From when the origin, which lost its tail for good, served again until clients were told."""
-    if history.epoch is None:
+    told_ns = _told_ns(history)
+    if told_ns is None:
         return None
-    told_ns = history.first_ns + round(history.epoch.first_s * 1e9)
-    served = [one.served_ns for one in outages if one.served_ns and one.from_ns <= told_ns]
+    served = [one.served_ns for one in _costly(outages) if one.served_ns and one.from_ns <= told_ns]
     if not served:
         return None
     return round(max(0, told_ns - served[-1]) / 1e9, 3)

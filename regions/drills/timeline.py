@@ -42,3 +42,4 @@ class Outage(msgspec.Struct, frozen=True, omit_defaults=True):
     excuses: bool = True
     heal_ns: int | None = None  # when healing began, which takes until `to_ns`
     served_ns: int | None = None  # of a rewind: when its nats-servers served again
+    repairable: bool = True  # of a rewind: the mirrors that hold what is gone can give it back

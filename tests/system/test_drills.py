@@ -200,6 +200,9 @@ async def test_ctrl_c_heals_what_was_broken_and_leaves_a_partial_report(
             prospect = await look_ahead(order)
             assert prospect.why_not == f"something is broken already: pause {paused[0]}"
             os.killpg(process.pid, signal.SIGINT)
+            async with asyncio.timeout(5):  # it does not wait for the clients to go
+                while any(one.paused for one in await linked.ctl("status")):
+                    await asyncio.sleep(0.05)
             assert process.wait(40) == 130
         finally:
             process.kill()

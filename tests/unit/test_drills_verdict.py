@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as changed
 
 from regions.drills.catalogue import Kind
 from regions.drills.evidence import shortcomings
@@ -215,7 +216,8 @@ def test_what_is_declared_instead_of_delivered_is_no_pass(
         seq = story.publish(6 + number / 10, None)
         story.add(GapSaid(at(8), "b", "us", 1, seq, seq, reason, "r"))
     report = story.end(10)
-    outages = [Outage("rewind us", at(5), at(5), served_ns=at(5) if rewound else None)]
+    served_ns = at(5) if rewound else None
+    outages = [Outage("rewind us", at(5), at(5), served_ns=served_ns, repairable=False)]
     assert check(report).declared_events == 20
     # An origin that lost its newest events for good has to be told of with a reason of its own.
     excused = rewound and reason == "epoch"
@@ -232,10 +234,41 @@ def test_sessions_that_can_not_go_on_are_no_pass(
     story.add(LostSaid(at(7), "b", reason))
     story.add(Ready(at(7), "b", "s-new", "eu", "eu-1", ("r",), {}))
     report = story.end(10)
-    outages = [Outage("kill eu-1", at(5), at(6), served_ns=at(6) if rewound else None)]
+    served_ns = at(6) if rewound else None
+    outages = [Outage("kill eu-1", at(5), at(6), served_ns=served_ns, repairable=False)]
     excused = rewound and reason == "epoch"
     wanted = set() if excused else {"resume_success_min", "sessions_lost_max"}
     assert missed_keys(report, outages) == wanted
+
+
+REWIND = Outage("rewind us", at(5), at(7), served_ns=at(6))
+
+
+@pytest.mark.parametrize(
+    ("outages", "excused"),
+    [
+        ([REWIND], False),  # its mirrors had what it lost
+        ([changed(REWIND, repairable=False)], True),
+        ([REWIND, Outage("cut us-eu", at(4), at(8))], True),
+        ([REWIND, Outage("cut us-eu", at(9), at(10))], True),  # before all was given back
+        ([REWIND, Outage("cut us-eu", at(1), at(3))], False),
+        ([REWIND, changed(REWIND, from_ns=at(30), served_ns=at(31), repairable=False)], False),
+    ],
+)
+def test_an_epoch_that_began_though_the_mirrors_had_all_is_no_pass(
+    tmp_path: Path, outages: list[Outage], *, excused: bool
+) -> None:
+    story = Story(tmp_path)
+    story.mark(5, "fault")
+    story.add(LostSaid(at(7), "b", "epoch"))
+    story.add(Ready(at(7), "b", "s-new", "eu", "eu-1", ("r",), {}))
+    seq = story.publish(7, None)
+    story.add(GapSaid(at(8), "b", "us", 1, seq, seq, "epoch", "r"))
+    report = story.end(10)
+    found = missed_keys(report, outages)
+    assert found == (
+        set() if excused else {"resume_success_min", "sessions_lost_max", "declared_events_max"}
+    )
 
 
 def test_a_world_that_is_not_as_before_is_no_pass(tmp_path: Path) -> None:
