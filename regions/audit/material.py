@@ -42,6 +42,7 @@ class Material:
     visits_compared: int = 0
     visits_off: int = 0
     known_ms: dict[str, int] = field(default_factory=dict)  # region -> up to when its log is known
+    dropped_ms: dict[str, int] = field(default_factory=dict)  # region -> from when it is kept
     missing_minutes: int = 0  # of the live series
     frames: list[tuple[str, str, int, int, int, int]] = field(default_factory=list)
     # region, edge, epoch, second (Unix), sessions, changes: as the live series has them
@@ -72,12 +73,21 @@ async def gather(
     known_ms = await _wait_for_logs(past, regions, until_ms, deadline_s)
     if known_ms and not partial:
         raise AuditError(_not_here(past.region, known_ms))
-    begins = {region: await past.log_begins_ms(region) for region in regions}
-    known = [at_ms for at_ms in begins.values() if at_ms is not None]
+    begins = {region: await past.log_begins(region) for region in regions}
+    known = [begin.at_ms for begin in begins.values() if begin is not None]
     if not known or min(known) >= until_ms:
         raise AuditError("the log holds nothing of that time")
+    dropped_ms = {
+        region: begin.at_ms
+        for region, begin in begins.items()
+        if begin is not None and not begin.whole and begin.at_ms > since_ms
+    }
+    if dropped_ms and not partial:
+        raise AuditError(_dropped(dropped_ms))
     for lead_ms in _leads(since_ms, min(known)):
-        material = Material(since_ms, until_ms, regions, [], [], known_ms=known_ms)
+        material = Material(
+            since_ms, until_ms, regions, [], [], known_ms=known_ms, dropped_ms=dropped_ms
+        )
         await _read(past, material, lead_ms)
         unknown = any(one.began is Rule.BEFORE for one in material.stretches)
         if not unknown and not any(life.before and not life.seen for life in material.lives):
@@ -119,10 +129,21 @@ async def _wait_for_logs(
         await asyncio.sleep(LOOK_S)
 
 
+def _said(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _dropped(dropped_ms: dict[str, int]) -> str:
+    since = ", ".join(f"{name}'s from {_said(at)} on" for name, at in sorted(dropped_ms.items()))
+    return (
+        f"limits have dropped a part of that time: the logs hold {since}. Take a later --since; "
+        "--partial goes on without the rest"
+    )
+
+
 def _not_here(region: str, known_ms: dict[str, int]) -> str:
     upto = ", ".join(
-        f"that of {origin} up to {datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
-        for origin, at_ms in sorted(known_ms.items())
+        f"that of {origin} up to {_said(at_ms)}" for origin, at_ms in sorted(known_ms.items())
     )
     return (
         f"not all logs have come to {region}: {upto}. Ask another region, later, or with an "

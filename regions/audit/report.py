@@ -90,6 +90,7 @@ class Audit(msgspec.Struct, frozen=True):
     verdict: str  # PASS | FAIL
     why: list[str]
     known_ms: dict[str, int]  # a region whose log has not come up to the end: up to when it has
+    dropped_ms: dict[str, int]  # a region of whose log limits have dropped the begin: what is left
     concurrency: Concurrency
     users: int
     sessions: int
@@ -175,6 +176,7 @@ def report(material: Material, bound: int | None = None) -> Made:
         verdict="FAIL" if why else "PASS",
         why=why,
         known_ms=dict(sorted(material.known_ms.items())),
+        dropped_ms=dict(sorted(material.dropped_ms.items())),
         concurrency=tables.concurrency(table, since_ms, until_ms),
         users=tables.distinct_users(table),
         sessions=table["session"].n_unique(),
@@ -198,6 +200,7 @@ def report(material: Material, bound: int | None = None) -> Made:
 def _why(material: Material, live: Live, repaired: Repaired, log: Log) -> list[str]:
     """What keeps it from passing."""
     why = [f"the log of {region} has not come up to the end" for region in material.known_ms]
+    why += [f"limits have dropped the begin of the log of {one}" for one in material.dropped_ms]
     if not repaired.compared and any(one.end_ms is None for one in material.lives):
         why.append("no edge's sessions are known in whole: nothing could be compared")
     if repaired.off:

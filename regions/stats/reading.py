@@ -8,7 +8,7 @@ import msgspec
 
 from regions.doors import Door
 from regions.readers import PAGE, first_reader, messages
-from relay.bus.events import STAMP, SUBJECT, rfc3339, stamp_ms
+from relay.bus.events import SEQUENCE, STAMP, SUBJECT, rfc3339, stamp_ms
 from relay.bus.reader import API, Reader, remote_api
 from relay.core.minute import MINUTE_MS, Heard, Minute, decode_minute, joined, minute_of
 from relay.core.names import (
@@ -24,6 +24,13 @@ from relay.errors import BusError
 FRAMES = telemetry_subject("", "").rstrip(".") + "."  # how subjects of frames begin
 CURRENT_NS = 5_000_000_000  # a mirror hears its origin once a second
 FRESH_MINUTES = 5  # which may not be stored yet, or not have come over
+
+
+class LogBegin(NamedTuple):
+    """The oldest entry of a log: when it was stored (Unix ms), and whether none came before."""
+
+    at_ms: int
+    whole: bool
 
 
 class LogState(NamedTuple):
@@ -140,14 +147,17 @@ class Past:
             await self.log_state(origin)
         return self._apis[origin]
 
-    async def log_begins_ms(self, origin: str) -> int | None:
-        """When the oldest entry of a region's log was stored; None where it holds nothing.
+    async def log_begins(self, origin: str) -> LogBegin | None:
+        """The oldest entry of a region's log; None where it holds nothing.
 
         Raises:
             BusError: NATS did not answer.
         """
         page = await self._reader.page(log_stream(origin), 1, batch=1)
-        return stamp_ms(page.messages[0][0].get(STAMP, "")) if page.messages else None
+        if not page.messages:
+            return None
+        headers = page.messages[0][0]
+        return LogBegin(stamp_ms(headers.get(STAMP, "")), whole=headers[SEQUENCE] == "1")
 
     async def minutes(self, origin: str, since: int, until: int) -> AsyncIterator[Minute]:
         """A region's minutes in a time, each once, in order.

@@ -1,12 +1,17 @@
 """The audit's rules: what the log lacks is put in, and by how much that may be off."""
 
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
 import pytest
 
-from regions.audit.material import Material
+from regions.audit.material import Material, gather
 from regions.audit.person import person
 from regions.audit.rebuild import Life, Rebuild, Rule, Stretch, join_moves
 from regions.audit.report import report
 from regions.audit.visits import VisitRebuild
+from regions.errors import AuditError
+from regions.stats.reading import LogBegin, LogState
 from relay.core.log import Batch, Came, Snapshot, Went, pack_keys
 from relay.core.visits import VisitBatch, VisitCheckpoint, VisitEnded, VisitOpened
 
@@ -340,3 +345,40 @@ def test_a_snapshot_that_can_not_be_read_changes_nothing(keys: bytes) -> None:
     rebuild.add(2_000, Snapshot(1, "us", "us-1", 1, 1, 0, 1, keys))
     assert rebuild.unreadable == 1
     assert [one.key for one in rebuild.end(3_000)] == [A]
+
+
+class _Dropping:
+    """Streams of us and eu, of whose logs limits have dropped the begin of one."""
+
+    region = "us"
+
+    async def origins(self) -> list[str]:
+        return ["eu", "us"]
+
+    async def now_ms(self) -> int:
+        return 1_000_000
+
+    async def log_state(self, _origin: str) -> LogState:
+        return LogState(1_000_000, current=True)
+
+    async def newest_frames(self) -> list[object]:
+        return []
+
+    async def log_begins(self, origin: str) -> LogBegin:
+        return LogBegin(150_000, whole=origin == "us")
+
+    async def log(self, *_: object) -> AsyncIterator[tuple[int, bytes]]:
+        return
+        yield
+
+    minutes = stored = log
+
+
+async def test_what_limits_have_dropped_is_no_time_in_which_nobody_was_here() -> None:
+    past = cast("Any", _Dropping())
+    with pytest.raises(AuditError, match="eu's from 1970-01-01T00:02:30Z on"):
+        await gather(past, 100_000, 400_000, come_s=0)
+    assert (await gather(past, 150_000, 400_000, come_s=0)).dropped_ms == {}
+    made = report(await gather(past, 100_000, 400_000, partial=True, come_s=0)).audit
+    assert made.dropped_ms == {"eu": 150_000}
+    assert (made.verdict, made.why[0]) == ("FAIL", "limits have dropped the begin of the log of eu")
