@@ -8,7 +8,7 @@ from relay.core.minute import FRESH_MS, SECONDS, Column, EdgeMinute, Heard, Minu
 from relay.core.telemetry import ENDED, EdgeFrame
 
 FIGURES = ("connections", "sessions", "users", "visits")
-VISITS_MS = 90_000  # for so long visits wait for an edge that ended
+VISITS_MS = 90_000  # for so long visits wait for an edge that is not heard; then it is gone
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -76,7 +76,7 @@ def count(heard: Iterable[Heard], at_ms: int, seen_from: str) -> Now:
         ended = each.frame.state == ENDED
         if at_ms - each.at_ms <= FRESH_MS and not ended:
             alive.append(each)
-        elif not ended or (each.frame.visits and at_ms - each.at_ms <= VISITS_MS):
+        elif at_ms - each.at_ms <= VISITS_MS and (each.frame.visits or not ended):
             silent.append(each)  # one that ended may come back and go on with its visits
     names = sorted({region for region, _ in newest})
     edges = [_edge(each, at_ms) for each in sorted(alive, key=_name)]

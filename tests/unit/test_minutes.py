@@ -219,6 +219,12 @@ def test_an_edge_that_ended_in_order_is_not_silent() -> None:
     assert [one.edge for one in now.silent] == ["us-2"]
 
 
+def test_an_edge_that_died_stands_apart_until_nothing_of_it_can_stand_any_more() -> None:
+    died = [heard(0, frame("us-1", sessions=3)), heard(0, frame("us-2", sessions=0))]
+    assert len(count(died, AT_MS + 90_000, "us").silent) == 2
+    assert count(died, AT_MS + 90_001, "us").silent == []
+
+
 def test_a_new_life_of_an_edge_replaces_the_old_at_once() -> None:
     series = Series(1, ["us"])
     made = minute(columns("us-1", {0: 9, 1: 9}, epoch=1), columns("us-1", {2: 1, 3: 2}, epoch=2))
