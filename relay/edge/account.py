@@ -30,7 +30,7 @@ def frame_of(edge: Edge) -> EdgeFrame:
         rooms=edge.rooms.held,
         events_in=feeds.events_in,
         events_out=hub.events_out + edge.joining.replayed,
-        bytes_out=counters.bytes_out,
+        bytes_out=counters.bytes_out + edge.hub.bytes_out,
         publishes=edge.publisher.stored,
         publishes_failed=edge.publisher.failed,
         publishes_waiting=edge.publisher.in_flight,

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relay.core.codes import CLOSES, EventName, Op, known_code
@@ -44,6 +44,12 @@ class Socket(Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake."""
+
+    def direct(self) -> Callable[[bytes], None] | None:
+        """What queues ready bytes and looks at nothing; None while there is something to look at.
+
+        It does while the connection is open: whoever has it gives it up when that ends.
+        """
 
     def buffered(self) -> int:
         """Bytes that the kernel has not taken yet."""
@@ -96,6 +102,7 @@ class ClientConnection(Seat):
 
     def opened(self) -> None:
         """The handshake is done: say HELLO."""
+        self.ease()
         self.send(Payload(Op.HELLO, self.gateway.hello(self.lot)))
         self._watch_time()
 
@@ -115,12 +122,20 @@ class ClientConnection(Seat):
             self._writable.set()
         else:
             self._writable.clear()
+        self.ease()
+
+    def ease(self) -> None:
+        """Let events go straight to the transport while nothing speaks against it: a client that
+        reads slowly, an end that has begun, somebody who listens in.
+        """
+        self.push = self.socket.direct() if self.alive and self._writable.is_set() else None
 
     def closed(self, code: int) -> None:
         """The connection is gone."""
         if not self.open:
             return
         self.open = False
+        self.push = None
         self.session.phase = Phase.ENDED
         self._writable.set()
         if self._timer is not None:
@@ -195,6 +210,7 @@ class ClientConnection(Seat):
         if not self.open:
             return
         self.session.phase = Phase.ENDED
+        self.push = None
         if not reason and code in CLOSES:
             reason = CLOSES[code].reason
         self.gateway.left(self, code)

@@ -28,6 +28,7 @@ class Tap:
         self._socket = connection.socket
         self._hear = hear
         connection.socket = self
+        connection.ease()
         protocol = protocol_of(connection)
         if protocol is not None:
             protocol.heard = self._heard
@@ -41,6 +42,7 @@ class Tap:
         """Hand on nothing more."""
         if self._connection.socket is self:
             self._connection.socket = self._socket
+            self._connection.ease()
             protocol = protocol_of(self._connection)
             if protocol is not None:
                 protocol.heard = None
@@ -63,6 +65,9 @@ class Tap:
         self._socket.write(data)
         for payload in payloads_in(data):
             self._safely(payload, sent=True)
+
+    def direct(self) -> None:
+        """Nothing passes by here."""
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake."""

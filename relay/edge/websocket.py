@@ -164,10 +164,18 @@ class GatewayProtocol(asyncio.Protocol):
             self.gateway.counters.bytes_out += len(data)
             self._transport.write(data)
 
+    def direct(self) -> Callable[[bytes], None] | None:
+        """The transport's own `write`, while the connection is open."""
+        if self._transport is None or self._ws.state is not OPEN or self._ws.eof_sent:
+            return None
+        return self._transport.write
+
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake; whoever does not answer it is cut off."""
         if self._ws.close_sent is None and self._ws.handshake_exc is None:
             self._ws.fail(code, reason)
+            if self._connection is not None:
+                self._connection.ease()
         self._flush()
         self._cut_off_later()
 
@@ -202,6 +210,8 @@ class GatewayProtocol(asyncio.Protocol):
             elif isinstance(event, Frame) and self._connection is not None:
                 self._frame(event)
         self._flush()
+        if self._connection is not None and self._ws.state is not OPEN:
+            self._connection.ease()  # nothing may follow a close frame
         if self._ws.close_expected():
             self._cut_off_later()
 

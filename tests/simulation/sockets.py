@@ -213,6 +213,9 @@ class Socket:
         if self.connection is not None:
             self.connection.writable(writable=True)
 
+    def direct(self) -> Callable[[bytes], None] | None:
+        return None if self._closing else self.write
+
     def close(self, code: int, reason: str) -> None:
         del reason
         if not self._closing:

@@ -56,6 +56,9 @@ class FakeSocket:
     def close(self, code: int, reason: str) -> None:
         self.closed = (code, reason)
 
+    def direct(self) -> None:
+        """All of it is to be seen here."""
+
     def buffered(self) -> int:
         return self._waiting
 
