@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install up test lint check-types contracts pytest bench soak drill evacuate leader stability room churn campaign truth fuzz mutants simulate simulate-mutants lock clean
+.PHONY: install up test lint check-types contracts pytest bench peers soak drill evacuate leader stability room churn campaign truth fuzz mutants simulate simulate-mutants lock clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +33,10 @@ pytest: install
 
 bench: install
 	$(BIN)/python -m tests.bench
+
+# The same load on other servers, too: Node's packages and Centrifugo are fetched once.
+peers: install
+	$(BIN)/python -m tests.bench.peers
 
 # 10,000 clients come back to one edge: what it costs, as a table, and whether that is within bounds.
 soak: install
