@@ -1,5 +1,6 @@
 """Mutants of the fan-out: what becomes of an event on its way to the sockets."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,17 @@ from relay.edge.hub import Hub, Room, Seat
 from tests.mutants.mutant import Dice, patch
 
 
+def _patch_write(mutated: Callable[[Hub, Seat, bytes], None]) -> None:
+    """Write to each seat like this: none of them has its events straight any more."""
+
+    def to_all(hub: Hub, seats: Iterable[Seat], framed: bytes) -> None:
+        for seat in list(seats):
+            mutated(hub, seat, framed)
+
+    patch(Hub, "_write", mutated)
+    patch(Hub, "_write_to_all", to_all)
+
+
 def drop(dice: Dice) -> None:
     """A delivery is left out."""
     write = Hub._write
@@ -18,7 +30,7 @@ def drop(dice: Dice) -> None:
         if not dice.strikes():
             write(hub, seat, framed)
 
-    patch(Hub, "_write", mutated)
+    _patch_write(mutated)
 
 
 def duplicate(dice: Dice) -> None:
@@ -30,7 +42,7 @@ def duplicate(dice: Dice) -> None:
         if dice.strikes():
             write(hub, seat, framed)
 
-    patch(Hub, "_write", mutated)
+    _patch_write(mutated)
 
 
 def swap(dice: Dice) -> None:
@@ -54,7 +66,7 @@ def swap(dice: Dice) -> None:
             write(hub, seat, held)
 
     patch(Hub, "_fan_out", placed)
-    patch(Hub, "_write", mutated)
+    _patch_write(mutated)
 
 
 def other_room(dice: Dice) -> None:
