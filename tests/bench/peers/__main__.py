@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +51,8 @@ def main() -> int:
     rounds: dict[str, list[Round]] = {}
     missing: dict[str, str] = {}
     names = options.only or list(CONTENDERS)
-    print(f"machine  {describe(Path('/tmp'))}")
+    with tempfile.TemporaryDirectory(prefix="jetrelay-bench-") as directory:
+        print(f"machine  {describe(Path(directory))}")
     print(
         f"load     {options.members:,} members of one room, {options.rate:g} events/s of "
         f"{options.size} B for {options.seconds:g} s, {options.rounds} rounds"
