@@ -109,7 +109,7 @@ def test_an_edge_is_enough_with_a_token(world: World) -> None:
 
 def test_the_limit_is_found_and_named(world: World) -> None:
     code, out, said = swarm(
-        *SMALL, "--state", world.state_dir, "--find-limit", "clients", "--clients", 4, "--json"
+        *SMALL, "--state", world.state_dir, "--find-limit", "clients", "--clients", 2, "--json"
     )
     assert code == 0, out + said
     limit = json.loads(out)["limit"]
