@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from regions.children import ended
 from regions.commands import EDGE_PROGRAM
 from regions.drills.world_process import Begin
 from regions.errors import DrillError
@@ -87,13 +88,7 @@ class OwnWorld:
             return
         assert child.stdin is not None
         child.stdin.close()
-        try:
-            async with asyncio.timeout(STOP_S):
-                await child.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
+        await ended(child, STOP_S)
 
     def forget_stores(self) -> None:
         """Remove what its nats-servers stored; configurations and logs stay."""

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from regions.children import ended
 from regions.errors import CrowdError, LedgerError
 from regions.ledger import orders
 from regions.ledger.files import Writer
@@ -39,6 +40,7 @@ from regions.ledger.spec import SPEC_FILE, CrowdSpec
 A = TypeVar("A", bound=Answer)
 LINE_BYTES = 4 * 1024 * 1024
 STOP_S = 20.0
+END_S = 1.0  # after it has stopped, or was never asked to
 ASK_S = 30.0
 
 
@@ -213,13 +215,7 @@ def _prepare(ledger: Path, spec: CrowdSpec) -> bytes:
 async def _end(child: asyncio.subprocess.Process) -> None:
     if child.stdin is not None:
         child.stdin.close()
-    try:
-        async with asyncio.timeout(1.0):
-            await child.wait()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
+    await ended(child, END_S)
 
 
 def _sum(each: list[Status]) -> Status:

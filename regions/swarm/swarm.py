@@ -1,7 +1,6 @@
 """A swarm as its parent has it: processes that are told what to do, and what they say together."""
 
 import asyncio
-import contextlib
 import sys
 import tempfile
 import time
@@ -9,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TypeVar
 
+from regions.children import ended
 from regions.errors import SwarmError
 from regions.swarm.figures import Moment, Second, together
 from regions.swarm.orders import (
@@ -72,7 +72,6 @@ class Swarm:
         *,
         state: Path | None = None,
         token: str | None = None,
-        wrap: Sequence[str] = (),
     ) -> "Swarm":
         """Start the processes. Nobody comes yet.
 
@@ -81,7 +80,6 @@ class Swarm:
             places: the edges that clients know from the start; each begins with another one.
             state: the world's state directory, with whose keys tokens are made.
             token: what everybody shows instead.
-            wrap: what to put before the command, `ip netns exec NAME` for instance.
 
         Raises:
             SwarmError: a process could not be started.
@@ -92,16 +90,16 @@ class Swarm:
             for index in range(spec.processes):
                 where = None if state is None else str(state)
                 begin = Begin(spec, index, zero_ns, tuple(places), where, token)
-                await swarm._start_one(begin, wrap)
+                await swarm._start_one(begin)
         except OSError as error:
             await swarm.stop()
             raise SwarmError(f"a process of the swarm does not start: {error}") from error
         return swarm
 
-    async def _start_one(self, begin: Begin, wrap: Sequence[str]) -> None:
+    async def _start_one(self, begin: Begin) -> None:
         log = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
         child = await asyncio.create_subprocess_exec(
-            *wrap, sys.executable, "-m", "regions.swarm.process",
+            sys.executable, "-m", "regions.swarm.process",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
@@ -162,7 +160,7 @@ class Swarm:
         """End all connections and processes."""
         self._stopping = True
         self._tell(Stop())
-        await asyncio.gather(*(self._end(process) for process in self._processes))
+        await asyncio.gather(*(ended(process.child, STOP_S) for process in self._processes))
         await self._tasks.close()
         for process in self._processes:
             process.log.close()
@@ -182,16 +180,6 @@ class Swarm:
             assert isinstance(word, kind), "one question at a time"
             words.append(word)
         return words
-
-    async def _end(self, process: _Process) -> None:
-        child = process.child
-        try:
-            async with asyncio.timeout(STOP_S):
-                await child.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
 
     # --- words ---------------------------------------------------------------------------------
 

@@ -38,6 +38,16 @@ async def find_gaps(
     def go_on() -> bool:
         return len(found) < lacking and asked < MOST_PROBES and not enough()
 
+    async def begin(low: int, high: int, end: int) -> int:
+        """Where the run begins that `high` is in and that ends before `end`; or close behind."""
+        while low < high and go_on():
+            middle = (low + high) // 2
+            if await ask(middle) == end:
+                high = middle
+            else:
+                low = middle + 1
+        return high
+
     while step and go_on():
         at = first
         while at <= last and go_on():
@@ -46,14 +56,7 @@ async def find_gaps(
                 continue
             end = await ask(at)
             if end > at:
-                low, high = max(at - step + 1, first), at  # somewhere in here the run begins
-                while low < high and asked < MOST_PROBES and not enough():
-                    middle = (low + high) // 2
-                    if await ask(middle) == end:
-                        high = middle
-                    else:
-                        low = middle + 1
-                found |= Runs.between(high, end - 1)
+                found |= Runs.between(await begin(max(at - step + 1, first), at, end), end - 1)
             at = end + step
         step = min(max(step // 4, 1), lacking - len(found)) if step > 1 else 0
     return found

@@ -1,6 +1,7 @@
 """The record of holes: a subject in each region's mirrored stream of records."""
 
 from collections.abc import Iterable
+from itertools import combinations
 
 import msgspec
 
@@ -101,15 +102,13 @@ class Holes:
         known.append(hole)
         if len(known) <= KEPT:
             return
-        for at, older in enumerate(known):
-            for later_at in range(at + 1, len(known)):
-                wide = widened(older, known[later_at])
-                if wide is not None:
-                    number = known[later_at].number
-                    known[later_at] = msgspec.structs.replace(wide, number=number)
-                    del known[at]
-                    self.merged += 1
-                    return
+        for at, later_at in combinations(range(len(known)), 2):
+            wide, later = widened(known[at], known[later_at]), known[later_at]
+            if wide is not None:
+                known[later_at] = msgspec.structs.replace(wide, number=later.number)
+                del known[at]
+                self.merged += 1
+                return
 
     def _knows(self, hole: Hole) -> bool:
         known = self._known[hole.region]

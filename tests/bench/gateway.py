@@ -1,7 +1,6 @@
 """A lean gateway client for load: a WebSocket over bare TCP, without reconnects."""
 
 import asyncio
-import base64
 import secrets
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -9,11 +8,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from regions.swarm import frames
 from relay.core.codes import Op
 from relay.tasks import Tasks
 
-_TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A
-_ZERO_KEY = b"\0\0\0\0"  # masks to the same bytes
 READY_S = 20.0
 
 
@@ -57,7 +55,7 @@ class Gateway(asyncio.Protocol):
         self.lost = "closed"
         await self._tasks.close()
         if self._transport is not None:
-            self._write(_CLOSE, (1000).to_bytes(2, "big"))
+            self._write(frames.CLOSE, (1000).to_bytes(2, "big"))
             self._transport.close()
 
     async def fall_silent(self) -> None:
@@ -68,18 +66,13 @@ class Gateway(asyncio.Protocol):
 
     def send(self, op: Op, d: object) -> None:
         """Send a payload."""
-        self._write(_TEXT, msgspec.json.encode({"op": int(op), "d": d}))
+        self._write(frames.TEXT, msgspec.json.encode({"op": int(op), "d": d}))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the upgrade."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
-        key = base64.b64encode(secrets.token_bytes(16)).decode()
-        lines = (
-            f"GET /gateway?v=10&encoding=json{self._query} HTTP/1.1", f"Host: {self._host}",
-            "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}",
-            "Sec-WebSocket-Version: 13", "", "",
-        )  # fmt: skip
-        self._transport.write("\r\n".join(lines).encode())
+        path = f"/gateway?v=10&encoding=json{self._query}"
+        self._transport.write(frames.request(self._host, path, secrets.token_bytes(16)))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A load without this connection is not the load that was asked for."""
@@ -92,11 +85,7 @@ class Gateway(asyncio.Protocol):
         self._buffer += data
         if not self._upgraded and not self._upgrade():
             return
-        start = 0
-        while (found := _frame_at(self._buffer, start)) is not None:
-            opcode, body, start = found
-            self._receive(opcode, body)
-        del self._buffer[:start]
+        self._buffer = bytearray(frames.cut(bytes(self._buffer), self._receive))
 
     def _upgrade(self) -> bool:
         head, end, rest = bytes(self._buffer).partition(b"\r\n\r\n")
@@ -111,11 +100,11 @@ class Gateway(asyncio.Protocol):
         return True
 
     def _receive(self, opcode: int, body: bytes) -> None:
-        if opcode == _PING:
-            self._write(_PONG, body)
-        elif opcode == _CLOSE:
+        if opcode == frames.PING:
+            self._write(frames.PONG, body)
+        elif opcode == frames.CLOSE:
             self.lost = self.lost or f"closed with {int.from_bytes(body[:2], 'big')}"
-        if opcode != _TEXT:
+        if opcode != frames.TEXT:
             return
         frame = _frames.decode(body)
         if frame.op == Op.HELLO:
@@ -142,10 +131,8 @@ class Gateway(asyncio.Protocol):
             self.send(Op.HEARTBEAT, None)
 
     def _write(self, opcode: int, body: bytes) -> None:
-        size = len(body)
-        length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
         assert self._transport is not None
-        self._transport.write(bytes((opcode,)) + length + _ZERO_KEY + body)
+        self._transport.write(frames.masked(opcode, body))
 
 
 async def connect(url: str, token: str, rooms: Sequence[str] = ()) -> Gateway:
@@ -160,18 +147,3 @@ async def connect(url: str, token: str, rooms: Sequence[str] = ()) -> Gateway:
     )
     await gateway.ready()
     return gateway
-
-
-def _frame_at(buffer: bytearray, start: int) -> tuple[int, bytes, int] | None:
-    """(first byte, body, end) of the server's frame at `start`; None while it is not whole."""
-    if len(buffer) < start + 2:
-        return None
-    size, at = buffer[start + 1], start + 2
-    if size >= 126:
-        width = 2 if size == 126 else 8
-        if len(buffer) < at + width:
-            return None
-        size, at = int.from_bytes(buffer[at : at + width], "big"), at + width
-    if len(buffer) < at + size:
-        return None
-    return buffer[start], bytes(buffer[at : at + size]), at + size

@@ -1,30 +1,28 @@
 """What the figures were measured on, and who used its cores."""
 
 import os
-import platform
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from regions.nats_server import require_nats_server, version_of
-
-_TICKS = os.sysconf("SC_CLK_TCK")
+from regions import machine
 
 
 def describe(directory: Path) -> str:
     """Cores, kernel and versions, how busy the machine is already, and the disk of `directory`."""
-    nats = ".".join(map(str, version_of(require_nats_server())))
+    here = machine.describe(os.getloadavg()[0])
     p50, p99 = _fsync_ms(directory)
     return (
-        f"{len(os.sched_getaffinity(0))} cores ({_cpu_model()}), Linux {platform.release()}, "
-        f"Python {platform.python_version()}, nats-server {nats}, "
-        f"load average before {os.getloadavg()[0]:.1f}, fsync p50 {p50:.2f} p99 {p99:.2f} ms"
+        f"{len(os.sched_getaffinity(0))} cores ({here.cpu}), {here.system}, "
+        f"Python {here.python}, nats-server {here.nats_server}, "
+        f"load average before {here.load_before:.1f}, fsync p50 {p50:.2f} p99 {p99:.2f} ms"
     )
 
 
 def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
     """CPU time that each process has used so far."""
-    return {name: _cpu_seconds(pid) for name, pid in pids.items()}
+    uses = {name: machine.use_of(pid) for name, pid in pids.items()}
+    return {name: use.cpu_s for name, use in uses.items() if use is not None}
 
 
 def _fsync_ms(directory: Path, times: int = 200) -> tuple[float, float]:
@@ -38,15 +36,3 @@ def _fsync_ms(directory: Path, times: int = 200) -> tuple[float, float]:
             took.append(time.monotonic_ns() - began)
     took.sort()
     return took[times // 2] / 1e6, took[times * 99 // 100] / 1e6
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
