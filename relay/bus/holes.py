@@ -75,9 +75,11 @@ class Holes:
                 continue
             for headers, data in page.messages:
                 hole = _decode(data)
-                if hole is None or hole.region != region or self._knows(hole):
+                if hole is None or hole.region != region:
                     continue
                 numbered = msgspec.structs.replace(hole, number=int(headers[SEQUENCE]))
+                if self._knows(numbered):
+                    continue
                 self._fresh.append(numbered)
                 self._keep(numbered)
             self._next[region] = max(following, page.last + 1)
@@ -115,7 +117,7 @@ class Holes:
         if any(msgspec.structs.replace(each, number=hole.number) == hole for each in known):
             return True
         # One that has grown together with a later one, where a record is read again.
-        return any(widened(each, hole) == each for each in known[: self.merged])
+        return any(each.number >= hole.number and widened(each, hole) == each for each in known)
 
 
 def _decode(data: bytes) -> Hole | None:

@@ -121,3 +121,15 @@ async def test_of_too_many_none_is_forgotten_the_oldest_grow_together(
     records.made[records_stream("us")] = "t1"
     for _ in range(5):
         assert await holes.poll() == [], "read again, none is new"
+
+
+async def test_a_hole_within_one_that_grew_is_news_where_it_was_recorded_later(
+    records: _Records, holes: Holes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.bus.holes.KEPT", 2)
+    for first, last in ((10, 20), (30, 40), (50, 60)):
+        records.store("us", first, last)
+    await holes.poll()
+    assert (holes.merged, holes.of("us")[0].last) == (1, 40)
+    records.store("us", 22, 25)
+    assert named(await holes.poll()) == [("us", 22, 4)]
