@@ -27,6 +27,7 @@ MIRRORED: tuple[Callable[[str], str], ...] = (
     names.events_stream,
     names.records_stream,
     names.log_stream,
+    names.minutes_stream,
     names.book_stream,
 )
 
@@ -151,8 +152,9 @@ def _tls(files: TlsFiles, *, mutual: bool) -> str:
 
 def _jetstream(topology: Topology, region: Region, store: str) -> str:
     settings = topology.streams
-    # events, records, log and book
-    each = 2 * settings.max_bytes + settings.log_max_bytes + settings.book_max_bytes
+    # events and records; log, minutes and book
+    counts = settings.log_max_bytes + settings.minutes_max_bytes
+    each = 2 * settings.max_bytes + counts + settings.book_max_bytes
     kept = len(topology.regions) * each + settings.telemetry_max_bytes
     return "\n".join(
         (
@@ -249,8 +251,9 @@ def _offers(home: str, other: str) -> list[_Share]:
         # Of three replicas any may answer that; their leader says what there is.
         _Share("service", f"$JS.API.STREAM.MSG.GET.{names.events_stream(home)}"),
         _Share("service", f"$JS.API.STREAM.MSG.GET.{names.events_stream(other)}"),
-        # Who audits reads here what his region's mirror of the log has skipped.
+        # Who audits reads here what his region's mirrors of the log and the minutes have skipped.
         _Share("service", f"$JS.API.DIRECT.GET.{names.log_stream(home)}", many=True),
+        _Share("service", f"$JS.API.DIRECT.GET.{names.minutes_stream(home)}", many=True),
         _Share("stream", names.below("tele", home)),
         _Share("stream", names.below("news", home)),
         _Share("stream", names.below("lease", home)),

@@ -52,6 +52,7 @@ def permissions(user: User, region: str, others: tuple[str, ...]) -> Permissions
                     "$JS.API.CONSUMER.INFO.*.*",
                     *_log_reads(region, others),
                     *(f"$JS.{o}.API.DIRECT.GET.{names.log_stream(o)}" for o in others),
+                    *(f"$JS.{o}.API.DIRECT.GET.{names.minutes_stream(o)}" for o in others),
                     *_book_reads(region, others),
                     f"$JS.API.DIRECT.GET.{names.LEASE_STREAM}",
                     *(names.below("ask", each) for each in (region, *others)),
@@ -94,7 +95,8 @@ def _asked(region: str, others: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _log_reads(region: str, others: tuple[str, ...]) -> tuple[str, ...]:
-    logs = (names.log_stream(origin) for origin in (region, *others))
+    origins = (region, *others)
+    logs = (stream_of(o) for stream_of in (names.log_stream, names.minutes_stream) for o in origins)
     return tuple(f"$JS.API.DIRECT.GET.{stream}" for stream in (*logs, names.TELEMETRY_STREAM))
 
 
@@ -109,6 +111,7 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
         *(names.events_stream(origin) for origin in (region, *others)),
         *(names.records_stream(origin) for origin in (region, *others)),
         *(names.log_stream(origin) for origin in (region, *others)),
+        names.minutes_stream(region),
         names.LEASE_STREAM,
     ]
     return Permissions(
@@ -119,6 +122,7 @@ def _edge(region: str, others: tuple[str, ...], own: str) -> Permissions:
             names.below("tele", region),
             names.below("pres", region),
             names.below("log", region),
+            names.below("min", region),
             names.below("users", region),
             *(names.below("usersask", each) for each in (region, *others)),
             *(names.below("visit", each) for each in (region, *others)),

@@ -206,6 +206,23 @@ def extras(region: str, table: list[Declared], found: Mapping[str, list[str]]) -
 def _home(topology: Topology, region: Region) -> list[StreamConfig]:
     home, replicas, settings = region.name, len(region.servers), topology.streams
     age = settings.max_age_s * _SECOND
+
+    def kept_as_log(stream: str, kind: names.Kind, max_bytes: int) -> StreamConfig:
+        return StreamConfig(
+            name=stream,
+            subjects=[names.below(kind, home)],
+            storage="file",
+            num_replicas=replicas,
+            retention="limits",
+            discard="old",
+            compression="s2",
+            max_age=settings.log_max_age_s * _SECOND,
+            max_bytes=max_bytes,
+            max_msg_size=MAX_EVENT_BYTES,
+            duplicate_window=settings.duplicate_window_s * _SECOND,
+            allow_direct=True,
+        )
+
     return [
         StreamConfig(
             name=names.events_stream(home),
@@ -236,20 +253,8 @@ def _home(topology: Topology, region: Region) -> list[StreamConfig]:
             max_msg_size=MAX_EVENT_BYTES,
             allow_direct=True,
         ),
-        StreamConfig(
-            name=names.log_stream(home),
-            subjects=[names.below("log", home)],
-            storage="file",
-            num_replicas=replicas,
-            retention="limits",
-            discard="old",
-            compression="s2",
-            max_age=settings.log_max_age_s * _SECOND,
-            max_bytes=settings.log_max_bytes,
-            max_msg_size=MAX_EVENT_BYTES,
-            duplicate_window=settings.duplicate_window_s * _SECOND,
-            allow_direct=True,
-        ),
+        kept_as_log(names.log_stream(home), "log", settings.log_max_bytes),
+        kept_as_log(names.minutes_stream(home), "min", settings.minutes_max_bytes),
         StreamConfig(
             name=names.book_stream(home),
             subjects=[names.below("ops", home)],
@@ -345,6 +350,8 @@ def _kept(settings: StreamSettings, stream_of: Callable[[str], str]) -> tuple[in
         return 0, 2 * settings.book_max_bytes  # its home is full first
     if stream_of is names.log_stream:
         return settings.log_max_age_s, settings.log_max_bytes
+    if stream_of is names.minutes_stream:
+        return settings.log_max_age_s, settings.minutes_max_bytes
     return settings.max_age_s, settings.max_bytes
 
 

@@ -80,8 +80,9 @@ class StreamSettings:
 
     max_age_s: int = 86_400
     max_bytes: int = 1024**3  # of one region's events, in each region
-    log_max_age_s: int = 30 * 86_400  # of the log of who was here, and how many
-    log_max_bytes: int = 2 * 1024**3  # of one region's, in each region
+    log_max_age_s: int = 30 * 86_400  # of the log of who was here, and of the minutes
+    log_max_bytes: int = 2 * 1024**3  # of one region's log, in each region
+    minutes_max_bytes: int = 512 * 1024**2  # of how many were in one region, in each region
     book_max_bytes: int = 64 * 1024**2  # of what operators ordered and did through one region
     telemetry_max_bytes: int = 1024**3  # of all edges' frames of a day, in each region
     duplicate_window_s: int = 120

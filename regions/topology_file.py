@@ -77,6 +77,7 @@ class _Streams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_bytes: int = StreamSettings().max_bytes
     log_max_age_s: int = StreamSettings().log_max_age_s
     log_max_bytes: int = StreamSettings().log_max_bytes
+    minutes_max_bytes: int = StreamSettings().minutes_max_bytes
     book_max_bytes: int = StreamSettings().book_max_bytes
     telemetry_max_bytes: int = StreamSettings().telemetry_max_bytes
     duplicate_window_s: int = StreamSettings().duplicate_window_s

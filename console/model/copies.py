@@ -13,9 +13,9 @@ from enum import Enum
 from console.model.lag import LagCell
 from console.model.streams import StreamRow, stream_rows
 from console.model.view import EdgeView, FleetView, Freshness
-from relay.core.names import book_stream, events_stream, log_stream, records_stream
+from relay.core.names import book_stream, events_stream, log_stream, minutes_stream, records_stream
 
-_MIRRORED = (events_stream, records_stream, log_stream, book_stream)
+_MIRRORED = (events_stream, records_stream, log_stream, minutes_stream, book_stream)
 
 
 class Agreement(Enum):

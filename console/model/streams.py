@@ -11,7 +11,8 @@ from relay.core.query import Field
 
 CUT_MS = 10_000  # a mirror that heard nothing of its origin for longer; 1 s is usual
 NEARLY_FULL = 0.95
-REFUSES = ("OPS_", "LOG_")  # streams whose newest, not whose oldest, is missed where they are full
+# Streams whose newest, not whose oldest, is missed where they are full.
+REFUSES = ("OPS_", "LOG_", "MIN_")
 
 
 @dataclass(frozen=True, slots=True)

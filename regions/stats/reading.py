@@ -16,6 +16,8 @@ from relay.core.names import (
     LogKind,
     log_stream,
     log_subject,
+    minute_subject,
+    minutes_stream,
     telemetry_subject,
 )
 from relay.core.telemetry import decode_frame
@@ -51,7 +53,7 @@ class Past:
     def __init__(self, region: str, reader: Reader) -> None:
         self.region = region
         self._reader = reader
-        self._apis: dict[str, str] = {}  # origin -> where its log is read
+        self._apis: dict[str, str] = {}  # stream -> where it is read
 
     async def newest_frames(self, before_ms: int | None = None) -> list[Heard]:
         """The newest frame of each edge, or the newest that was stored before a time (Unix ms).
@@ -89,7 +91,7 @@ class Past:
             BusError: NATS did not answer.
         """
         stream, subject = log_stream(origin), log_subject(origin, kind, "*")
-        api = await self._api(origin)
+        api = await self._api(stream, origin)
         stored = messages(self._reader, stream, since_ms=since_ms, subject=subject, api=api)
         async with aclosing(stored):
             async for headers, data in stored:
@@ -123,29 +125,31 @@ class Past:
         Raises:
             BusError: NATS did not answer.
         """
-        stream = log_stream(origin)
+        return await self._state(log_stream(origin), origin)
+
+    async def _state(self, stream: str, origin: str) -> LogState:
         answer = await self._reader.api(f"STREAM.INFO.{stream}", {})
         mirror, state = answer.get("mirror"), answer["state"]
         if mirror is None:
-            self._apis[origin] = API
+            self._apis[stream] = API
             return LogState(max(stamp_ms(state.get("last_ts", "")), 0), current=True)
         if state.get("num_deleted", 0):
             # A mirror may have skipped some after a cut, and says that it lacks nothing.
-            self._apis[origin] = remote_api(origin)
+            self._apis[stream] = remote_api(origin)
             try:
-                got = await self._reader.last_by_subject(stream, ">", api=self._apis[origin])
+                got = await self._reader.last_by_subject(stream, ">", api=self._apis[stream])
             except BusError:
                 return LogState(0, current=False)
             return LogState(stamp_ms(got[0].get(STAMP, "")) if got else 0, current=True)
-        self._apis[origin] = API
+        self._apis[stream] = API
         active_ns = mirror.get("active", -1)
         current = mirror.get("lag", 0) == 0 and 0 <= active_ns < CURRENT_NS
         return LogState(max(stamp_ms(state.get("last_ts", "")), 0), current)
 
-    async def _api(self, origin: str) -> str:
-        if origin not in self._apis:
-            await self.log_state(origin)
-        return self._apis[origin]
+    async def _api(self, stream: str, origin: str) -> str:
+        if stream not in self._apis:
+            await self._state(stream, origin)
+        return self._apis[stream]
 
     async def log_begins(self, origin: str) -> LogBegin | None:
         """The oldest entry of a region's log; None where it holds nothing.
@@ -170,8 +174,8 @@ class Past:
         Raises:
             BusError: NATS did not answer.
         """
-        stream, subject = log_stream(origin), log_subject(origin, "minute", "*")
-        api, start = await self._api(origin), rfc3339(since * MINUTE_MS)
+        stream, subject = minutes_stream(origin), minute_subject(origin, "*")
+        api, start = await self._api(stream, origin), rfc3339(since * MINUTE_MS)
         page = await self._reader.since(stream, start, batch=PAGE, subject=subject, api=api)
         last, parts = since - 1, dict[str, list[Minute]]()  # of each edge that writes
         while page.messages:

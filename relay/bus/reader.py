@@ -70,6 +70,7 @@ def _info(answer: dict[str, Any]) -> StreamInfo:
     )
 
 
+QUESTIONS = 64  # that a server answers with one message: at once, at most
 LONGEST = 8  # time-outs: as many may pass while the messages of a page come in, slowly
 
 
@@ -78,13 +79,14 @@ class Reader:
 
     Args:
         inbox: for the answers.
-        reads: at once, at most.
+        reads: pages at once, at most. Questions that one message answers don't wait for them.
         timeout_s: for an answer, and in a page from one message to the next.
     """
 
     def __init__(self, inbox: Inbox, reads: int, timeout_s: float = 2.0) -> None:
         self._inbox = inbox
         self._slots = asyncio.Semaphore(reads)
+        self._questions = asyncio.Semaphore(QUESTIONS)
         self._timeout_s = timeout_s
         self.reads = 0  # total
 
@@ -159,10 +161,7 @@ class Reader:
             UnavailableError: no answer in time, or nobody there to answer.
         """
         body = json.dumps({"last_by_subj": subject}).encode()
-        self.reads += 1
-        headers, data = await self._inbox.request(
-            f"{api}.DIRECT.GET.{stream}", body, timeout_s or self._timeout_s
-        )
+        headers, data = await self._ask(f"{api}.DIRECT.GET.{stream}", body, timeout_s)
         if headers.get(STATUS) == NOT_FOUND:
             return None
         if SEQUENCE not in headers:
@@ -258,9 +257,8 @@ class Reader:
         timeout_s: float | None = None,
     ) -> dict[str, Any] | None:
         call = f"{api}.STREAM.MSG.GET.{stream}"
-        self.reads += 1
         body = json.dumps(request if headers else request | {"no_hdr": True}).encode()
-        _, data = await self._inbox.request(call, body, timeout_s or self._timeout_s)
+        _, data = await self._ask(call, body, timeout_s)
         answer: dict[str, Any] = json.loads(data)
         error = answer.get("error")
         if error is None:
@@ -278,11 +276,18 @@ class Reader:
             BusError: the server refused it.
         """
         body = json.dumps(request).encode() if request else b""
-        _, data = await self._inbox.request(f"{API}.{call}", body, self._timeout_s)
+        _, data = await self._ask(f"{API}.{call}", body)
         answer: dict[str, Any] = json.loads(data)
         if "error" in answer:
             raise BusError(f"{call}: {answer['error'].get('description', 'refused')}")
         return answer
+
+    async def _ask(
+        self, subject: str, body: bytes, timeout_s: float | None = None
+    ) -> tuple[Headers, bytes]:
+        async with self._questions:
+            self.reads += 1
+            return await self._inbox.request(subject, body, timeout_s or self._timeout_s)
 
     async def _batch(self, subject: str, request: dict[str, Any]) -> Page:
         done: asyncio.Future[Headers] = asyncio.get_running_loop().create_future()

@@ -85,8 +85,16 @@ def records_stream(origin: str) -> str:
 
 
 def log_stream(origin: str) -> str:
-    """The log of who was at `origin`'s edges, and how many, mirrored like the events."""
+    """The log of who was at `origin`'s edges, mirrored like the events."""
     return f"LOG_{origin}"
+
+
+def minutes_stream(origin: str) -> str:
+    """How many were at `origin`'s edges in each minute, mirrored like the events.
+
+    Apart from the log, which drops its oldest when many come and go.
+    """
+    return f"MIN_{origin}"
 
 
 def book_stream(origin: str) -> str:
@@ -167,16 +175,21 @@ def news_subject(region: str, about: str) -> str:
     return f"news.{region}.{about}"
 
 
-LogKind = Literal["att", "minute", "visit", "visitmark"]
+LogKind = Literal["att", "visit", "visitmark"]
 
 
 def log_subject(region: str, kind: LogKind, edge: str) -> str:
-    """Where an edge stores comings and goings (`att`), its region's minutes, its visits, or where
-    the newest checkpoint of them is.
+    """Where an edge stores comings and goings (`att`), its visits, or where the newest checkpoint
+    of them is.
 
     `edge` may be the wildcard `*`.
     """
     return f"log.{region}.{kind}.{edge}"
+
+
+def minute_subject(region: str, edge: str) -> str:
+    """Where the edge that has the duty stores its region's minutes; `edge` may be `*`."""
+    return f"min.{region}.{edge}"
 
 
 def users_subject(region: str, edge: str) -> str:
@@ -309,8 +322,8 @@ def room_of(subject: str) -> tuple[str, str, str]:
 
 Kind = Literal[
     "ev", "rec", "sig", "tele", "lease", "slot", "duty", "takeover", "head", "alarm", "witness",
-    "live", "siglive", "pres", "presask", "presans", "log", "users", "usersask",
-    "visit", "visitans", "ops", "news", "ask", "see", "act", "told", "shown",
+    "live", "siglive", "pres", "presask", "presans", "log", "min", "users",
+    "usersask", "visit", "visitans", "ops", "news", "ask", "see", "act", "told", "shown",
 ]  # fmt: skip
 
 

@@ -1,8 +1,10 @@
 """Sets of sequences as runs: a million that follow each other cost no more than one."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
+from itertools import pairwise
 
 Run = tuple[int, int]  # first and last sequence, both included
 
@@ -16,6 +18,24 @@ def ranges(sequences: Iterable[int]) -> list[Run]:
         else:
             runs.append((seq, seq))
     return runs
+
+
+def joined(runs: Sequence[Run], most: int) -> list[Run]:
+    """As many runs as `most`, which hold all of these and as little more as can be.
+
+    Args:
+        runs: ascending.
+        most: at least 1.
+    """
+    gaps = [later[0] - earlier[1] for earlier, later in pairwise(runs)]
+    parted = nlargest(most - 1, range(len(gaps)), key=gaps.__getitem__)
+    found: list[Run] = []
+    start = 0
+    for end in (*sorted(at + 1 for at in parted), len(runs)):
+        if start < end:
+            found.append((runs[start][0], runs[end - 1][1]))
+        start = end
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from relay.core.hole import Hole, Stretch, widened
-from relay.core.runs import ranges
+from relay.core.runs import joined, ranges
 from relay.edge.holes import HoleLog
 from relay.edge.mirrors import Mirrors
 from relay.errors import BusError
@@ -181,9 +181,8 @@ def _nothing() -> None:
 
 
 def _runs(sequences: Iterable[int]) -> list[tuple[int, int]]:
-    """As `ranges`; too many to be recorded one by one become one."""
-    runs = ranges(sorted(sequences))
-    return runs if len(runs) <= RUNS else [(runs[0][0], runs[-1][1])]
+    """As `ranges`; of too many to be recorded one by one, those that lie nearest become one."""
+    return joined(ranges(sorted(sequences)), RUNS)
 
 
 def _within(stretch: Stretch, other: Stretch) -> bool:

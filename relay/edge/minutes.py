@@ -11,7 +11,7 @@ from relay.bus.events import STAMP, rfc3339, stamp_ms
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
 from relay.core.minute import MINUTE_MS, Heard, decode_minute, encode_minute, minute_of
-from relay.core.names import TELEMETRY_STREAM, log_stream, log_subject, telemetry_subject
+from relay.core.names import TELEMETRY_STREAM, minute_subject, minutes_stream, telemetry_subject
 from relay.core.telemetry import decode_frame
 from relay.errors import BusError
 
@@ -69,8 +69,8 @@ class Minutes:
         return stamp_ms(got[0].get(STAMP, "")) if got else 0
 
     async def _newest(self) -> int:
-        subject = log_subject(self._region, "minute", "*")
-        got = await self._reader.last_by_subject(log_stream(self._region), subject)
+        subject = minute_subject(self._region, "*")
+        got = await self._reader.last_by_subject(minutes_stream(self._region), subject)
         if got is None:
             return 0
         try:
@@ -109,7 +109,7 @@ class Minutes:
         return [one for each in found for one in each if one.at_ms < minute * MINUTE_MS]
 
     async def _store(self, minute: int, heard: list[Heard]) -> None:
-        subject = log_subject(self._region, "minute", self._edge)
+        subject = minute_subject(self._region, self._edge)
         for part, data in enumerate(encode_minute(minute_of(self._region, minute, heard))):
             headers = {MSG_ID: f"minute.{minute}.{self._edge}.{part}"}
             ack = read_ack(*await self._inbox.request(subject, data, 2.0, headers))

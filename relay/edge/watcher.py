@@ -37,6 +37,8 @@ _log = logging.getLogger("jetrelay.watcher")
 DUTY = "watch"
 SKIPS = 1_024  # jumps that wait; beyond, those of one origin that follow each other become one
 FLUSH_S = 2
+TOLD = 1_024  # stretches that are told once more: an edge may have been reconnecting to NATS
+TOLD_AGAIN_S = 5  # after they were told first
 CHECKS = 64  # markers that wait to be compared; the heads are compared besides
 HAND_OVER_S = 6  # a watcher that is new looks back so far: longer than the duty's lease
 
@@ -76,6 +78,7 @@ class Watcher:
         self._lost = 0  # how often the connection was
         self._watches: dict[str, Watch] = {}
         self._skips: deque[tuple[str, Skipped]] = deque()
+        self._told: deque[tuple[float, bytes]] = deque(maxlen=TOLD)  # when, of no record
         self._checks: deque[tuple[str, Marker]] = deque(maxlen=CHECKS)
         self._past: deque[dict[str, int]] = deque(maxlen=HAND_OVER_S)  # positions, each second
         self._suspects: dict[str, tuple[int, int]] = {}  # origin -> where the copies may differ
@@ -100,6 +103,7 @@ class Watcher:
         # First of all: an origin that does not answer must not cost the region its watcher.
         on_duty = await self._leases.take_duty(DUTY)
         await self._follow_skips()  # also those that were found before the duty was lost
+        await self._tell_again()
         if not on_duty or (self._connection is not None and self._connection.is_closed):
             await self.close()
         if not on_duty:
@@ -226,6 +230,14 @@ class Watcher:
         number = await self._holes.record(origin, first, last) if sure else 0
         body = msgspec.json.encode(Stretch(origin, first, last, number))
         await self._inbox.send(skipped_subject(self._region), body, "")
+        if not number:
+            self._told.append((clock.now().mono_s, body))
+
+    async def _tell_again(self) -> None:
+        """What is in no record, an edge hears here or never."""
+        while self._told and clock.now().mono_s - self._told[0][0] >= TOLD_AGAIN_S:
+            await self._inbox.send(skipped_subject(self._region), self._told[0][1], "")
+            self._told.popleft()
 
     # --- divergence ----------------------------------------------------------------------------
 

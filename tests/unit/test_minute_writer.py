@@ -43,7 +43,7 @@ class Streams:
         """The newest frame, or minute."""
         if stream == "TELE":
             return self._message(len(self.frames) - 1) if self.frames else None
-        assert subject == "log.us.minute.*"
+        assert subject == "min.us.*"
         if not self.minutes:
             return None
         return {}, encode_minute(self.minutes[-1])[-1]
@@ -75,7 +75,7 @@ class Streams:
         self, subject: str, data: bytes, _timeout_s: float, headers: dict[str, str]
     ) -> tuple[dict[str, str], bytes]:
         """Store a minute; one that stands there already is not stored again."""
-        assert subject.startswith("log.us.minute.us-")
+        assert subject.startswith("min.us.us-")
         if headers["Nats-Msg-Id"] not in self.ids:
             self.ids.add(headers["Nats-Msg-Id"])
             self.minutes.append(decode_minute(data))

@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import pytest
 
-from relay.bus.connection import STATUS
+from relay.bus.connection import STATUS, Headers
 from relay.bus.events import SEQUENCE
-from relay.bus.reader import LONGEST, Reader
+from relay.bus.reader import LONGEST, QUESTIONS, Reader
 from relay.errors import UnavailableError
 from relay.tasks import Tasks
 
@@ -50,6 +50,27 @@ def reader(link: Link) -> Reader:
 async def test_a_page_is_waited_for_as_long_as_it_comes_in() -> None:
     page = await reader(Link(6, TIMEOUT_S / 2)).page("EV_us", 1, batch=6)
     assert page.last == 6
+
+
+async def test_questions_are_counted_and_only_so_many_are_asked_at_once() -> None:
+    asked: list[str] = []
+    answer = asyncio.Event()
+
+    async def request(subject: str, _body: bytes, _timeout_s: float) -> tuple[Headers, bytes]:
+        asked.append(subject)
+        await answer.wait()
+        return {}, b'{"error": {"err_code": 10037}}'
+
+    link = Link(0, 0.0)
+    link.request = request  # type: ignore[attr-defined]
+    reads = reader(link)
+    async with asyncio.TaskGroup() as group:
+        for number in range(QUESTIONS + 5):
+            group.create_task(reads.last_seq(f"EV_{number}", ">"))
+        await asyncio.sleep(0.01)
+        assert len(asked) == reads.reads == QUESTIONS
+        answer.set()
+    assert reads.reads == QUESTIONS + 5
 
 
 @pytest.mark.parametrize(

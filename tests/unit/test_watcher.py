@@ -8,8 +8,9 @@ import pytest
 from relay.bus.events import SEQUENCE
 from relay.bus.reader import Page
 from relay.core.hole import Stretch, decode_stretch
+from relay.core.session import Instant
 from relay.core.watch import Skipped, Watch
-from relay.edge.watcher import SKIPS, Watcher
+from relay.edge.watcher import SKIPS, TOLD_AGAIN_S, Watcher
 from relay.errors import BusError, UnavailableError
 
 
@@ -84,6 +85,20 @@ async def test_too_many_jumps_become_one_and_none_is_dropped(
     assert len(region.told) == SKIPS
     last = region.told[-1]
     assert (last.first, last.last, last.number) == (2 * SKIPS - 1, 2 * SKIPS + 19, 0)
+
+
+async def test_what_is_in_no_record_is_told_once_more_to_who_was_reconnecting(
+    region: _Region, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr("relay.edge.clock.now", lambda: Instant(now_s, 0))
+    watcher._found("us", (Skipped(3, 4, sure=False), Skipped(6, 6)))
+    await watcher.turn()
+    assert region.told == [Stretch("us", 3, 4), Stretch("us", 6, 6, 1)]
+    now_s += TOLD_AGAIN_S
+    await watcher.turn()
+    await watcher.turn()
+    assert region.told[2:] == [Stretch("us", 3, 4)]
 
 
 @pytest.mark.parametrize("clustered", [True, False])
