@@ -28,11 +28,11 @@ from regions.topology import Topology
 from relay.config import NatsConfig
 from relay.core.hole import Hole
 from relay.core.names import events_stream, hole_subject
-from relay.core.runs import ranges
+from relay.core.runs import NONE, joined
 from relay.errors import RelayError, UnavailableError
 
 REGION_DEADLINE_S = 20.0
-HOLES = 64  # that are recorded of one mirror; more become one
+HOLES = 64  # that are recorded of one mirror; of more, those that lie nearest become one
 SAVING_DEADLINE_S = 300.0  # where what only a diverged mirror holds is saved, to the end or not
 
 
@@ -230,13 +230,14 @@ async def _record_skipped(origin: str, home: JetStream, mirror: JetStream) -> No
     Cursors of the region may have passed it. Its edges record that as well, if they live.
     """
     stream = events_stream(origin)
-    missing = await mirror.deleted(stream)
-    if not missing:
+    here, there = await mirror.info(stream), await home.info(stream)
+    skipped = None if here is None else await mirror.lacking(here)
+    if not skipped:
         return
-    state = ((await home.info(stream)) or {"state": {"first_seq": 0}})["state"]
-    held = sorted(missing - await home.deleted(stream))
-    runs = ranges(seq for seq in held if seq >= int(state["first_seq"]))
-    for first, last in runs if len(runs) <= HOLES else [(runs[0][0], runs[-1][1])]:
+    if there is not None:
+        skipped = skipped.within(int(there["state"]["first_seq"]), skipped.last)
+        skipped -= await home.lacking(there) or NONE
+    for first, last in joined(skipped.runs, HOLES):
         hole = Hole(mirror.region, origin, first, last, skipped=True)
         await mirror.store(hole_subject(mirror.region), msgspec.json.encode(hole))
 
@@ -272,20 +273,16 @@ async def find_holed(topology: Topology, regions: "Regions", admin: JetStream) -
         home = await source.info(stream) if source is not None else None
         if source is None or mirror is None or home is None:
             continue
-        here = Extent(mirror["state"], await _deleted(admin, mirror))
-        there = Extent(home["state"], await _deleted(source, home))
+        lacking, gone = await admin.lacking(mirror), await source.lacking(home)
+        if lacking is None or gone is None:
+            continue  # so many that it can't be told: its region's edges read them at the origin
+        here, there = Extent(mirror["state"], lacking), Extent(home["state"], gone)
         limits = limits_of(home["config"])
         # Nobody writes these back: a copy that is ahead of an origin that lost its end goes.
         stale = stream != events_stream(origin) and here.last > there.last
         if stale or must_rebuild(here, there, limits, datetime.now(UTC).timestamp()):
             holed.append(Change(admin.region, stream, "rebuild"))
     return holed
-
-
-async def _deleted(admin: JetStream, info: Mapping[str, Any]) -> set[int]:
-    if not info["state"].get("num_deleted"):
-        return set()
-    return await admin.deleted(info["config"]["name"])
 
 
 class Regions:

@@ -1,10 +1,12 @@
 """Holes in a mirror: what it skipped, and whether it is to be filled anew."""
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from relay.core.runs import Runs
 
 MARGIN_S = 60.0  # before a limit: within it, a copy may drop a message a little before another
 SHARE = 0.1  # of what the origin holds: where limits are at work, two starts differ by less
@@ -29,7 +31,7 @@ class Extent:
     """What a stream holds: an API answer's `state`, and the sequences it lacks in between."""
 
     state: Mapping[str, Any]
-    deleted: Set[int]
+    deleted: Runs
 
     @property
     def first(self) -> int:
@@ -57,8 +59,8 @@ def must_rebuild(mirror: Extent, origin: Extent, limits: Limits, now_s: float) -
     """Whether the mirror lacks what the origin holds, and the origin holds all that it has."""
     if origin.first > mirror.first or origin.last < mirror.last or not origin.messages:
         return False
-    skipped = any(seq >= origin.first and seq not in origin.deleted for seq in mirror.deleted)
-    return skipped or _start_lost(mirror, origin, limits, now_s)
+    skipped = mirror.deleted.within(origin.first, mirror.last) - origin.deleted
+    return bool(skipped) or _start_lost(mirror, origin, limits, now_s)
 
 
 def _start_lost(mirror: Extent, origin: Extent, limits: Limits, now_s: float) -> bool:

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,13 +16,16 @@ from nats.errors import NoRespondersError
 
 from regions.errors import AdminError
 from regions.permissions import inbox_of
+from relay.bus.copies import MOST_DELETED, SEARCH_S
+from relay.bus.gaps import find_gaps
 from relay.config import NatsConfig
+from relay.core.runs import NONE, Runs
 from relay.errors import UnavailableError
 
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 5.0
 BATCH_BYTES = 1024 * 1024
-_NOT_FOUND = (10059, 10014)  # stream, consumer
+_NOT_FOUND = (10059, 10014, 10037)  # stream, consumer, message
 
 
 class JetStream:
@@ -139,11 +145,39 @@ class JetStream:
         }
         await self._ask(f"CONSUMER.CREATE.{stream}.{config['name']}", body)
 
-    async def deleted(self, stream: str) -> set[int]:
-        """The sequences between a stream's first and last that it does not hold."""
-        info = await self._ask(f"STREAM.INFO.{stream}", {"deleted_details": True})
-        assert info is not None
-        return set(info["state"].get("deleted") or ())
+    async def lacking(self, info: Mapping[str, Any]) -> Runs | None:
+        """The sequences between a stream's first and last that it does not hold.
+
+        Args:
+            info: the API's answer about the stream, of a moment ago.
+
+        Returns:
+            None where they are so many that they could not be found in time.
+        """
+        stream, state = info["config"]["name"], info["state"]
+        count = int(state.get("num_deleted", 0))
+        if not count:
+            return NONE
+        if count <= MOST_DELETED:
+            named = await self._ask(f"STREAM.INFO.{stream}", {"deleted_details": True})
+            assert named is not None
+            return Runs.of(named["state"].get("deleted") or ())
+        ends_s = time.monotonic() + SEARCH_S
+        found = await find_gaps(
+            partial(self._following, stream),
+            int(state["first_seq"]),
+            int(state["last_seq"]),
+            count,
+            NONE,
+            lambda: time.monotonic() >= ends_s,
+        )
+        return found if len(found) >= count else None
+
+    async def _following(self, stream: str, seq: int) -> int | None:
+        """The first sequence from `seq` on that the stream holds."""
+        asked = {"seq": max(seq, 1), "next_by_subj": ">", "no_hdr": True}
+        found = await self._ask(f"STREAM.MSG.GET.{stream}", asked, missing_ok=True)
+        return None if found is None else int(found["message"]["seq"])
 
     async def messages(
         self, stream: str, first: int, batch: int

@@ -110,7 +110,7 @@ def extent(first: int, last: int, *deleted: int, age_s: float = 600, size: int =
     born = datetime.fromtimestamp(NOW_S - age_s, UTC).isoformat()
     messages = last - first + 1 - len(deleted)
     state = {"first_seq": first, "last_seq": last, "messages": messages, "bytes": size}
-    return Extent(state | {"first_ts": born}, set(deleted))
+    return Extent(state | {"first_ts": born}, Runs.of(deleted))
 
 
 @pytest.mark.parametrize(
