@@ -7,7 +7,7 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import relay.bus.events as bus_events
 import relay.bus.records as bus_records
 import relay.core.gate as core_gate
 import relay.core.resume as core_resume
+from relay.bus.home import HomeStream, Message
 from relay.bus.publisher import Publication, Publisher, Stored
 from relay.core.event import Event, RoomKey
 from relay.core.feed import Feed
@@ -167,6 +168,29 @@ def _gate_stands_open() -> None:
     everywhere(core_gate.first_look, lambda *_arguments, **_named: core_gate.Open())
 
 
+def _written_back(change: Callable[[dict[int, Message]], dict[int, Message]]) -> Callable[[], None]:
+    """Change what of a lost tail is written back into the home stream."""
+    original = HomeStream._write_back
+
+    async def write_back(
+        self: HomeStream, after: int, upto: int, found: Mapping[int, Message], young_ms: int
+    ) -> None:
+        await original(self, after, upto, change(dict(found)), young_ms)
+
+    return _in(HomeStream, "_write_back", write_back)
+
+
+def _turned_round(found: dict[int, Message]) -> dict[int, Message]:
+    return dict(zip(found, reversed(found.values()), strict=True))
+
+
+def _without_ids(found: dict[int, Message]) -> dict[int, Message]:
+    return {
+        seq: ({k: v for k, v in headers.items() if k != bus_events.MSG_ID}, data)
+        for seq, (headers, data) in found.items()
+    }
+
+
 # --- the hub -------------------------------------------------------------------------------------
 
 
@@ -188,6 +212,7 @@ def _drop_some() -> None:
 
 
 _TAIL = ("origin loses its tail", "herd", "client's network gone")
+_ID_TAIL = ("origin loses its tail", "publish acks lost")
 _LEADER = ("stream leader killed",)
 _HERD = ("herd", "reads slow")
 _SKIPS = ("mirror skips", "herd", "client's network gone")
@@ -232,6 +257,8 @@ MUTANTS = (
     ),
     Mutant("publishes have no ids for the stream", _no_publish_ids),
     Mutant("the gate opens whatever it sees", _gate_stands_open, _TAIL),
+    Mutant("a lost tail is written back in another order", _written_back(_turned_round), _TAIL),
+    Mutant("a lost tail is written back without ids", _written_back(_without_ids), _ID_TAIL),
     Mutant("private frames have the edge's cursor", _in(Hub, "private_cursor", _edge_cursor)),
     Mutant("one event in a hundred is dropped", _drop_some),
 )
