@@ -3,12 +3,15 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import msgspec
 
-from regions.audit.rebuild import SILENT_MS, Life, Rebuild, Rule, Stretch, join_moves
+from regions.audit.beginnings import Beginnings
+from regions.audit.rebuild import SILENT_MS, Life, Rebuild, Stretch, join_moves
 from regions.audit.visits import Visit, VisitRebuild
 from regions.errors import AuditError
 from regions.stats.reading import Past
@@ -84,15 +87,17 @@ async def gather(
     }
     if dropped_ms and not partial:
         raise AuditError(_dropped(dropped_ms))
-    for lead_ms in _leads(since_ms, min(known)):
+    leads = _leads(since_ms, min(known))
+    for lead_ms in leads:
         material = Material(
             since_ms, until_ms, regions, [], [], known_ms=known_ms, dropped_ms=dropped_ms
         )
         await _read(past, material, lead_ms)
-        unknown = any(one.began is Rule.BEFORE for one in material.stretches)
-        if not unknown and not any(life.before and not life.seen for life in material.lives):
-            break
-    for lead_ms in _leads(since_ms, min(known)):
+        if not any(life.before and not life.seen for life in material.lives):
+            break  # a snapshot of each edge was in it
+    await _find_beginnings(past, material, [one for one in leads if one >= lead_ms])
+    _join(material)
+    for lead_ms in leads:
         if await _read_visits(past, material, lead_ms):
             break
     await _wait_for_minutes(past, material, deadline_s)
@@ -203,13 +208,32 @@ async def _read(past: Past, material: Material, lead_ms: int) -> None:
         material.stretches += rebuild.end(material.known_ms.get(region, until_ms) + SILENT_MS)
         material.lives += rebuild.lives.values()
         material.unreadable += rebuild.unreadable
+    material.lives.sort(key=lambda life: life.key)
+
+
+async def _find_beginnings(past: Past, material: Material, leads: Sequence[int]) -> None:
+    """Of the sessions that were open where reading began: that far back, the first of `leads`."""
+    wanted = Beginnings(material.stretches)
+    for read_ms, lead_ms in pairwise(leads):
+        if not wanted:
+            return
+        for region in material.regions:
+            begin_ms, end_ms = material.since_ms - lead_ms, material.since_ms - read_ms
+            async for stored_ms, data in past.log(region, "att", begin_ms, end_ms):
+                with suppress(msgspec.DecodeError):  # it is none of the time that is asked for
+                    wanted.add(stored_ms, decode_entry(data))
+        wanted.part_read()
+
+
+def _join(material: Material) -> None:
+    """The stretches of that time, each session at one edge at a time."""
     join_moves(material.stretches)
     material.stretches = [
         one
         for one in material.stretches
-        if one.start_ms < until_ms and (one.end_ms is None or one.end_ms >= since_ms)
+        if one.start_ms < material.until_ms
+        and (one.end_ms is None or one.end_ms >= material.since_ms)
     ]
-    material.lives.sort(key=lambda life: life.key)
 
 
 async def _read_visits(past: Past, material: Material, lead_ms: int) -> bool:

@@ -54,6 +54,12 @@ class Stretch:
     ended: Rule = Rule.OPEN
     error_ms: int = 0  # by how much the end may be later than it is said to be
 
+    def came(self, at_ms: int, record: Came) -> None:
+        """Its coming is in the log."""
+        self.start_ms, self.how, self.began = at_ms, record.how, Rule.LOGGED
+        self.tenant, self.user, self.transport = record.tenant, record.user, record.transport
+        self.country, self.device = record.country, record.device
+
 
 @dataclass(slots=True)
 class Life:
@@ -188,10 +194,8 @@ class Rebuild:
             if record.key in life.open:
                 self._close(life, record.key, at_ms, 0, Rule.LOST_CLOSE)
             region, edge, epoch = life.key
-            life.open[record.key] = Stretch(
-                record.key, region, edge, epoch, at_ms, record.how, record.tenant, record.user,
-                record.transport, record.country, record.device,
-            )  # fmt: skip
+            stretch = life.open[record.key] = Stretch(record.key, region, edge, epoch, at_ms, "")
+            stretch.came(at_ms, record)
             return
         if record.key not in life.open:
             self._unknown(life, record.key, life.snapshot_ms or life.first_ms)

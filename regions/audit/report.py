@@ -199,6 +199,11 @@ def report(material: Material, bound: int | None = None) -> Made:
 
 def _why(material: Material, live: Live, repaired: Repaired, log: Log) -> list[str]:
     """What keeps it from passing."""
+    begin_ms, end_ms = material.since_ms, material.until_ms
+    lived = any(
+        one.first_ms < end_ms and (one.end_ms is None or one.end_ms >= begin_ms)
+        for one in material.lives
+    )
     why = [f"the log of {region} has not come up to the end" for region in material.known_ms]
     why += [f"limits have dropped the begin of the log of {one}" for one in material.dropped_ms]
     if not repaired.compared and any(one.end_ms is None for one in material.lives):
@@ -211,6 +216,8 @@ def _why(material: Material, live: Live, repaired: Repaired, log: Log) -> list[s
         why.append(f"an edge's own figure was off by {live.edges.largest}, and should be by 0")
     if live.sum_calm.largest > live.bound:
         why.append(f"the live sum was off by {live.sum_calm.largest}, {live.bound} at most")
+    if lived and not live.sum.seconds:
+        why.append("no second of it was compared with the live series, which is kept by minutes")
     if live.missing_minutes:
         why.append(f"{live.missing_minutes} minutes of the live series are missing")
     for name, text in (

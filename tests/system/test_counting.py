@@ -19,6 +19,7 @@ from relay.bus.inbox import Inbox
 from relay.bus.leases import TTL_S
 from relay.bus.reader import Reader
 from relay.core.codes import Op
+from tests.audits import lacking
 from tests.countries import write_countries
 from tests.raw import Raw, token
 from tests.ready import serving
@@ -216,12 +217,15 @@ async def test_the_log_rebuilds_who_was_here_whoever_is_asked(
     span = ("--since", since, "--until", until)
     for region in ("us", "eu"):
         out = tmp_path / region
-        told = await run(counted, "audit", "--region", region, *span, "--out", str(out))
-        assert told.startswith("PASS")
+        done = await asyncio.to_thread(
+            counted.run, "audit", "--region", region, *span, "--out", str(out)
+        )
+        assert done.stdout.startswith(("FAIL", "PASS")[done.returncode == 0]), done.stderr
     names = ("audit.json", "index.html", "sessions.csv", "sessions.parquet", "visits.csv")
     for name in names:
         assert (tmp_path / "us" / name).read_bytes() == (tmp_path / "eu" / name).read_bytes()
     audit = json.loads((tmp_path / "us" / "audit.json").read_text())
+    assert lacking(audit) == []
     assert (audit["sessions"], audit["users"], audit["reconnects"]) == (5, 4, 1)
     assert audit["concurrency"]["peak"] == 5
     assert audit["repaired"]["by_rule"] == {"edge_died": 1}
@@ -362,9 +366,12 @@ async def test_what_a_mirror_of_the_log_skipped_is_read_where_it_is(counted: Wor
         await reader.api("STREAM.MSG.DELETE.LOG_us", {"seq": skipped})
         assert (await reader.info("LOG_us")).deleted == 1
         span = ("--since", since, "--until", datetime.now(UTC).isoformat(), "--json")
-        told = [await run(counted, "audit", "--region", region, *span) for region in ("us", "eu")]
+        told = [
+            (await asyncio.to_thread(counted.run, "audit", "--region", region, *span)).stdout
+            for region in ("us", "eu")
+        ]
         assert told[0] == told[1]
-        assert json.loads(told[1])["verdict"] == "PASS"
+        assert lacking(json.loads(told[1])) == []
     finally:
         await connection.close()
 
