@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import math
 import multiprocessing
 import resource
 import sys
@@ -11,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import cycle
+from itertools import cycle, pairwise
 from multiprocessing.connection import Connection  # noqa: TC003 (as elsewhere: no cycles)
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,16 @@ from regions.doors import Door
 from regions.stats.reading import open_past
 from tests.bench.machine import describe
 from tests.churn.crowd import FEELS_S, ROOM_USERS, Entry, Plan, process, room_of
-from tests.churn.judge import WITHIN_S, Disagreement, delays, disagreements, late, offs, while_up
+from tests.churn.judge import (
+    WITHIN_S,
+    Disagreement,
+    Span,
+    delays,
+    disagreements,
+    late,
+    offs,
+    while_up,
+)
 from tests.churn.viewer import Viewer
 from tests.raw import token
 from tests.world import World
@@ -46,6 +56,8 @@ VIEWERS_EACH, ROOMS_EACH = 3, 4
 HELD_S = 60.0  # that an edge stands still, and a region is cut off
 NEAR_S = 10.0  # behind a fault the live count may be off
 SETTLE_S = 240.0
+CUT_OFF = "ap-1"
+HEALED_S = 10.0  # after which views are true again
 KILLED_S = 14.0  # after which views are true again
 MUTED = 40  # of each process
 NOTICED_MS = 3_000  # until an edge that is busy has noticed that a connection ended
@@ -275,15 +287,15 @@ def verdict(
     over: list[Disagreement] = []
     whose: Counter[str] = Counter()
     for number, viewer in enumerate(viewers):
-        spans = [(*faults["isolate"], faults["isolate"][1] + 10)]
+        spans = _cut_off(faults["isolate"], [(at_s, urls[url]) for at_s, url in viewer.at])
         for begin_s in (faults["kill"][0], faults["hang"][0]):  # either edge says no more
             by_s = begin_s + KILLED_S
-            spans.append((begin_s - WITHIN_S["close"], by_s, by_s))
+            spans.append(Span(begin_s - WITHIN_S["close"], by_s, by_s))
         for edge, fault in (("us-1", "kill"), ("eu-1", "hang")):
             begin_s = faults[fault][0]
             before = [url for at_s, url in viewer.at if at_s < begin_s]
             if before and urls[before[-1]] == edge:
-                spans.append((begin_s, begin_s + MOVES_S, begin_s + MOVES_S + 4))
+                spans.append(Span(begin_s, begin_s + MOVES_S, begin_s + MOVES_S + 4))
         for room in viewer.rooms:
             truth = [entry for entry in ledger if room_of(entry.user) == room]
             mine = disagreements(truth, viewer.seen[room], judged_s, ended_s)
@@ -325,6 +337,21 @@ def verdict(
             "worst": [o._asdict() for o in sorted(calm, key=lambda o: -abs(o.live - o.truth))[:5]],
         },
     }
+
+
+def _cut_off(cut: tuple[float, float], at: Sequence[tuple[float, str]]) -> list[Span]:
+    """What a region's isolation excuses for one who looks: users on the other side of the cut.
+
+    Args:
+        cut: from when till when ap is cut off.
+        at: since when he looks from which edge.
+    """
+    began_s, ended_s = cut
+    apart: set[str] = set()
+    for (since_s, edge), (until_s, _) in pairwise([*at, (math.inf, "")]):
+        if since_s < ended_s + HEALED_S and until_s > began_s:
+            apart |= {CUT_OFF} if edge != CUT_OFF else set(EDGES) - {CUT_OFF}
+    return [Span(began_s, ended_s, ended_s + HEALED_S, frozenset(apart))]
 
 
 def against(

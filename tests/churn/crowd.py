@@ -35,6 +35,7 @@ class Entry(NamedTuple):
     step: int
     why: str  # open | resume | close | cut | lost | mute
     session: str  # its key in the log
+    edge: str = ""  # where
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ class Crowd:
 
     def _note(self, member: _Member, step: int, why: str) -> None:
         key = session_key(member.session_id).hex()
-        self.ledger.append(Entry(time.time(), member.user, step, why, key))
+        self.ledger.append(Entry(time.time(), member.user, step, why, key, member.edge))
 
     def lost_by(self, member: _Member, line: _Line) -> None:
         """The connection ended, and nobody here ended it."""

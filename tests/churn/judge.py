@@ -21,12 +21,35 @@ class Seen(NamedTuple):
 
 
 class Disagreement(NamedTuple):
-    """A view and the truth differed from then till then; `why`: what the truth changed by."""
+    """A view and the truth differed from then till then.
+
+    `why`: what the truth changed by; `edges`: where the user was before it began, and went to
+    until it ended.
+    """
 
     begin_s: float
     end_s: float
     user: int
     why: str
+    edges: frozenset[str] = frozenset()
+
+
+class Span(NamedTuple):
+    """A fault: all that begins in it must be over by then.
+
+    `apart`: only what concerns users of these edges; None: of all.
+    """
+
+    begin_s: float
+    end_s: float
+    by_s: float
+    apart: frozenset[str] | None = None
+
+    def holds(self, one: Disagreement) -> bool:
+        """Whether it may be the cause of that."""
+        if not (one.begin_s < self.end_s and one.end_s > self.begin_s):
+            return False
+        return self.apart is None or not one.edges or not self.apart.isdisjoint(one.edges)
 
 
 def disagreements(
@@ -41,29 +64,33 @@ def disagreements(
         end_s: until when.
     """
     found: list[Disagreement] = []
-    by_user: dict[int, list[tuple[float, int, str]]] = defaultdict(list)
+    by_user: dict[int, list[tuple[float, int, str, str]]] = defaultdict(list)
     for entry in truth:
-        by_user[entry.user].append((entry.at_s, 1 if entry.step > 0 else 0, entry.why))
+        by_user[entry.user].append((entry.at_s, 1 if entry.step > 0 else 0, entry.why, entry.edge))
     for one in seen:
-        by_user[one.user].append((one.at_s, 3 if one.online else 2, ""))
+        by_user[one.user].append((one.at_s, 3 if one.online else 2, "", ""))
     for user, changes in by_user.items():
         here = shown = False
-        last = why = ""
+        last = why = at_edge = ""
+        edges = frozenset[str]()
         since_s = 0.0
-        for at_s, what, reason in sorted(changes):
+        for at_s, what, reason, edge in sorted(changes):
             differed = here != shown
             if what >= 2:
                 shown = what == 3
             else:
-                here, last = what == 1, reason
+                here, last, before, at_edge = what == 1, reason, at_edge, edge
+                edges |= {before, edge} - {""}
                 if here != shown:  # else it ends what began for another reason
                     why = reason
             if not differed and here != shown:
                 since_s, why = at_s, last
             elif differed and here == shown:
-                found.append(Disagreement(since_s, at_s, user, why))
+                found.append(Disagreement(since_s, at_s, user, why, edges))
+            if here == shown and what >= 2:  # else what it shows is true by chance
+                edges = frozenset({at_edge} - {""})
         if here != shown:
-            found.append(Disagreement(since_s, end_s, user, why))
+            found.append(Disagreement(since_s, end_s, user, why, edges))
     return [one for one in found if one.end_s > begin_s]
 
 
@@ -111,21 +138,12 @@ def _nearest(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def late(
-    found: Iterable[Disagreement], spans: Sequence[tuple[float, float, float]]
-) -> list[Disagreement]:
-    """Those that lasted longer than they may.
-
-    Args:
-        found: disagreements.
-        spans: of a fault: begin, end, and by when all that began in it must be over.
-    """
+def late(found: Iterable[Disagreement], spans: Sequence[Span]) -> list[Disagreement]:
+    """Those that lasted longer than they may, and than faults excuse."""
     over: list[Disagreement] = []
     for one in found:
-        until_s = one.begin_s + WITHIN_S[one.why]
-        for begin_s, end_s, by_s in spans:
-            if one.begin_s < end_s and one.end_s > begin_s:
-                until_s = max(until_s, by_s)
+        excused = [span.by_s for span in spans if span.holds(one)]
+        until_s = max([one.begin_s + WITHIN_S[one.why], *excused])
         if one.end_s > until_s:
             over.append(one)
     return over
