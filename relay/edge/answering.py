@@ -62,8 +62,7 @@ class Answers:
         room = self._edge.hub.rooms.get((asked.tenant, asked.room))
         if room is None:
             return ()
-        seats = [seat for each in (*room.shared.values(), room.private) for seat in each]
-        return [seat for seat in seats if isinstance(seat, ClientConnection)]
+        return [seat for seat in room.everybody() if isinstance(seat, ClientConnection)]
 
     def client(self, asked: Client) -> Answer:
         """All about one."""

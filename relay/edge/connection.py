@@ -28,7 +28,7 @@ from relay.core.session import Instant, Phase, Session
 from relay.core.wire import Codec, Payload
 from relay.edge import clock
 from relay.edge.frames import frame
-from relay.edge.hub import Seat
+from relay.edge.seat import Seat
 
 if TYPE_CHECKING:
     from relay.edge.gateway import Gateway
@@ -128,14 +128,20 @@ class ClientConnection(Seat):
         """Let events go straight to the transport while nothing speaks against it: a client that
         reads slowly, an end that has begun, somebody who listens in.
         """
-        self.push = self.socket.direct() if self.alive and self._writable.is_set() else None
+        self._go(self.socket.direct() if self.alive and self._writable.is_set() else None)
+
+    def _go(self, push: Callable[[bytes], None] | None) -> None:
+        """Be written to in this way from now on."""
+        if push != self.push:
+            self.push = push
+            self.gateway.hub.turned(self)
 
     def closed(self, code: int) -> None:
         """The connection is gone."""
         if not self.open:
             return
         self.open = False
-        self.push = None
+        self._go(None)
         self.session.phase = Phase.ENDED
         self._writable.set()
         if self._timer is not None:
@@ -173,9 +179,15 @@ class ClientConnection(Seat):
     # --- writing -------------------------------------------------------------------------------
 
     def write(self, framed: bytes) -> None:
-        """Write a ready frame; a client that reads too slowly is closed and resumes."""
+        """Write ready frames, behind all that is on its way to this client."""
+        self.gateway.hub.fanout.settle(self)
+        self.put(framed)
+
+    def put(self, framed: bytes) -> None:
+        """Write ready frames; a client that reads too slowly is closed and resumes."""
         self.socket.write(framed)
         if self.socket.buffered() > self.gateway.rules.limits.send_buffer_bytes:
+            self.gateway.hub.fanout.drop(self)
             self.close(4020)
 
     def fail(self) -> None:
@@ -189,6 +201,7 @@ class ClientConnection(Seat):
             self.signals_dropped += 1
             self.gateway.counters.signals_dropped += 1
             return False
+        self.gateway.hub.fanout.settle(self)
         self.socket.write(framed)
         return True
 
@@ -209,8 +222,9 @@ class ClientConnection(Seat):
         """Close with a code of the protocol's; `reason`: another than the code's own."""
         if not self.open:
             return
+        self.gateway.hub.fanout.settle(self)
         self.session.phase = Phase.ENDED
-        self.push = None
+        self._go(None)
         if not reason and code in CLOSES:
             reason = CLOSES[code].reason
         self.gateway.left(self, code)

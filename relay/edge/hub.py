@@ -5,10 +5,10 @@ cursor. Those that replay, or have more than the edge, get their own.
 """
 
 import heapq
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import Any
 
 from msgspec import UNSET
 
@@ -19,40 +19,12 @@ from relay.core.join import Ahead, Join
 from relay.core.numbering import Numbering
 from relay.core.wire import Codec, Payload, WireError
 from relay.edge.clock import wall_ms
+from relay.edge.fanout import FanOut
 from relay.edge.frames import frame
-
-if TYPE_CHECKING:
-    from relay.core.presence import Scope
-
-_log = logging.getLogger("jetrelay.hub")
+from relay.edge.members import Members
+from relay.edge.seat import Seat
 
 MANY_WAITING = 1_024  # sessions ahead of the edge, before it is looked who of them is gone
-
-
-class Seat:
-    """What the hub knows of one session's connection. The connection derives from it."""
-
-    def __init__(self, codec: Codec[Any]) -> None:
-        self.codec = codec
-        self.tenant = ""
-        self.ahead: Ahead | None = None
-        self.frozen: str | None = None  # its cursor, while rooms that it is in are joined again
-        self.seated: set[RoomKey] = set()
-        self.looking: set[Scope] = set()  # at whom it looks, as the viewers know it
-        # Writes ready frames and looks at nothing; None: `write` has something to look at.
-        self.push: Callable[[bytes], None] | None = None
-
-    def write(self, framed: bytes) -> None:
-        """Write a ready frame."""
-        raise NotImplementedError
-
-    def fail(self) -> None:
-        """Writing failed: end the connection, so that the client resumes."""
-        raise NotImplementedError
-
-    def write_signal(self, framed: bytes) -> bool:
-        """Write a frame, unless the client reads too slowly. Whether it was written."""
-        raise NotImplementedError
 
 
 @dataclass(slots=True, eq=False)
@@ -60,15 +32,26 @@ class Room:
     """One room with local members."""
 
     key: RoomKey
-    shared: dict[str, set[Seat]] = field(default_factory=dict)  # encoding -> seats
+    shared: dict[str, Members] = field(default_factory=dict)  # by encoding
     private: set[Seat] = field(default_factory=set)
     joins: set[int] = field(default_factory=set)  # ids of joins in progress
+
+    def everybody(self) -> list[Seat]:
+        """All seats that are in it."""
+        return [*chain.from_iterable(self.shared.values()), *self.private]
 
 
 class Hub:
     """All rooms, seats and joins of one edge, and the edge's positions."""
 
-    def __init__(self, region: str, cursors: CursorCodec, numbering: Numbering) -> None:
+    def __init__(
+        self,
+        region: str,
+        cursors: CursorCodec,
+        numbering: Numbering,
+        fanout: FanOut | None = None,
+    ) -> None:
+        self.fanout = fanout or FanOut()
         self._region = region
         self._cursors = cursors
         self.numbering = numbering
@@ -83,7 +66,6 @@ class Hub:
         self._kept: dict[str, int] = {}  # how many they were when those gone were last forgotten
         self._waits = 0
         self.events_out = 0
-        self.bytes_out = 0  # of what went straight to transports
         self.poisoned = 0
 
     # --- positions -----------------------------------------------------------------------------
@@ -157,21 +139,23 @@ class Hub:
 
     def take(self, seat: Seat, keys: Iterable[RoomKey]) -> None:
         """The session is in these rooms now."""
+        self.fanout.settle(seat)
         for key in keys:
             seat.seated.add(key)
             room = self.room(key)
             if seat.ahead is None:
-                room.shared.setdefault(seat.codec.name, set()).add(seat)
+                self._members(room, seat).add(seat)
             else:
                 room.private.add(seat)
 
     def leave(self, seat: Seat, key: RoomKey) -> None:
         """The session is not in this room any more."""
+        self.fanout.settle(seat)
         seat.seated.discard(key)
         room = self.rooms.get(key)
         if room is not None:
             room.private.discard(seat)
-            room.shared.get(seat.codec.name, set()).discard(seat)
+            self._members(room, seat).discard(seat)
             self._prune(key)
 
     def set_ahead(self, seat: Seat, ahead: Ahead | None) -> None:
@@ -179,9 +163,10 @@ class Hub:
         if ahead is None:
             self._share(seat)
             return
+        self.fanout.settle(seat)
         for key in seat.seated:
             room = self.room(key)
-            room.shared.get(seat.codec.name, set()).discard(seat)
+            self._members(room, seat).discard(seat)
             room.private.add(seat)
         seat.ahead = ahead
         for origin, seq in ahead.seqs.items():
@@ -198,14 +183,29 @@ class Hub:
         self._kept[origin] = max(len(waiting), MANY_WAITING)
 
     def _share(self, seat: Seat) -> None:
+        self.fanout.settle(seat)
         seat.ahead = None
         for key in seat.seated:
             room = self.room(key)
             room.private.discard(seat)
-            room.shared.setdefault(seat.codec.name, set()).add(seat)
+            self._members(room, seat).add(seat)
+
+    def turned(self, seat: Seat) -> None:
+        """The session's connection is to be written to in another way from now on."""
+        self.fanout.settle(seat)
+        for key in seat.seated:
+            self._members(self.room(key), seat).turned()
+
+    @staticmethod
+    def _members(room: Room, seat: Seat) -> Members:
+        members = room.shared.get(seat.codec.name)
+        if members is None:
+            members = room.shared[seat.codec.name] = Members()
+        return members
 
     def forget(self, seat: Seat) -> None:
         """The connection is gone."""
+        self.fanout.drop(seat)
         seat.ahead = None
         for key in list(seat.seated):
             self.leave(seat, key)
@@ -261,35 +261,16 @@ class Hub:
         position = self.positions.get(origin)
         return position.epoch if position else 1
 
-    def _write_to_all(self, seats: Iterable[Seat], framed: bytes) -> None:
-        """Write to each seat; what goes wrong at one is that seat's alone.
-
-        This loop is what an edge spends its time in: with ready bytes, and nothing to look at, it
-        does no more than call the transport.
-        """
-        pushed = 0
-        for seat in list(seats):
-            push = seat.push
-            if push is None:
-                self._write(seat, framed)
-                continue
-            try:
-                push(framed)
-                pushed += 1
-            except Exception:
-                self._failed(seat)
-        self.bytes_out += pushed * len(framed)
+    def _write_to_all(self, seats: Members, framed: bytes) -> None:
+        """Write to all seats of a room in one encoding, soon."""
+        self.fanout.stage(seats, framed)
 
     def _write(self, seat: Seat, framed: bytes) -> None:
         """Write to one seat; what goes wrong there is that seat's alone."""
         try:
             seat.write(framed)
         except Exception:
-            self._failed(seat)
-
-    def _failed(self, seat: Seat) -> None:
-        _log.exception("writing to a client failed")
-        seat.fail()
+            self.fanout.failed(seat)
 
     def framed(self, codec: Codec[Any], event: Event, s: int | None, cursor: str | None) -> bytes:
         """The frame of an event; a GAP where its stored data is nothing that can be sent."""
@@ -308,10 +289,9 @@ class Hub:
         if room is None:
             return
         d = gap(event.origin, event.epoch, event.seq, event.seq, "late", event.room)
-        for seats in (*room.shared.values(), room.private):
-            for seat in list(seats):
-                payload = seat.codec.encode(Payload(Op.DISPATCH, d, None, EventName.GAP))
-                self._write(seat, frame(payload, binary=seat.codec.binary))
+        for seat in room.everybody():
+            payload = seat.codec.encode(Payload(Op.DISPATCH, d, None, EventName.GAP))
+            self._write(seat, frame(payload, binary=seat.codec.binary))
         for join_id in room.joins:
             self._joins[join_id].missed(event)
 
@@ -332,16 +312,15 @@ class Hub:
         if room is None:
             return
         frames: dict[str, bytes] = {}
-        for seats in (*room.shared.values(), room.private):
-            for seat in list(seats):
-                codec = seat.codec
-                if codec.name not in frames:
-                    try:
-                        frames[codec.name] = frame(payload_in(codec), binary=codec.binary)
-                    except WireError:
-                        self.poisoned += 1
-                        return
-                seat.write_signal(frames[codec.name])
+        for seat in room.everybody():
+            codec = seat.codec
+            if codec.name not in frames:
+                try:
+                    frames[codec.name] = frame(payload_in(codec), binary=codec.binary)
+                except WireError:
+                    self.poisoned += 1
+                    return
+            seat.write_signal(frames[codec.name])
 
 
 def gap(

@@ -33,7 +33,7 @@ from relay.core.presence import EVERYWHERE, Scope, Shown
 from relay.core.rosters import GONE_S, Rosters, Source
 from relay.core.session import Session
 from relay.edge import clock
-from relay.edge.hub import Seat
+from relay.edge.seat import Seat
 from relay.edge.viewers import Viewers
 from relay.errors import BusError
 from relay.tasks import Tasks

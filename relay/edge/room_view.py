@@ -132,11 +132,7 @@ class RoomView:
             row=self.row(),
             encodings={name: len(seats) for name, seats in self._room.shared.items() if seats},
             private=len(self._room.private),
-            looking=sum(
-                self._key in seat.looking
-                for seats in (*self._room.shared.values(), self._room.private)
-                for seat in seats
-            ),
+            looking=sum(self._key in seat.looking for seat in self._room.everybody()),
             present_here=len(self._edge.presence.attendance.said.get(self._key, {})),
             origins=[self._origin(origin) for origin in sorted(self._edge.feeds.feeds)],
         )

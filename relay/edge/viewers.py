@@ -19,7 +19,7 @@ from relay.core.rosters import Rosters
 from relay.core.wire import Codec, Payload
 from relay.edge import clock
 from relay.edge.frames import frame
-from relay.edge.hub import Seat
+from relay.edge.seat import Seat
 
 _log = logging.getLogger("jetrelay.viewers")
 

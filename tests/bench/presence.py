@@ -26,8 +26,8 @@ from relay.core.numbering import Numbering
 from relay.core.presence import ONLINE
 from relay.core.wire import JSON
 from relay.edge import clock
-from relay.edge.hub import Seat
 from relay.edge.presence import Presence
+from relay.edge.seat import Seat
 from tests.bench.machine import describe
 from tests.console.nats_process import NatsProcess
 

@@ -1,20 +1,22 @@
 """Mutants of the fan-out: what becomes of an event on its way to the sockets."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from relay.core.cursor import Cursor, Position
 from relay.core.event import Event, RoomKey
 from relay.core.wire import Codec
-from relay.edge.hub import Hub, Room, Seat
+from relay.edge.hub import Hub, Room
+from relay.edge.members import Members
+from relay.edge.seat import Seat
 from tests.mutants.mutant import Dice, patch
 
 
 def _patch_write(mutated: Callable[[Hub, Seat, bytes], None]) -> None:
     """Write to each seat like this: none of them has its events straight any more."""
 
-    def to_all(hub: Hub, seats: Iterable[Seat], framed: bytes) -> None:
+    def to_all(hub: Hub, seats: Members, framed: bytes) -> None:
         for seat in list(seats):
             mutated(hub, seat, framed)
 

@@ -14,9 +14,10 @@ from relay.core.join import Ahead
 from relay.core.resume import Accept, Refuse, StreamState, judge
 from relay.core.rings import Rings
 from relay.edge.connection import ClientConnection
-from relay.edge.hub import Hub, Seat
+from relay.edge.hub import Hub
 from relay.edge.joining import Passage, replay_all
 from relay.edge.membership import Membership
+from relay.edge.seat import Seat
 from tests.mutants.mutant import Dice, patch
 
 _PAUSE_S = 0.1  # in which something comes live

@@ -78,6 +78,7 @@ class Desk:
         self.hub = Hub("eu", CURSORS, Numbering(0, 0))
         self.hub.positions["eu"] = Position(1, 40)
         self.gateway: SimpleNamespace = SimpleNamespace(
+            hub=self.hub,
             connections=set(),
             rules=Playbook().session.rules,
             counters=Counters(),

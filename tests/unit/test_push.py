@@ -13,8 +13,10 @@ from relay.core.session import Phase
 from relay.core.wire import JSON
 from relay.edge.connection import ClientConnection
 from relay.edge.counters import Counters
-from relay.edge.hub import Hub, Seat
+from relay.edge.hub import Hub
+from relay.edge.seat import Seat
 from relay.edge.tap import Tap
+from tests.unit.at_once import at_once
 from tests.unit.session_playbook import CURSORS, Playbook
 
 ROOM = ("_", "a")
@@ -51,12 +53,13 @@ class Transport:
 
 @pytest.fixture
 def hub() -> Hub:
-    return Hub("us", CURSORS, Numbering(0, 0))
+    return Hub("us", CURSORS, Numbering(0, 0), at_once())
 
 
 def connected(hub: Hub) -> tuple[ClientConnection, Transport]:
     transport = Transport()
     gateway = SimpleNamespace(
+        hub=hub,
         rules=Playbook().session.rules,
         counters=Counters(),
         membership=lambda _: None,
@@ -75,7 +78,7 @@ def test_all_get_the_same_bytes_and_they_are_counted(hub: Hub) -> None:
     hub.dispatch(EVENT, 7)
     [framed] = {data for transport in transports for data in transport.straight}
     assert [len(transport.straight) for transport in transports] == [1, 1, 1]
-    assert (hub.events_out, hub.bytes_out) == (3, 3 * len(framed))
+    assert (hub.events_out, hub.fanout.bytes_out) == (3, 3 * len(framed))
     assert not any(transport.looked for transport in transports)
 
 
@@ -134,10 +137,10 @@ def test_a_seat_without_a_straight_way_is_written_to(hub: Hub) -> None:
     got: list[bytes] = []
 
     class Plain(Seat):
-        def write(self, framed: bytes) -> None:
+        def put(self, framed: bytes) -> None:
             got.append(framed)
 
     hub.take(Plain(JSON), [ROOM])
     hub.dispatch(EVENT, 7)
     assert len(got) == 1
-    assert hub.bytes_out == 0, "whoever looks counts, too"
+    assert hub.fanout.bytes_out == 0, "whoever looks counts, too"

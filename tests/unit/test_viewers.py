@@ -12,7 +12,7 @@ from relay.core.numbering import Numbering
 from relay.core.presence import ONLINE, Scope, Shown, Status
 from relay.core.rosters import Rosters, Source
 from relay.core.wire import JSON, MSGPACK, Codec
-from relay.edge.hub import Seat
+from relay.edge.seat import Seat
 from relay.edge.viewers import Viewers
 
 ROOM: Scope = ("_", "a")
