@@ -115,11 +115,15 @@ class Listener(uvicorn.Server):
         yield
 
 
-def listener(app: ASGIApp, protocol: type[GatewayProtocol] | None) -> Listener:
-    """A server for `app`, upgrading WebSockets with `protocol`."""
+def listener(
+    app: ASGIApp,
+    protocol: type[GatewayProtocol] | None,
+    front: type[asyncio.Protocol] = PatientHttp,
+) -> Listener:
+    """A server for `app` that upgrades WebSockets with `protocol`; `front` meets them first."""
     config = uvicorn.Config(
         app,
-        http=PatientHttp,
+        http=front,
         ws=protocol or "none",
         lifespan="off",
         log_config=None,

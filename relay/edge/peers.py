@@ -75,6 +75,8 @@ class Peers:
         self.shares: Mapping[str, float] = {}
         self._eased: dict[str, float] = {}  # region -> how much it takes, by its room
         self.returns = Returns()
+        self._listed: Listing = []
+        self._picked: dict[int, list[dict[str, str]]] = {}  # by lot, of those listed last
         self._deaf_s = -math.inf  # when no other region was heard last
         home = next(r for r in regions if r.name == region)
         self._regions = sorted(regions, key=lambda r: (r.name != region, _distance(home, r)))
@@ -167,7 +169,12 @@ class Peers:
             now_s: monotonic.
             lot: of the client; clients are spread over the edges of a region by it.
         """
-        return picked(self.listing(now_s), lot)
+        listing = self.listing(now_s)
+        if listing != self._listed:
+            self._listed, self._picked = listing, {}
+        if lot not in self._picked:
+            self._picked[lot] = picked(listing, lot)
+        return self._picked[lot]
 
     def listing(self, now_s: float) -> Listing:
         """The regions and their addresses: this one first, then by distance, who lives first.

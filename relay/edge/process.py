@@ -16,6 +16,7 @@ from relay.edge.admission import Door
 from relay.edge.compass import Compass
 from relay.edge.departures import Departures
 from relay.edge.edge import Edge, rules_of
+from relay.edge.front import Front
 from relay.edge.geography import Geography
 from relay.edge.inquiries import Inquiries
 from relay.edge.negotiate import Negotiation
@@ -136,7 +137,7 @@ class EdgeProcess:
         )
         routes = [*visits.routes, *negotiation.routes]
         servers = (
-            (http.listener(http.public_app(edge.not_ready, routes), protocol), public),
+            (http.listener(http.public_app(edge.not_ready, routes), protocol, Front), public),
             (http.listener(http.admin_app(edge.not_ready, registry), None), admin),
         )
         for server, bound in servers:

@@ -73,5 +73,5 @@ async def test_connections_that_ended_leave_nothing_to_the_collector(
             for count, name in (line.split(" ", 1) for line in counts.read_text().splitlines())
         }
         assert sum(found.values()) < SESSIONS, f"cycles are left: {found}"
-        for name in ("ClientConnection", "Session", "Membership", "ServerProtocol", "PatientHttp"):
+        for name in ("ClientConnection", "Session", "Membership", "ServerProtocol", "Front"):
             assert name not in found, found
