@@ -80,7 +80,7 @@ def unwatch(session: "Session", envelope: Envelope, _now: "Instant") -> list[Eff
     request = session.codec.read(envelope.d, WatchRequest)
     if (nonce_error := nonce_refusal(request.nonce)) is not None:
         return [nonce_error]
-    session.watched.difference_update(request.users)
+    session.watched -= set(request.users)
     return [*ack(request.nonce), Attend()]
 
 

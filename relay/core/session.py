@@ -4,7 +4,6 @@ It knows the protocol and the bearer's grants; it knows nothing of sockets, NATS
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -56,6 +55,7 @@ from relay.core.wire import (
 from relay.core.wire import Resume as ResumeRequest
 from relay.core.wishes import WishRules, read_cursor, read_wishes
 
+NONE: frozenset[str] = frozenset()  # one for all
 POSTPONED_FRAMES = 256  # sent by the client while its IDENTIFY or RESUME is in progress
 POSTPONED_BYTES = 256 * 1024
 SEQ_FUTURE_MS = 60_000
@@ -119,8 +119,9 @@ class Session:
         self.rooms: dict[str, bool] = {}  # room -> whether its join is acknowledged
         self._joins = 0
         self._joined_by: dict[str, int] = {}  # room -> the number of the newest join that is to
-        self.looking: set[str] = set()  # rooms of which it wants to know who is there
-        self.watched: set[str] = set()  # users
+        # Sets that few sessions use, and that cost nothing while they are empty.
+        self.looking = NONE  # rooms of which it wants to know who is there
+        self.watched = NONE  # users
         self.shown: Shown | None = ONLINE  # what others see of it; None: nothing
         self.shows = False  # whether the client said so itself, on this connection
         self._fresh = fresh
@@ -134,7 +135,7 @@ class Session:
         self._beats = MinuteWindow(limits.beats_per_minute, now.mono_s)
         self._publishes = TokenBucket.full(limits.publishes_per_s, limits.publish_burst, now.mono_s)
         self._queue: PublishQueue[Store] = PublishQueue()
-        self._postponed: deque[tuple[bytes, float]] = deque()  # and when each came, or may have
+        self._postponed: list[tuple[bytes, float]] = []  # and when each came, or may have
         self._postponed_bytes = 0
         self._invalid: tuple[float, Payload] | None = None  # INVALID_SESSION true, and when
         self._invalids = 0
@@ -239,7 +240,7 @@ class Session:
         effects: list[Effect] = []
         self._postponed_bytes = 0
         while self._postponed and self.phase is Phase.LIVE:
-            frame, came_s = self._postponed.popleft()
+            frame, came_s = self._postponed.pop(0)
             effects += self.receive(frame, now, came_s)
         return effects
 
@@ -368,7 +369,10 @@ class Session:
         return kept, refused
 
     def _look(self, wish: Wish) -> None:
-        (self.looking.add if wish.presence else self.looking.discard)(wish.room)
+        if wish.presence:
+            self.looking |= {wish.room}
+        elif wish.room in self.looking:
+            self.looking -= {wish.room}
 
     def entered(self, ready: dict[str, Any], s: int, now: Instant) -> list[Effect]:
         """The rooms of IDENTIFY are joined: say READY."""
@@ -405,7 +409,7 @@ class Session:
         self.grants = None
         self.rooms.clear()
         self._joined_by.clear()
-        self.looking.clear()
+        self.looking = NONE
         self._resuming = False
         self._identify_by_s = now.mono_s + IDENTIFY_AGAIN_S
         told = self._refuse_postponed()
@@ -469,7 +473,8 @@ class Session:
         for room in rooms:
             self.rooms.pop(room, None)
             self._joined_by.pop(room, None)
-            self.looking.discard(room)
+            if room in self.looking:
+                self.looking -= {room}
 
     # --- publishing ----------------------------------------------------------------------------
 
@@ -548,9 +553,9 @@ class Session:
         lost = tuple(room for room in self.rooms if not grants.allows(Act.SUBSCRIBE, room))
         self._forget(lost)
         blind = sorted(room for room in self.looking if not grants.allows(Act.PRESENCE, room))
-        self.looking.difference_update(blind)
+        self.looking -= set(blind)
         unseen = sorted(user for user in self.watched if not grants.watches(user))
-        self.watched.difference_update(unseen)
+        self.watched -= set(unseen)
         told = [
             error(None, ErrorCode.NOT_PERMITTED, "granted no more: left", room=room)
             for room in lost

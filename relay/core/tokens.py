@@ -208,7 +208,13 @@ def _tenant(claims: _Claims, rules: TokenRules) -> str:
 def _room_grant(claim: _RoomClaim) -> RoomGrant:
     if not _is_pattern(claim.match):
         raise TokenError("token grants a room pattern that is not valid")
-    return RoomGrant(claim.match, frozenset(claim.can), claim.auto)
+    return RoomGrant(claim.match, _acts(tuple(claim.can)), claim.auto)
+
+
+@lru_cache(HEADERS)
+def _acts(acts: tuple[Act, ...]) -> frozenset[Act]:
+    """One set for all who may do the same."""
+    return frozenset(acts)
 
 
 def _is_pattern(match: str) -> bool:

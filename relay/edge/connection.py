@@ -89,8 +89,7 @@ class ClientConnection(Seat):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0  # when it fires
         self.sending = asyncio.Lock()  # of what is large, and made only when there is room for it
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._full: asyncio.Event | None = None  # set when what is unsent is less again
         self._paused = False
 
     @property
@@ -119,16 +118,22 @@ class ClientConnection(Seat):
     def writable(self, writable: bool) -> None:
         """Whether the send buffer is below its high-water mark."""
         if writable:
-            self._writable.set()
-        else:
-            self._writable.clear()
+            self._let_in()
+        elif self._full is None:
+            self._full = asyncio.Event()
         self.ease()
+
+    def _let_in(self) -> None:
+        """Whoever waits for room in the send buffer goes on."""
+        if self._full is not None:
+            self._full.set()
+            self._full = None
 
     def ease(self) -> None:
         """Let events go straight to the transport while nothing speaks against it: a client that
         reads slowly, an end that has begun, somebody who listens in.
         """
-        self._go(self.socket.direct() if self.alive and self._writable.is_set() else None)
+        self._go(self.socket.direct() if self.alive and self._full is None else None)
 
     def _go(self, push: Callable[[bytes], None] | None) -> None:
         """Be written to in this way from now on."""
@@ -143,7 +148,7 @@ class ClientConnection(Seat):
         self.open = False
         self._go(None)
         self.session.phase = Phase.ENDED
-        self._writable.set()
+        self._let_in()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -216,7 +221,8 @@ class ClientConnection(Seat):
 
     async def drained(self) -> None:
         """Wait while the send buffer is above its high-water mark."""
-        await self._writable.wait()
+        if self._full is not None:
+            await self._full.wait()
 
     def close(self, code: int, reason: str = "") -> None:
         """Close with a code of the protocol's; `reason`: another than the code's own."""

@@ -9,13 +9,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from relay.edge.http import REQUEST_S, PatientHttp
+from relay.edge.websocket import ends_request
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
 STARTS = (b"GET /gateway?", b"GET /gateway ", b"GET / ", b"GET /?")
-END = b"\r\n\r\n"
 UPGRADE = b"\r\nupgrade: websocket\r\n"
 MOST_BYTES = 16 * 1024
 
@@ -79,6 +79,6 @@ class Front(asyncio.Protocol):
 
 def is_handshake(data: bytes) -> bool:
     """Whether these first bytes are the whole of a WebSocket's handshake, and nothing else."""
-    if not data.startswith(STARTS) or not data.endswith(END) or len(data) > MOST_BYTES:
+    if not data.startswith(STARTS) or len(data) > MOST_BYTES:
         return False
-    return data.find(END) == len(data) - len(END) and UPGRADE in data.lower()
+    return ends_request(data) and UPGRADE in data.lower()

@@ -105,7 +105,7 @@ class Passage:
 
     def __enter__(self) -> "Passage":
         self._id = self._hub.begin(self.join)
-        self._connection.membership.passages.add(self)
+        self._connection.membership.passages.append(self)
         return self
 
     def __exit__(
@@ -114,7 +114,7 @@ class Passage:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self._connection.membership.passages.discard(self)
+        self._connection.membership.passages.remove(self)
         self._hub.end(self._id)
 
     def _frame(self, event: Event) -> bytes:

@@ -38,7 +38,7 @@ class Membership:
         self._joining = joining
         self._hub = joining.hub
         self._held: set[RoomKey] = set()  # rooms that are held open for this connection
-        self.passages: set[Passage] = set()  # joins at work
+        self.passages: list[Passage] = []  # joins at work
         self.turn = asyncio.Lock()
 
     @property

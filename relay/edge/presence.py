@@ -112,8 +112,9 @@ class Presence:
         wanted = {(grants.tenant, room) for room in session.looking if session.rooms.get(room)}
         wanted |= {(grants.tenant, EVERYWHERE + user) for user in session.watched}
         refused = sorted(scope[1] for scope in self.viewers.look(seat, wanted, now_s))
-        session.looking.difference_update(refused)
-        session.watched.difference_update(name.removeprefix(EVERYWHERE) for name in refused)
+        if refused:
+            session.looking -= set(refused)
+            session.watched -= {name.removeprefix(EVERYWHERE) for name in refused}
         return [_told_no_more(name) for name in refused]
 
     def asked(self, session: Session, effect: Appear | Watch) -> list[Effect]:

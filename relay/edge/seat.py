@@ -1,5 +1,6 @@
 """A session's place in rooms: what the hub and the fan-out know of its connection."""
 
+from collections.abc import Set
 from typing import TYPE_CHECKING, Any
 
 from relay.core.wire import Codec
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from relay.core.presence import Scope
 
 
+NOBODY: Set["Scope"] = frozenset()  # one for all who look at nobody
+
+
 class Seat:
     """What the hub knows of one session's connection. The connection derives from it."""
 
@@ -21,7 +25,7 @@ class Seat:
         self.ahead: Ahead | None = None
         self.frozen: str | None = None  # its cursor, while rooms that it is in are joined again
         self.seated: set[RoomKey] = set()
-        self.looking: set[Scope] = set()  # at whom it looks, as the viewers know it
+        self.looking: Set[Scope] = NOBODY  # at whom it looks, as the viewers know it
         # Writes ready frames and looks at nothing; None: `put` has something to look at.
         self.push: Callable[[bytes], None] | None = None
 

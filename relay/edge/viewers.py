@@ -19,7 +19,7 @@ from relay.core.rosters import Rosters
 from relay.core.wire import Codec, Payload
 from relay.edge import clock
 from relay.edge.frames import frame
-from relay.edge.seat import Seat
+from relay.edge.seat import NOBODY, Seat
 
 _log = logging.getLogger("jetrelay.viewers")
 
@@ -98,8 +98,11 @@ class Viewers:
                 self._drop(scope)
             elif not view.seats:
                 view.left_s = now_s
-        seat.looking &= wanted
-        for scope in sorted(wanted - seat.looking):
+        if not wanted:
+            seat.looking = NOBODY
+            return refused
+        looking = seat.looking = set(seat.looking & wanted)
+        for scope in sorted(wanted - looking):
             if not self.has_room([scope]):
                 refused.append(scope)
                 continue
@@ -108,7 +111,7 @@ class Viewers:
             view.fresh[seat] = now_s
             view.left_s = None
             self._waiting[scope] = None
-            seat.looking.add(scope)
+            looking.add(scope)
             self._tell_waiting(view, now_s)
             if scope not in seat.looking:
                 break  # it could not be told, and looks at nobody any more

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import OPEN
+from websockets.protocol import OPEN, Protocol
 from websockets.server import ServerProtocol
 
 from relay.edge import clock
@@ -30,6 +30,12 @@ HIGH_WATER_BYTES = 32 * 1024  # unsent: a replay waits; the kernel holds as much
 CLOSING_S = 3.0
 TURN_BYTES = 2 * 1024  # parsed in one turn of the loop: some hundred of the smallest frames
 AGENT_CHARS = 64
+END = b"\r\n\r\n"  # of a request without a body
+
+
+def ends_request(data: bytes) -> bool:
+    """Whether these bytes end a request, and nothing is behind it."""
+    return data.find(END) == len(data) - len(END) >= 0
 
 
 class GatewayProtocol(asyncio.Protocol):
@@ -106,8 +112,11 @@ class GatewayProtocol(asyncio.Protocol):
         self.gateway.before()  # pings are answered below this class
         part = bytes(self._inbound[:TURN_BYTES])
         del self._inbound[:TURN_BYTES]
+        was_open = self._connection is not None
         self._ws.receive_data(part)
         self._pump()
+        if not was_open and self._connection is not None and ends_request(part):
+            self._forget_request()
         if self._inbound:
             self._turn_due = True
             self._transport.pause_reading()
@@ -250,6 +259,14 @@ class GatewayProtocol(asyncio.Protocol):
         self._flush()
         self._remember(request)
         self._open(answer, self.geography.country(self.address))
+
+    def _forget_request(self) -> None:
+        """Let what parses frames alone go on, where none has begun: what parsed the request holds
+        it, 3 KB.
+        """
+        self._ws.parser.close()
+        self._ws.parser = Protocol.parse(self._ws)
+        next(self._ws.parser)
 
     def _remember(self, request: Request) -> None:
         assert self._transport is not None, "a request came over it"

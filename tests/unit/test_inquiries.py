@@ -226,7 +226,7 @@ async def test_others_have_their_turn_while_it_looks(
 
 async def test_all_about_one_client_and_never_its_token(desk: Desk) -> None:
     ana = desk.client("ana", "a")
-    ana.session.looking.add("a")
+    ana.session.looking |= {"a"}
     found = await desk.said(Client(handle(ana)[:8]))
     assert isinstance(found, ClientFound)
     assert (found.row.user, found.row.country, found.row.encoding) == ("ana", "DE", "json")

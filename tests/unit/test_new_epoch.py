@@ -36,7 +36,7 @@ class _Connection:
         self.membership = Membership(cast("Any", self), cast("Any", SimpleNamespace(hub=None)))
         if joining:
             join = Join(frozenset(), joining, {}, buffer_events=1)
-            self.membership.passages.add(cast("Any", _Passage(join)))
+            self.membership.passages.append(cast("Any", _Passage(join)))
 
     def dispatch(self, _name: str, d: dict[str, Any]) -> None:
         assert d["reason"] == "epoch"
