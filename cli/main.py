@@ -33,6 +33,7 @@ COMMANDS = {
     "tail": ("cli.tail", "Follow rooms, like tail -f."),
     "demo": ("cli.demo", "Replay real data through a world."),
     "swarm": ("cli.swarm", "Let virtual clients loose on a world, and say what they felt."),
+    "size": ("cli.size", "Say how many edges a load takes, and what else."),
     "drill": ("cli.drill", "Break a world on purpose, and measure what clients felt."),
     "check": ("cli.check", "Say how a fleet is, for scripts; judge a ledger again."),
     "doctor": ("cli.doctor", "Check this machine and a world, and say what to do."),

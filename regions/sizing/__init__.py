@@ -1,0 +1,1 @@
+"""How many edges, and what else, a load takes."""
