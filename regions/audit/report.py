@@ -218,6 +218,10 @@ def _why(material: Material, live: Live, repaired: Repaired, log: Log) -> list[s
         why.append(f"the live sum was off by {live.sum_calm.largest}, {live.bound} at most")
     if lived and not live.sum.seconds:
         why.append("no second of it was compared with the live series, which is kept by minutes")
+    elif lived and not live.sum_calm.seconds:
+        why.append("no second was far enough from a fault for the live sum to be judged")
+    elif lived and not live.edges.seconds:
+        why.append("no edge's own figure could be compared with its log")
     if live.missing_minutes:
         why.append(f"{live.missing_minutes} minutes of the live series are missing")
     for name, text in (

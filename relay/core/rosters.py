@@ -25,6 +25,7 @@ class _Edge:
     lacking: dict[Scope, float] = field(default_factory=dict)  # when it was asked; 0: not yet
     # Of a scope that comes in pieces: which, as of which number, and who was named so far.
     pieces: tuple[Scope, int, dict[str, Shown]] | None = None
+    replaced: bool = False  # by a later start; who was there ends in his time
 
     def put_together(
         self, scope: Scope, number: int, members: Mapping[str, Shown], total: int
@@ -67,7 +68,8 @@ class Rosters:
         if name.startswith(EVERYWHERE):
             self._watched.setdefault(tenant, set()).add(name[1:])
         for edge in self._edges.values():
-            edge.lacking[scope] = 0.0
+            if not edge.replaced:  # it does not answer any more
+                edge.lacking[scope] = 0.0
 
     def close(self, scope: Scope) -> None:
         """Keep it no more."""
@@ -123,6 +125,9 @@ class Rosters:
         self._newest[region, name] = epoch
         edge = self._edges.get(source)
         if edge is None:
+            for (*place, _), older in self._edges.items():
+                if place == [region, name]:
+                    older.replaced, older.lacking = True, {}
             edge = self._edges[source] = _Edge(now_s, number)
             if number > 1:
                 edge.lacking = dict.fromkeys(self.rosters, 0.0)

@@ -33,7 +33,7 @@ from relay.core.effects import (
 from relay.core.grants import Act, Grants
 from relay.core.limits import Allowance, MinuteWindow, TokenBucket
 from relay.core.names import is_room
-from relay.core.presence import ONLINE, Shown
+from relay.core.presence import ONLINE, Shown, Status
 from relay.core.presence_ops import read_presence, type_in, unwatch, update_presence, watch
 from relay.core.publishing import PublishQueue, read_publish
 from relay.core.session_id import SessionIds
@@ -338,6 +338,8 @@ class Session:
         try:
             self.shown, self.shows = read_presence(asked, now.wall_ms), True
         except RefusalError as refusal:
+            if asked.get("status") == Status.INVISIBLE:
+                self.shown, self.shows = None, True  # whatever else is wrong with it
             return [error(None, refusal.code, f"presence: {refusal}")]
         return []
 

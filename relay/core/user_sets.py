@@ -232,6 +232,10 @@ class UserSets:
         """Whether the counts are those of the last second, to the unit."""
         return self._whole
 
+    def all_heard(self, since_s: float) -> bool:
+        """Whether every edge that is counted has said something since then."""
+        return all(known.heard_s >= since_s for known in self._known.values())
+
     @property
     def error(self) -> float:
         """The standard error of the counts, as a share of them; 0.0 where they are not of sketches

@@ -36,6 +36,7 @@ from relay.tasks import Tasks
 _log = logging.getLogger("jetrelay.census")
 
 DUTY = "census"
+FRESH_S = 3.0  # edges say once a second who is there
 SKETCHED_AT_ONCE = 2_000  # users, in one turn of the loop
 
 
@@ -93,7 +94,9 @@ class CensusTaker:
         sets = self._sets
         if sets is None:
             return None
-        return Census(sets.users(), dict(sets.users_by_region()), sets.exact, sets.error)
+        # An edge that has died is counted until its lease runs out.
+        exact = sets.exact and sets.all_heard(clock.now().mono_s - FRESH_S)
+        return Census(sets.users(), dict(sets.users_by_region()), exact, sets.error)
 
     # --- what it says --------------------------------------------------------------------------
 

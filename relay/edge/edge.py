@@ -208,9 +208,7 @@ class Edge:
         self.peers = Peers(region, name, config.url, config.regions, clock.now().mono_s)
         self.gate.delivered = lambda: self.hub.seqs.get(region, 0)
         self.gate.neighbours = lambda: self.peers.neighbours
-        self.presence = Presence(
-            bus.work, bus.inbox, (region, name, epoch), limits, self.hub.numbering
-        )
+        self.presence = Presence(bus.work, bus.inbox, (region, name, epoch), limits)
         self.counting = Counting(config, bus, leases, epoch)
         self.gateway = Gateway(
             rules,
@@ -272,7 +270,7 @@ class Edge:
         """
         self.bus.live.on_lost, self.bus.live.on_back = self.feeds.lost, self.feeds.back
         self.bus.work.on_lost, self.bus.work.on_back = self._work_lost, self._work_back
-        for part in (self.feeds, self.feeds.scans, self.gateway):
+        for part in (self.feeds, self.feeds.scans, self.gateway, self.presence):
             part.before = self.check_fence
         self.feeds.on_epoch = self._new_epoch
         self.feeds.on_overlooked = self._overlooked

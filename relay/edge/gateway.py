@@ -9,12 +9,13 @@ from typing import Any
 from relay.bus.events import TYPING
 from relay.bus.history import History, HistoryPage
 from relay.bus.publisher import Publication, Publisher
-from relay.core.codes import ErrorCode, Invalid, Op
+from relay.core.codes import ErrorCode, Invalid, Op, known_code
 from relay.core.cursor import Cursor, Position
 from relay.core.effects import Emit, Enter, Join, ReadHistory, Resume, Store, Typing
 from relay.core.grants import Grants
 from relay.core.headcount import How, Who
 from relay.core.pace import Pace
+from relay.core.presence import said_of, shown_of
 from relay.core.session import Phase, Rules
 from relay.core.wire import Payload, WireError, message_of
 from relay.edge import clock
@@ -147,7 +148,8 @@ class Gateway:
         connection.opened()
 
     def left(self, connection: ClientConnection, code: int) -> None:
-        """The connection ends: nothing more is delivered to it."""
+        """The connection ends: nothing more is delivered to it. `code`: as it came."""
+        code = known_code(code)
         connection.membership.release()
         self.presence.left(connection)
         session_id = connection.session.session_id
@@ -275,11 +277,17 @@ class Gateway:
         if takeover.displaced:
             self.takeovers.displaced(takeover.session, clock.now().mono_s)
             return
+        if takeover.told:
+            mine = self._sessions.get(takeover.session)
+            if mine is not None and mine.resumed_at == takeover.resumed_at:
+                self.presence.told(takeover.session, shown_of(takeover.shown))
+            return
         if not self.takeovers.heard(takeover):
             return  # said again: it has come back since
         mine = self._sessions.get(takeover.session)
         if mine is not None and mine.resumed_at >= takeover.resumed_at:
             return  # said again: it has come back since
+        self._tell_shown(takeover)
         self.presence.moved(takeover.session)
         if mine is None:
             return
@@ -289,6 +297,17 @@ class Gateway:
             mine.close(4000)
         else:
             self._displace(mine, takeover)
+
+    def _tell_shown(self, takeover: Takeover) -> None:
+        """What others see of a session that was here: the client may not say it again."""
+        attendance, session = self.presence.attendance, takeover.session
+        if attendance.knows(session):
+            said = said_of(attendance.shown(session))
+            self.announcements.append(
+                Takeover(
+                    session, self._edge, self._epoch, takeover.resumed_at, told=True, shown=said
+                )
+            )
 
     def _displace(self, older: ClientConnection, takeover: Takeover) -> None:
         self.counters.takeovers += 1

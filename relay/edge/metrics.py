@@ -160,9 +160,20 @@ class _EdgeCollector(Collector):
                 f"Identified sessions, by {label}.",
                 labels=["region", "edge", label],
             )
-            for value, (now, _, _) in sorted(tallies.items()):
+            counters = [
+                CounterMetricFamily(
+                    f"jetrelay_sessions_{what}_by_{label}",
+                    f"Sessions that {came}, by {label}.",
+                    labels=["region", "edge", label],
+                )
+                for what, came in (("opened", "came"), ("closed", "went"))  # in this order
+            ]
+            for value, (now, opened, closed) in sorted(tallies.items()):
                 gauge.add_metric([*labels, value], now)
+                counters[0].add_metric([*labels, value], opened)
+                counters[1].add_metric([*labels, value], closed)
             yield gauge
+            yield from counters
         if frame.census is not None:
             users = GaugeMetricFamily(
                 "jetrelay_all_users",

@@ -7,7 +7,7 @@ later, when all have been heard, it tells its clients. Who lacks something asks 
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 import msgspec
@@ -28,8 +28,7 @@ from relay.core.names import (
     presence_ask_subject,
     presence_subject,
 )
-from relay.core.numbering import Numbering
-from relay.core.presence import EVERYWHERE, Scope, Shown
+from relay.core.presence import EVERYWHERE, ONLINE, Scope, Shown
 from relay.core.rosters import GONE_S, Rosters, Source
 from relay.core.session import Session
 from relay.edge import clock
@@ -42,6 +41,7 @@ WINDOW_S = 2.0
 HEARD_S = 0.7  # after a window ended: by then every edge has been heard
 LEAST_S = 1.5  # between two windows, whatever the wall clock does
 TURN_S = 0.05
+TOLD_S = 1.5  # in which another edge says how it had shown a session; it shows it for longer
 FULL = "this edge can't look at more users and rooms now"
 CLEAN = (1000, 1001, 4009)  # closes after which the user is gone at once
 ANSWERED_SCOPES = 1_000  # at once: windows wait for it
@@ -65,7 +65,6 @@ class Presence:
         inbox: Inbox,
         me: Source,
         limits: Limits,
-        numbering: Numbering,
     ) -> None:
         self._connection = connection
         self._inbox = inbox
@@ -74,12 +73,16 @@ class Presence:
         self._tasks = Tasks("presence")
         self.attendance = Attendance()
         self.rosters = Rosters(me)
-        self.viewers = Viewers(self.rosters, self._mine, numbering, limits)
+        self.viewers = Viewers(self.rosters, self._mine, limits)
         self._number = 0
         self._saying = asyncio.Lock()  # an answer counts the windows before it
         self._asked: dict[tuple[str, str], dict[Scope, None]] = {}
         self._has_asked = asyncio.Event()
         self._updates: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
+        # Sessions that were resumed here, and of which nobody has said yet how they were seen where
+        # they were before: until when that is waited for.
+        self._unsure: dict[str, tuple[float, Session]] = {}
+        self.before: Callable[[], None] = lambda: None  # called before anything is said
         self._heard_me = 0  # the number of its own word that it heard last
         self._hearing_since_s = clock.now().mono_s
         self.undecodable = 0
@@ -128,8 +131,31 @@ class Presence:
         return session.watch(effect.users, effect.nonce)
 
     def back(self, session: Session) -> None:
-        """A session is being resumed here: it is seen at once, however long its replay takes."""
+        """A session is being resumed here: it is seen at once, however long its replay takes.
+
+        One that says nothing of itself, and was at another edge, is seen as it was there: for so
+        long the other edge shows it. That one says how, if it lives.
+        """
+        session_id = session.session_id
+        if not session.shows and not self.attendance.knows(session_id):
+            session.shown = None
+            self._unsure[session_id] = (clock.now().mono_s + TOLD_S, session)
         self._enter(session, session.rooms)
+
+    def told(self, session_id: str, shown: Shown | None) -> None:
+        """How a session that was resumed here was seen where it was before."""
+        found = self._unsure.pop(session_id, None)
+        if found is not None and not found[1].shows:
+            found[1].shown = shown
+            self.attendance.show(session_id, shown)
+
+    def _stop_waiting(self, now_s: float) -> None:
+        """Where nobody says how a session was seen, it is online."""
+        while self._unsure:
+            session_id, (until_s, _) = next(iter(self._unsure.items()))
+            if until_s > now_s:
+                return
+            self.told(session_id, ONLINE)
 
     def _enter(self, session: Session, rooms: Iterable[str]) -> None:
         grants, session_id = session.grants, session.session_id
@@ -161,11 +187,13 @@ class Presence:
 
     def ended(self, session_id: str, code: int) -> None:
         """The session has no connection here any more."""
+        self._unsure.pop(session_id, None)
         grace_s = 0.0 if code in CLEAN else self._limits.grace_s
         self.attendance.end(session_id, clock.now().mono_s, grace_s)
 
     def moved(self, session_id: str) -> None:
         """The session was resumed at another edge."""
+        self._unsure.pop(session_id, None)
         self.attendance.end(session_id, clock.now().mono_s, MOVED_S)
 
     def fence(self, stopped_s: float) -> None:
@@ -244,6 +272,7 @@ class Presence:
 
     async def _say(self, now_s: float) -> None:
         async with self._saying:
+            self.before()
             changes = self.attendance.window(now_s)
             self.rosters.mine(changes)
             self.viewers.tell_of_users()
@@ -266,6 +295,7 @@ class Presence:
         while True:
             await asyncio.sleep(TURN_S)
             now_s = clock.now().mono_s
+            self._stop_waiting(now_s)
             region, edge, _ = self._me
             for (to_region, to_edge, _epoch), scopes in self.rosters.asks(now_s).items():
                 subject = presence_ask_subject(to_region, to_edge)
@@ -288,6 +318,7 @@ class Presence:
             )
             for place, scopes in parts:
                 async with self._saying:
+                    self.before()
                     found = self.attendance.snapshot(scopes)
                     whole = {scope: found.get(scope, {}) for scope in scopes}
                     with contextlib.suppress(BusError):

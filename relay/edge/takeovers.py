@@ -4,19 +4,25 @@ from collections import OrderedDict, deque
 
 import msgspec
 
+from relay.core.presence import Said
+
 MINUTE_S = 60.0
 REPEAT_S = 60.0  # how long a resume is announced
 MAX_SESSIONS = 100_000
 
 
-class Takeover(msgspec.Struct, frozen=True):
-    """An edge resumed a session; or, with `displaced`, closed a live connection of it."""
+class Takeover(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An edge resumed a session; or, with `displaced`, closed a live connection of it; or, with
+    `told`, had it until then, and says what others saw of it.
+    """
 
     session: str
     edge: str
     epoch: int
-    resumed_at: int  # Unix ms
+    resumed_at: int  # Unix ms; with `told`: of the resume that it answers
     displaced: bool = False
+    told: bool = False
+    shown: Said = None
 
 
 _decoder = msgspec.json.Decoder(list[Takeover])

@@ -12,7 +12,6 @@ from typing import Any
 
 from relay.config import Limits
 from relay.core.codes import EventName, Op
-from relay.core.numbering import Numbering
 from relay.core.presence import EVERYWHERE, Changes, Scope, Shown
 from relay.core.roster import Roster
 from relay.core.rosters import Rosters
@@ -44,6 +43,7 @@ class _View:
     left_s: float | None = None  # since when nobody looks
     pages: dict[str, bytes] = field(default_factory=dict)  # the first list, per encoding
     version: int = -1  # of the roster that the pages show
+    window: int = 0  # that they name
 
 
 class Viewers:
@@ -52,7 +52,6 @@ class Viewers:
     Args:
         rosters: who is where, as all edges say.
         mine: what this edge said of a scope.
-        numbering: of `s`.
         limits: bounds.
     """
 
@@ -60,12 +59,10 @@ class Viewers:
         self,
         rosters: Rosters,
         mine: Callable[[Scope], Mapping[str, Shown]],
-        numbering: Numbering,
         limits: Limits,
     ) -> None:
         self._rosters = rosters
         self._mine = mine
-        self._numbering = numbering
         self._limits = limits
         self._views: dict[Scope, _View] = {}
         self._waiting: dict[Scope, None] = {}  # views with fresh seats
@@ -189,8 +186,9 @@ class Viewers:
 
     def _tell_all(self, view: _View, seat: Seat) -> None:
         roster = self._rosters.rosters[view.scope]
-        if view.version != roster.version:
-            view.version, view.pages = roster.version, {}
+        window = clock.wall_ms() // 2_000
+        if (view.version, view.window) != (roster.version, window):
+            view.version, view.window, view.pages = roster.version, window, {}
         pages = view.pages.get(seat.codec.name)
         if pages is None:
             pages = view.pages[seat.codec.name] = b"".join(self._first(view, roster, seat.codec))
@@ -344,5 +342,5 @@ class Viewers:
         return self._framed(codec, EventName.PRESENCE, d)
 
     def _framed(self, codec: Codec[Any], name: EventName, d: Mapping[str, Any]) -> bytes:
-        s = self._numbering.at(clock.wall_ms())
-        return frame(codec.encode(Payload(Op.DISPATCH, d, s, name)), binary=codec.binary)
+        # Without `s`: it says nothing of a position, and may have been made long ago.
+        return frame(codec.encode(Payload(Op.DISPATCH, d, None, name)), binary=codec.binary)

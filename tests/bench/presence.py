@@ -22,7 +22,6 @@ import uvloop
 from relay.bus.connection import open_connection
 from relay.bus.inbox import Inbox
 from relay.config import Limits, NatsConfig
-from relay.core.numbering import Numbering
 from relay.core.presence import ONLINE
 from relay.core.wire import JSON
 from relay.edge import clock
@@ -135,7 +134,7 @@ async def _run(plan: Plan, number: int, pipe: Pipe) -> None:
     await inbox.start()
     limits = Limits(connections=10**6)
     me = (region, f"{region}-1", clock.wall_ms())
-    presence = Presence(connection, inbox, me, limits, Numbering(number, 0))
+    presence = Presence(connection, inbox, me, limits)
     edge = _Edge(plan, region, presence)
     edge.fill()
     await presence.start()

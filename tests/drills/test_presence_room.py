@@ -56,6 +56,10 @@ class Member:
         """The windows of the frames that he was sent since he was told all."""
         return [frame["window"] for frame in self.view.frames if not frame.get("first")]
 
+    def lists(self) -> int:
+        """The frames of the list that he was sent first."""
+        return sum(1 for frame in self.view.frames if frame.get("first"))
+
     async def leave(self) -> None:
         """Close, as a client does that is done."""
         await self.view.raw.ws.close(1000)
@@ -87,6 +91,7 @@ async def test_a_room_of_600_costs_each_member_one_frame_in_two_seconds(three: W
         members += await asyncio.gather(*(come() for _ in range(AT_ONCE)))
     await all_see(time.monotonic(), 30)
     before = sum(len(member.batches()) for member in members)
+    listed = sum(member.lists() for member in members)
     choice = random.Random(1)
     began_s = changed_s = time.monotonic()
     for second in range(1, FOR_S + 1):
@@ -101,11 +106,13 @@ async def test_a_room_of_600_costs_each_member_one_frame_in_two_seconds(three: W
         await asyncio.sleep(max(0.0, began_s + second - time.monotonic()))
     took_s = time.monotonic() - began_s
     frames = sum(len(member.batches()) for member in members + gone) - before
+    lists = sum(member.lists() for member in members + gone) - listed
     seen_s = await all_see(changed_s, SOON_S)
 
     everybody = members + gone
     print(f"{MEMBERS} members, {len(gone)} came and went in {took_s:.1f} s:", end=" ")
-    print(f"{frames / took_s:.0f} frames/s; all views right {seen_s:.2f} s after the last change")
+    print(f"{frames / took_s:.0f} frames/s, and {lists / took_s:.0f}/s of first lists;", end=" ")
+    print(f"all views right {seen_s:.2f} s after the last change")
     assert all(len(set(windows)) == len(windows) for windows in map(Member.batches, everybody))
     assert frames <= (MEMBERS + TURNOVER) * (took_s / WINDOW_S + 1)
     assert frames >= MEMBERS * (took_s / WINDOW_S - 2), "there was a change in each window"

@@ -1,10 +1,12 @@
 """Who is here: seen in every region, in windows of 2 s, and without a flicker."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 from relay.core.codes import Op
 from relay.core.grants import Act, RoomGrant
-from tests.raw import Raw, token
+from tests.raw import Payload, Raw, token
 from tests.views import LEEWAY_S, SOON_S, View, looking
 from tests.world import World
 
@@ -60,6 +62,52 @@ async def test_who_resumes_in_another_region_never_flickers(world: World) -> Non
             await again.drop()
         went_s = await view.until({"ana": "online"}, 10 + SOON_S + LEEWAY_S)
         assert went_s > 8, "a connection that breaks keeps its user for the grace time"
+
+
+async def test_who_moves_is_seen_everywhere_as_he_was_also_if_he_does_not_say_it_again(
+    world: World,
+) -> None:
+    room = "presence:silent-move"
+    shown = {"bo": {"status": "dnd", "custom": {"doc": 7}}, "cy": {"status": "invisible"}}
+    async with AsyncExitStack() as stack:
+        viewers: list[View] = []
+        for edge in ("eu-1", "ap-1", "us-1"):  # that is left, that is entered, another
+            raw = await stack.enter_async_context(Raw(world.edges[edge].url))
+            await raw.identify(token(world, "ana"), looking(room))
+            viewers.append(View(raw, room))
+        watcher = await stack.enter_async_context(Raw(world.edges["us-2"].url))
+        await watcher.identify(token(world, "eve", watch=["*"]))
+        await watcher.request(Op.WATCH, users=["bo", "cy"])
+        movers: dict[str, tuple[Raw, Payload]] = {}
+        for user, presence in shown.items():
+            raw = await Raw(world.edges["eu-1"].url).__aenter__()
+            movers[user] = raw, (await raw.identify(token(world, user), room))["d"]
+            await raw.send(Op.PRESENCE_UPDATE, presence)
+        there = {"ana": "online", "bo": "dnd"}
+        for view in viewers:
+            await view.until(there)
+            assert view.custom == {"bo": {"doc": 7}}
+        await watcher.until(_says("cy", "offline"))
+        before = [len(view.frames) for view in viewers]
+        watcher.seen.clear()
+        for user, (raw, ready) in movers.items():
+            await raw.drop()
+            again = await stack.enter_async_context(Raw(world.edges["ap-1"].url))
+            resumed = {"cursor": ready["cursor"], "rooms": [room]}
+            await again.resume(token(world, user), ready["session_id"], **resumed)
+            await again.dispatched("RESUMED")
+        await asyncio.gather(*(view.read_for(13) for view in viewers))  # the grace is over
+        for view, seen in zip(viewers, before, strict=True):
+            assert (view.online, view.custom) == (there, {"bo": {"doc": 7}})
+            told = view.frames[seen:]
+            assert [frame for frame in told if frame["offline"] or "cy" in frame["online"]] == []
+        await watcher.acked()
+        said = {(p["d"]["user"], p["d"]["status"]) for p in watcher.seen if p["t"] == "PRESENCE"}
+        assert said <= {("bo", "dnd")}
+
+
+def _says(user: str, status: str) -> Callable[[Payload], bool]:
+    return lambda p: p["t"] == "PRESENCE" and p["d"] == {"user": user, "status": status}
 
 
 async def test_who_moves_and_comes_back_is_not_let_go_by_what_is_said_of_the_move(

@@ -218,6 +218,23 @@ def test_live_figures_are_compared_at_the_same_coming_or_going() -> None:
     assert len(audit.why) == 2
 
 
+def test_a_time_that_is_all_near_faults_is_not_passed() -> None:
+    edge, rebuild = Edge("us-1"), Rebuild("us")
+    rebuild.add(60_500, edge.batch(edge.came(A)))
+    for second in range(64, 120, 4):  # it stalls, again and again
+        rebuild.add(second * 1_000, edge.batch())
+    stretches, lives = rebuild.end(120_000), list(rebuild.lives.values())
+    live = [(second, 500) for second in range(61, 119)]
+    frames = [("us", "us-1", 1, second, 500, 7) for second in range(61, 119)]
+    material = Material(0, 120_000, ["us"], stretches, lives, frames=frames, live=live)
+    audit = report(material).audit
+    assert (audit.live.sum.seconds, audit.live.sum_calm.seconds) == (58, 0)
+    assert (audit.verdict, len(audit.why)) == ("FAIL", 1)
+    frames = [("us", "us-1", 1, second, 1, 7) for second in range(61, 119)]
+    calm = Material(0, 3_600_000, ["us"], stretches, lives, frames=frames, live=[(3_000, 0)])
+    assert report(calm).audit.why == ["no edge's own figure could be compared with its log"]
+
+
 def test_a_frame_that_counts_what_a_killed_edge_could_not_log_is_compared_with_nothing() -> None:
     edge, rebuild = Edge("us-1"), Rebuild("us")
     rebuild.add(60_500, edge.batch(edge.came(A)))

@@ -246,6 +246,16 @@ def test_a_dead_edge_leaves_after_ten_seconds_and_its_next_start_is_another() ->
     assert rosters.rosters[ROOM].take() == {"bob": None}  # ann never flickered
 
 
+def test_nobody_waits_for_an_edge_that_was_replaced() -> None:
+    rosters = Rosters(ME)
+    rosters.hear(US, 5, {}, 0)
+    rosters.hear(("us", "us-1", 200), 1, {}, 1)
+    rosters.open(ROOM, {})
+    assert rosters.asks(1) == {("us", "us-1", 200): [ROOM]}
+    rosters.answer(("us", "us-1", 200), 1, {ROOM: {}})
+    assert rosters.complete(ROOM, 1)
+
+
 def test_who_hears_nothing_judges_nobody() -> None:
     rosters = Rosters(ME)
     rosters.open(ROOM, {})

@@ -40,6 +40,14 @@ def test_a_presence_that_is_none_is_named_and_the_session_begins_online() -> Non
     assert (book.session.shown, book.session.shows) == (ONLINE, False)
 
 
+def test_who_wants_to_be_invisible_is_whatever_else_is_wrong() -> None:
+    book = Playbook()
+    presence = {"status": "invisible", "custom": {"x": "y" * 300}}
+    effects = book.send(2, {"token": token(), "presence": presence})
+    assert error(effects) == "too_large"
+    assert (book.session.shown, book.session.shows) == (None, True)
+
+
 def test_a_resume_may_say_what_it_shows() -> None:
     book = Playbook()
     presence = {"status": "invisible"}

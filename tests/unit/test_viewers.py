@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from relay.config import Limits
-from relay.core.numbering import Numbering
 from relay.core.presence import ONLINE, Scope, Shown, Status
 from relay.core.rosters import Rosters, Source
 from relay.core.wire import JSON, MSGPACK, Codec
@@ -57,7 +56,7 @@ class _Edge:
 
     def __init__(self, **limits: int) -> None:
         self.rosters = Rosters(ME)
-        self.viewers = Viewers(self.rosters, lambda _scope: {}, Numbering(0, 0), Limits(**limits))
+        self.viewers = Viewers(self.rosters, lambda _scope: {}, Limits(**limits))
         self.said = 0
 
     def say(self, **users: Shown | None) -> None:
