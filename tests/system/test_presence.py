@@ -96,7 +96,9 @@ async def test_who_moves_is_seen_everywhere_as_he_was_also_if_he_does_not_say_it
             resumed = {"cursor": ready["cursor"], "rooms": [room]}
             await again.resume(token(world, user), ready["session_id"], **resumed)
             await again.dispatched("RESUMED")
-        await asyncio.gather(*(view.read_for(13) for view in viewers))  # the grace is over
+        await asyncio.gather(
+            *(view.read_for(9) for view in viewers)
+        )  # and twice as long as the old edge shows them
         for view, seen in zip(viewers, before, strict=True):
             assert (view.online, view.custom) == (there, {"bo": {"doc": 7}})
             told = view.frames[seen:]
