@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 import msgspec
-from regions.sizing.costs import COSTS
 
 from cli.drill import Rate
 from cli.text import clean
 from regions.columns import aligned
+from regions.sizing.costs import COSTS
 from regions.sizing.demand import Demand, DemandError, shares_of
 from regions.sizing.sizing import Sizing, as_rows, size
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from regions.sizing.costs import COSTS
 
+from regions.sizing.costs import COSTS
 from regions.sizing.demand import Demand, DemandError, shares_of
 from regions.sizing.sizing import CONNECTIONS, FULL, FULL_CONNECTIONS, size
 
