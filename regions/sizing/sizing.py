@@ -1,6 +1,7 @@
 """Edges, memory, NATS, disks and bandwidth for a load. Pure: a demand and costs in, figures out."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 
 import msgspec
@@ -92,28 +93,32 @@ def _notes(demand: Demand) -> list[str]:
     return notes
 
 
-def _users_most(name: str, demand: Demand) -> int:
-    """With the part that falls to it of the users of the largest other region."""
-    share, lost = demand.shares[name], 0.0
+def _share_most(name: str, demand: Demand) -> float:
+    """Of all users, with the part that falls to it of those of the largest other region."""
     others = [other for each, other in demand.shares.items() if each != name]
-    if demand.spare and others:
-        lost = max(others)
-    return math.ceil(demand.users * share / (1 - lost))
+    lost = max(others) if demand.spare and others else 0.0
+    return demand.shares[name] / (1 - lost)
+
+
+def _edges(name: str, fewest: int, users: float, demand: Demand, costs: Costs) -> int:
+    """The fewest from `fewest` on of which each has enough of a core."""
+    if _cpu(fewest, users, demand, costs) <= FULL:
+        return fewest
+    if _cpu(MOST_EDGES, users, demand, costs) > FULL:
+        raise DemandError(
+            f"{name}: what every edge has to hear is more than it can do; use more rooms, so that "
+            "each is at fewer edges, or a window (--window)"
+        )
+    return bisect_left(
+        range(MOST_EDGES + 1), x=True, lo=fewest,
+        key=lambda edges: _cpu(edges, users, demand, costs) <= FULL,
+    )  # fmt: skip
 
 
 def _region(name: str, demand: Demand, costs: Costs) -> RegionSize:
-    share, most = demand.shares[name], _users_most(name, demand)
-    allowed = CONNECTIONS * FULL_CONNECTIONS
-    by_connections = math.ceil(most / allowed)
-    edges = by_connections
-    while (cpu := _cpu(edges, most, demand, costs)) > FULL:
-        # Part of it does not get less with more edges: where that alone is too much, none help.
-        if _cpu(edges * 1_000, most, demand, costs) > FULL or edges >= MOST_EDGES:
-            raise DemandError(
-                f"{name}: what every edge has to hear is more than it can do; use more rooms, so "
-                "that each is at fewer edges, or a window (--window)"
-            )
-        edges = max(edges + 1, math.ceil(edges * 1.05))
+    share, most = demand.shares[name], demand.users * _share_most(name, demand)
+    by_connections = math.ceil(most / (CONNECTIONS * FULL_CONNECTIONS))
+    edges = _edges(name, by_connections, most, demand, costs)
     stored, others = demand.size + costs.stored_bytes, len(demand.shares) - 1
     here = demand.rate * share
     connections = math.ceil(most / edges)
@@ -123,12 +128,12 @@ def _region(name: str, demand: Demand, costs: Costs) -> RegionSize:
     return RegionSize(
         name=name,
         users=round(demand.users * share),
-        users_most=most,
+        users_most=math.ceil(most),
         edges=edges,
         bound="CPU" if edges > by_connections else "connections",
         edge=EdgeSize(
             connections=connections,
-            cpu=cpu,
+            cpu=_cpu(edges, most, demand, costs),
             memory_mib=costs.edge_base_mib
             + RING_MIB
             + (connections * costs.connection_kib + rooms * costs.room_kib) / 1024,
@@ -146,7 +151,7 @@ def _region(name: str, demand: Demand, costs: Costs) -> RegionSize:
     )
 
 
-def _cpu(edges: int, users: int, demand: Demand, costs: Costs) -> float:
+def _cpu(edges: int, users: float, demand: Demand, costs: Costs) -> float:
     """Of a core, for each of so many edges that have these users."""
     here = users / demand.users  # of all users, and of what they publish
     members = users * demand.each / demand.rooms  # of a room, in this region
