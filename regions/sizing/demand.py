@@ -22,7 +22,7 @@ class Demand:
         size: bytes of an event's data.
         shares: region -> its share of the users, and of what is published; they sum up to 1.
         opens: connections opened in a second, in all.
-        window_ms: of `fanout_window_ms`.
+        window_ms: for which an edge would gather events.
         kept_s: for which events are to be kept.
         spare: whether any one region may be lost, and the others take its users.
     """

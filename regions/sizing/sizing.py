@@ -107,7 +107,7 @@ def _edges(name: str, fewest: int, users: float, demand: Demand, costs: Costs) -
     if _cpu(MOST_EDGES, users, demand, costs) > FULL:
         raise DemandError(
             f"{name}: what every edge has to hear is more than it can do; use more rooms, so that "
-            "each is at fewer edges, or a window (--window)"
+            "each is at fewer edges"
         )
     return bisect_left(
         range(MOST_EDGES + 1), x=True, lo=fewest,
