@@ -158,12 +158,10 @@ def _cpu(edges: int, users: float, demand: Demand, costs: Costs) -> float:
     # Members are anywhere: how likely is one of a room at this edge?
     heard = demand.rate * (1 - (1 - 1 / edges) ** members)
     delivered = demand.rate * members / edges
-    in_window = demand.rate / demand.rooms * demand.window_ms / 1000
-    writes = delivered / (1 + in_window)
     each_s = (
         users / edges * costs.idle_us_a_s
         + heard * max(costs.heard_us - costs.write_us, 0.0)
-        + writes * costs.write_us
+        + delivered * costs.write_us
         + demand.rate * here / edges * costs.published_us
         + demand.opens * here / edges * costs.handshake_us
     )
