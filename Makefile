@@ -108,7 +108,7 @@ lock: install
 
 # A seeded simulation of the edge; 100,000 seeds take an hour or two on two cores.
 simulate: install
-	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100000)
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100000) $(if $(RECORD),--record $(RECORD) --keep-going)
 
 # Mistakes planted in the edge: in how many seeds the simulation finds each.
 simulate-mutants: install

@@ -12,9 +12,11 @@ import sys
 import time
 from collections.abc import Iterator
 from multiprocessing import get_context
+from pathlib import Path
 
 from tests.simulation import patches
 from tests.simulation.faults import KINDS
+from tests.simulation.record import PART, OtherCodeError, Record
 from tests.simulation.report import Report
 from tests.simulation.run import Outcome, run_seed
 
@@ -39,10 +41,22 @@ def main() -> int:
     else:
         seeds = list(range(options.first, options.first + options.seeds))
     jobs = 1 if options.trace or len(seeds) == 1 else options.jobs
-    report = Report()
-    said_s = began_s = time.monotonic()
+    record = None
+    if options.record is not None:
+        try:
+            record = Record(options.record, options.steps, kinds)
+        except (OtherCodeError, OSError, ValueError) as error:
+            print(f"--record: {error}", file=sys.stderr)
+            return 2
+        if options.seeds % PART or options.first % PART or options.seed is not None:
+            print(f"--record: seeds are kept by the {PART}, from one that is", file=sys.stderr)
+            return 2
+        seeds = [seed for seed in seeds if seed not in record]
+    report, part = Report(), Report()
+    said_s = began_s = part_s = time.monotonic()
     for outcome in _outcomes(seeds, options.steps, kinds, jobs, options.trace):
         report.add(outcome)
+        part.add(outcome)
         if outcome.violations:
             print(f"\nseed {outcome.seed} broke a promise:", file=sys.stderr)
             for violation in outcome.violations[:5]:
@@ -56,8 +70,16 @@ def main() -> int:
             said_s = time.monotonic()
             rate = report.seeds / (said_s - began_s)
             print(f"{report.seeds} seeds, {rate:.1f}/s", file=sys.stderr)
-    print(report.text(time.monotonic() - began_s))
-    return 1 if report.failed else 0
+        if record is not None and part.seeds == PART:
+            part.took_s, part_s = time.monotonic() - part_s, time.monotonic()
+            record.keep(outcome.seed - PART + 1, part)
+            part = Report()
+    report.took_s = time.monotonic() - began_s
+    broken = bool(report.failed)
+    if record is not None:
+        report = record.total()
+    print(report.text())
+    return 1 if broken or report.failed else 0
 
 
 def _options() -> argparse.Namespace:
@@ -69,6 +91,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     parser.add_argument("--faults", help="only these kinds, by name, with commas between")
     parser.add_argument("--trace", action="store_true", help="print all that happens")
+    parser.add_argument("--record", type=Path, help="a file of what has run, to go on with")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a failing seed")
     return parser.parse_args()
 

@@ -14,15 +14,16 @@ class Report:
 
     seeds: int = 0
     steps: int = 0
-    fewest_steps: int = 0
-    fewest_faults: int = 0
+    fewest_steps: int | None = None  # of a seed that is clean
+    fewest_faults: int | None = None
     failed: list[int] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     effects: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     virtual_s: float = 0.0
-    healed_s: list[float] = field(default_factory=list)
-    _history: "hashlib.blake2b" = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
+    took_s: float = 0.0
+    healed: Counter[int] = field(default_factory=Counter)  # tenths of a second to how many seeds
+    history: str = ""  # a hash of all that all clients were told: the same for the same seeds
 
     def add(self, outcome: Outcome) -> None:
         """One more seed, in the order of the seeds."""
@@ -32,33 +33,43 @@ class Report:
         if outcome.violations:
             self.failed.append(outcome.seed)
         else:
-            first = self.seeds == 1
-            self.fewest_steps = outcome.steps if first else min(self.fewest_steps, outcome.steps)
-            self.fewest_faults = faults if first else min(self.fewest_faults, faults)
-            self.healed_s.append(outcome.healed_s)
+            self.fewest_steps = _least(self.fewest_steps, outcome.steps)
+            self.fewest_faults = _least(self.fewest_faults, faults)
+            self.healed[round(outcome.healed_s * 10)] += 1
         self.faults += outcome.faults
         self.effects += outcome.effects
         self.counts += outcome.counts
         self.virtual_s += outcome.virtual_s
-        self._history.update(outcome.history.encode())
+        self.history = _chained(self.history, outcome.history)
 
-    @property
-    def history(self) -> str:
-        """A hash of all that all clients were told: the same for the same seeds and code."""
-        return self._history.hexdigest()
+    def include(self, part: "Report") -> None:
+        """The seeds of another report, which follow these."""
+        self.seeds += part.seeds
+        self.steps += part.steps
+        if part.fewest_steps is not None and part.fewest_faults is not None:
+            self.fewest_steps = _least(self.fewest_steps, part.fewest_steps)
+            self.fewest_faults = _least(self.fewest_faults, part.fewest_faults)
+        self.failed += part.failed
+        self.faults += part.faults
+        self.effects += part.effects
+        self.counts += part.counts
+        self.virtual_s += part.virtual_s
+        self.took_s += part.took_s
+        self.healed += part.healed
+        self.history = _chained(self.history, part.history)
 
-    def text(self, took_s: float) -> str:
+    def text(self) -> str:
         """The tables."""
-        healed = sorted(self.healed_s) or [0.0]
+        healed = sorted(self.healed.elements()) or [0]
         at = {name: healed[int(len(healed) * share)] for name, share in
               (("p50", 0.5), ("p99", 0.99), ("max", 0.999999))}  # fmt: skip
         faults = sum(self.faults.values())
-        steps = f"{self.steps} steps (at least {self.fewest_steps} a seed)"
-        healed_text = ", ".join(f"{name} {value:.1f} s" for name, value in at.items())
+        steps = f"{self.steps} steps (at least {self.fewest_steps or 0} a seed)"
+        healed_text = ", ".join(f"{name} {tenths / 10:.1f} s" for name, tenths in at.items())
         lines = [
             f"{self.seeds} seeds, {len(self.failed)} failed",
-            f"{steps}, {faults} faults (at least {self.fewest_faults})",
-            f"{self.virtual_s / 3600:.1f} h of virtual time in {took_s:.0f} s",
+            f"{steps}, {faults} faults (at least {self.fewest_faults or 0})",
+            f"{self.virtual_s / 3600:.1f} h of virtual time in {self.took_s:.0f} s",
             f"all current after the last fault: {healed_text}",
             f"history {self.history}",
         ]
@@ -68,6 +79,14 @@ class Report:
         if self.failed:
             lines.append(f"failed seeds: {', '.join(map(str, self.failed))}")
         return "\n".join(lines)
+
+
+def _least(known: int | None, value: int) -> int:
+    return value if known is None else min(known, value)
+
+
+def _chained(history: str, following: str) -> str:
+    return hashlib.blake2b((history + following).encode(), digest_size=16).hexdigest()
 
 
 def _table(title: str, rows: "dict[str, int] | Counter[str]") -> list[str]:

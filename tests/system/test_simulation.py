@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,34 @@ def test_the_same_seeds_have_the_same_history() -> None:
     first, again, other = (simulate("--first", at, "--seeds", "6") for at in ("7", "7", "8"))
     assert history(first) == history(again)
     assert history(first) != history(other)
+
+
+def test_a_recorded_run_is_continued_and_says_what_all_of_it_showed(tmp_path: Path) -> None:
+    file = tmp_path / "seeds.json"
+    small = "from tests.simulation import record; record.PART = 2"
+    begun = simulate("--seeds", "2", "--record", str(file), code=small)
+    assert begun.returncode == 0, begun.stderr
+    whole = simulate("--seeds", "4", "--record", str(file), code=small)
+    assert "4 seeds, 0 failed" in whole.stdout
+    again = simulate("--seeds", "4", "--record", str(file), code=small)
+    assert again.stdout == whole.stdout, "nothing ran again"
+    plain = simulate("--seeds", "4")
+    tables = [done.stdout.split("faults:")[1] for done in (whole, plain)]
+    assert tables[0] == tables[1]
+
+
+def test_a_record_of_other_code_is_not_continued(tmp_path: Path) -> None:
+    file = tmp_path / "seeds.json"
+    small = "from tests.simulation import record; record.PART = 2"
+    simulate("--seeds", "2", "--record", str(file), code=small)
+    file.write_text(file.read_text().replace('"code": "', '"code": "0'))
+    text = file.read_text()
+    refused = simulate("--seeds", "4", "--record", str(file), code=small)
+    assert refused.returncode == 2
+    assert "the code is another" in refused.stderr
+    assert file.read_text() == text
+    file.write_text("[]")
+    assert simulate("--seeds", "2", "--record", str(file), code=small).returncode == 2
 
 
 def test_no_set_of_the_simulated_world_is_in_the_order_of_addresses() -> None:
