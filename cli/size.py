@@ -55,6 +55,10 @@ class Regions(click.ParamType[dict[str, float]]):
     "--opens", type=Rate(0, 1e9), default=0.0, help="Connections opened in a second, in all."
 )
 @click.option(
+    "--window", "window_ms", type=click.FloatRange(0, 50), default=0.0,
+    help="Milliseconds for which events gather (fanout_window_ms).",
+)  # fmt: skip
+@click.option(
     "--keep", "kept_h", type=click.FloatRange(0, 8_760), default=24.0, show_default=True,
     help="Hours for which events can be resumed and read.",
 )  # fmt: skip
@@ -71,6 +75,7 @@ def command(
     size_: int,
     regions: dict[str, float],
     opens: float,
+    window_ms: float,
     kept_h: float,
     spare: bool,
     as_json: bool,
@@ -83,7 +88,7 @@ def command(
     `jetrelay swarm --find-limit`.
     """
     kept_s = kept_h * 3600
-    demand = Demand(users, rooms, each, rate, size_, regions, opens, kept_s=kept_s, spare=spare)
+    demand = Demand(users, rooms, each, rate, size_, regions, opens, window_ms, kept_s, spare)
     try:
         found = size(demand, COSTS)
     except DemandError as error:

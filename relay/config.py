@@ -1,6 +1,7 @@
 """What one edge process is told: a JSON file, written by the local world or by a deployment."""
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -60,6 +61,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     publish_queue: int = 64  # publishes waiting behind one session before it is not read further
     publish_deadline_s: float = 1.8  # since its frame came; then `unavailable`: 2 s at the client
     nats_patience_s: float = 10.0  # an edge without its NATS keeps its clients so long
+    # In which events gather for one write to each member; 0: those of one turn of the loop.
+    fanout_window_ms: Annotated[float, msgspec.Meta(ge=0, le=50)] = 0.0
     send_buffer_bytes: int = 1024 * 1024  # per connection, then 4020
     signal_buffer_bytes: int = 256 * 1024  # per connection: above it ephemeral events are dropped
     join_buffer_events: int = 2_048  # live events held for one session while it replays

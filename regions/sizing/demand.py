@@ -22,6 +22,7 @@ class Demand:
         size: bytes of an event's data.
         shares: region -> its share of the users, and of what is published; they sum up to 1.
         opens: connections opened in a second, in all.
+        window_ms: of `fanout_window_ms`.
         kept_s: for which events are to be kept.
         spare: whether any one region may be lost, and the others take its users.
     """
@@ -33,6 +34,7 @@ class Demand:
     size: int = 128
     shares: Mapping[str, float] = field(default_factory=lambda: {"us": 1.0})
     opens: float = 0.0
+    window_ms: float = 0.0
     kept_s: float = 86_400.0
     spare: bool = True
 

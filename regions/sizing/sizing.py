@@ -107,7 +107,7 @@ def _edges(name: str, fewest: int, users: float, demand: Demand, costs: Costs) -
     if _cpu(MOST_EDGES, users, demand, costs) > FULL:
         raise DemandError(
             f"{name}: what every edge has to hear is more than it can do; use more rooms, so that "
-            "each is at fewer edges"
+            "each is at fewer edges, or a window (--window)"
         )
     return bisect_left(
         range(MOST_EDGES + 1), x=True, lo=fewest,
@@ -158,10 +158,12 @@ def _cpu(edges: int, users: float, demand: Demand, costs: Costs) -> float:
     # Members are anywhere: how likely is one of a room at this edge?
     heard = demand.rate * (1 - (1 - 1 / edges) ** members)
     delivered = demand.rate * members / edges
+    in_window = demand.rate / demand.rooms * demand.window_ms / 1000
+    writes = delivered / (1 + in_window)
     each_s = (
         users / edges * costs.idle_us_a_s
         + heard * max(costs.heard_us - costs.write_us, 0.0)
-        + delivered * costs.write_us
+        + writes * costs.write_us
         + demand.rate * here / edges * costs.published_us
         + demand.opens * here / edges * costs.handshake_us
     )

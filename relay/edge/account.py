@@ -147,7 +147,7 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
         "holes_recorded": ("Holes recorded for cursors issued here.", edge.holes.recorded),
         "tail_repaired": ("Events written back to the home stream.", edge.gate.repaired),
         "writes": (
-            "Writes of events to clients.",
+            "Writes of events to clients; what comes together is one.",
             edge.hub.fanout.writes,
         ),
         "markers": ("Markers stored by this edge.", edge.marks.written),

@@ -184,9 +184,15 @@ class ClientConnection(Seat):
     # --- writing -------------------------------------------------------------------------------
 
     def write(self, framed: bytes) -> None:
+        """Write ready frames, behind all that is on its way to this client."""
+        self.gateway.hub.fanout.settle(self)
+        self.put(framed)
+
+    def put(self, framed: bytes) -> None:
         """Write ready frames; a client that reads too slowly is closed and resumes."""
         self.socket.write(framed)
         if self.socket.buffered() > self.gateway.rules.limits.send_buffer_bytes:
+            self.gateway.hub.fanout.drop(self)
             self.close(4020)
 
     def fail(self) -> None:
@@ -200,6 +206,7 @@ class ClientConnection(Seat):
             self.signals_dropped += 1
             self.gateway.counters.signals_dropped += 1
             return False
+        self.gateway.hub.fanout.settle(self)
         self.socket.write(framed)
         return True
 
@@ -221,6 +228,7 @@ class ClientConnection(Seat):
         """Close with a code of the protocol's; `reason`: another than the code's own."""
         if not self.open:
             return
+        self.gateway.hub.fanout.settle(self)
         self.session.phase = Phase.ENDED
         self._go(None)
         if not reason and code in CLOSES:

@@ -37,6 +37,7 @@ from relay.core.tokens import token_rules
 from relay.edge import clock
 from relay.edge.alarms import Alarms
 from relay.edge.counting import Counting
+from relay.edge.fanout import FanOut
 from relay.edge.feeds import Feeds
 from relay.edge.gateway import Gateway
 from relay.edge.holes import HoleLog
@@ -131,7 +132,8 @@ class Edge:
         self._slots = slots_of_region(me.index)
         pages = Pages(limits.replay_page_events, limits.replay_page_bytes)
         region, name = config.region, config.edge
-        self.hub = Hub(region, rules.cursors, numbering)
+        fanout = FanOut(config.limits.fanout_window_ms / 1000)
+        self.hub = Hub(region, rules.cursors, numbering, fanout)
         self.copies = Copies(bus.reader, region, self._origins)
         self.rings = Rings(
             RingBounds(

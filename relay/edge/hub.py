@@ -49,8 +49,9 @@ class Hub:
         region: str,
         cursors: CursorCodec,
         numbering: Numbering,
+        fanout: FanOut | None = None,
     ) -> None:
-        self.fanout = FanOut()
+        self.fanout = fanout or FanOut()
         self._region = region
         self._cursors = cursors
         self.numbering = numbering
@@ -138,6 +139,7 @@ class Hub:
 
     def take(self, seat: Seat, keys: Iterable[RoomKey]) -> None:
         """The session is in these rooms now."""
+        self.fanout.settle(seat)
         for key in keys:
             seat.seated.add(key)
             room = self.room(key)
@@ -148,6 +150,7 @@ class Hub:
 
     def leave(self, seat: Seat, key: RoomKey) -> None:
         """The session is not in this room any more."""
+        self.fanout.settle(seat)
         seat.seated.discard(key)
         room = self.rooms.get(key)
         if room is not None:
@@ -160,6 +163,7 @@ class Hub:
         if ahead is None:
             self._share(seat)
             return
+        self.fanout.settle(seat)
         for key in seat.seated:
             room = self.room(key)
             self._members(room, seat).discard(seat)
@@ -179,6 +183,7 @@ class Hub:
         self._kept[origin] = max(len(waiting), MANY_WAITING)
 
     def _share(self, seat: Seat) -> None:
+        self.fanout.settle(seat)
         seat.ahead = None
         for key in seat.seated:
             room = self.room(key)
@@ -187,6 +192,7 @@ class Hub:
 
     def turned(self, seat: Seat) -> None:
         """The session's connection is to be written to in another way from now on."""
+        self.fanout.settle(seat)
         for key in seat.seated:
             self._members(self.room(key), seat).turned()
 
@@ -199,6 +205,7 @@ class Hub:
 
     def forget(self, seat: Seat) -> None:
         """The connection is gone."""
+        self.fanout.drop(seat)
         seat.ahead = None
         for key in list(seat.seated):
             self.leave(seat, key)
@@ -255,12 +262,15 @@ class Hub:
         return position.epoch if position else 1
 
     def _write_to_all(self, seats: Members, framed: bytes) -> None:
-        """Write to all seats of a room in one encoding."""
-        self.fanout.write(seats, framed)
+        """Write to all seats of a room in one encoding, soon."""
+        self.fanout.stage(seats, framed)
 
     def _write(self, seat: Seat, framed: bytes) -> None:
-        """Write to one seat."""
-        self.fanout.write_one(seat, framed)
+        """Write to one seat; what goes wrong there is that seat's alone."""
+        try:
+            seat.write(framed)
+        except Exception:
+            self.fanout.failed(seat)
 
     def framed(self, codec: Codec[Any], event: Event, s: int | None, cursor: str | None) -> bytes:
         """The frame of an event; a GAP where its stored data is nothing that can be sent."""

@@ -26,11 +26,15 @@ class Seat:
         self.frozen: str | None = None  # its cursor, while rooms that it is in are joined again
         self.seated: set[RoomKey] = set()
         self.looking: Set[Scope] = NOBODY  # at whom it looks, as the viewers know it
-        # Writes ready frames and looks at nothing; None: `write` has something to look at.
+        # Writes ready frames and looks at nothing; None: `put` has something to look at.
         self.push: Callable[[bytes], None] | None = None
 
     def write(self, framed: bytes) -> None:
-        """Write ready frames."""
+        """Write ready frames, behind all that is on its way to this seat."""
+        raise NotImplementedError
+
+    def put(self, framed: bytes) -> None:
+        """Write ready frames at once: for the fan-out, which keeps the order."""
         raise NotImplementedError
 
     def fail(self) -> None:

@@ -11,6 +11,7 @@ import relay.edge.admission
 import relay.edge.clock
 import relay.edge.connection
 import relay.edge.edge
+import relay.edge.fanout
 import relay.edge.machine
 from relay.bus.connection import Connection
 from relay.config import NatsConfig
@@ -85,6 +86,8 @@ def install() -> None:
         relay.edge.clock: {"time": _Time},
         relay.edge.connection: {"secrets": _Secrets},
         relay.edge.admission: {"random": _Random},
+        # What goes to more than two is written in several turns of the loop.
+        relay.edge.fanout: {"SLICE_MS": -1, "LOOKS_EACH": 2},
     }
     for module, names in modules.items():
         for name, value in names.items():

@@ -196,11 +196,11 @@ class Socket:
         if self._closing:
             return
         self._buffered += len(data)
+        self._wire.write(data, self._written)
         high = HIGH_WATER_BYTES if not self._wire.slow_s else SLOW_HIGH_WATER_BYTES
         if self._buffered > high and not self._full and self.connection is not None:
             self._full = True
             self.connection.writable(writable=False)
-        self._wire.write(data, self._written)
 
     def _written(self, size: int) -> None:
         self._buffered -= size

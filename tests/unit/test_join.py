@@ -17,6 +17,7 @@ from relay.core.resume import Accept, StreamState, judge
 from relay.core.wire import JSON
 from relay.edge.hub import Hub
 from relay.edge.seat import Seat
+from tests.unit.at_once import at_once
 from tests.unit.streams_model import StreamModel, key
 
 A, B, C = key("a"), key("b"), key("c")
@@ -174,12 +175,14 @@ class _Client(Seat):
         self.got: dict[str, list[int]] = before.got if before else {"us": [], "eu": []}
         self.cursor: str = before.cursor if before else ""
 
-    def write(self, framed: bytes) -> None:
+    def put(self, framed: bytes) -> None:
         size = framed[1]
         payload = msgspec.json.decode(framed[2 if size < 126 else 4 :])
         d = payload["d"]
         self.got[d["origin"]].append(d["seq"])
         self.cursor = payload["c"]
+
+    write = put
 
 
 class _Edge:
@@ -190,7 +193,7 @@ class _Edge:
         self.streams = streams
         self.page_size = page
         self.buffer = buffer
-        self.hub = Hub(region, CODEC, Numbering(0))
+        self.hub = Hub(region, CODEC, Numbering(0), at_once())
         self.copy = {origin: stream.head for origin, stream in streams.items()}
         self.wires: dict[str, deque[Event]] = {origin: deque() for origin in streams}
         self.connected = True

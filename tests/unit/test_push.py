@@ -16,6 +16,7 @@ from relay.edge.counters import Counters
 from relay.edge.hub import Hub
 from relay.edge.seat import Seat
 from relay.edge.tap import Tap
+from tests.unit.at_once import at_once
 from tests.unit.session_playbook import CURSORS, Playbook
 
 ROOM = ("_", "a")
@@ -52,7 +53,7 @@ class Transport:
 
 @pytest.fixture
 def hub() -> Hub:
-    return Hub("us", CURSORS, Numbering(0, 0))
+    return Hub("us", CURSORS, Numbering(0, 0), at_once())
 
 
 def connected(hub: Hub) -> tuple[ClientConnection, Transport]:
@@ -136,7 +137,7 @@ def test_a_seat_without_a_straight_way_is_written_to(hub: Hub) -> None:
     got: list[bytes] = []
 
     class Plain(Seat):
-        def write(self, framed: bytes) -> None:
+        def put(self, framed: bytes) -> None:
             got.append(framed)
 
     hub.take(Plain(JSON), [ROOM])

@@ -22,6 +22,7 @@ from relay.edge.membership import Membership
 from relay.edge.seat import Seat
 from relay.errors import UnavailableError
 from relay.tasks import Tasks
+from tests.unit.at_once import at_once
 from tests.unit.session_playbook import CURSORS, Playbook, cursor, token
 
 A, B = ("_", "a"), ("_", "b")
@@ -105,7 +106,7 @@ class _Client(Seat):
     def now(self) -> Instant:
         return self.book.now
 
-    def write(self, framed: bytes) -> None:
+    def put(self, framed: bytes) -> None:
         start = 0
         while (at := framed.find(b'{"op"', start)) >= 0:
             end = framed.find(b'{"op"', at + 1)
@@ -114,6 +115,8 @@ class _Client(Seat):
             place = payload.get("c") and CURSORS.decode(payload["c"]).positions["us"].seq
             self.got.append((payload["d"]["room"], payload["d"]["seq"], place))
             start = at + 1
+
+    write = put
 
     async def drained(self) -> None:
         await asyncio.sleep(0)
@@ -150,7 +153,7 @@ class _Client(Seat):
 
 
 def world(events: list[Event], *, behind: bool = False) -> tuple[Hub, _Stream, _Client]:
-    hub = Hub("us", CURSORS, Numbering(0, 0))
+    hub = Hub("us", CURSORS, Numbering(0, 0), at_once())
     hub.move("us", 1, 100)
     stream = _Stream(events, behind=behind)
     return hub, stream, _Client(hub, stream)

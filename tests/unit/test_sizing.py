@@ -20,6 +20,7 @@ DEMANDS = st.builds(
     size=st.integers(0, 1_000),
     shares=st.sampled_from([shares_of("1"), shares_of("3"), shares_of("us=50,eu=30,ap=20")]),
     opens=st.floats(0, 500),
+    window_ms=st.sampled_from([0.0, 10.0, 50.0]),
 )
 
 
@@ -40,6 +41,12 @@ def test_no_edge_is_asked_for_more_than_it_can_do(demand: Demand) -> None:
 def test_more_users_never_take_fewer_edges(demand: Demand, times: float) -> None:
     more = replace(demand, users=math.ceil(demand.users * times))
     assert size(more, COSTS).edges >= size(demand, COSTS).edges
+
+
+@given(DEMANDS)
+def test_a_window_never_takes_more(demand: Demand) -> None:
+    gathered = replace(demand, window_ms=50.0)
+    assert size(gathered, COSTS).edges <= size(replace(demand, window_ms=0.0), COSTS).edges
 
 
 def test_deliveries_and_disks() -> None:

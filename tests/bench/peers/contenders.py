@@ -190,8 +190,12 @@ def _centrifugo(directory: Path) -> Iterator[Running]:
     yield from _process([str(binary), "--config", str(path)], port, Centrifugo(), directory)
 
 
-def _jetrelay(directory: Path) -> Iterator[Running]:
-    limits = "[limits]\nconnections_per_s = 100000\npublishes_per_s = 100000\n"
+def _jetrelay(directory: Path, window_ms: float = 0) -> Iterator[Running]:
+    limits = f"""[limits]
+connections_per_s = 100000
+publishes_per_s = 100000
+fanout_window_ms = {window_ms:g}
+"""
     topology = f'[[regions]]\nname = "us"\nedges = 1\n\n{limits}'
     world = World(directory / "state", topology)
     try:
@@ -206,10 +210,15 @@ def _jetrelay(directory: Path) -> Iterator[Running]:
         world.clean()
 
 
+def _gathering(directory: Path) -> Iterator[Running]:
+    yield from _jetrelay(directory, 10)
+
+
 CONTENDERS = {
     one.name: one
     for one in (
         Contender("jetrelay", "an edge and its nats-server: each event on disk first", _jetrelay),
+        Contender("jetrelay-10ms", "as that, with events gathered for 10 ms", _gathering),
         Contender("bare", "transport.write of ready bytes, uvloop: the bound", _bare),
         Contender("websockets", "the websockets library's broadcast(), uvloop", _library),
         Contender("ws", "ws on Node.js", _ws),
