@@ -47,7 +47,8 @@ soak: install
 # a region; 35 minutes or so.
 drill: install
 	status=0; \
-	$(BIN)/jetrelay drill run all pair-partition:30s pair-partition:120s --state .jetrelay-drill || status=$$?; \
+	$(BIN)/jetrelay drill run all edge-hang:60s pair-partition:30s pair-partition:120s \
+	  partition-wedged:30s --state .jetrelay-drill || status=$$?; \
 	$(BIN)/jetrelay drill run edge-kill edge-drain region-loss --topology compose/topology.toml \
 	  --clients 100 --rate 60 \
 	  --state .jetrelay-drill || status=$$?; \

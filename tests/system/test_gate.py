@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from relay.client import connect
 from relay.core.codes import Op
 from relay.core.gate import StartEpoch
 from relay.core.names import events_stream
+from relay.errors import BusError
 from tests.raw import Raw, token
 from tests.ready import serving
 from tests.world import World
@@ -239,7 +240,8 @@ async def test_every_edge_goes_on_in_an_epoch_that_one_has_started_and_stores_no
             await inbox.start()
             reads = Reader(inbox, 1)
             info = await reads.info(events_stream("us"))
-            await HomeStream(inbox, reads, "us").carry_out(StartEpoch(2, info.last), info)
+            with suppress(BusError):  # an edge that looks meanwhile finishes what was begun
+                await HomeStream(inbox, reads, "us").carry_out(StartEpoch(2, info.last), info)
         finally:
             await connection.close()
         for name, edge in world.edges.items():
