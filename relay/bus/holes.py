@@ -46,10 +46,15 @@ class Holes:
         # Region -> where its record ends, of one that went further before.
         self.fallen: dict[str, int] = {}
         self.merged = 0  # holes that grew together with a later one
+        self._grown: set[Hole] = set()  # the known ones that did: not all in them was recorded
 
     def of(self, region: str) -> tuple[Hole, ...]:
         """The holes of one region, by number."""
         return tuple(self._known.get(region, ()))
+
+    def recorded(self, region: str) -> tuple[Hole, ...]:
+        """The known holes of one region of which all that lies in them was recorded."""
+        return tuple(hole for hole in self._known.get(region, ()) if hole not in self._grown)
 
     async def poll(self) -> list[Hole]:
         """Read on; the holes that are new, by region and number.
@@ -107,7 +112,9 @@ class Holes:
         for at, later_at in combinations(range(len(known)), 2):
             wide, later = widened(known[at], known[later_at]), known[later_at]
             if wide is not None:
+                self._grown -= {known[at], later}
                 known[later_at] = msgspec.structs.replace(wide, number=later.number)
+                self._grown.add(known[later_at])
                 del known[at]
                 self.merged += 1
                 return

@@ -19,7 +19,9 @@ class _Attendant:
 
     tenant: str
     user: str
-    shown: Shown | None  # None: invisible
+    shown: Shown | None  # None: invisible, or not known
+    sure: bool  # whether somebody has said how it is to be seen
+    moved: bool = False  # resumed elsewhere: what it shows may change there
     rooms: set[str] = field(default_factory=set)
     until_s: float | None = None  # without a connection, it stays until then
 
@@ -43,15 +45,32 @@ class Attendance:
         return len(self._sessions)
 
     def enter(
-        self, session: str, tenant: str, user: str, shown: Shown | None, rooms: Iterable[str]
+        self,
+        session: str,
+        tenant: str,
+        user: str,
+        shown: Shown | None,
+        rooms: Iterable[str],
+        *,
+        sure: bool = True,
     ) -> None:
-        """A session has begun, or has come back, in these rooms."""
+        """A session has begun, or has come back, in these rooms.
+
+        Args:
+            session: its id.
+            tenant: of the user.
+            user: whose it is.
+            shown: what it shows; None: nothing.
+            rooms: all that it is in.
+            sure: else what it shows is not known, and stays what it was here; nothing, at first.
+        """
         attendant = self._sessions.get(session)
         if attendant is None:
-            attendant = self._sessions[session] = _Attendant(tenant, user, shown)
+            attendant = self._sessions[session] = _Attendant(tenant, user, None, sure=False)
             self._add(attendant, (tenant, EVERYWHERE))
-        attendant.until_s = None
-        self.show(session, shown)
+        attendant.until_s, attendant.moved = None, False
+        if sure:
+            self.show(session, shown)
         wanted = set(rooms)
         for room in sorted(attendant.rooms - wanted):
             self.leave(session, room)
@@ -63,9 +82,15 @@ class Attendance:
         attendant = self._sessions.get(session)
         return None if attendant is None else attendant.shown
 
-    def knows(self, session: str) -> bool:
-        """Whether it is here, with or without a connection."""
-        return session in self._sessions
+    def sure(self, session: str) -> bool:
+        """Whether it is here, with or without a connection, and it is known what it showed here."""
+        attendant = self._sessions.get(session)
+        return attendant is not None and attendant.sure
+
+    def moved(self, session: str) -> bool:
+        """Whether it is here still, and was resumed elsewhere."""
+        attendant = self._sessions.get(session)
+        return attendant is not None and attendant.moved
 
     def join(self, session: str, room: str) -> None:
         """It is in a room now."""
@@ -84,7 +109,10 @@ class Attendance:
     def show(self, session: str, shown: Shown | None) -> None:
         """It shows something else; None: nothing."""
         attendant = self._sessions.get(session)
-        if attendant is None or attendant.shown == shown:
+        if attendant is None:
+            return
+        attendant.sure = True
+        if attendant.shown == shown:
             return
         attendant.shown = shown
         for scope in attendant.scopes():
@@ -100,6 +128,13 @@ class Attendance:
             return
         attendant.until_s = until_s
         heapq.heappush(self._leaving, (until_s, session))
+
+    def move(self, session: str, now_s: float) -> None:
+        """It was resumed elsewhere: it stays until its new edge has said so."""
+        attendant = self._sessions.get(session)
+        if attendant is not None:
+            attendant.moved = True
+            self.end(session, now_s, MOVED_S)
 
     def clear(self) -> None:
         """All sessions are gone at once: while the edge stood still, its word ran out."""

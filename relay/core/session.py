@@ -4,7 +4,7 @@ It knows the protocol and the bearer's grants; it knows nothing of sockets, NATS
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -236,13 +236,12 @@ class Session:
             return self._close(4003)
         return handler(self, envelope, now)
 
-    def _resume_reading(self, now: Instant) -> list[Effect]:
-        effects: list[Effect] = []
+    def _resume_reading(self, now: Instant) -> Iterator[Effect]:
+        """One frame after the other: what one asks for is carried out before the next is read."""
         self._postponed_bytes = 0
         while self._postponed and self.phase is Phase.LIVE:
             frame, came_s = self._postponed.pop(0)
-            effects += self.receive(frame, now, came_s)
-        return effects
+            yield from self.receive(frame, now, came_s)
 
     def _refuse_postponed(self) -> list[Effect]:
         """What was sent along with a RESUME that can't be done is not done either."""
@@ -376,21 +375,26 @@ class Session:
         elif wish.room in self.looking:
             self.looking -= {wish.room}
 
-    def entered(self, ready: dict[str, Any], s: int, now: Instant) -> list[Effect]:
-        """The rooms of IDENTIFY are joined: say READY."""
+    def entered(self, ready: dict[str, Any], s: int, now: Instant) -> Iterator[Effect]:
+        """The rooms of IDENTIFY are joined: say READY.
+
+        Each effect is to be carried out before the next is asked for.
+        """
         return self._enter(EventName.READY, ready, s, now)
 
-    def resumed(self, resumed: dict[str, Any], s: int, now: Instant) -> list[Effect]:
-        """The missed events were sent: say RESUMED."""
+    def resumed(self, resumed: dict[str, Any], s: int, now: Instant) -> Iterator[Effect]:
+        """The missed events were sent: say RESUMED. Effects as of `entered`."""
         return self._enter(EventName.RESUMED, resumed, s, now)
 
-    def _enter(self, name: EventName, d: dict[str, Any], s: int, now: Instant) -> list[Effect]:
+    def _enter(self, name: EventName, d: dict[str, Any], s: int, now: Instant) -> Iterator[Effect]:
         if self.phase is not Phase.ENTERING:
-            return []
+            return
         self.phase = Phase.LIVE
         for room in self.rooms:
             self.rooms[room] = True
-        return [Send(Payload(Op.DISPATCH, d, s, name)), Attend(), *self._resume_reading(now)]
+        yield Send(Payload(Op.DISPATCH, d, s, name))
+        yield Attend()
+        yield from self._resume_reading(now)
 
     def refuse(
         self,

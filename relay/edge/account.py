@@ -150,6 +150,10 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
             "Writes of events to clients; what comes together is one.",
             edge.hub.fanout.writes,
         ),
+        "fanout_pressed": (
+            "Times that more events came than may wait for a room to be written.",
+            edge.hub.fanout.pressed,
+        ),
         "markers": ("Markers stored by this edge.", edge.marks.written),
         "reads": ("Reads from NATS for the edge itself.", edge.bus.reader.reads),
         "replay_reads": ("Reads from NATS for sessions.", edge.bus.replays.reads),
@@ -172,6 +176,10 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
 def levels_of(edge: Edge) -> dict[str, tuple[str, float]]:
     """Name -> (help, value now) of what is held and stands in no telemetry frame."""
     return {
+        "fanout_waiting": (
+            "Frames, and writes to clients, that wait in the fan-out.",
+            edge.hub.fanout.waiting,
+        ),
         "visits_waiting": (
             "Beats and closes that other edges are not told of yet.",
             edge.counting.visits.waiting,

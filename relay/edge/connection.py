@@ -198,6 +198,7 @@ class ClientConnection(Seat):
     def fail(self) -> None:
         """Writing failed: the client resumes."""
         self.gateway.counters.errors += 1
+        self.gateway.hub.fanout.drop(self)  # what comes after what it did not get
         self.close(4000)
 
     def write_signal(self, framed: bytes) -> bool:

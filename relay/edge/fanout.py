@@ -11,6 +11,7 @@ its rooms are at each moment those of what it was written.
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence, Set
 from operator import length_hint
@@ -74,8 +75,9 @@ class FanOut:
         self._settled: dict[Seat, int] = {}
         self._writing: deque[_Write] = deque()
         self._flush_due: asyncio.Handle | None = None
-        self._write_due = False
+        self._slice_due = False
         self.writes = 0
+        self.pressed = 0  # times that more came than could wait, and the loop stood still for it
         self.bytes_out = 0  # of what went straight to transports
 
     @property
@@ -86,20 +88,27 @@ class FanOut:
     def stage(self, members: Members, framed: bytes) -> None:
         """Frames for all members of a room in one encoding, soon.
 
+        While a round is being written, the next one gathers. Where too much has come, that round
+        is written to its end first: whoever brings more waits for it.
+
         Args:
             members: of the room; who leaves or joins them is settled before.
             framed: ready frames.
         """
         self._staged.append(_Staged(members, framed))
         self._staged_bytes += len(framed)
-        if self._flush_due is None:
+        if self._staged_bytes > STAGED_BYTES:
+            if self._writing:
+                self.pressed += 1
+                self._write_until(math.inf)
+            if self._flush_due is not None:
+                self._flush_due.cancel()
+            self.flush()
+        elif self._flush_due is None and not self._writing:
             if self._window_s > 0:
                 self._flush_due = self._loop.call_later(self._window_s, self.flush)
             else:
                 self._flush_due = self._loop.call_soon(self.flush)
-        elif self._staged_bytes > STAGED_BYTES:
-            self._flush_due.cancel()
-            self.flush()
 
     def settle(self, seat: Seat) -> None:
         """Write now what is on its way to this seat."""
@@ -130,8 +139,9 @@ class FanOut:
     # --- what is staged ------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Write what is staged."""
+        """Write what is staged: a new round. The one before is over."""
         self._flush_due = None
+        assert not self._writing, "a round is written before the next one begins"
         staged, self._staged, self._staged_bytes = self._staged, [], 0
         settled, self._settled = self._settled, {}
         for seat, number in settled.items():
@@ -141,8 +151,7 @@ class FanOut:
             self._writing.append(_Write(framed, members.ways, settled.keys() & members.seats))
         else:
             self._write_together(staged, settled.keys())
-        if not self._write_due:
-            self._write_slice()
+        self._write_on()
 
     def _give_staged(self, seat: Seat, staged: Sequence[_Staged], number: int) -> None:
         data = b"".join([one.framed for one in staged[number:] if seat in one.members])
@@ -172,9 +181,20 @@ class FanOut:
     # --- writing -------------------------------------------------------------------------------
 
     def _write_slice(self) -> None:
-        """Write on for a while; then it is the others' turn."""
-        self._write_due = False
-        ends_ms = mono_ms() + SLICE_MS
+        self._slice_due = False
+        self._write_on()
+
+    def _write_on(self) -> None:
+        """Write for a while; then it is the others' turn."""
+        self._write_until(mono_ms() + SLICE_MS)
+        if self._writing:
+            if not self._slice_due:
+                self._slice_due = True
+                self._loop.call_soon(self._write_slice)
+        elif self._staged and self._flush_due is None:
+            self._flush_due = self._loop.call_soon(self.flush)
+
+    def _write_until(self, ends_ms: float) -> None:
         writing = self._writing
         while writing:
             write = writing[0]
@@ -184,9 +204,7 @@ class FanOut:
                 self._put_some(write)
             if write.at >= len(write.ways):
                 writing.popleft()
-            if writing and mono_ms() >= ends_ms:
-                self._write_due = True
-                self._loop.call_soon(self._write_slice)
+            if mono_ms() >= ends_ms:
                 return
 
     def _push_some(self, write: _Write) -> None:

@@ -266,7 +266,7 @@ class Gateway:
         grants = connection.session.grants
         assert grants is not None, "only who was granted something resumes"
         self._logbook.came(session_id, _who(connection, grants, ""), How.RESUME)
-        self.presence.back(connection.session)
+        self.presence.back(connection.session, connection.resumed_at)
         if older is not None and older is not connection:
             self._displace(older, takeover)
 
@@ -278,9 +278,8 @@ class Gateway:
             self.takeovers.displaced(takeover.session, clock.now().mono_s)
             return
         if takeover.told:
-            mine = self._sessions.get(takeover.session)
-            if mine is not None and mine.resumed_at == takeover.resumed_at:
-                self.presence.told(takeover.session, shown_of(takeover.shown))
+            shown = shown_of(takeover.shown)
+            self.presence.told(takeover.session, takeover.resumed_at, shown)
             return
         if not self.takeovers.heard(takeover):
             return  # said again: it has come back since
@@ -300,9 +299,9 @@ class Gateway:
 
     def _tell_shown(self, takeover: Takeover) -> None:
         """What others see of a session that was here: the client may not say it again."""
-        attendance, session = self.presence.attendance, takeover.session
-        if attendance.knows(session):
-            said = said_of(attendance.shown(session))
+        session = takeover.session
+        if (seen := self.presence.seen(session)) is not None:
+            said = said_of(seen[0])
             self.announcements.append(
                 Takeover(
                     session, self._edge, self._epoch, takeover.resumed_at, told=True, shown=said

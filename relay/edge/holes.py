@@ -51,7 +51,8 @@ class HoleLog:
             Whether the next `poll` returns it: it was not known, and is recorded.
         """
         hole = Hole(self._region, origin, first, last, skipped=skipped)
-        if any(_within(hole, known) for known in (*self._holes.of(self._region), *self._waiting)):
+        recorded = self._holes.recorded(self._region)
+        if any(_within(hole, known) for known in (*recorded, *self._waiting)):
             return False
         self._wait(hole)
         try:

@@ -156,8 +156,7 @@ class Owing:
             BusError: NATS did not answer; holes that were read are not read again.
         """
         now_s = clock.now().mono_s
-        while self._came and self._is_old(self._came[0], now_s):
-            self._came.popleft()
+        self._forget_old(now_s)
         for hole, dealt in await self._jumps.turn():
             for forgotten in list(self._too_many):
                 forgotten.close(4000)  # it comes again with its cursor, and is sent what it is owed
@@ -171,14 +170,20 @@ class Owing:
                         else:
                             came.pending.append((each, given))
 
-    def _is_old(self, came: Came, now_s: float) -> bool:
-        """Whether a hole that it passed would be known by now."""
-        if not came.connection.alive:
-            return True
-        late = self._is_late(came.cursor.region)
-        if late:
-            came.at_s = now_s  # the minute begins when its region's records come again
-        return not late and now_s - came.at_s > REMEMBERED_S
+    def _forget_old(self, now_s: float) -> None:
+        """Who is gone, and of whom a hole that he passed would be known by now."""
+        late: dict[str, bool] = {}
+        kept: deque[Came] = deque()
+        for came in self._came:
+            region = came.cursor.region
+            if region not in late:
+                # One that was removed records nothing any more.
+                late[region] = region in self._feeds and self._is_late(region)
+            if late[region]:
+                came.at_s = now_s  # the minute begins when its region's records come again
+            if came.connection.alive and now_s - came.at_s <= REMEMBERED_S:
+                kept.append(came)
+        self._came = kept
 
     def _concerned(
         self, cursor: Cursor, hole: Hole, dealt: Given

@@ -9,6 +9,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,7 +18,7 @@ from relay.bus.inbox import Inbox
 from relay.config import Limits
 from relay.core import presence_messages as messages
 from relay.core.answers import error
-from relay.core.attendance import MOVED_S, Attendance
+from relay.core.attendance import Attendance
 from relay.core.codes import ErrorCode
 from relay.core.effects import Appear, Effect, Watch
 from relay.core.limits import TokenBucket
@@ -46,6 +47,14 @@ FULL = "this edge can't look at more users and rooms now"
 CLEAN = (1000, 1001, 4009)  # closes after which the user is gone at once
 ANSWERED_SCOPES = 1_000  # at once: windows wait for it
 ASKED_SCOPES = 100_000  # that wait for an answer, of one edge
+
+
+class _Unsure(NamedTuple):
+    """A session of which it is not known yet how it is seen."""
+
+    until_s: float
+    session: Session
+    first: int  # Unix ms of the first resume since it was known
 
 
 class Presence:
@@ -79,9 +88,9 @@ class Presence:
         self._asked: dict[tuple[str, str], dict[Scope, None]] = {}
         self._has_asked = asyncio.Event()
         self._updates: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
-        # Sessions that were resumed here, and of which nobody has said yet how they were seen where
-        # they were before: until when that is waited for.
-        self._unsure: dict[str, tuple[float, Session]] = {}
+        # Sessions that were resumed here, with a connection or without one again, and of which
+        # nobody has said yet how they were seen where they were before; in the order of `until_s`.
+        self._unsure: dict[str, _Unsure] = {}
         self.before: Callable[[], None] = lambda: None  # called before anything is said
         self._heard_me = 0  # the number of its own word that it heard last
         self._hearing_since_s = clock.now().mono_s
@@ -117,7 +126,7 @@ class Presence:
         refused = sorted(scope[1] for scope in self.viewers.look(seat, wanted, now_s))
         if refused:
             session.looking -= set(refused)
-            session.watched -= {name.removeprefix(EVERYWHERE) for name in refused}
+            session.watched -= {name[1:] for name in refused if name.startswith(EVERYWHERE)}
         return [_told_no_more(name) for name in refused]
 
     def asked(self, session: Session, effect: Appear | Watch) -> list[Effect]:
@@ -130,39 +139,63 @@ class Presence:
             return [error(effect.nonce, ErrorCode.UNAVAILABLE, FULL)]
         return session.watch(effect.users, effect.nonce)
 
-    def back(self, session: Session) -> None:
+    def back(self, session: Session, resumed_at: int) -> None:
         """A session is being resumed here: it is seen at once, however long its replay takes.
 
         One that says nothing of itself, and was at another edge, is seen as it was there: for so
         long the other edge shows it. That one says how, if it lives.
+
+        Args:
+            session: which says already who it is.
+            resumed_at: the Unix ms of the resume, by which edges know it.
         """
         session_id = session.session_id
-        if not session.shows and not self.attendance.knows(session_id):
-            session.shown = None
-            self._unsure[session_id] = (clock.now().mono_s + TOLD_S, session)
+        earlier = self._unsure.pop(session_id, None)
+        if not session.shows and (
+            earlier is not None
+            or not self.attendance.sure(session_id)
+            or self.attendance.moved(session_id)
+        ):
+            first = resumed_at if earlier is None else earlier.first
+            self._unsure[session_id] = _Unsure(clock.now().mono_s + TOLD_S, session, first)
         self._enter(session, session.rooms)
 
-    def told(self, session_id: str, shown: Shown | None) -> None:
-        """How a session that was resumed here was seen where it was before."""
-        found = self._unsure.pop(session_id, None)
-        if found is not None and not found[1].shows:
-            found[1].shown = shown
+    def seen(self, session_id: str) -> tuple[Shown | None] | None:
+        """What a session that was here showed, for the edge where it is now; None: not known."""
+        if session_id in self._unsure or not self.attendance.sure(session_id):
+            return None
+        return (self.attendance.shown(session_id),)
+
+    def told(self, session_id: str, resumed_at: int, shown: Shown | None) -> None:
+        """How a session was seen where it was before the resume of this time, in Unix ms."""
+        found = self._unsure.get(session_id)
+        if found is not None and found.first <= resumed_at:
+            self._resolve(session_id, shown)
+
+    def _resolve(self, session_id: str, shown: Shown | None) -> None:
+        session = self._unsure.pop(session_id).session
+        if not session.shows:
+            session.shown = shown
             self.attendance.show(session_id, shown)
 
     def _stop_waiting(self, now_s: float) -> None:
-        """Where nobody says how a session was seen, it is online."""
+        """Where nobody says how a session was seen, it is as it was here, or online."""
         while self._unsure:
-            session_id, (until_s, _) = next(iter(self._unsure.items()))
-            if until_s > now_s:
+            session_id, unsure = next(iter(self._unsure.items()))
+            if unsure.until_s > now_s:
                 return
-            self.told(session_id, ONLINE)
+            seen = self.attendance.sure(session_id)
+            self._resolve(session_id, self.attendance.shown(session_id) if seen else ONLINE)
 
     def _enter(self, session: Session, rooms: Iterable[str]) -> None:
         grants, session_id = session.grants, session.session_id
         assert grants is not None, "only a session that was granted something begins"
-        if not session.shows and self.attendance.knows(session_id):
+        if not session.shows and self.attendance.sure(session_id):
             session.shown = self.attendance.shown(session_id)  # as before its resume
-        self.attendance.enter(session_id, grants.tenant, grants.user, session.shown, rooms)
+        sure = session.shows or session_id not in self._unsure
+        self.attendance.enter(
+            session_id, grants.tenant, grants.user, session.shown, rooms, sure=sure
+        )
 
     def appear(self, session: Session, shown: Shown | None) -> list[Effect]:
         """PRESENCE_UPDATE, unless the user changes too often: whichever session he does it in."""
@@ -187,14 +220,13 @@ class Presence:
 
     def ended(self, session_id: str, code: int) -> None:
         """The session has no connection here any more."""
-        self._unsure.pop(session_id, None)
         grace_s = 0.0 if code in CLEAN else self._limits.grace_s
         self.attendance.end(session_id, clock.now().mono_s, grace_s)
 
     def moved(self, session_id: str) -> None:
         """The session was resumed at another edge."""
         self._unsure.pop(session_id, None)
-        self.attendance.end(session_id, clock.now().mono_s, MOVED_S)
+        self.attendance.move(session_id, clock.now().mono_s)
 
     def fence(self, stopped_s: float) -> None:
         """This edge stood still; for so long that others have let its sessions go, it does too."""

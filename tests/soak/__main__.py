@@ -139,7 +139,7 @@ async def return_of(
         retried=tally.retried,
         lacking=lacking,
         reads=grown("replay_reads_total"),
-        opening_reads=grown("reads_total"),
+        other_reads=grown("reads_total"),
         replayed=grown("replayed_total"),
         rss_before=before["rss_bytes"],
         rss_peak=peak,
@@ -178,7 +178,7 @@ def show(arguments: argparse.Namespace, warm: Row, cold: Row, tally: Tally) -> N
     line("events replayed", lambda r: f"{r.replayed:,.0f}")
     line("reads from NATS for them", lambda r: f"{r.reads:,.0f}")
     line("  a room and origin", lambda r: f"{r.reads / places:.2f}")
-    line("reads of the edge itself meanwhile", lambda r: f"{r.opening_reads:,.0f}")
+    line("reads of the edge itself meanwhile", lambda r: f"{r.other_reads:,.0f}")
     line("RSS before, MiB", lambda r: f"{r.rss_before / 2**20:,.0f}")
     line("RSS peak, MiB", lambda r: f"{r.rss_peak / 2**20:,.0f}")
     line("RSS after, MiB", lambda r: f"{r.rss_after / 2**20:,.0f}")

@@ -20,7 +20,7 @@ class Row:
     rss_after: float
     refused: int = 0
     retried: int = 0
-    opening_reads: float = 0
+    other_reads: float = 0
     replayed: float = 0
     ring_bytes: float = 0
     cpu_s: float = 0
@@ -31,8 +31,8 @@ class Row:
 class Bounds:
     """The most that is allowed.
 
-    `reads`: from NATS, for each room and origin. `rss_mib`: resident memory of the edge, at any
-    moment, whatever the size of the herd.
+    `reads`: from NATS, of every kind, for each room and origin. `rss_mib`: resident memory of the
+    edge, at any moment, whatever the size of the herd.
     """
 
     back_s: float = 60.0
@@ -56,8 +56,8 @@ class Bounds:
                 found.append(
                     f"{name}: all back after {row.took_s:.1f} s, at most {self.back_s:g} s"
                 )
-            if row.reads > self.reads * places:
-                each = row.reads / places
+            if row.reads + row.other_reads > self.reads * places:
+                each = (row.reads + row.other_reads) / places
                 found.append(f"{name}: {each:.2f} reads a room and origin, at most {self.reads:g}")
             if row.rss_peak > self.rss_mib * MIB:
                 peak = row.rss_peak / MIB

@@ -77,7 +77,7 @@ class Playbook:
     def live(self, *rooms: object) -> Session:
         """An identified session, its rooms joined."""
         self.identify(*rooms)
-        self.session.entered({}, 1, self.now)
+        list(self.session.entered({}, 1, self.now))
         return self.session
 
     def resume(self, session_id: str, **d: object) -> Resume:

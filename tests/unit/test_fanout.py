@@ -18,26 +18,34 @@ from relay.edge.seat import Seat
 ROOMS, SEATS = 3, 6
 
 
+class _Call:
+    """A call that was asked for."""
+
+    def __init__(self, loop: "_Loop", call: Callable[[], None]) -> None:
+        self._loop = loop
+        self.call = call
+
+    def cancel(self) -> None:
+        self._loop.calls.remove(self)
+
+
 class _Loop:
     """Calls when it is told to."""
 
     def __init__(self) -> None:
-        self.calls: list[Callable[[], None]] = []
+        self.calls: list[_Call] = []
 
     def call_soon(self, call: Callable[[], None]) -> asyncio.Handle:
-        self.calls.append(call)
-        return cast("asyncio.Handle", self)
+        self.calls.append(_Call(self, call))
+        return cast("asyncio.Handle", self.calls[-1])
 
     def call_later(self, _delay_s: float, call: Callable[[], None]) -> asyncio.Handle:
         return self.call_soon(call)
 
-    def cancel(self) -> None:
-        self.calls.clear()
-
     def turn(self) -> None:
         calls, self.calls = self.calls, []
-        for call in calls:
-            call()
+        for each in calls:
+            each.call()
 
 
 class _Seat(Seat):
@@ -99,11 +107,14 @@ STEPS = st.lists(
 
 
 @settings(max_examples=400)
-@given(STEPS, st.integers(1, 4))
-def test_each_gets_what_it_would_get_at_once(steps: list[tuple[str, int]], looks: int) -> None:
+@given(STEPS, st.integers(1, 4), st.sampled_from([8, 1 << 18]))
+def test_each_gets_what_it_would_get_at_once(
+    steps: list[tuple[str, int]], looks: int, staged_bytes: int
+) -> None:
     with pytest.MonkeyPatch.context() as patches:
         patches.setattr(module, "SLICE_MS", -1)  # one look, and it is the others' turn
         patches.setattr(module, "LOOKS_EACH", looks)
+        patches.setattr(module, "STAGED_BYTES", staged_bytes)
         _play(steps)
 
 
@@ -180,6 +191,35 @@ def test_a_large_room_is_written_a_slice_at_a_time(monkeypatch: pytest.MonkeyPat
         longest, turns = max(longest, now_ms - before_ms), turns + 1
     assert (longest, turns) == (20, 5)
     assert {seat.got for seat in seats} == {b"x"}
+
+
+def test_what_comes_while_a_room_is_written_is_one_round_and_too_much_has_to_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SLICE_MS", -1)
+    monkeypatch.setattr(module, "LOOKS_EACH", 10)
+    fanout, loop = made()
+    seats = [_Seat(fanout) for _ in range(100)]
+    room = Members(seats)
+    fanout.stage(room, b"a")
+    loop.turn()
+    for _ in range(20):
+        fanout.stage(room, b"b")
+        loop.turn()
+    assert [seat.got[:1] for seat in seats] == [b"a"] * 100
+    assert len(loop.calls) == 1
+    for seat in seats:
+        assert seat.puts <= 3, "gathered while the round before was written"
+    assert fanout.pressed == 0
+    fanout.stage(room, b"c")
+    loop.turn()
+    fanout.stage(room, bytes(module.STAGED_BYTES))
+    assert fanout.pressed == 1
+    while loop.calls:
+        loop.turn()
+    due = b"a" + b"b" * 20 + b"c" + bytes(module.STAGED_BYTES)
+    assert [seat.got == due for seat in seats] == [True] * 100
+    assert fanout.waiting == 0
 
 
 def test_a_window_ends_early_when_much_has_come() -> None:

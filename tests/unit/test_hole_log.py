@@ -10,6 +10,8 @@ from relay.edge import holes
 from relay.edge.holes import WAITING, HoleLog
 from relay.errors import BusError, UnavailableError
 
+HOLES = (Hole("us", "eu", 10, 20, number=1), Hole("us", "eu", 30, 40, number=2))
+
 
 @pytest.fixture
 def stored(monkeypatch: pytest.MonkeyPatch) -> list[Hole | None]:
@@ -48,3 +50,27 @@ async def test_holes_wait_until_they_can_be_recorded_and_grow_together_when_ther
     assert found[:3] == [("ap", 3, 9, False), ("eu", 1, 1, False), ("eu", 3, 3, False)]
     widest = 2 * WAITING - 3
     assert found[WAITING - 1 :] == [("eu", widest, 2 * WAITING + 19, False), ("eu", 8, 8, True)]
+
+
+async def test_what_lies_in_holes_that_grew_together_and_was_never_recorded_is_recorded(
+    stored: list[Hole | None], log: HoleLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored.clear()
+    monkeypatch.setattr("relay.bus.holes.KEPT", 1)
+    for hole in HOLES:
+        log._holes._keep(hole)
+    assert [(hole.first, hole.last) for hole in log._holes.of("us")] == [(10, 40)]
+    assert await log.note("eu", 22, 25)
+    assert stored == [Hole("us", "eu", 22, 25)]
+    log._holes._keep(Hole("eu", "eu", 5, 9, number=1))
+    assert await log.note("eu", 5, 9), "of another region's cursors"
+
+
+async def test_what_is_recorded_is_not_recorded_again(
+    stored: list[Hole | None], log: HoleLog
+) -> None:
+    stored.clear()
+    for hole in HOLES:
+        log._holes._keep(hole)
+    assert not await log.note("eu", 12, 20)
+    assert await log.note("eu", 12, 21)

@@ -347,8 +347,51 @@ async def test_while_its_region_is_not_heard_nobody_is_forgotten(
         await world.owing.turn()
     world.late.clear()
     passed_s = 200.0
+    gone = _Client()
+    await world.come(gone)
+    gone.alive = False
     await world.learn(HOLE)
     assert client.got == [("event", 10), ("event", 11), ("event", 12)]
+    (kept,) = world.owing._came
+    assert kept.connection is cast("Any", client), "who is gone is not kept"
     passed_s = 300.0
     await world.owing.turn()
     assert not world.owing._came
+
+
+async def test_one_whose_region_is_silent_or_was_removed_keeps_nobody_else(
+    world: _World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed_s = 0.0
+    monkeypatch.setattr("relay.edge.clock.now", lambda: SimpleNamespace(mono_s=passed_s))
+    world.late.add("gone")
+    removed = replace(CURSOR, region="gone")
+    for cursor in (removed, CURSOR):
+        await world.owing.came(cast("Any", _Client()), frozenset({ROOM}), cursor)
+    passed_s = 30.0
+    await world.owing.turn()
+    assert [came.cursor for came in world.owing._came] == [removed, CURSOR]
+    passed_s = 61.0
+    await world.owing.turn()
+    assert not world.owing._came
+
+
+async def test_each_has_its_minute_after_its_region_is_heard_again(
+    world: _World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed_s = 0.0
+    monkeypatch.setattr("relay.edge.clock.now", lambda: SimpleNamespace(mono_s=passed_s))
+    world.owing._feeds = cast("Any", {"us": SimpleNamespace(), "eu": SimpleNamespace()})
+    first, second = replace(CURSOR, region="eu"), CURSOR
+    world.late |= {"eu", "us"}
+    for cursor in (first, second):
+        await world.owing.came(cast("Any", _Client()), frozenset({ROOM}), cursor)
+    passed_s = 100.0
+    await world.owing.turn()
+    world.late.discard("us")  # while the one before it still waits
+    passed_s = 130.0
+    await world.owing.turn()
+    assert [came.cursor for came in world.owing._came] == [first, second]
+    passed_s = 161.0
+    await world.owing.turn()
+    assert [came.cursor for came in world.owing._came] == [first]

@@ -81,7 +81,7 @@ def test_nothing_is_said_of_an_expiring_token_before_ready() -> None:
     book = Playbook()
     book.send(2, {"token": token(ttl_s=20)})
     assert book.wait(1) == []
-    book.session.entered({}, 1, book.now)
+    list(book.session.entered({}, 1, book.now))
     assert error(book.wait(0)) == "token_expiring"
     book = Playbook()
     book.send(2, {"token": token(ttl_s=20)})
@@ -125,7 +125,7 @@ def test_frames_sent_before_ready_wait_for_it() -> None:
     book = Playbook()
     book.identify()
     assert book.send(22, {"room": "a", "data": 1, "nonce": 1}) == []
-    effects = book.session.entered({}, 1, book.now)
+    effects = list(book.session.entered({}, 1, book.now))
     assert [type(effect) for effect in effects] == [Send, Attend, Store]
 
 
@@ -458,7 +458,7 @@ def test_an_ephemeral_publish_is_emitted_and_acknowledged_without_a_sequence() -
 def test_a_publish_that_cannot_be_stored_says_why(d: dict[str, object], code: str) -> None:
     book = Playbook()
     book.send(2, {"token": token(grants=(RoomGrant("a", frozenset(Act)),))})
-    book.session.entered({}, 1, book.now)
+    list(book.session.entered({}, 1, book.now))
     assert error(book.send(22, {"room": "a", "data": 1, "nonce": 1, **d})) == code
 
 

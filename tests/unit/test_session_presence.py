@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.core.effects import Appear, Attend, Join, Resume, Typing, Watch
+from relay.core.effects import Appear, Attend, Effect, Join, Resume, Typing, Watch
 from relay.core.grants import Act, RoomGrant
 from relay.core.presence import ONLINE, Shown, Status
 from relay.core.tokens import mint
@@ -20,7 +20,7 @@ def watcher(*users: str) -> str:
 def live(book: Playbook, with_token: str, *rooms: object) -> None:
     """A session that has begun with this token."""
     book.send(2, {"token": with_token, "rooms": list(rooms)})
-    book.session.entered({}, 1, book.now)
+    list(book.session.entered({}, 1, book.now))
 
 
 def test_a_session_shows_what_its_identify_says() -> None:
@@ -107,6 +107,21 @@ def test_watch_takes_all_users_or_none() -> None:
     assert book.session.watched == {"team:bob", "team:cat"}
     book.send(25, {"users": ["team:bob", "nobody"], "nonce": 5})
     assert book.session.watched == {"team:cat"}
+
+
+def test_what_was_sent_before_ready_is_carried_out_one_after_the_other() -> None:
+    book = Playbook(watched_users=2)
+    book.send(2, {"token": watcher("*"), "rooms": []})
+    for op, users in ((24, ["bob"]), (25, ["bob"]), (24, ["cat", "dan"]), (24, ["eve"])):
+        assert book.send(op, {"users": users, "nonce": 1}) == []
+    codes: list[str | None] = []
+    for effect in book.session.entered({}, 1, book.now):
+        told: list[Effect] = [effect]
+        if isinstance(effect, Watch):
+            told = book.session.watch(effect.users, 1)
+        codes += [d.get("code") for _, d in sent(told)]
+    assert codes == [None, None, None, None, "too_many_users"]
+    assert book.session.watched == {"cat", "dan"}
 
 
 def test_a_fresh_token_that_grants_less_ends_what_it_does_not_grant() -> None:
