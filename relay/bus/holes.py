@@ -120,10 +120,14 @@ class Holes:
                 return
 
     def _knows(self, hole: Hole) -> bool:
-        known = self._known[hole.region]
-        if any(msgspec.structs.replace(each, number=hole.number) == hole for each in known):
+        same = (
+            msgspec.structs.replace(each, number=hole.number) == hole
+            for each in self.recorded(hole.region)
+        )
+        if any(same):
             return True
         # One that has grown together with a later one, where a record is read again.
+        known = self._known[hole.region]
         return any(each.number >= hole.number and widened(each, hole) == each for each in known)
 
 

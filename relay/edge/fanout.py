@@ -128,9 +128,13 @@ class FanOut:
             self._settled[seat] = len(self._staged)
 
     def failed(self, seat: Seat) -> None:
-        """Writing to a seat failed: its connection ends."""
+        """Writing to a seat failed: its connection ends, whatever goes wrong with that."""
         _log.exception("writing to a client failed")
-        seat.fail()
+        try:
+            seat.fail()
+        except Exception:
+            _log.exception("ending a client failed")
+            self.drop(seat)
 
     @property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -186,7 +190,12 @@ class FanOut:
 
     def _write_on(self) -> None:
         """Write for a while; then it is the others' turn."""
-        self._write_until(mono_ms() + SLICE_MS)
+        try:
+            self._write_until(mono_ms() + SLICE_MS)
+        finally:
+            self._plan()
+
+    def _plan(self) -> None:
         if self._writing:
             if not self._slice_due:
                 self._slice_due = True

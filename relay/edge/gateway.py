@@ -279,7 +279,7 @@ class Gateway:
             return
         if takeover.told:
             shown = shown_of(takeover.shown)
-            self.presence.told(takeover.session, takeover.resumed_at, shown)
+            self.presence.told(takeover.session, takeover.resumed_at, shown, former=takeover.former)
             return
         if not self.takeovers.heard(takeover):
             return  # said again: it has come back since
@@ -301,10 +301,15 @@ class Gateway:
         """What others see of a session that was here: the client may not say it again."""
         session = takeover.session
         if (seen := self.presence.seen(session)) is not None:
-            said = said_of(seen[0])
             self.announcements.append(
                 Takeover(
-                    session, self._edge, self._epoch, takeover.resumed_at, told=True, shown=said
+                    session,
+                    self._edge,
+                    self._epoch,
+                    takeover.resumed_at,
+                    told=True,
+                    shown=said_of(seen[0]),
+                    former=self.presence.attendance.moved(session),
                 )
             )
 

@@ -77,6 +77,7 @@ class Owing:
         self._tasks = Tasks("owing")
         self._came: deque[Came] = deque()
         self._too_many: WeakSet[ClientConnection] = WeakSet()  # came lately, and not remembered
+        self._forgot_s = float("-inf")
         self.paid = 0  # events sent
 
     async def close(self) -> None:
@@ -155,8 +156,7 @@ class Owing:
         Raises:
             BusError: NATS did not answer; holes that were read are not read again.
         """
-        now_s = clock.now().mono_s
-        self._forget_old(now_s)
+        self._forget_old(clock.now().mono_s)
         for hole, dealt in await self._jumps.turn():
             for forgotten in list(self._too_many):
                 forgotten.close(4000)  # it comes again with its cursor, and is sent what it is owed
@@ -172,6 +172,9 @@ class Owing:
 
     def _forget_old(self, now_s: float) -> None:
         """Who is gone, and of whom a hole that he passed would be known by now."""
+        if now_s - self._forgot_s < 1.0:
+            return
+        self._forgot_s = now_s
         late: dict[str, bool] = {}
         kept: deque[Came] = deque()
         for came in self._came:

@@ -55,6 +55,7 @@ class _Unsure(NamedTuple):
     until_s: float
     session: Session
     first: int  # Unix ms of the first resume since it was known
+    former: tuple[Shown | None] | None = None  # how it was seen at an edge before the last one
 
 
 class Presence:
@@ -156,8 +157,12 @@ class Presence:
             or not self.attendance.sure(session_id)
             or self.attendance.moved(session_id)
         ):
-            first = resumed_at if earlier is None else earlier.first
-            self._unsure[session_id] = _Unsure(clock.now().mono_s + TOLD_S, session, first)
+            until_s = clock.now().mono_s + TOLD_S
+            self._unsure[session_id] = (
+                _Unsure(until_s, session, resumed_at)
+                if earlier is None
+                else earlier._replace(until_s=until_s, session=session)
+            )
         self._enter(session, session.rooms)
 
     def seen(self, session_id: str) -> tuple[Shown | None] | None:
@@ -166,10 +171,24 @@ class Presence:
             return None
         return (self.attendance.shown(session_id),)
 
-    def told(self, session_id: str, resumed_at: int, shown: Shown | None) -> None:
-        """How a session was seen where it was before the resume of this time, in Unix ms."""
+    def told(
+        self, session_id: str, resumed_at: int, shown: Shown | None, *, former: bool = False
+    ) -> None:
+        """How a session was seen at another edge.
+
+        Args:
+            session_id: whose.
+            resumed_at: the Unix ms of the resume that is answered.
+            shown: what it showed; None: nothing.
+            former: the edge had it earlier, and it was elsewhere since: that counts if nobody who
+                knows better says anything.
+        """
         found = self._unsure.get(session_id)
-        if found is not None and found.first <= resumed_at:
+        if found is None or resumed_at < found.first:
+            return
+        if former:
+            self._unsure[session_id] = found._replace(former=(shown,))
+        else:
             self._resolve(session_id, shown)
 
     def _resolve(self, session_id: str, shown: Shown | None) -> None:
@@ -179,20 +198,26 @@ class Presence:
             self.attendance.show(session_id, shown)
 
     def _stop_waiting(self, now_s: float) -> None:
-        """Where nobody says how a session was seen, it is as it was here, or online."""
+        """Where nobody says how a session was seen, it is as it was earlier or here, or online."""
         while self._unsure:
             session_id, unsure = next(iter(self._unsure.items()))
             if unsure.until_s > now_s:
                 return
-            seen = self.attendance.sure(session_id)
-            self._resolve(session_id, self.attendance.shown(session_id) if seen else ONLINE)
+            if unsure.former is not None:
+                self._resolve(session_id, unsure.former[0])
+            elif self.attendance.sure(session_id):
+                self._resolve(session_id, self.attendance.shown(session_id))
+            else:
+                self._resolve(session_id, ONLINE)
 
     def _enter(self, session: Session, rooms: Iterable[str]) -> None:
         grants, session_id = session.grants, session.session_id
         assert grants is not None, "only a session that was granted something begins"
-        if not session.shows and self.attendance.sure(session_id):
+        if session.shows:
+            self._unsure.pop(session_id, None)
+        elif self.attendance.sure(session_id):
             session.shown = self.attendance.shown(session_id)  # as before its resume
-        sure = session.shows or session_id not in self._unsure
+        sure = session_id not in self._unsure
         self.attendance.enter(
             session_id, grants.tenant, grants.user, session.shown, rooms, sure=sure
         )

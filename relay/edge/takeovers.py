@@ -13,7 +13,7 @@ MAX_SESSIONS = 100_000
 
 class Takeover(msgspec.Struct, frozen=True, omit_defaults=True):
     """An edge resumed a session; or, with `displaced`, closed a live connection of it; or, with
-    `told`, had it until then, and says what others saw of it.
+    `told`, had it until then, and says what others saw of it; `former`: not until then, but before.
     """
 
     session: str
@@ -23,6 +23,7 @@ class Takeover(msgspec.Struct, frozen=True, omit_defaults=True):
     displaced: bool = False
     told: bool = False
     shown: Said = None
+    former: bool = False
 
 
 _decoder = msgspec.json.Decoder(list[Takeover])

@@ -464,7 +464,7 @@ def main() -> int:
         finally:
             world.end()
             world.clean()
-    print(json.dumps(result, indent=1))
+    print(json.dumps(result, indent=1, default=sorted))
     wrong = judge(result)
     for line in wrong:
         print(f"MISSED  {line}", file=sys.stderr)

@@ -282,3 +282,22 @@ def test_one_who_fails_costs_nobody_else() -> None:
     loop.turn()
     assert [seat.got for seat in seats] == [b"x", b"", b"x"]
     assert [seat.failed for seat in seats] == [False, True, False]
+
+
+def test_one_who_can_not_even_be_ended_costs_nobody_else() -> None:
+    fanout, loop = made()
+
+    class Cursed(_Seat):
+        def put(self, framed: bytes) -> None:
+            raise OSError(f"gone: {framed!r}")
+
+        def fail(self) -> None:
+            raise OSError("gone, too")
+
+    seats = [_Seat(fanout), Cursed(fanout), Cursed(fanout, straight=False), _Seat(fanout)]
+    room = Members(seats)
+    for _ in range(2):
+        fanout.stage(room, b"x")
+        loop.turn()
+    assert [seat.got for seat in seats] == [b"xx", b"", b"", b"xx"]
+    assert (fanout.waiting, loop.calls) == (0, [])

@@ -133,3 +133,15 @@ async def test_a_hole_within_one_that_grew_is_news_where_it_was_recorded_later(
     assert (holes.merged, holes.of("us")[0].last) == (1, 40)
     records.store("us", 22, 25)
     assert named(await holes.poll()) == [("us", 22, 4)]
+
+
+async def test_a_hole_as_wide_as_one_that_grew_is_news_where_it_was_recorded_later(
+    records: _Records, holes: Holes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.bus.holes.KEPT", 1)
+    for first, last in ((10, 20), (21, 40)):
+        records.store("us", first, last)
+    await holes.poll()
+    assert [(hole.first, hole.last) for hole in holes.of("us")] == [(10, 40)]
+    records.store("us", 10, 40)
+    assert named(await holes.poll()) == [("us", 10, 3)]

@@ -41,7 +41,6 @@ class _Edge:
         self.at_s += seconds
         self.presence._stop_waiting(self.at_s)
 
-    @property
     def seen(self) -> Shown | None:
         """What the edge says of it from its next window on."""
         self.presence.attendance.window(self.at_s)
@@ -58,33 +57,33 @@ def edge(monkeypatch: pytest.MonkeyPatch) -> _Edge:
 
 def test_it_is_seen_as_it_was_before_when_that_edge_says_so(edge: _Edge) -> None:
     edge.resume()
-    assert edge.seen is None
+    assert edge.seen() is None
     edge.presence.told(ID, 1, IDLE)
-    assert edge.seen == IDLE
+    assert edge.seen() == IDLE
 
 
 def test_where_nobody_says_so_it_is_online(edge: _Edge) -> None:
     session = edge.resume()
     edge.pass_s(TOLD_S + 0.1)
-    assert edge.seen == session.shown == ONLINE
+    assert edge.seen() == session.shown == ONLINE
 
 
 def test_one_that_was_cut_before_it_was_known_is_online_when_it_is_back(edge: _Edge) -> None:
     edge.resume()
     edge.presence.ended(ID, 1006)
-    assert edge.seen is None
+    assert edge.seen() is None
     edge.resume()
     edge.pass_s(TOLD_S + 0.1)
-    assert edge.seen == ONLINE
+    assert edge.seen() == ONLINE
 
 
 def test_one_that_was_cut_before_it_was_known_is_seen_as_is_said_then(edge: _Edge) -> None:
     edge.resume()
     edge.presence.ended(ID, 1006)
     edge.presence.told(ID, 1, IDLE)
-    assert edge.seen == IDLE, "for its grace"
+    assert edge.seen() == IDLE, "for its grace"
     edge.resume()
-    assert edge.seen == IDLE
+    assert edge.seen() == IDLE
 
 
 def test_an_answer_to_the_first_of_two_resumes_counts_and_an_older_one_does_not(
@@ -95,9 +94,9 @@ def test_an_answer_to_the_first_of_two_resumes_counts_and_an_older_one_does_not(
     edge.resume()
     edge.presence.told(ID, 5, None)
     edge.presence.told(ID, 7, IDLE)
-    assert edge.seen == IDLE
+    assert edge.seen() == IDLE
     edge.pass_s(TOLD_S + 0.1)
-    assert edge.seen == IDLE
+    assert edge.seen() == IDLE
 
 
 def test_one_that_is_not_known_tells_the_next_edge_nothing(edge: _Edge) -> None:
@@ -119,7 +118,7 @@ def test_what_a_newer_connection_says_is_not_taken_back(edge: _Edge) -> None:
     edge.resume(None)
     edge.presence.told(ID, 2, ONLINE)
     edge.pass_s(TOLD_S + 0.1)
-    assert edge.seen is None
+    assert edge.seen() is None
 
 
 def test_what_it_says_while_it_is_not_known_stands(edge: _Edge) -> None:
@@ -128,7 +127,36 @@ def test_what_it_says_while_it_is_not_known_stands(edge: _Edge) -> None:
     edge.presence.attend(cast("Any", SimpleNamespace(looking=frozenset())), session)
     edge.presence.told(ID, 1, ONLINE)
     edge.pass_s(TOLD_S + 0.1)
-    assert edge.seen == IDLE
+    assert edge.seen() == IDLE
+
+
+def test_what_it_said_while_it_was_not_known_stands_over_its_next_connection(edge: _Edge) -> None:
+    session = edge.resume()
+    session.shown, session.shows = None, True
+    edge.presence.attend(cast("Any", SimpleNamespace(looking=frozenset())), session)
+    edge.presence.ended(ID, 1006)
+    edge.resume()
+    edge.presence.told(ID, 2, ONLINE)
+    edge.pass_s(TOLD_S + 0.1)
+    assert edge.seen() is None
+    assert edge.presence.seen(ID) == (None,)
+
+
+def test_what_an_edge_before_the_last_one_says_counts_if_nobody_else_says_anything(
+    edge: _Edge,
+) -> None:
+    edge.resume()
+    edge.presence.told(ID, 1, IDLE, former=True)
+    assert edge.seen() is None
+    edge.resume()
+    edge.pass_s(TOLD_S + 0.1)
+    assert edge.seen() == IDLE
+    edge.presence.attendance.end(ID, edge.at_s, 0)
+    assert edge.seen() is None
+    edge.resume()
+    edge.presence.told(ID, 3, IDLE, former=True)
+    edge.presence.told(ID, 3, ONLINE)
+    assert edge.seen() == ONLINE
 
 
 def test_one_that_comes_back_from_another_edge_is_seen_as_it_was_there(edge: _Edge) -> None:
@@ -136,11 +164,11 @@ def test_one_that_comes_back_from_another_edge_is_seen_as_it_was_there(edge: _Ed
     edge.presence.moved(ID)
     edge.resume()
     edge.presence.told(ID, 2, None)
-    assert edge.seen is None
+    assert edge.seen() is None
     edge.presence.moved(ID)
     edge.resume()
     edge.pass_s(TOLD_S + 0.1)
-    assert edge.seen is None, "as it was here, where nobody says"
+    assert edge.seen() is None, "as it was here, where nobody says"
 
 
 def test_a_refused_room_stops_no_watch_of_a_user_of_its_name() -> None:
