@@ -16,6 +16,7 @@ from relay.core.telemetry import ENDED
 READY = "ready"
 ALIVE_S = 6.0  # without a word from it, an edge is not heard: its lease runs out as well
 FRESH_S = 20.0  # what a try of a door says, holds for so long
+DEAF_S = 4.0  # for which nobody is heard anywhere, before all are taken to be silent
 LATE_S = 12.0  # doors are tried every 5 s: two canaries did not arrive
 
 
@@ -168,6 +169,28 @@ class Observer:
         tried = {key.region for key in self.tries}
         answering = {key.region for key, each in self.tries.items() if not each.failed}
         return bool(answering) and 2 * len(answering) >= len(tried)
+
+
+class Deafness:
+    """Whether whoever listens in all regions hears nothing himself: cut off, or he stood still.
+
+    A cut shows by NATS's pings only after 4 to 6 s, and until then all edges fall silent at once.
+    So they do where all of them die: that is believed a while later.
+    """
+
+    def __init__(self) -> None:
+        self._silent_s: float | None = None  # since when nobody was heard anywhere
+
+    def look(self, observers: Sequence[Observer], now_s: float) -> bool:
+        """Whether it is so now; all observers, as of each look."""
+        if not any(each.connected for each in observers):
+            return True
+        if any(each.hears(key, now_s) for each in observers for key in each.heard):
+            self._silent_s = None
+            return False
+        if self._silent_s is None:
+            self._silent_s = now_s
+        return now_s - self._silent_s < DEAF_S
 
 
 def judge_edge(key: EdgeKey, observers: Sequence[Observer], now_s: float) -> Verdict:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from regions.doors import Door
 from regions.steering.canary import Canaries
 from regions.steering.fleet import Fleet, Outlook
-from regions.steering.health import NO_FLIGHTS, EdgeKey, Observer, Try
+from regions.steering.health import NO_FLIGHTS, Deafness, EdgeKey, Observer, Try
 from regions.steering.observing import Posts
 from regions.steering.trying import TryDoor, nothing, try_doors
 from regions.topology import Topology
@@ -68,6 +68,7 @@ class Steerer:
         self.outlook: Outlook | None = None
         self.changes = 0  # of what is answered
         self._looked_s = time.monotonic()
+        self._deafness = Deafness()
 
     async def __aenter__(self) -> "Steerer":
         await self._posts.__aenter__()
@@ -141,8 +142,8 @@ class Steerer:
         keepers = self._posts.keepers.observers(self._posts.newest, self._keeper)
         here = Observer("here", connected=False, tries=self.tries)
         observers = [*self._posts.observers, here, *keepers]
-        if not any(each.connected for each in observers) and self.outlook is not None:
-            return  # cut off itself: what was known goes on to count
+        if self._deafness.look(observers, now_s) and self.outlook is not None:
+            return  # what was known goes on to count
         self._looked_s = now_s
         flights = NO_FLIGHTS if self._canaries is None else self._canaries.flights
         self.outlook = self._fleet.look(

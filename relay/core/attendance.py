@@ -130,10 +130,12 @@ class Attendance:
         heapq.heappush(self._leaving, (until_s, session))
 
     def move(self, session: str, now_s: float) -> None:
-        """It was resumed elsewhere: it stays until its new edge has said so."""
+        """It was resumed elsewhere: it stays until its new edge has said so, and no longer however
+        often it is told; also where its time here was nearly over.
+        """
         attendant = self._sessions.get(session)
-        if attendant is not None:
-            attendant.moved = True
+        if attendant is not None and not attendant.moved:
+            attendant.moved, attendant.until_s = True, None
             self.end(session, now_s, MOVED_S)
 
     def clear(self) -> None:

@@ -54,6 +54,7 @@ class Rosters:
         self._touched: dict[Scope, None] = {}  # rooms
         self._touched_users: dict[Scope, None] = {}
         self._watched: dict[str, set[str]] = {}  # tenant -> users whose scope is open
+        self.whole_s = float("-inf")  # monotonic: every edge that lives has been heard by then
 
     # --- who looks -----------------------------------------------------------------------------
 
@@ -87,7 +88,7 @@ class Rosters:
 
     def complete(self, scope: Scope, now_s: float) -> bool:
         """Whether every edge that is alive has said who is there."""
-        return not any(
+        return now_s >= self.whole_s and not any(
             scope in edge.lacking for edge in self._edges.values() if now_s - edge.heard_s < ALIVE_S
         )
 

@@ -42,7 +42,8 @@ WINDOW_S = 2.0
 HEARD_S = 0.7  # after a window ended: by then every edge has been heard
 LEAST_S = 1.5  # between two windows, whatever the wall clock does
 TURN_S = 0.05
-TOLD_S = 1.5  # in which another edge says how it had shown a session; it shows it for longer
+TOLD_S = 1.0  # in which another edge says how it had shown a session; it shows it for longer
+LATE_S = 10.0  # for which what it says later is believed still
 FULL = "this edge can't look at more users and rooms now"
 CLEAN = (1000, 1001, 4009)  # closes after which the user is gone at once
 ANSWERED_SCOPES = 1_000  # at once: windows wait for it
@@ -92,6 +93,9 @@ class Presence:
         # Sessions that were resumed here, with a connection or without one again, and of which
         # nobody has said yet how they were seen where they were before; in the order of `until_s`.
         self._unsure: dict[str, _Unsure] = {}
+        # Those of which nobody said it in time: who says it later is believed still.
+        self._presumed: dict[str, _Unsure] = {}
+        self._said = asyncio.Event()  # a window
         self.before: Callable[[], None] = lambda: None  # called before anything is said
         self._heard_me = 0  # the number of its own word that it heard last
         self._hearing_since_s = clock.now().mono_s
@@ -103,8 +107,14 @@ class Presence:
         await self._connection.listen(presence_subject("*", "*"), self._hear_window)
         await self._connection.listen(presence_ask_subject(region, edge), self._hear_ask)
         await self._connection.listen(presence_answer_subject(region, edge), self._hear_answer)
-        for act in (self._windows, self._turns, self._answers):
+        self._begin_to_hear()
+        for act in (self._windows, self._passing, self._turns, self._answers):
             self._tasks.keep(act, act.__name__.strip("_"))
+
+    def _begin_to_hear(self) -> None:
+        """From now on: within a window and what it takes to come, all edges will have spoken."""
+        self._hearing_since_s = clock.now().mono_s
+        self.rosters.whole_s = self._hearing_since_s + WINDOW_S + HEARD_S
 
     async def close(self) -> None:
         """Say no more."""
@@ -151,7 +161,7 @@ class Presence:
             resumed_at: the Unix ms of the resume, by which edges know it.
         """
         session_id = session.session_id
-        earlier = self._unsure.pop(session_id, None)
+        earlier = self._known_no_more(session_id)
         if not session.shows and (
             earlier is not None
             or not self.attendance.sure(session_id)
@@ -167,7 +177,9 @@ class Presence:
 
     def seen(self, session_id: str) -> tuple[Shown | None] | None:
         """What a session that was here showed, for the edge where it is now; None: not known."""
-        if session_id in self._unsure or not self.attendance.sure(session_id):
+        if session_id in self._unsure or session_id in self._presumed:
+            return None
+        if not self.attendance.sure(session_id):
             return None
         return (self.attendance.shown(session_id),)
 
@@ -183,38 +195,47 @@ class Presence:
             former: the edge had it earlier, and it was elsewhere since: that counts if nobody who
                 knows better says anything.
         """
-        found = self._unsure.get(session_id)
+        waiting = session_id in self._unsure
+        found = (self._unsure if waiting else self._presumed).get(session_id)
         if found is None or resumed_at < found.first:
             return
-        if former:
+        if not former:
+            self._known_no_more(session_id)
+            self._show(found.session, shown)
+        elif waiting:
             self._unsure[session_id] = found._replace(former=(shown,))
-        else:
-            self._resolve(session_id, shown)
+        elif found.former is None:
+            self._presumed[session_id] = found._replace(former=(shown,))
+            self._show(found.session, shown)
 
-    def _resolve(self, session_id: str, shown: Shown | None) -> None:
-        session = self._unsure.pop(session_id).session
+    def _show(self, session: Session, shown: Shown | None) -> None:
         if not session.shows:
             session.shown = shown
-            self.attendance.show(session_id, shown)
+            self.attendance.show(session.session_id, shown)
+
+    def _known_no_more(self, session_id: str) -> _Unsure | None:
+        """Wait no longer for what another edge says; what was waited for."""
+        unsure = self._unsure.pop(session_id, None)
+        return unsure or self._presumed.pop(session_id, None)
 
     def _stop_waiting(self, now_s: float) -> None:
         """Where nobody says how a session was seen, it is as it was earlier or here, or online."""
-        while self._unsure:
-            session_id, unsure = next(iter(self._unsure.items()))
-            if unsure.until_s > now_s:
-                return
+        for session_id, unsure in _over(self._unsure, now_s):
+            self._presumed[session_id] = unsure._replace(until_s=now_s + LATE_S)
             if unsure.former is not None:
-                self._resolve(session_id, unsure.former[0])
+                self._show(unsure.session, unsure.former[0])
             elif self.attendance.sure(session_id):
-                self._resolve(session_id, self.attendance.shown(session_id))
+                self._show(unsure.session, self.attendance.shown(session_id))
             else:
-                self._resolve(session_id, ONLINE)
+                self._show(unsure.session, ONLINE)
+        for _ in _over(self._presumed, now_s):
+            pass
 
     def _enter(self, session: Session, rooms: Iterable[str]) -> None:
         grants, session_id = session.grants, session.session_id
         assert grants is not None, "only a session that was granted something begins"
         if session.shows:
-            self._unsure.pop(session_id, None)
+            self._known_no_more(session_id)
         elif self.attendance.sure(session_id):
             session.shown = self.attendance.shown(session_id)  # as before its resume
         sure = session_id not in self._unsure
@@ -250,11 +271,12 @@ class Presence:
 
     def moved(self, session_id: str) -> None:
         """The session was resumed at another edge."""
-        self._unsure.pop(session_id, None)
+        self._known_no_more(session_id)
         self.attendance.move(session_id, clock.now().mono_s)
 
     def fence(self, stopped_s: float) -> None:
         """This edge stood still; for so long that others have let its sessions go, it does too."""
+        self._begin_to_hear()
         if stopped_s >= GONE_S - WINDOW_S:  # they count from its last word, a window ago at most
             self.attendance.clear()
 
@@ -272,6 +294,7 @@ class Presence:
         if subject != presence_subject(window.region, window.edge):
             self.undecodable += 1
             return
+        self.before()
         now_s = clock.now().mono_s
         source = (window.region, window.edge, window.epoch)
         if source == self._me:
@@ -324,7 +347,15 @@ class Presence:
             last_s = now_s
             with contextlib.suppress(BusError):
                 await self._say(now_s)
+            self._said.set()
+
+    async def _passing(self) -> None:
+        """Tell clients of each window; this edge's next word does not wait for that."""
+        while True:
+            await self._said.wait()
+            self._said.clear()
             await asyncio.sleep(HEARD_S)
+            self.before()
             await self._pass_on()
 
     async def _say(self, now_s: float) -> None:
@@ -351,6 +382,7 @@ class Presence:
         """Ask for what is lacking, and tell who waits for it."""
         while True:
             await asyncio.sleep(TURN_S)
+            self.before()
             now_s = clock.now().mono_s
             self._stop_waiting(now_s)
             region, edge, _ = self._me
@@ -386,6 +418,16 @@ class Presence:
                             subject = presence_answer_subject(*place)
                             await self._inbox.send(subject, messages.encode(answer), "")
                             await asyncio.sleep(0)
+
+
+def _over(unsure: dict[str, _Unsure], now_s: float) -> Iterator[tuple[str, _Unsure]]:
+    """Take out those whose time is over: they are in the order of it."""
+    while unsure:
+        session_id, first = next(iter(unsure.items()))
+        if first.until_s > now_s:
+            return
+        del unsure[session_id]
+        yield session_id, first
 
 
 def _told_no_more(scope: str) -> Effect:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("jetrelay.rhythm")
 
 PULSE_S = 0.25
-ANNOUNCE_S = 0.5
+ANNOUNCE_S = 0.1
 LEAST_S = 0.25  # between two frames, whatever the wall clock does
 MINUTES_S = 5.0
 INQUIRE_S = 0.25  # after the look that raised a question

@@ -161,7 +161,12 @@ class Viewers:
 
     def _tell_waiting(self, view: _View, now_s: float) -> None:
         complete = self._rosters.complete(view.scope, now_s)
-        due = [seat for seat, at in view.fresh.items() if complete or now_s - at >= FIRST_S]
+        whole_s = self._rosters.whole_s
+        due = [
+            seat
+            for seat, at in view.fresh.items()
+            if complete or now_s - max(at, whole_s) >= FIRST_S
+        ]
         for seat in due:
             del view.fresh[seat]
             self._tell_all(view, seat)

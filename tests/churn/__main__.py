@@ -194,6 +194,8 @@ async def _run(
     await asyncio.sleep(WITHIN_S["mute"] + 5)
     rests.append(await rest(world, here - muted))
     ended_s = time.time()
+    until_ms = (int(ended_s // 60) + 1) * 60_000
+    await asyncio.sleep(until_ms / 1000 + 2 - time.time())  # all go at once, after what is audited
     for task in looking:
         task.cancel()
     answers = await crowds.ask("end")
@@ -205,8 +207,7 @@ async def _run(
     identified = sum(answer[2] for answer in answers)
     opened = {key for answer in answers for key in answer[3]}
     opened |= {entry.session for viewer in viewers for entry in viewer.ledger}
-    await asyncio.sleep(60 - time.time() % 60 + 25)
-    until_ms = int(time.time() // 60 * 60_000)
+    await asyncio.sleep(until_ms / 1000 + 25 - time.time())  # by then all of it is stored
     audit = await audited(world, began_ms, until_ms, arguments.out)
     series = await live_of(world, int(judged_s * 1000), int(still_s * 1000))
     arguments.out.mkdir(parents=True, exist_ok=True)

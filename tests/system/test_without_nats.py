@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from regions import http
 from relay.client import Message, Resumed, connect
@@ -100,6 +101,12 @@ async def test_a_long_outage_sends_clients_to_the_next_region(pair: World) -> No
             told = await raw.op(Op.REGIONS)
             assert [region["name"] for region in told["d"]] == ["eu"]
             await raw.op(Op.RECONNECT)
+            for query in ("v=10", "v=10&resume=1"):
+                with pytest.raises(InvalidStatus) as refused:  # it takes nobody new
+                    async with Raw(pair.edges["us-1"].url, query=query):
+                        pass
+                assert refused.value.response.status_code == 503
+                assert int(refused.value.response.headers["Retry-After"]) >= 1
             await writer.publish("alone:long", "meanwhile", id="m1")
             heard: list[object] = []
             regions: list[str] = []

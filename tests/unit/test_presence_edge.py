@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 
 from relay.config import Limits
+from relay.core.attendance import MOVED_S
 from relay.core.presence import ONLINE, Shown, Status
-from relay.edge.presence import TOLD_S, Presence
+from relay.edge.presence import LATE_S, TOLD_S, Presence
 from relay.edge.seat import Seat
 from tests.unit.session_playbook import Playbook
 
@@ -66,6 +67,55 @@ def test_where_nobody_says_so_it_is_online(edge: _Edge) -> None:
     session = edge.resume()
     edge.pass_s(TOLD_S + 0.1)
     assert edge.seen() == session.shown == ONLINE
+
+
+def test_who_says_it_late_is_believed_and_who_says_it_far_too_late_is_not(edge: _Edge) -> None:
+    for wait_s, seen in ((LATE_S / 2, IDLE), (LATE_S * 2, ONLINE)):
+        edge.presence.attendance.clear()
+        edge.resume()
+        edge.pass_s(TOLD_S + 0.1)
+        assert edge.presence.seen(ID) is None, "it is only presumed"
+        edge.pass_s(wait_s)
+        edge.presence.told(ID, edge.resumes, IDLE)
+        assert edge.seen() == seen
+        assert edge.presence.seen(ID) == (seen,)
+
+
+def test_what_a_former_edge_says_late_counts_until_the_last_one_says_something(
+    edge: _Edge,
+) -> None:
+    edge.resume()
+    edge.pass_s(TOLD_S + 0.1)
+    edge.presence.told(ID, 1, IDLE, former=True)
+    assert edge.seen() == IDLE
+    edge.presence.told(ID, 1, ONLINE, former=True)
+    assert edge.seen() == IDLE
+    edge.presence.told(ID, 1, None)
+    assert edge.seen() is None
+
+
+def test_what_was_presumed_is_asked_for_again_at_its_next_connection(edge: _Edge) -> None:
+    edge.resume()
+    edge.pass_s(TOLD_S + 0.1)
+    edge.presence.ended(ID, 1006)
+    edge.resume()
+    assert edge.seen() == ONLINE
+    edge.presence.told(ID, 1, IDLE)
+    assert edge.seen() == IDLE
+
+
+def test_a_session_that_moves_at_the_end_of_its_grace_is_seen_until_its_new_edge_shows_it(
+    edge: _Edge,
+) -> None:
+    edge.resume(IDLE)
+    edge.presence.ended(ID, 1006)
+    edge.at_s = 9.9
+    edge.presence.moved(ID)
+    edge.at_s = 10.1
+    assert edge.seen() == IDLE
+    edge.presence.moved(ID)  # announced again
+    edge.at_s = 9.9 + MOVED_S + 0.1
+    assert edge.seen() is None
 
 
 def test_one_that_was_cut_before_it_was_known_is_online_when_it_is_back(edge: _Edge) -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from regions.steering.health import (
     ALIVE_S,
+    DEAF_S,
     FRESH_S,
+    Deafness,
     EdgeKey,
     Heard,
     Observer,
@@ -306,3 +308,15 @@ def test_an_operators_ramp_counts_until_the_region_was_gone_again() -> None:
     eu_of(comebacks, 910, admits=True)
     assert comebacks.ramp("eu", at_once, 940, now_ms + 940_000) == 0.5
     assert comebacks.ramp("eu", slow, 940, now_ms + 940_000) == 0.5
+
+
+def test_who_hears_nobody_at_all_is_deaf_at_first() -> None:
+    deafness = Deafness()
+    assert not deafness.look(all_hear(), NOW)
+    # It stood still, or is cut off, and its connections do not know it yet.
+    for later_s in (ALIVE_S, ALIVE_S + 1, ALIVE_S + DEAF_S - 0.5):
+        assert deafness.look(all_hear(), NOW + later_s)
+    assert not deafness.look(all_hear(), NOW + ALIVE_S + DEAF_S), "all may really be gone"
+    assert not deafness.look(all_hear(), NOW), "heard again"
+    assert deafness.look(all_hear(), NOW + 100)
+    assert deafness.look([observer("us", {US: READY}, connected=False)], NOW)

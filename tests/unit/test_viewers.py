@@ -114,6 +114,22 @@ async def test_the_first_list_waits_for_the_answers_a_second_at_most(edge: _Edge
     assert [frame["online"] for frame in second.take()] == [{"ann": "online"}]
 
 
+async def test_the_first_list_of_an_edge_that_has_just_begun_waits_until_all_have_spoken(
+    edge: _Edge,
+) -> None:
+    edge.rosters.whole_s = 12.7
+    early, late = _Seat(), _Seat()
+    edge.look(early, ROOM, now_s=10)
+    edge.viewers.tell_newcomers(12.6)
+    assert early.take() == [], "nobody has been heard, and somebody may be there"
+    edge.rosters.hear(EU, 7, {}, 12.5)
+    edge.rosters.answer(EU, 7, {ROOM: {"ann": ONLINE}})
+    edge.look(late, ROOM, now_s=12.6)
+    edge.viewers.tell_newcomers(12.7)
+    for seat in (early, late):
+        assert [frame["online"] for frame in seat.take()] == [{"ann": "online"}]
+
+
 async def test_a_list_comes_in_pages_and_of_a_large_room_only_the_first() -> None:
     edge = _Edge(presence_page_users=3, presence_list_users=8, presence_counts_users=20)
     edge.rosters.open(ROOM, {})
