@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -154,8 +155,12 @@ def abort(operation: str, state: Path, by: str | None, why: str) -> None:
 @click.command()
 @state_option
 @_json
-def status(state: Path, *, as_json: bool) -> None:
-    """What operators want of regions and edges, who is at work, and what is not finished."""
+@click.argument("scope", required=False)
+def status(state: Path, scope: str | None, *, as_json: bool) -> None:
+    """What operators want of regions and edges, who is at work, and what is not finished.
+
+    SCOPE: of one region, or one edge, alone.
+    """
 
     async def look() -> tuple[Outlook, Orders, dict[str, Holder], list[Run], int]:
         async with _office(state) as office:
@@ -164,6 +169,11 @@ def status(state: Path, *, as_json: bool) -> None:
             return office.watch.outlook(orders, now_ms), orders, holders, runs, now_ms
 
     outlook, orders, holders, runs, now_ms = asyncio.run(look())
+    if scope is not None:
+        outlook = _narrowed(outlook, scope)
+        names = {each.name for each in outlook.regions}
+        holders = {region: each for region, each in holders.items() if region in names}
+        runs = [run for run in runs if run.request.region in names]
     at_work, standing = {each.run for each in holders.values()}, {order.run for order in orders}
     stalled = [
         run
@@ -172,10 +182,22 @@ def status(state: Path, *, as_json: bool) -> None:
         if run.end is None or (run.end.what == "failed" and run.name in standing)
     ]
     if as_json:
-        print_json(status_json(outlook, orders, holders, stalled))
+        wanted = [order for order in orders if scope in (None, order.region, order.edge)]
+        print_json(status_json(outlook, wanted, holders, stalled))
         return
     for line in status_lines(outlook, orders, holders, stalled, now_ms):
         click.echo(line)
+
+
+def _narrowed(outlook: Outlook, scope: str) -> Outlook:
+    """What is seen of a region, or of an edge."""
+    edges = {key: each for key, each in outlook.edges.items() if scope in (key.region, key.edge)}
+    known = [each.name for each in outlook.regions]
+    names = {scope} if scope in known else {key.region for key in edges}
+    if not names:
+        raise click.UsageError(f"no region and no edge {scope!r}: regions are {', '.join(known)}")
+    regions = [each for each in outlook.regions if each.name in names]
+    return replace(outlook, edges=edges, regions=regions)
 
 
 @click.command()

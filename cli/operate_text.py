@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,7 +89,7 @@ def _order_cells(order: Order | None, now_ms: int) -> tuple[str, str, str, str]:
 
 
 def status_json(
-    outlook: Outlook, orders: Orders, holders: dict[str, Holder], stalled: list[Run]
+    outlook: Outlook, orders: Iterable[Order], holders: dict[str, Holder], stalled: list[Run]
 ) -> Any:
     """The same as JSON."""
     return {

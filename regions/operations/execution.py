@@ -57,6 +57,12 @@ def progress(stage: Stage, given: Mapping[EdgeKey, int], seen: Mapping[EdgeKey, 
         return Progress(f"not known to {', '.join(late)}" if late else "every edge knows", not late)
     if stage.wait == "ready":
         mine = [each for key, each in alive.items() if key in given]  # not those that stay closed
+        if not mine:  # they open when they are back
+            regions = {key.region for key in given}
+            others = [each for key, each in alive.items() if key.region in regions]
+            ready = sum(each.frame.state == READY for each in others)
+            names = ", ".join(sorted(key.edge for key in given))
+            return Progress(f"{names} not heard; {ready} others ready", ready > 0)
         ready = sum(each.frame.state == READY for each in mine)
         return Progress(
             f"{ready} of {len(mine)} edges ready", bool(mine) and 2 * ready >= len(mine)
@@ -168,7 +174,8 @@ class Execution:
         self._last_ms = run.entries[-1].at_ms
         self._abort_known = False  # it stands in the books
         self._read: tuple[float, Orders] | None = None  # when, and what stood
-        self.begun: Callable[[], Awaitable[None]] | None = None  # after the first orders
+        # Called when the orders were given by which clients move: others plan with them then.
+        self.begun: Callable[[], Awaitable[None]] | None = None
         self.aborting = ""  # who wants it aborted, and why
 
     @property
@@ -198,7 +205,7 @@ class Execution:
     async def _carry_out(self, stage: Stage) -> What | None:
         """One stage; how the operation ended, if it did here."""
         given = await self._give(stage)
-        if self.begun is not None:
+        if self.begun is not None and self._moves(stage):
             await self.begun()
             self.begun = None
         self._tell(stage.text)
@@ -224,6 +231,10 @@ class Execution:
             if going.now_s >= going.until_s:
                 return await self._give_up(stage, made)
             await asyncio.sleep(LOOK_S)
+
+    def _moves(self, stage: Stage) -> bool:
+        """Whether clients move by a stage, if they do by any of this operation."""
+        return stage.wait == "gone" or all(each.wait != "gone" for each in self._run.plan.stages)
 
     async def _look(self, going: "_Going") -> Progress:
         """How far a stage is; clients that go are held to the pace of who takes them."""

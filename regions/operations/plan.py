@@ -107,6 +107,7 @@ class _Planner:
             why=request.why,
             cordoned=known is not None and known.cordoned,
             drain_s=None if known is None else known.drain_s,
+            own=bool(edge) and (edge == request.edge or (known is not None and known.own)),
             weight=None if known is None else known.weight,
             ramp=None if known is None else known.ramp,
         )
@@ -239,9 +240,12 @@ class _Planner:
         opened = []
         for key in self._edges:
             order = self._sight.orders.of(*key)
-            if order is None or order.idle or scope_of(order.run) != key.edge:
+            if order is None or order.idle or not order.own:
                 opened.append(self._open(key.edge))
                 continue
+            if order.cordoned and order.drain_s is not None and scope_of(order.run) != key.edge:
+                order = _with(self._order(key.edge), drain_s=None)
+                opened.append(order)
             what = "cordoned" if order.drain_s is None else "drained"
             self._notes.append(
                 f"{key.edge} stays {what}, by {order.by} ({order.reason}): `jetrelay ctl uncordon "
@@ -316,7 +320,7 @@ class _Planner:
         keys = []
         for key in self._edges:
             order = self._drained(key)
-            if order is not None and scope_of(order.run) == key.edge:
+            if order is not None and order.own and scope_of(order.run) == key.edge:
                 self._notes.append(f"{key.edge} is drained already, by {order.by} ({order.reason})")
             else:
                 keys.append(key)

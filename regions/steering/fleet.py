@@ -19,6 +19,8 @@ from relay.core.orders import Orders
 from relay.core.steady import Comebacks, Steady
 from relay.core.steering import Candidate, Place, Verdict
 
+BLAMED_S = 10.0  # for which what arrives again has to go on to, before it is believed
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
@@ -103,6 +105,7 @@ class Fleet:
         self.topology = topology
         self._steady = steady
         self._comebacks = Comebacks()
+        self._blamed: dict[str, tuple[float, str]] = {}  # region -> when canaries did, and why
         self._known: set[EdgeKey] = set()
 
     def look(
@@ -137,7 +140,7 @@ class Fleet:
             self._steady.forget(self._known - keys)
             self._known = keys
         found = [
-            self._candidate(name, edges, loads, flights.wrong(name, now_s))
+            self._candidate(name, edges, loads, self._wrong(name, flights, now_s))
             for name in self.topology.names
         ]
         if self._steady is not None:
@@ -145,6 +148,18 @@ class Fleet:
         regions = [self._ordered(each, orders, now_s, now_ms) for each in found]
         limits = self.topology.limits
         return Outlook(edges, loads, regions, limits.connections_per_s, limits.connections, flights)
+
+    def _wrong(self, name: str, flights: Flights, now_s: float) -> str:
+        """What a region is to blame for by canaries; what arrives again has to go on to."""
+        wrong = flights.wrong(name, now_s)
+        if self._steady is None:
+            return wrong
+        if wrong:
+            self._blamed[name] = (now_s, wrong)
+            return wrong
+        at_s, before = self._blamed.get(name, (float("-inf"), ""))
+        left_s = BLAMED_S - (now_s - at_s)
+        return f"{before}; now it does, believed in {left_s:.0f} s" if left_s > 0 else ""
 
     def _judge(self, key: EdgeKey, observers: Sequence[Observer], now_s: float) -> Verdict:
         verdict = judge_edge(key, observers, now_s)

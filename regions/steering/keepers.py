@@ -32,8 +32,9 @@ class Keepers:
             return
         by = news.by or region
         known = self._newest.get(by)
-        if known is not None and known[1].at_ms > news.at_ms:
-            return
+        late = known is not None and known[1].at_ms > news.at_ms
+        if known is not None and late and self._clock() - known[0] <= FRESH_S:
+            return  # after that its clock was set back
         if known is not None or len(self._newest) < KEEPERS:
             self._newest[by] = self._clock(), news
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from enum import Enum
 
-PING_S = 5.0  # between pings
-PONG_GRACE_S = 0.75  # after the second unanswered ping: a frozen edge is noticed within 10.75 s
+PING_S = 4.0  # between pings: who resumes by then was never shown offline
+PONG_GRACE_S = 0.75  # after the second unanswered ping: a frozen edge is noticed within 8.75 s
 LATE_S = 1.0  # a timer that fires later than this says that our own process was held up
 EXCUSES = 2  # how often in a row that is believed
 

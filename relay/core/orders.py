@@ -58,6 +58,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cordoned: bool = False  # nobody new; who is here stays, and may come back
     drain_s: float | None = None  # of an edge: its clients go elsewhere, spread over so long
     alone: bool = False  # of a drain: also where nobody takes them
+    own: bool = False  # of an edge: it was closed for itself, whatever becomes of its region
     weight: int | None = None  # of a region, percent; None: as the topology says
     ramp: Ramp | None = None  # of a region
 
@@ -79,8 +80,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def same(self, other: "Order") -> bool:
         """Whether both want the same, whoever does, when and why, and at which pace."""
-        return (self.scope, self.cordoned, self.drain_s is None, self.weight) == (
-            other.scope, other.cordoned, other.drain_s is None, other.weight,
+        return (self.scope, self.own, self.cordoned, self.drain_s is None, self.weight) == (
+            other.scope, other.own, other.cordoned, other.drain_s is None, other.weight,
         ) and (self.ramp and self.ramp.over_s) == (other.ramp and other.ramp.over_s)  # fmt: skip
 
     def share(self, now_ms: int) -> float:

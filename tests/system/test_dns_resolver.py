@@ -37,7 +37,7 @@ from tests.world import World, running
 STALE_S = 600  # for which a resolver may keep an answer, whatever its TTL says
 GET_IN_S = 10.0
 # Until who was connected is elsewhere: of an edge that stands still it first has to hear nothing.
-LEAVE_S = {"hold": GET_IN_S, "pause": 15.0}
+LEAVE_S = {"hold": GET_IN_S, "pause": GET_IN_S + 2.0}
 
 # Of someone who knows names: a token, then addresses. It says where it is, and after how long.
 PROGRAM = """

@@ -85,6 +85,13 @@ async def test_an_edge_under_a_cordon_lets_in_who_comes_back_and_nobody_else(wor
             assert back.hello["d"]["edge"] == "eu-1"
         assert client.edge == "eu-1"
     assert "cordoned" in await ctl(world, 0, "status")
+    alone = await ctl(world, 0, "status", "eu-1")
+    assert "cordoned" in alone
+    assert "eu-2" not in alone
+    found = json.loads(await ctl(world, 0, "status", "us", "--json"))
+    assert [region["name"] for region in found["regions"]] == ["us"]
+    assert found["orders"] == []
+    assert "no region and no edge 'mars'" in await ctl(world, 2, "status", "mars")
     await ctl(world, 0, "uncordon", "eu-1", "--yes")
     await serving(world, "eu-1")
 

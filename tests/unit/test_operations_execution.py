@@ -70,6 +70,12 @@ def test_a_region_is_ready_when_half_of_its_edges_are() -> None:
     assert not progress(stage("ready"), given, {US1: seen(US1)}).done, "none of its own is heard"
 
 
+def test_edges_that_are_not_heard_keep_no_region_closed_where_another_is_open() -> None:
+    heard = {EU2: seen(EU2), US1: seen(US1)}
+    found = progress(stage("ready"), {EU1: 10}, heard)
+    assert found == Progress("eu-1 not heard; 1 others ready", True)
+
+
 def test_edges_that_stay_closed_for_themselves_are_not_waited_for() -> None:
     eu3 = EdgeKey("eu", "eu-3")
     heard = {EU1: seen(EU1), EU2: seen(EU2, state="drained"), eu3: seen(eu3, state="drained")}

@@ -186,7 +186,8 @@ def test_what_is_done_already_is_nothing_to_do() -> None:
     drained = sight(*EVACUATED, connections=0, states={"eu-1": "drained", "eu-2": "drained"})
     assert plan("evacuate", "eu", drained).nothing
     assert plan("cordon", "eu", drained).nothing
-    assert plan("drain", "eu-1", drained).nothing
+    (stage,) = plan("drain", "eu-1", drained).stages
+    assert [order.own for order in stage.orders] == [True], "from now on for itself"
     assert not plan("drain", "eu-1", sight(*EVACUATED)).nothing, "clients are there yet"
     assert plan("uncordon", "us", drained).nothing
     assert plan("return", "us", drained).nothing
@@ -208,7 +209,7 @@ def test_who_returns_opens_the_edges_and_then_takes_more_and_more() -> None:
 def test_an_edge_that_was_closed_for_itself_stays_so_and_is_named(verb: Verb) -> None:
     """It was drained because its disk is bad; its region was evacuated for another reason."""
     bad = Order(region="eu", edge="eu-2", at_ms=1, by="storage", why="bad disk", drain_s=10.0,
-                run="20261129T101112-drain-eu-2-a1b2")  # fmt: skip
+                own=True, run="20261129T101112-drain-eu-2-a1b2")  # fmt: skip
     evacuated = Order(region="eu", edge="eu-1", at_ms=2, by="ops", drain_s=10.0,
                       run="20261129T111112-evacuate-eu-a1b3")  # fmt: skip
     found = plan(verb, "eu", sight(EVACUATED[0], bad, evacuated), over_s=60)
@@ -220,6 +221,42 @@ def test_an_edge_that_was_closed_for_itself_stays_so_and_is_named(verb: Verb) ->
     assert given(plan("uncordon", "eu-2", sight(bad))) == [[("eu-2", False, None)]]
     both = [bad, replace(bad, edge="eu-1", run="20261129T101112-drain-eu-1-a1b4")]
     assert "no edge of eu would be open" in plan(verb, "eu", sight(EVACUATED[0], *both)).against
+
+
+def test_an_edge_that_was_cordoned_for_itself_is_emptied_with_its_region_and_stays_cordoned() -> (
+    None
+):
+    bad = Order(region="eu", edge="eu-2", at_ms=1, by="storage", why="bad disk", cordoned=True,
+                own=True, run="20261129T101112-cordon-eu-2-a1b2")  # fmt: skip
+    assert plan("cordon", "eu-2", sight()).stages[0].orders[0].own
+    (_, drains) = plan("evacuate", "eu", sight(bad)).stages
+    assert [(order.edge, order.own) for order in drains.orders] == [("eu-1", False), ("eu-2", True)]
+    emptied = [replace(order, at_ms=2, run="20261129T111112-evacuate-eu-a1b3")
+               for order in drains.orders]  # fmt: skip
+    found = plan("return", "eu", sight(EVACUATED[0], *emptied), over_s=60)
+    assert given(found)[0] == [("eu-1", False, None), ("eu-2", True, None)]
+    assert found.notes[0].startswith("eu-2 stays cordoned")
+    (again,) = [order for order in found.stages[0].orders if order.edge == "eu-2"]
+    assert again.own
+
+
+def test_an_edge_may_be_closed_for_itself_while_its_region_is_emptied() -> None:
+    emptied = [replace(order, run="20261129T111112-evacuate-eu-a1b3") for order in EVACUATED]
+    states = {"eu-1": "drained", "eu-2": "drained"}
+    seen = sight(*emptied, states=states, empty=("eu-1", "eu-2"))
+    (order,) = [order for stage in plan("drain", "eu-2", seen).stages for order in stage.orders]
+    assert order.own
+    own = replace(order, at_ms=NOW_MS, run="20261129T121112-drain-eu-2-a1b4")
+    assert plan("drain", "eu-2", sight(*emptied, own, states=states, empty=("eu-2",))).nothing
+    found = plan("return", "eu", sight(*emptied, own, states=states), over_s=60)
+    assert given(found)[0] == [("eu-1", False, None)]
+
+
+def test_an_edge_whose_own_drain_was_aborted_is_open() -> None:
+    aborted = Order(region="eu", edge="eu-2", at_ms=1, by="storage", own=True,
+                    run="20261129T101112-drain-eu-2-a1b2")  # fmt: skip
+    found = plan("return", "eu", sight(EVACUATED[0], aborted), over_s=60)
+    assert not [note for note in found.notes if "eu-2 stays" in note]
 
 
 def test_who_ramps_or_weighs_a_region_that_is_closed_is_told_so() -> None:
@@ -296,7 +333,7 @@ def test_an_edge_that_is_drained_for_itself_is_not_taken_over() -> None:
     """Else `return` would open an edge that somebody closed for another reason."""
     own = Order(
         region="eu", edge="eu-1", at_ms=NOW_MS - 5_000, by="bea", why="its disk", drain_s=600.0,
-        run="20270115T080000.000Z-drain-eu-1-abcd",
+        own=True, run="20270115T080000.000Z-drain-eu-1-abcd",
     )  # fmt: skip
     found = plan("evacuate", "eu", sight(own, states={"eu-1": "drained"}))
     assert given(found)[-1] == [("eu-2", False, 10.0)]

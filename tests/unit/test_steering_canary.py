@@ -2,8 +2,22 @@
 
 from collections.abc import Iterable
 
-from regions.steering.health import LATE_S, Flight, Flights, Said, with_canaries
+from regions.steering.fleet import BLAMED_S, Fleet
+from regions.steering.health import (
+    LATE_S,
+    EdgeKey,
+    Flight,
+    Flights,
+    Heard,
+    Observer,
+    Said,
+    with_canaries,
+)
+from regions.topology_file import parse_topology
+from relay.core.orders import Orders
+from relay.core.steady import Steady
 from relay.core.steering import State, Verdict
+from tests.places import three
 
 NOW = 1_000.0
 LONG = NOW - 600
@@ -92,3 +106,23 @@ def test_what_else_is_wrong_is_said_as_well_and_first() -> None:
 def test_what_is_down_says_nothing_of_canaries() -> None:
     down = Verdict(State.DOWN, "it has ended, and said so", admits=False)
     assert with_canaries(down, NOT_IN_EU) is down
+
+
+def test_what_arrives_again_now_and_then_does_not_make_a_region_flap() -> None:
+    topology = parse_topology(three(1, 1, 1), "test")
+    heard = {EdgeKey(name, f"{name}-1"): Heard(NOW, "ready") for name in REGIONS}
+    fleet_now = Fleet(topology, Steady())
+
+    def state(at_s: float, flights: Flights) -> State:
+        observers = [
+            Observer(name, True, {key: Heard(at_s, "ready") for key in heard}) for name in REGIONS
+        ]
+        outlook = fleet_now.look(observers, {}, at_s, Orders(), 0, flights)
+        return outlook.region("us").verdict.state
+
+    late, fine = pair(), pair(arrived=NOW)
+    assert state(NOW, fine) == State.OK
+    assert state(NOW + 0.5, late) == State.DEGRADED
+    for after_s in (1.0, 5.0, BLAMED_S):
+        assert state(NOW + after_s, fine) == State.DEGRADED
+    assert state(NOW + BLAMED_S + 0.5, fine) == State.OK
