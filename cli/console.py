@@ -41,7 +41,7 @@ KEPT_MS = 60_000  # after the last that is kept: then all is silent
     "at_ms",
     type=Moment(),
     metavar="TIME",
-    help="As it was then, 2026-11-28T12:00Z, 12:03 or 15m ago; a day is kept.",
+    help="As it was then, 2026-11-28T12:00Z, 12:03 or 15m ago; at most a day is kept.",
 )
 @click.option(
     "--replay",

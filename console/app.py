@@ -79,7 +79,7 @@ class ConsoleApp(App[None]):
     ALLOW_IN_MAXIMIZED_VIEW: ClassVar[str] = "#top, #operation, #drill, #notice, #prompt, #keys"
     ENABLE_COMMAND_PALETTE = False  # ours opens it: no commands but the console's are in it
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+c", "leave", "quit", show=False, priority=True),
+        Binding("ctrl+c,ctrl+q", "leave", "quit", show=False, priority=True),
         *(
             Binding(
                 command.key,

@@ -34,6 +34,7 @@ RETRY_S = 1.0  # after every server was tried in vain
 BOOKS_S = 1.0  # between two looks at the books
 READS = 2
 CLOSED = "the server closed the connection"
+TOLD = ("drill", "alert", "ack")  # what is read back
 QUEUE_EVENTS = 10_000  # then frames are dropped, and counted as refused
 
 
@@ -112,7 +113,7 @@ class LiveFeed:
                 await connection.flush()
             await self._queue.put(LinkChanged(LinkState.CONNECTED, door.region))
             reader = Reader(inbox, READS)
-            tasks.keep(lambda: self._read_drills(reader), "drills")
+            tasks.keep(lambda: self._read_told(reader), "drills")
             reading = Reading(door.region, self._regions, reader)
             tasks.keep(lambda: self._read_books(reading), "books")
             await closed.wait()
@@ -158,15 +159,18 @@ class LiveFeed:
         self._tap(subject, data)
         self._put(event_of(subject, data))
 
-    async def _read_drills(self, reader: Reader) -> None:
-        """What was told of drills before we listened, in any region, for as long as it is kept."""
-        told = messages(reader, TELEMETRY_STREAM, subject=news_subject("*", "drill"))
-        try:
-            async with aclosing(told):
-                async for headers, data in told:
-                    self._put(event_of(headers.get(SUBJECT_HEADER, ""), data))
-        except BusError as error:
-            _log.info("what was told of drills can't be read: %s", error)
+    async def _read_told(self, reader: Reader) -> None:
+        """What was told of drills and alerts before we listened, in any region, as far as it is
+        kept: the timeline begins with it.
+        """
+        for about in TOLD:
+            told = messages(reader, TELEMETRY_STREAM, subject=news_subject("*", about))
+            try:
+                async with aclosing(told):
+                    async for headers, data in told:
+                        self._put(event_of(headers.get(SUBJECT_HEADER, ""), data))
+            except BusError as error:
+                _log.info("what was told (%s) can't be read: %s", about, error)
 
     async def _read_books(self, reading: Reading) -> None:
         while True:

@@ -56,6 +56,9 @@ class AlertReport(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     by: list[str]  # the regions whose keepers see it
     age_ms: int  # since the last of them said so
+    runbook: str  # what to do
+    acked_by: str  # who looks after it; empty: nobody
+    acked_why: str
 
 
 class CanaryReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +203,9 @@ def _alert(alert: AlertView) -> AlertReport:
         text=alert.text,
         by=list(alert.said_by),
         age_ms=alert.age_ms,
+        runbook=alert.runbook,
+        acked_by=alert.acked_by,
+        acked_why=alert.acked_why,
     )
 
 

@@ -102,6 +102,10 @@ class Navigation:
 
         self._app.set_timer(SETTLES_S, settled)
 
+    def only(self, region: str) -> None:
+        """Look at one region alone."""
+        self._region(region)
+
     def _region(self, name: str) -> None:
         scene = self._app.scene
         names = [region.name for region in scene.look().view.regions]

@@ -35,7 +35,7 @@ class AlertView:
 
 
 class _Said(NamedTuple):
-    region: str  # whose keeper
+    keeper: str  # its region
     alert: AlertNews
     lasted_ms: int
 
@@ -45,15 +45,25 @@ def standing(
 ) -> tuple[tuple[AlertView, ...], Mapping[str, int]]:
     """The alerts that stand, the worst and newest first; and the age of what each keeper says.
 
-    One that any keeper sees firing fires. What a keeper said long ago counts no more.
+    One that any keeper sees firing fires. What a keeper said long ago counts no more. One keeper
+    may be heard in several regions: the newest of what it said counts.
+
+    Args:
+        told: by region in which it was heard: when it came (`now_ms`'s clock), and what.
+        now_ms: now.
     """
-    ages = {region: max(0, now_ms - at_ms) for region, (at_ms, _) in told.items()}
+    newest: dict[str, tuple[int, AlertsNews]] = {}
+    for region, (at_ms, news) in told.items():
+        keeper = news.by or region
+        if keeper not in newest or newest[keeper][0] < at_ms:
+            newest[keeper] = at_ms, news
+    ages = {keeper: max(0, now_ms - at_ms) for keeper, (at_ms, _) in newest.items()}
     found: dict[tuple[str, str], list[_Said]] = {}
-    for region, (_, news) in told.items():
-        if ages[region] <= GONE_MS:
+    for keeper, (_, news) in newest.items():
+        if ages[keeper] <= GONE_MS:
             for alert in news.alerts:
-                lasted_ms = max(0, news.at_ms - alert.since_ms) + ages[region]
-                said = _Said(region, alert, lasted_ms)
+                lasted_ms = max(0, news.at_ms - alert.since_ms) + ages[keeper]
+                said = _Said(keeper, alert, lasted_ms)
                 found.setdefault((alert.name, alert.on), []).append(said)
     views = [_joined(said, ages) for said in found.values()]
     views.sort(key=lambda view: (view.state != "firing", _ORDER[view.severity], view.lasted_ms))
@@ -73,8 +83,8 @@ def _joined(said: list[_Said], ages: Mapping[str, int]) -> AlertView:
         since_ms=alert.since_ms,
         text=alert.text,
         runbook=alert.runbook,
-        said_by=tuple(sorted(each.region for each in said)),
-        age_ms=min(ages[each.region] for each in said),
+        said_by=tuple(sorted(each.keeper for each in said)),
+        age_ms=min(ages[each.keeper] for each in said),
         lasted_ms=first.lasted_ms,
         acked_by="" if acked is None else acked.acked_by,
         acked_why="" if acked is None else acked.acked_why,

@@ -141,7 +141,13 @@ def of_alert(change: AlertChange) -> Happening:
     text = f"{alert.name}: {alert.text}"
     if alert.state == "resolved":
         text = f"{alert.name} is over"
-    return Happening(change.at_ms, "alert", alert.on, text, weight)
+    told = told_of(change)
+    return Happening(change.at_ms, "alert", alert.on, text, weight, told)
+
+
+def told_of(change: AlertChange) -> str:
+    """What names a change, whichever keeper tells it."""
+    return f"{change.alert.name} {change.alert.on} {change.alert.state}"
 
 
 def _drill(told: Told, news: DrillNews) -> tuple[Told, list[Happening]]:

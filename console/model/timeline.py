@@ -7,6 +7,7 @@ from console.model.track import EdgeTrack
 from relay.core.telemetry import ENDED
 
 MAX_HAPPENINGS = 1_000
+TOLD_MS = 15_000  # within which all keepers see the same
 
 Kind = Literal["edge", "alert", "operation", "drill", "link"]
 Weight = Literal["good", "plain", "warn", "bad"]
@@ -21,6 +22,7 @@ class Happening:
     on: str  # what it is about: an edge, a region, a pair; empty: the fleet
     text: str
     weight: Weight = "plain"
+    told: str = ""  # what several keepers tell, each a little later and in words of its own
 
 
 Timeline = tuple[Happening, ...]
@@ -28,12 +30,20 @@ Timeline = tuple[Happening, ...]
 
 def with_happenings(timeline: Timeline, *new: Happening) -> Timeline:
     """The timeline with `new` in its place by time; what stands there already counts once."""
-    fresh = [each for each in new if each not in timeline[-MAX_HAPPENINGS:]]
+    fresh: list[Happening] = []
+    for each in new:
+        if not any(_same(each, other) for other in (*timeline, *fresh)):
+            fresh.append(each)
     if not fresh:
         return timeline
     if timeline and min(fresh).at_ms < timeline[-1].at_ms:
         return tuple(sorted((*timeline, *fresh), key=_at))[-MAX_HAPPENINGS:]
     return (*timeline, *sorted(fresh, key=_at))[-MAX_HAPPENINGS:]
+
+
+def _same(one: Happening, other: Happening) -> bool:
+    told = bool(one.told) and one.told == other.told
+    return one == other or (told and abs(one.at_ms - other.at_ms) <= TOLD_MS)
 
 
 def _at(happening: Happening) -> int:

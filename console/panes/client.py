@@ -107,8 +107,6 @@ class ClientPane(AskingPane):
                 return whole(await asker.client(subject.name, edges=edges), look)
 
             self._asked.look(self.asking, subject.name, ask)
-        if look.mode is Mode.FROZEN:
-            return
         answer = None if look.mode is Mode.PAST else self._asked.answer
         self._show(look, subject, None if answer is None else answer.value)
 

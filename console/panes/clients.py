@@ -55,8 +55,6 @@ class ClientsPane(AskingPane):
         table = self.query_one(ClientTable)
         if self.may_ask(look):
             self._ask(look, table)
-        if look.mode is Mode.FROZEN:
-            return
         answer = None if look.mode is Mode.PAST else self._asked.answer
         found = None if answer is None else answer.value
         missing = [] if found is None else found.missing

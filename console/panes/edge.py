@@ -80,6 +80,9 @@ class EdgePane(AskingPane):
 
     def about(self, subject: Subject) -> bool:
         """Show one edge."""
+        if subject != self._subject:
+            self._asked.forget()
+            self._settings.forget()
         self._subject = subject if subject.kind == "edge" else None
         return self._subject is not None
 
@@ -160,15 +163,14 @@ class EdgePane(AskingPane):
 
         if self.may_ask(look):
             self._asked.look(self.asking, (key, query, sort), ask)
-        if look.mode is not Mode.FROZEN:
-            asked = self._asked
-            answer = asked.answer if asked.is_current else None
-            table.show_found(
-                [] if answer is None else answer.value.rows,
-                look,
-                short_standing(asked, self.asking.now_ms()),
-                dim=bool(asked.error),
-            )
+        asked = self._asked
+        answer = asked.answer if asked.is_current else None
+        table.show_found(
+            [] if answer is None else answer.value.rows,
+            look,
+            short_standing(asked, self.asking.now_ms(), look),
+            dim=bool(asked.error),
+        )
 
     def _show_peers(self, edge: EdgeView, look: Look) -> None:
         """Their settings are asked for, unless this is the past; they hardly ever change."""

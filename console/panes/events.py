@@ -31,7 +31,7 @@ class EventsPane(Pane):
         happened = [
             each
             for each in reversed(look.view.timeline)
-            if not look.region or any(part in wanted for part in each.on.split(">"))
+            if not look.region or each.kind == "drill" or _names(each.on) & wanted
         ]
         self.query_one(HappeningTable).show_items(happened, "enter: go to that time")
 
@@ -40,3 +40,8 @@ class EventsPane(Pane):
         happening = self.query_one(HappeningTable).current
         if happening is not None:
             app.travel(happening.at_ms - BEFORE_MS)
+
+
+def _names(on: str) -> set[str]:
+    """What something is about: an edge, a region, a pair of them, a stream of one."""
+    return {on, *on.replace("/", ">").split(">")}

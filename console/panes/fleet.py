@@ -1,18 +1,23 @@
 """Screen 1: the regions, their edges, how late they read each other, and what is wrong."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.widget import Widget
 
+from console.dialogs.text import TextScreen
 from console.look import Look, Subject
 from console.panes.pane import Pane
 from console.views.alerts import WIDTH as ALERTS_WIDTH
-from console.views.alerts import AlertTable
+from console.views.alerts import AlertTable, alert_lines
 from console.views.edges import EdgeTable
 from console.views.lag import LagMatrix, natural_width
 from console.views.regions import CARD_WIDTH, RegionCards, RegionLines
+from console.views.table import RowTable
+
+if TYPE_CHECKING:
+    from console.app import ConsoleApp
 
 CARDS_FROM = (100, 22)  # columns and lines from which regions are cards
 FRAME_WIDTH = 5  # borders, padding and a scroll bar
@@ -65,6 +70,20 @@ class FleetPane(Pane):
         if self.screen.focused is lines:
             return lines.subject
         return self.query_one(EdgeTable).subject
+
+    def open(self, table: RowTable, app: "ConsoleApp") -> None:
+        """An edge in detail; the edges of a region; all that is known of an alert."""
+        if table is self.query_one(RegionLines):
+            region = self.query_one(RegionLines).subject
+            if region is not None:
+                app.navigation.only(region.name)
+                app.navigation.go("edges")
+        elif table is self.query_one(EdgeTable):
+            app.navigation.go("edge", self.query_one(EdgeTable).subject)
+        elif table is self.query_one(AlertTable):
+            alert = self.query_one(AlertTable).current
+            if alert is not None:
+                app.push_screen(TextScreen(alert.name, alert_lines(alert)))
 
     def _lay_out(self, look: Look) -> None:
         """Cards or lines, and the matrix beside the edges or below, by room and regions."""

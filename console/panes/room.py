@@ -127,8 +127,6 @@ class RoomPane(AskingPane):
                 self._ask(look, subject)
             if not (self._asked.is_busy or self._peeked.is_busy):
                 self._peek(subject, payloads=payloads)
-        if look.mode is Mode.FROZEN:
-            return
         self._look = look
         past = look.mode is Mode.PAST
         answer = None if past else self._asked.answer

@@ -61,8 +61,6 @@ class RoomsPane(AskingPane):
                 self._ask(look, table)
             if not self._asked.is_busy:
                 self._ask_of_one(look)
-        if look.mode is Mode.FROZEN:
-            return
         answer = None if look.mode is Mode.PAST else self._asked.answer
         found = None if answer is None else answer.value
         missing = [] if found is None else found.missing

@@ -15,6 +15,7 @@ from console.views.drawn import Drawn
 from console.views.frames import FrameTable
 from console.views.standing import NOT_KEPT, without
 from relay.core.inquiry import LONGEST_TRACE_S
+from relay.core.masking import TracedFrame
 
 
 class TracePane(AskingPane):
@@ -27,6 +28,7 @@ class TracePane(AskingPane):
         super().__init__()
         self._subject: Subject | None = None
         self._tracing: Tracing | None = None
+        self._seen: tuple[Tracing | None, int] = (None, 0)  # frames of which, when it was live
 
     def compose(self) -> ComposeResult:
         """How it stands, and the table."""
@@ -73,13 +75,20 @@ class TracePane(AskingPane):
             self._end("the past is looked at")
         if tracing is not None and tracing.payloads and not self.operated.clients.may_see:
             tracing.hide()
-        if look.mode is Mode.FROZEN:
-            return
         lines = self._head(look)
         self.query_one("#trace-said", Drawn).say(Content("\n").join(lines))
-        frames = [] if tracing is None else tracing.frames
+        frames = [] if tracing is None else self._held(look, tracing)
         past = look.mode is Mode.PAST
         self.query_one(FrameTable).show_frames([] if past else frames, look, _note(tracing))
+
+    def _held(self, look: Look, tracing: Tracing) -> list[TracedFrame]:
+        """Its frames; while the picture is held, those that had come by then."""
+        frames = tracing.frames
+        if look.mode is not Mode.FROZEN:
+            self._seen = (tracing, tracing.count)
+        elif self._seen[0] is tracing:
+            return frames[tracing.count - self._seen[1] :]
+        return frames
 
     def _end(self, why: str) -> None:
         if self._tracing is not None and self._tracing.is_running:

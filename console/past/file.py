@@ -1,7 +1,7 @@
 """Recordings: what was heard, in a file that can be attached to a report of an incident.
 
-A file is a row of gzip members (RFC 1952), one for each minute: it can be read from any of them on,
-and what was written before a crash stays readable. A line is a JSON array of a time (Unix ms), a
+A file is a row of gzip members (RFC 1952), one every few seconds: it can be read from any of them
+on, and what was written before a crash stays readable. A line is a JSON array of a time (Unix ms), a
 subject and the message; the first line says what it is.
 """
 
@@ -17,7 +17,7 @@ import msgspec
 
 from console.errors import RecordingError
 from console.feed import BooksRead
-from console.past.moment import Extent, Moment
+from console.past.moment import Extent, Moment, alert_times
 
 VERSION = 1
 MEMBER_MS = 60_000
@@ -151,7 +151,7 @@ class FilePast:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._members: list[_Member] = []
-        self._alerts: list[int] = []
+        self._alerts: list[tuple[int, bytes]] = []
         self._drills: list[Moment] = []
         self._books: list[tuple[int, BooksRead]] = []
         self.header = self._index()
@@ -193,7 +193,7 @@ class FilePast:
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise RecordingError(f"{self._path}: a line is damaged: {error}") from error
         elif line.subject.startswith("news.") and line.subject.endswith(".alert"):
-            self._alerts.append(line.at_ms)
+            self._alerts.append((line.at_ms, bytes(line.message)))
         elif line.subject.startswith("news.") and line.subject.endswith(".drill"):
             self._drills.append(Moment(line.at_ms, line.subject, bytes(line.message)))
         return line.at_ms
@@ -273,4 +273,4 @@ class FilePast:
 
     async def alerts(self) -> list[int]:
         """When alerts began to fire, or were over, in order."""
-        return sorted(set(self._alerts))
+        return alert_times(self._alerts)

@@ -1,9 +1,14 @@
 """Something that was heard at a time, and where such things are kept."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from console.feed import BooksRead
+from console.model.news import told_of
+from console.model.timeline import TOLD_MS
+from regions.news import AlertChange, decode_news
 
 SLACK_MS = 5_000  # by which now may be later than the newest that is kept
 
@@ -49,3 +54,25 @@ class Past(Protocol):
     async def alerts(self) -> list[int]:
         """When alerts began to fire, or were over (Unix ms), in order."""
         ...
+
+
+def alert_times(told: Iterable[tuple[int, bytes]]) -> list[int]:
+    """When alerts began, or were over (Unix ms), in order; what several keepers told, once.
+
+    Args:
+        told: when a change of an alert was stored, and the message.
+    """
+    newest: dict[str, int] = {}
+    found: set[int] = set()
+    for at_ms, data in sorted(told):
+        try:
+            news = decode_news(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        if not isinstance(news, AlertChange):
+            continue
+        name = told_of(news)
+        if at_ms - newest.get(name, at_ms - TOLD_MS - 1) > TOLD_MS:
+            newest[name] = at_ms
+            found.add(at_ms)
+    return sorted(found)

@@ -7,7 +7,7 @@ import msgspec
 
 from console.errors import NoLinkError
 from console.feed import BooksRead
-from console.past.moment import Extent, Moment
+from console.past.moment import Extent, Moment, alert_times
 from regions.doors import Door
 from regions.operations.entry import Run
 from regions.operations.reading import Reading
@@ -84,7 +84,7 @@ class StreamPast:
             BusError: NATS did not answer.
         """
         changes = messages(self._reader, TELEMETRY_STREAM, subject=news_subject("*", "alert"))
-        return sorted({_stamp(headers) async for headers, _ in changes})
+        return alert_times([(_stamp(headers), data) async for headers, data in changes])
 
 
 def cut(runs: Sequence[Run], until_ms: int) -> list[Run]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from console import figures
 from console.look import Look, Subject
 from console.model import AlertView, FleetView
+from console.model.alerts import GONE_MS
 from console.signs import ALERT_SIGNS, Tone
 from console.views.cell import Cell, cell
 from console.views.listing import Listing
@@ -63,7 +64,32 @@ def summary(view: FleetView) -> str:
     if not view.is_kept:
         return f"no keeper is heard for {figures.age(age_ms)}"
     old = f", {figures.age(age_ms)} ago" if age_ms > OLD_MS else ""
-    return f"by {', '.join(sorted(view.alerts_age_ms))}{old}"
+    ages = sorted(view.alerts_age_ms.items())
+    speaking = [keeper for keeper, each_ms in ages if each_ms <= GONE_MS]
+    silent = [f"▲ {keeper} silent {figures.age(each_ms)}" for keeper, each_ms in ages
+              if each_ms > GONE_MS]  # fmt: skip
+    return "; ".join([f"by {', '.join(speaking)}{old}", *silent])
+
+
+def alert_lines(alert: AlertView) -> list[tuple[str, Tone]]:
+    """All that is known of one alert."""
+    firing = alert.state == "firing"
+    kind = "pending" if not firing else alert.severity
+    sign = ALERT_SIGNS[kind]
+    lines = [
+        (f"{sign.glyph} {alert.severity}, {alert.state} for {figures.age(alert.lasted_ms)}",
+         sign.tone),
+        (f"on        {alert.on or 'the fleet'}", Tone.PLAIN),
+        (f"began     {figures.moment(alert.since_ms)}, by the keeper's clock", Tone.PLAIN),
+        (f"says      {alert.text}", Tone.PLAIN),
+        (f"seen by   the keepers of {', '.join(alert.said_by)}", Tone.PLAIN),
+        (f"runbook   {alert.runbook or '—'}", Tone.PLAIN),
+    ]  # fmt: skip
+    if alert.acked_by:
+        lines.append((f"✓ {alert.acked_by} looks after it: {alert.acked_why}", Tone.GOOD))
+    elif firing:
+        lines.append(("nobody looks after it: a says that you do", Tone.WARN))
+    return lines
 
 
 def alert_row(alert: AlertView) -> Sequence[Cell]:

@@ -2,7 +2,7 @@
 
 from console import figures
 from console.look import Look
-from console.model import MAX_EDGES, AlertView, FleetView, LinkState
+from console.model import MAX_EDGES, MAX_REGIONS, AlertView, FleetView, LinkState
 from console.signs import ALERT_SIGNS, Tone
 from console.views.cell import Cell, cell, line
 from console.views.drawn import Drawn
@@ -47,7 +47,8 @@ def notices(view: FleetView) -> list[Cell]:
         text = f"No keeper is heard for {since}: which alerts there would be is not known. "
         cells += [cell(text, Tone.WARN, 100)]
     if view.over_limit:
-        text = f"Limit of {MAX_EDGES:,} edges reached, {view.over_limit:,} frames left out. "
+        text = f"More than {MAX_EDGES:,} edges, or {MAX_REGIONS} regions: "
+        text += f"{view.over_limit:,} frames left out. "
         cells += [cell(text, Tone.WARN, 80)]
     if view.refused:
         cells += [cell(f"{view.refused:,} frames could not be used. ", Tone.WARN, 80)]

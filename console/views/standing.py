@@ -18,6 +18,7 @@ NAMED = 4  # edges that are named as missing; the others are counted
 WHY = 48  # cells of why one is
 NOT_KEPT = "clients and rooms are not kept: this is the past; L goes back to now"
 NO_WAY = "this console has no way to ask edges"
+HELD = "not asked: the picture is held; f goes on"
 
 
 def standing(
@@ -48,7 +49,9 @@ def standing(
         cells.append(cell(f"✗ {without(asked.error, look, hidden)}  ", Tone.BAD, 160))
     age_ms = asked.age_ms(now_ms)
     if age_ms is None or not asked.is_current:
-        if not asked.error or asked.is_busy:
+        if look.mode is Mode.FROZEN:
+            cells.append(cell(HELD, Tone.WARN))
+        elif not asked.error or asked.is_busy:
             cells.append(cell(_waiting("asking …", asked.waits_ms(now_ms)), Tone.MUTED))
         return line(*cells)
     cells += said
@@ -61,12 +64,14 @@ def standing(
     return line(*cells, *missing_cells(missing))
 
 
-def short_standing(asked: Asked[Any], now_ms: int) -> str:
+def short_standing(asked: Asked[Any], now_ms: int, look: Look) -> str:
     """The same for the foot of a table."""
     if asked.error:
         return f"✗ {asked.error}"
     age_ms = asked.age_ms(now_ms)
     if age_ms is None or not asked.is_current:
+        if look.mode is Mode.FROZEN:
+            return HELD
         return _waiting("asking …", asked.waits_ms(now_ms))
     return f"answered {figures.age(age_ms)} ago"
 

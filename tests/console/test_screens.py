@@ -140,7 +140,7 @@ async def test_help(golden: Golden) -> None:
         assert "Edges (6)" in screen_text(stage.app.screen)
 
 
-@pytest.mark.parametrize("key", ["q", "ctrl+c"])
+@pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
 async def test_quit(key: str) -> None:
     stage = Stage(EDGES)
     async with stage.app.run_test() as pilot:
