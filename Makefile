@@ -34,6 +34,10 @@ pytest: install
 bench: install
 	$(BIN)/python -m tests.bench
 
+# One part alone: bench-dns, bench-presence, bench-console, bench-costs, bench-ledger.
+bench-%: install
+	$(BIN)/python -m tests.bench.$*
+
 # The same load on other servers, too: Node's packages and Centrifugo are fetched once.
 peers: install
 	$(BIN)/python -m tests.bench.peers

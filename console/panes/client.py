@@ -13,7 +13,7 @@ from console.asking import Asked, asked_edges, whole
 from console.look import Look, Mode, Subject
 from console.panes.asking import AskingPane
 from console.signs import Tone, client_sign
-from console.views.cell import Cell, cell, line
+from console.views.cell import Cell, cell, line, muted
 from console.views.clients import (
     END_COLUMNS,
     POSITION_COLUMNS,
@@ -52,6 +52,7 @@ class ClientPane(AskingPane):
         self._subject: Subject | None = None
         self._asked = Asked[FleetClient](EVERY_MS)
         self._look: Look | None = None  # that is drawn
+        self._old = False  # what edges said of it
         self._tenant = ""  # of the client that is drawn
 
     def compose(self) -> ComposeResult:
@@ -116,10 +117,14 @@ class ClientPane(AskingPane):
         said = standing(self._asked, self.asking, look, (), missing, (subject.name,))
         lines = [_head(look, subject, seen), said, *self.operated.clients.outcome_lines(look)]
         self.query_one("#client-said", Drawn).say(Content("\n").join(lines))
-        self._look = look
+        self._look, self._old = look, self.is_old(self._asked)
         self._tenant = at.client.row.tenant if at is not None else ""
-        self.query_one("#client-who", Facts).show(who_facts(at, look) if at is not None else [])
-        self.query_one("#client-now", Facts).show(now_facts(at) if at is not None else [])
+        self.query_one("#client-who", Facts).show(
+            who_facts(at, look) if at is not None else [], dim=self._old
+        )
+        self.query_one("#client-now", Facts).show(
+            now_facts(at) if at is not None else [], dim=self._old
+        )
         self._show_tables(look, seen, at)
 
     def _show_tables(self, look: Look, seen: FleetClient | None, at: At | None) -> None:
@@ -140,7 +145,8 @@ class ClientPane(AskingPane):
         table.show(len(ends), lambda row: end_row(ends[row], look))
 
     def _seat(self, seat: Seat) -> Sequence[Cell]:
-        return () if self._look is None else seat_row(seat, self._look)
+        cells = () if self._look is None else seat_row(seat, self._look)
+        return muted(cells) if self._old else cells
 
 
 def _head(look: Look, subject: Subject, seen: FleetClient | None) -> Content:

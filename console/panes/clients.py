@@ -13,7 +13,7 @@ from console.views.cell import Cell, cell, line
 from console.views.clients import ClientTable
 from console.views.drawn import Drawn
 from console.views.found import query_cells
-from console.views.standing import OLD_MS, standing
+from console.views.standing import standing
 from console.views.table import RowTable
 from regions.inquiries.asker import Asker
 from regions.inquiries.fleet import FleetClients
@@ -62,8 +62,7 @@ class ClientsPane(AskingPane):
         outcome = self.operated.clients.outcome_lines(look)
         lines = [line(*query_cells(table, look)), said, *outcome]
         self.query_one("#clients-said", Drawn).say(Content("\n").join(lines))
-        age_ms = self._asked.age_ms(self.asking.now_ms())
-        old = not self._asked.is_current or (age_ms is not None and age_ms > OLD_MS)
+        old = self.is_old(self._asked)
         table.show_found([] if found is None else found.rows, look, KEYS, dim=old)
 
     def _ask(self, look: Look, table: ClientTable) -> None:

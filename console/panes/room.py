@@ -14,7 +14,7 @@ from console.asking import Asked, asked_edges, whole
 from console.look import Look, Mode, Subject
 from console.panes.asking import AskingPane
 from console.signs import Tone
-from console.views.cell import Cell, cell, line
+from console.views.cell import Cell, cell, line, muted
 from console.views.drawn import Drawn
 from console.views.listing import Listing
 from console.views.rooms import (
@@ -60,6 +60,7 @@ class RoomPane(AskingPane):
         self._asked = Asked[FleetRoom](EVERY_MS)
         self._peeked = Asked[FleetPeek](PEEK_EVERY_MS)
         self._look: Look | None = None  # that is drawn
+        self._old = False  # what edges said of it
         self._drawn: FleetRoom | None = None
         self._newest: Newest = {}  # by the answer that is drawn
         self._before: Newest = {}  # by the one before
@@ -127,7 +128,7 @@ class RoomPane(AskingPane):
                 self._ask(look, subject)
             if not (self._asked.is_busy or self._peeked.is_busy):
                 self._peek(subject, payloads=payloads)
-        self._look = look
+        self._look, self._old = look, self.is_old(self._asked)
         past = look.mode is Mode.PAST
         answer = None if past else self._asked.answer
         self._show(look, subject, None if answer is None else answer.value)
@@ -203,7 +204,8 @@ class RoomPane(AskingPane):
         events.show_items(found if payloads else map(_without_data, found), note)
 
     def _edge(self, at: RoomAt) -> Sequence[Cell]:
-        return edge_row(at, self._newest, self._before)
+        cells = edge_row(at, self._newest, self._before)
+        return muted(cells) if self._old else cells
 
     def _event(self, event: PeekedEvent) -> Sequence[Cell]:
         return () if self._look is None else peek_row(event, self._look)

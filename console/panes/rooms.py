@@ -13,7 +13,7 @@ from console.views.cell import Cell, cell, line
 from console.views.drawn import Drawn
 from console.views.found import query_cells
 from console.views.rooms import RoomTable, last_cells
-from console.views.standing import OLD_MS, standing
+from console.views.standing import standing
 from console.views.table import RowTable
 from regions.inquiries.asker import Asker
 from regions.inquiries.fleet import FleetRoom, FleetRooms
@@ -67,8 +67,7 @@ class RoomsPane(AskingPane):
         said = standing(self._asked, self.asking, look, _summary(found), missing)
         lines = [line(*query_cells(table, look)), said]
         self.query_one("#rooms-said", Drawn).say(Content("\n").join(lines))
-        age_ms = self._asked.age_ms(self.asking.now_ms())
-        old = not self._asked.is_current or (age_ms is not None and age_ms > OLD_MS)
+        old = self.is_old(self._asked)
         table.show_found([] if found is None else found.rows, look, KEYS, dim=old)
         self._show_one(look)
 

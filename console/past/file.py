@@ -1,8 +1,8 @@
 """Recordings: what was heard, in a file that can be attached to a report of an incident.
 
 A file is a row of gzip members (RFC 1952), one every few seconds: it can be read from any of them
-on, and what was written before a crash stays readable. A line is a JSON array of a time (Unix ms), a
-subject and the message; the first line says what it is.
+on, and what was written before a crash stays readable. A line is a JSON array of a time (Unix ms),
+a subject and the message; the first line says what it is.
 """
 
 import gzip

@@ -1,5 +1,6 @@
 """A piece of drawn text: `cell` is the only way to one, and passes the literal boundary."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from textual.content import Content
@@ -42,3 +43,8 @@ def sign_cell(sign: Sign) -> Cell:
 def line(*cells: Cell) -> Content:
     """Cells in one line, as a value that is never parsed as markup."""
     return Content.assemble(*((piece.text, STYLES[piece.tone]) for piece in cells))
+
+
+def muted(cells: Iterable[Cell]) -> list[Cell]:
+    """The cells of what is old."""
+    return [Cell(each.text, Tone.MUTED) for each in cells]

@@ -25,12 +25,15 @@ class Facts(Drawn):
         super().__init__(name=name, classes="facts")
         self.border_title = line(cell(title))
 
-    def show(self, facts: Sequence[Fact]) -> None:
-        """Draw them, each cut to the box."""
+    def show(self, facts: Sequence[Fact], *, dim: bool = False) -> None:
+        """Draw them, each cut to the box; `dim`: they are old."""
         room = max(8, self.content_size.width - LABEL - 1)
         self.say(
             Content("\n").join(
-                line(cell(f"{name:<{LABEL}} ", Tone.MUTED), cell(value.text, value.tone, room))
+                line(
+                    cell(f"{name:<{LABEL}} ", Tone.MUTED),
+                    cell(value.text, Tone.MUTED if dim else value.tone, room),
+                )
                 for name, value in facts
             )
         )

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from console.look import Look
 from console.signs import Tone
-from console.views.cell import Cell, cell
+from console.views.cell import Cell, cell, muted
 from console.views.listing import DOWN, UP, Listing
 from console.views.table import Column
 from relay.core.inquiry_answers import MOST_ROWS
@@ -89,7 +89,7 @@ class FoundListing(Listing[T]):
         if self._look is None:
             return ()
         cells = self._of_look(thing, self._look)
-        return [Cell(each.text, Tone.MUTED) for each in cells] if self._dim else cells
+        return muted(cells) if self._dim else cells
 
     def _heading(self, shown: int, total: int) -> str:
         del total
