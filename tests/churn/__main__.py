@@ -221,7 +221,8 @@ async def _run(
     table = pl.read_parquet(arguments.out / "sessions.parquet")
     looked = sum(entry.step > 0 for viewer in viewers for entry in viewer.ledger)
     faults_s = [at_s for begin_end in faults.values() for at_s in begin_end]
-    result["audit"] = against(audit, table, ledger, faults_s, opened, identified + looked)
+    during = [entry for entry in ledger if entry.at_s * 1000 < until_ms]
+    result["audit"] = against(audit, table, during, faults_s, opened, identified + looked)
     return result
 
 
