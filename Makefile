@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install up test lint check-types contracts pytest bench peers soak drill evacuate leader stability room churn campaign truth fuzz mutants simulate simulate-mutants lock clean
+.PHONY: install up test lint check-types contracts pytest bench bench-console bench-costs bench-dns bench-ledger bench-presence peers soak drill evacuate leader stability room churn campaign truth fuzz mutants simulate simulate-mutants lock clean
 
 install: $(VENV)/.installed
 
@@ -35,7 +35,7 @@ bench: install
 	$(BIN)/python -m tests.bench
 
 # One part alone: bench-dns, bench-presence, bench-console, bench-costs, bench-ledger.
-bench-%: install
+bench-console bench-costs bench-dns bench-ledger bench-presence: bench-%: install
 	$(BIN)/python -m tests.bench.$*
 
 # The same load on other servers, too: Node's packages and Centrifugo are fetched once.

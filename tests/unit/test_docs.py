@@ -187,7 +187,9 @@ def test_make_targets_and_files_named_in_code_exist(name: str) -> None:
     missing = []
     for text in code(ROOT / name):
         missing += [
-            target for target in _MAKE.findall(text) if not re.search(rf"(?m)^{target}:", makefile)
+            target
+            for target in _MAKE.findall(text)
+            if not re.search(rf"(?m)^(?:[\w-]+ )*{target}(?: [\w-]+)*:", makefile)
         ]
         missing += [
             word
