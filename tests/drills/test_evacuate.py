@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from regions.drills.plans import HOME_S
+from regions.drills.telemetry import CROWDED
 from regions.ledger.checker import check
 from regions.ledger.crowd import Crowd
 from regions.ledger.orders import Status
 from regions.ledger.scan import scan
 from regions.ledger.spec import CrowdSpec
+from tests.metrics import refused
 from tests.operators import begin, ctl
 from tests.world import World
 
@@ -50,6 +52,12 @@ async def until(crowd: Crowd, met: Callable[[Status], bool], timeout_s: float = 
             await asyncio.sleep(0.5)
 
 
+async def crowded_out(world: World) -> int:
+    """Handshakes that edges have refused, since too many came at once, or in all."""
+    found = [await refused(world, edge) for edge in world.edges]
+    return sum(each.get(reason, 0) for each in found for reason in CROWDED)
+
+
 async def test_aborted_ordered_again_and_twice_under_load(world: World, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     spec = CrowdSpec(
@@ -62,6 +70,8 @@ async def test_aborted_ordered_again_and_twice_under_load(world: World, tmp_path
         before = await until(crowd, lambda status: status.acked >= 5_000)
         here = before.on_edge[HERE]
         assert here >= CLIENTS // 4
+
+        turned_away = await crowded_out(world)
 
         crowd.mark("fault")
         first = await begin(world, "evacuate", "us", "--yes", "--by", "one", "--why", "a drill")
@@ -86,6 +96,7 @@ async def test_aborted_ordered_again_and_twice_under_load(world: World, tmp_path
 
         await ctl(world, 0, "return", "us", "--yes", "--over", "60", "--by", "one")
         await until(crowd, lambda status: status.on_edge.get(HERE, 0) >= here and not status.away)
+        assert await crowded_out(world) == turned_away, "never more than edges let in"
         crowd.mark("after")
         await asyncio.sleep(5.0)
         assert await crowd.hush() == 0
