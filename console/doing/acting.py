@@ -288,7 +288,7 @@ class Acting:
             run = next((each for each in self.runs(look) if each.name == carried.name), None)
             seen_ms = look.wall_ms if run is None or run.end is None else run.end.at_ms
             self.acknowledged[carried.name] = seen_ms
-            self.carrier.current = None
+            self.carrier.acknowledge()
             return
         run = self.shown(look)
         if run is None:

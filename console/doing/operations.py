@@ -1,6 +1,7 @@
 """Operations that this console carries out, and what is said of them."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,7 +13,10 @@ from regions.operations.office import Office
 from relay.errors import RelayError
 from relay.tasks import Tasks
 
+_log = logging.getLogger("jetrelay.console")
+
 LINES = 200  # that are kept of one
+UNSEEN = 8  # operations
 
 
 @dataclass(slots=True)
@@ -48,6 +52,7 @@ class Carrier:
         self._wall_ms = wall_ms
         self._changed = changed
         self.current: Carried | None = None
+        self._unseen: list[Carried] = []  # that went wrong before, and nobody has seen it
 
     @property
     def busy(self) -> bool:
@@ -94,8 +99,14 @@ class Carrier:
     def _begin(self, what: str) -> Carried:
         if self.busy:
             raise OperationError("one operation is carried out from here already: follow it, or A")
+        if self.current is not None and self.current.end != "done":
+            self._unseen = [*self._unseen, self.current][-UNSEEN:]
         self.current = Carried(what)
         return self.current
+
+    def acknowledge(self) -> None:
+        """Somebody has seen how it ended; one that ended before, and was not seen, comes next."""
+        self.current = self._unseen.pop() if self._unseen else None
 
     async def _follow(self, carried: Carried, execution: Execution) -> What:
         carried.name, carried.execution = execution.name, execution
@@ -113,6 +124,9 @@ class Carrier:
             raise
         except RelayError as error:
             carried.error = str(error)
+        except Exception as error:
+            _log.exception("%s", carried.what)
+            carried.error = f"it can't be gone on with from here: {error!r}"
         finally:
             with suppress(RuntimeError):  # the screen may be gone by now
                 self._changed()

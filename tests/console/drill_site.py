@@ -29,6 +29,17 @@ print("ready", file=sys.stderr, flush=True)
 PASSES = _END + "end('pass', [], 0)"
 MISSES = _END + "end('missed', ['far too late'], 1)"
 WAITS = _END + "sys.stdin.read()"
+HEALS = (
+    _END
+    + """
+import time
+def heal(*_):
+    time.sleep(1)
+    end("interrupted", ["what was broken is healed"], 130)
+signal.signal(signal.SIGINT, heal)
+sys.stdin.read()
+"""
+)
 CANNOT = "import sys; sys.exit('jetrelay: us-1 is starting')"
 CRASHES = "import os; os.kill(os.getpid(), 9)"
 
@@ -62,6 +73,22 @@ class PlayedSite(Site):
 
     def command(self, order: Order) -> list[str]:
         return [sys.executable, "-c", self.script, str(order.report)]
+
+
+class GoneSite(PlayedSite):
+    """Whose world has ended since."""
+
+    @property
+    def is_up(self) -> bool:
+        return False
+
+
+class LostSite(PlayedSite):
+    """Whose command is not there."""
+
+    def command(self, order: Order) -> list[str]:
+        del order
+        return [str(self.state / "no-such-command")]
 
 
 Row = tuple[float, str, str, float | None]

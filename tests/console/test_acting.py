@@ -245,6 +245,18 @@ async def test_one_operation_at_a_time_and_it_can_be_aborted() -> None:
         assert desk.executions[0].aborting == "ops@host: wrong edge"
         await settle(stage, pilot, NOW_MS)
         assert "▲ aborted cordon us-1" in screen_text(stage.app.screen)
+        await pilot.press("c")  # another one does not hide that
+        await until(pilot, lambda: step(stage) == "confirm")
+        await pilot.press("y")
+        await until(pilot, lambda: len(desk.executions) == 2)
+        desk.executions[1].end.set_result("done")
+        await until(pilot, lambda: not stage.app.acting.carrier.busy)
+        for sign in ("✓ done", "▲ aborted"):
+            await settle(stage, pilot, NOW_MS)
+            assert f"{sign} cordon us-1" in screen_text(stage.app.screen)
+            await pilot.press("O")
+        await settle(stage, pilot, NOW_MS)
+        assert "cordon us-1" not in screen_text(stage.app.screen)
 
 
 async def test_who_carries_an_operation_out_is_asked_before_the_console_ends() -> None:

@@ -24,8 +24,11 @@ from relay.core.names import news_subject
 from tests.console.drill_site import (
     BAD,
     CUT,
+    HEALS,
     PASSES,
     WAITS,
+    GoneSite,
+    LostSite,
     PlayedSite,
     told,
 )
@@ -273,6 +276,36 @@ async def test_whoever_quits_meanwhile_is_asked_and_it_heals_first(tmp_path: Pat
         child = child_of(stage)
         assert child is not None
         assert (child.word, child.code) == ("interrupted", 130)
+
+
+async def test_one_that_heals_already_is_not_interrupted_again(tmp_path: Path) -> None:
+    async with running(PlayedSite(tmp_path, (), script=HEALS)) as (stage, pilot):
+        await pilot.press("A", "enter")
+        child = child_of(stage)
+        assert child is not None
+        await until(pilot, lambda: child.interrupted)
+        await tell(stage, pilot, "abort")
+        assert "it is interrupted already, and heals what it broke" in said(stage)
+        await until(pilot, lambda: has_ended(stage))
+
+
+async def test_where_no_world_runs_any_more_and_what_can_not_be_run_is_said(
+    tmp_path: Path,
+) -> None:
+    async with console(GoneSite(tmp_path, ())) as (stage, pilot):
+        await arm(stage, pilot)
+        await tell(stage, pilot, "drill one-way")
+        await asked(stage, pilot)
+        await typed(pilot, "one-way")
+        assert f"no world runs in {tmp_path} any more" in said(stage)
+        assert child_of(stage) is None
+    async with console(LostSite(tmp_path, ())) as (stage, pilot):
+        await arm(stage, pilot)
+        await tell(stage, pilot, "drill one-way")
+        await asked(stage, pilot)
+        await typed(pilot, "one-way")
+        assert "the drill does not start: No such file or directory" in said(stage)
+        assert child_of(stage) is None
 
 
 async def test_a_console_that_ends_takes_its_drill_with_it(tmp_path: Path) -> None:
