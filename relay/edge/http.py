@@ -114,6 +114,11 @@ class Listener(uvicorn.Server):
         """Signals are the process's own business."""
         yield
 
+    def stop_accepting(self) -> None:
+        """Take no connection any more; those that are there go on."""
+        for server in self.servers:
+            server.close()
+
 
 def listener(
     app: ASGIApp,
@@ -137,8 +142,13 @@ def listener(
     return Listener(config)
 
 
-def bound_socket(host: str, port: int) -> socket.socket:
+def bound_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """A listening socket's address taken now, so that a taken port is an error at once.
+
+    Args:
+        host: an address of this machine.
+        port: of it.
+        shared: other processes take it as well, and the kernel spreads connections over them.
 
     Raises:
         OSError: the address can't be bound.
@@ -146,6 +156,8 @@ def bound_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         made.bind((host, port))
     except OSError:

@@ -47,13 +47,15 @@ def collect_seldom() -> None:
 class EdgeProcess:
     """Runs one edge until a signal ends it: SIGTERM drains first, a second or SIGINT does not."""
 
-    def __init__(self, config: EdgeConfig) -> None:
-        """Read the configuration.
+    def __init__(self, config: EdgeConfig, *, shared: bool = False) -> None:
+        """Read the configuration; `shared`: others listen at the public port, too.
 
         Raises:
             ConfigError: a key in it is wrong.
         """
         self._config = config
+        self._shared = shared
+        self._servers: list[http.Listener] = []
         self._rules = rules_of(config)
         self._geography = Geography(
             None if config.geoip is None else Path(config.geoip), config.trusted_proxies
@@ -78,7 +80,7 @@ class EdgeProcess:
         loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
         loop.add_signal_handler(signal.SIGINT, self._end)
         config = self._config
-        public = http.bound_socket(config.host, config.port)
+        public = http.bound_socket(config.host, config.port, shared=self._shared)
         admin = http.bound_socket(config.admin_host, config.admin_port)
         try:
             await self._serve(public, admin)
@@ -140,6 +142,7 @@ class EdgeProcess:
             (http.listener(http.public_app(edge.not_ready, routes), protocol, Front), public),
             (http.listener(http.admin_app(edge.not_ready, registry), None), admin),
         )
+        self._servers = [server for server, _ in servers]
         for server, bound in servers:
             self._tasks.spawn(server.serve(sockets=[bound]), "http")
         await inquiries.start()
@@ -183,6 +186,8 @@ class EdgeProcess:
     async def _drain(self, edge: Edge) -> None:
         """Send everybody elsewhere, spread evenly over the window, then end."""
         edge.drain()
+        if self._shared:
+            self._servers[0].stop_accepting()  # else the kernel sends some of the newcomers here
         _log.info("draining %d connections", len(edge.gateway.connections))
         await edge.gateway.send_away(self._config.limits.drain_s)
         self._end()
