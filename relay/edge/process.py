@@ -1,7 +1,6 @@
 """An edge as a process: started, served over HTTP and WebSocket, drained and ended by signals."""
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -13,6 +12,7 @@ from relay.config import EdgeConfig
 from relay.edge import http, metrics
 from relay.edge.account import frame_of, levels_of, totals_of
 from relay.edge.admission import Door
+from relay.edge.collecting import Collecting
 from relay.edge.compass import Compass
 from relay.edge.departures import Departures
 from relay.edge.edge import Edge, rules_of
@@ -32,18 +32,6 @@ FLUSH_S = 0.1  # for the last close frames
 REFRESH_S = 10.0  # between two looks at the database of countries
 
 
-# Containers made, net, before the youngest are searched for cycles. By default (700) a herd that
-# comes in spent a quarter of the edge's time on such searches.
-YOUNG = 20_000
-
-
-def collect_seldom() -> None:
-    """Tell Python's collector what a process of many long-lived connections needs."""
-    gc.collect()
-    gc.freeze()  # modules and constants are never searched again
-    gc.set_threshold(YOUNG, 10, 5)
-
-
 class EdgeProcess:
     """Runs one edge until a signal ends it: SIGTERM drains first, a second or SIGINT does not."""
 
@@ -55,6 +43,7 @@ class EdgeProcess:
         """
         self._config = config
         self._shared = shared
+        self._collecting = Collecting()
         self._servers: list[http.Listener] = []
         self._rules = rules_of(config)
         self._geography = Geography(
@@ -74,7 +63,7 @@ class EdgeProcess:
             OSError: a port is taken.
             BusError: the region's streams are not there, or NATS refuses this edge from now on.
         """
-        collect_seldom()
+        self._collecting.start()
         self._main = asyncio.current_task()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
@@ -90,6 +79,7 @@ class EdgeProcess:
             if not self._ended:
                 raise
         finally:
+            self._collecting.stop()
             public.close()
             admin.close()
 
@@ -125,8 +115,8 @@ class EdgeProcess:
         registry = metrics.registry(
             partial(frame_of, edge),
             edge.gateway.counters,
-            lambda: totals_of(edge) | inquiries.totals,
-            lambda: levels_of(edge) | inquiries.levels,
+            lambda: totals_of(edge) | inquiries.totals | self._collecting.totals,
+            lambda: levels_of(edge) | inquiries.levels | self._collecting.levels,
         )
         protocol = GatewayProtocol.bind(edge.gateway, door, self._geography, departures)
         visits = VisitRoutes(
