@@ -1,9 +1,8 @@
 """Python's collector of cycles, as a process of many long-lived connections needs it.
 
 What an edge keeps is freed by counting references: a connection that ends leaves no cycle
-(`tests/system/test_collecting.py`). The collector is there for the few that libraries make. By its
-defaults it would search all that lives each time a quarter of it is new: a tenth of a second and
-more, in which nobody is served.
+(`tests/system/test_garbage.py`). The collector is there for the few that libraries make. By its
+defaults it would search all that lives each time a quarter of it is new, in which nobody is served.
 """
 
 import gc

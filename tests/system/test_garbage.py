@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.metrics import metrics
 from tests.raw import Raw, token
 from tests.system.collector.sitecustomize import COUNTS
 from tests.world import World
@@ -64,6 +65,8 @@ async def test_connections_that_ended_leave_nothing_to_the_collector(
         os.kill(pid_of("us-1", world), signal.SIGUSR1)
         await come_and_go(world, SESSIONS)
         await asyncio.sleep(3)
+        spent = await metrics(world, "us-1")
+        assert (spent["gc_seconds_total"] > 0) == (spent["gc_longest_ms"] > 0)
         os.kill(pid_of("us-1", world), signal.SIGUSR2)
         async with asyncio.timeout(20):
             while not counts.exists():
