@@ -3,15 +3,12 @@
 So a client that kept only `s` can be resumed anywhere, after its edge died too.
 """
 
-from collections.abc import Mapping
-
 import msgspec
 
 from relay.bus.ack import read_ack
 from relay.bus.events import rfc3339
 from relay.bus.inbox import Inbox
 from relay.bus.reader import Reader
-from relay.core.cursor import Position
 from relay.core.names import record_subject, records_stream
 from relay.core.numbering import slot_of, unix_ms_of
 from relay.errors import BusError, UnavailableError
@@ -27,22 +24,19 @@ class Record(msgspec.Struct, frozen=True):
     edge: str
     positions: dict[str, tuple[int, int]]  # origin -> (epoch, sequence)
     holes: int = 0  # as in a cursor
+    owes: dict[str, int] = {}  # of all other regions: who was where, a record can't know
 
 
 _decoder = msgspec.json.Decoder(Record)
 
 
-async def store_record(
-    inbox: Inbox, region: str, edge: str, s: int, positions: Mapping[str, Position], holes: int
-) -> None:
+async def store_record(inbox: Inbox, region: str, record: Record) -> None:
     """Store one record.
 
     Raises:
         BusError: it was not stored; the one before it serves.
     """
-    places = {o: (place.epoch, place.seq) for o, place in positions.items()}
-    record = Record(s, edge, places, holes)
-    subject = record_subject(region, slot_of(s))
+    subject = record_subject(region, slot_of(record.s))
     ack = read_ack(*await inbox.request(subject, msgspec.json.encode(record), 2.0))
     if ack.error is not None:
         raise BusError(f"record refused: {ack.error.description}")

@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from relay.errors import RelayError
 
 MAX_CURSOR_BYTES = 512
+OWES_MOST = 3  # regions that a cursor names as those that may owe something
 _FORMAT = 1
 _MAC_BYTES = 16
 
@@ -37,12 +38,20 @@ class Cursor:
     """The region that issued it, a position per origin, and the region's holes that it knows.
 
     `holes` is the number of the newest recorded hole whose events were delivered before it was
-    issued (`relay.core.hole`); 0: none.
+    issued (`relay.core.hole`); 0: none. `owes` is the same of regions from which the session came
+    lately: what their live feeds passed over may be found yet.
     """
 
     region: str
     positions: Mapping[str, Position]
     holes: int = 0
+    owes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def debts(self) -> "list[Cursor]":
+        """It, and what it says of each region that the session came from: whose holes count."""
+        others = [Cursor(name, self.positions, holes) for name, holes in sorted(self.owes.items())]
+        return [self, *others]
 
 
 def furthest(a: Mapping[str, Position], b: Mapping[str, Position]) -> dict[str, Position]:
@@ -59,14 +68,17 @@ class _Body(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     region: str
     positions: dict[str, tuple[int, int]]
     holes: int = 0
+    owes: dict[str, int] = {}
 
 
 def longest_cursor(regions: Iterable[str]) -> int:
     """How long a cursor over these regions can get, in bytes."""
     names = list(regions)
     far = {name: Position(2**31, 2**62) for name in names}
-    longest = max(names, key=len, default="")
-    return len(CursorCodec(bytes(32)).encode(Cursor(longest, far, 2**53)))
+    by_length = sorted(names, key=len, reverse=True)
+    owes = dict.fromkeys(by_length[1 : 1 + OWES_MOST], 2**53)
+    longest = Cursor(by_length[0] if names else "", far, 2**53, owes)
+    return len(CursorCodec(bytes(32)).encode(longest))
 
 
 class CursorCodec:
@@ -82,7 +94,10 @@ class CursorCodec:
     def encode(self, cursor: Cursor) -> str:
         """The cursor as URL-safe text of at most 512 bytes."""
         parts = (_FORMAT, cursor.region, cursor.positions)
-        body = self._encoder.encode((*parts, cursor.holes) if cursor.holes else parts)
+        if cursor.owes:
+            body = self._encoder.encode((*parts, cursor.holes, cursor.owes))
+        else:
+            body = self._encoder.encode((*parts, cursor.holes) if cursor.holes else parts)
         mac = hashlib.blake2b(body, digest_size=_MAC_BYTES, key=self._key).digest()
         return base64.urlsafe_b64encode(mac + body).rstrip(b"=").decode()
 
@@ -109,4 +124,4 @@ class CursorCodec:
         if decoded.format != _FORMAT:
             raise CursorError(f"cursor format {decoded.format} is not known")
         positions = {origin: Position(*pair) for origin, pair in decoded.positions.items()}
-        return Cursor(decoded.region, positions, decoded.holes)
+        return Cursor(decoded.region, positions, decoded.holes, decoded.owes)

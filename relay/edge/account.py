@@ -150,6 +150,10 @@ def totals_of(edge: Edge) -> dict[str, tuple[str, float]]:
             "Writes of events to clients; what comes together is one.",
             edge.hub.fanout.writes,
         ),
+        "debts_dropped": (
+            "Regions that may owe a session something, and for which its cursors have no room.",
+            edge.owing.dropped,
+        ),
         "fanout_pressed": (
             "Times that more events came than may wait for a room to be written.",
             edge.hub.fanout.pressed,

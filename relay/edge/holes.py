@@ -24,11 +24,14 @@ class HoleLog:
         self, inbox: Inbox, reader: Reader, regions: Iterable[str], region: str, hub: Hub
     ) -> None:
         self._inbox = inbox
+        regions = list(regions)
         self._holes = Holes(reader, regions)
         self._region = region
         self._hub = hub
         self._waiting: deque[Hole] = deque()
+        self.elsewhere = [name for name in regions if name != region]
         self.recorded = 0
+        self.reached = 0  # number of the newest hole of this region that was dealt with
 
     async def record(self, origin: str, first: int, last: int) -> int:
         """Events `first` to `last` may have been passed by cursors of this region. Its number.
@@ -77,8 +80,10 @@ class HoleLog:
         Raises:
             UnavailableError: NATS did not answer.
         """
-        fresh = await self._holes.poll()
-        self.dealt(max((h.number for h in fresh if h.region == self._region), default=0))
+        for hole in await self._holes.poll():
+            if hole.region == self._region:
+                self.reached = max(self.reached, hole.number)
+            self.paid(hole.region, hole.number)
 
     async def poll(self) -> list[Hole]:
         """Read what was recorded since; all regions'.
@@ -88,15 +93,25 @@ class HoleLog:
         """
         await self._record_waiting()
         fresh = await self._holes.poll()
-        head = self._holes.fallen.pop(self._region, None)
-        if head is not None and head < self._hub.holes:
-            _log.error("the record of holes was lost: new cursors claim no more than it holds")
-            self._hub.holes = head
+        fallen, self._holes.fallen = self._holes.fallen, {}
+        for region, head in fallen.items():
+            if region != self._region:
+                self._hub.known[region] = min(self._hub.known.get(region, 0), head)
+            elif head < self._hub.holes:
+                _log.error("the record of holes was lost: new cursors claim no more than it holds")
+                self._hub.holes = self.reached = head
         return fresh
 
     def dealt(self, number: int) -> None:
-        """All holes of this region up to this number have been delivered: new cursors say so."""
-        self._hub.holes = max(self._hub.holes, number)
+        """All holes of this region up to this number have been delivered to who was here."""
+        self.reached = max(self.reached, number)
+
+    def paid(self, region: str, number: int) -> None:
+        """And who came here from that region was sent what he is owed: new cursors say so."""
+        if region == self._region:
+            self._hub.holes = max(self._hub.holes, number)
+        else:
+            self._hub.known[region] = max(self._hub.known.get(region, 0), number)
 
     def passed(self, cursor: Cursor) -> list[Passed]:
         """The holes that a cursor has passed."""

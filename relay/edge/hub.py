@@ -24,6 +24,8 @@ from relay.edge.frames import frame
 from relay.edge.members import Members
 from relay.edge.seat import Seat
 
+NOBODY_OWES: frozenset[str] = frozenset()
+NOTHING: Mapping[str, int] = {}
 MANY_WAITING = 1_024  # sessions ahead of the edge, before it is looked who of them is gone
 
 
@@ -32,7 +34,8 @@ class Room:
     """One room with local members."""
 
     key: RoomKey
-    shared: dict[str, Members] = field(default_factory=dict)  # by encoding
+    # By encoding, and by the regions that may owe them something.
+    shared: dict[tuple[str, frozenset[str]], Members] = field(default_factory=dict)
     private: set[Seat] = field(default_factory=set)
     joins: set[int] = field(default_factory=set)  # ids of joins in progress
 
@@ -52,12 +55,14 @@ class Hub:
         fanout: FanOut | None = None,
     ) -> None:
         self.fanout = fanout or FanOut()
-        self._region = region
+        self.region = region
         self._cursors = cursors
         self.numbering = numbering
         self.positions: dict[str, Position] = {}
         self.seqs: dict[str, int] = {}
         self.holes = 0  # number of the newest hole of the region that was dealt with
+        # Of other regions: of which all who came from there have got what they are owed.
+        self.known: dict[str, int] = {}
         self.rooms: dict[RoomKey, Room] = {}
         self._joins: dict[int, Join] = {}
         self._next_join = 0
@@ -91,22 +96,38 @@ class Hub:
         """Per origin the epoch that the edge stands in."""
         return {origin: position.epoch for origin, position in self.positions.items()}
 
-    def cursor(self) -> str:
-        """The edge's cursor now."""
-        return self.cursor_at(self.positions)
+    def cursor(self, owing: frozenset[str] = NOBODY_OWES) -> str:
+        """The edge's cursor now, for sessions to whom these regions may owe something."""
+        return self.cursor_at(self.positions, self.owes(owing))
 
-    def cursor_at(self, positions: Mapping[str, Position]) -> str:
-        """A cursor of this region at these positions."""
-        return self._cursors.encode(Cursor(self._region, positions, self.holes))
+    def owes(self, regions: Iterable[str]) -> dict[str, int]:
+        """Region -> number of the newest of its holes that was dealt with here."""
+        return {region: self.known.get(region, 0) for region in sorted(regions)}
+
+    def cursor_at(
+        self,
+        positions: Mapping[str, Position],
+        owes: Mapping[str, int] = NOTHING,
+        holes: int | None = None,
+    ) -> str:
+        """A cursor of this region at these positions; `holes`: that it knows, None: all."""
+        known = self.holes if holes is None else holes
+        return self._cursors.encode(Cursor(self.region, positions, known, owes))
 
     def cursor_of(self, seat: Seat) -> str:
         """The session's cursor now: never behind what the session has, nor beyond."""
         if seat.frozen is not None:
             return seat.frozen
-        return self.private_cursor(seat.ahead.seqs) if seat.ahead else self.cursor()
+        if seat.ahead:
+            return self.private_cursor(seat.ahead.seqs, owes=self.owes(seat.owing))
+        return self.cursor(seat.owing)
 
     def private_cursor(
-        self, sent: Mapping[str, int], base: Mapping[str, Position] | None = None
+        self,
+        sent: Mapping[str, int],
+        base: Mapping[str, Position] | None = None,
+        owes: Mapping[str, int] = NOTHING,
+        holes: int | None = None,
     ) -> str:
         """A cursor with, per origin, the later of `base` (default: the edge) and `sent`."""
         base = self.positions if base is None else base
@@ -120,7 +141,7 @@ class Hub:
             )
             for origin, seq in sent.items()
         }
-        return self.cursor_at(furthest(base, own))
+        return self.cursor_at(furthest(base, own), owes, holes)
 
     # --- rooms and seats -----------------------------------------------------------------------
 
@@ -155,7 +176,7 @@ class Hub:
         room = self.rooms.get(key)
         if room is not None:
             room.private.discard(seat)
-            self._members(room, seat).discard(seat)
+            self._withdraw(room, seat)
             self._prune(key)
 
     def set_ahead(self, seat: Seat, ahead: Ahead | None) -> None:
@@ -166,7 +187,7 @@ class Hub:
         self.fanout.settle(seat)
         for key in seat.seated:
             room = self.room(key)
-            self._members(room, seat).discard(seat)
+            self._withdraw(room, seat)
             room.private.add(seat)
         seat.ahead = ahead
         for origin, seq in ahead.seqs.items():
@@ -198,10 +219,31 @@ class Hub:
 
     @staticmethod
     def _members(room: Room, seat: Seat) -> Members:
-        members = room.shared.get(seat.codec.name)
+        kind = seat.codec.name, seat.owing
+        members = room.shared.get(kind)
         if members is None:
-            members = room.shared[seat.codec.name] = Members()
+            members = room.shared[kind] = Members()
         return members
+
+    @staticmethod
+    def _withdraw(room: Room, seat: Seat) -> None:
+        members = room.shared.get((seat.codec.name, seat.owing))
+        if members is not None:
+            members.discard(seat)
+
+    def owe(self, seat: Seat, regions: frozenset[str]) -> None:
+        """From now on these regions may owe the session something: its cursors say so."""
+        if regions == seat.owing:
+            return
+        self.fanout.settle(seat)
+        rooms = [self.room(key) for key in seat.seated]
+        for room in rooms:
+            self._withdraw(room, seat)
+            room.shared = {kind: seats for kind, seats in room.shared.items() if seats}
+        seat.owing = regions
+        if seat.ahead is None:
+            for room in rooms:
+                self._members(room, seat).add(seat)
 
     def forget(self, seat: Seat) -> None:
         """The connection is gone."""
@@ -240,14 +282,14 @@ class Hub:
 
     def _fan_out(self, room: Room, event: Event) -> None:
         s = self.numbering.at(wall_ms())
-        cursor: str | None = None
-        for seats in room.shared.values():
+        cursors: dict[frozenset[str], str] = {}
+        for (_, owing), seats in room.shared.items():
             if not seats:
                 continue
-            if cursor is None:
-                cursor = self.cursor()
+            if owing not in cursors:
+                cursors[owing] = self.cursor(owing)
             codec = next(iter(seats)).codec
-            framed = self.framed(codec, event, s, cursor)
+            framed = self.framed(codec, event, s, cursors[owing])
             self.events_out += len(seats)
             self._write_to_all(seats, framed)
         for seat in list(room.private):

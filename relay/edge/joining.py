@@ -11,7 +11,7 @@ from relay.bus.reader import Reader
 from relay.config import Limits
 from relay.core.budget import Budget
 from relay.core.codes import EventName
-from relay.core.cursor import Position
+from relay.core.cursor import Cursor
 from relay.core.event import Event, RoomKey
 from relay.core.join import HELD_BYTES, Join
 from relay.core.resume import Gap
@@ -70,7 +70,7 @@ class Passage:
         rooms: Iterable[RoomKey],
         sent: Mapping[str, int],
         *,
-        base: Mapping[str, Position] | None = None,
+        base: Cursor | None = None,
         room: str | None = None,
         share: int = 1,
         dispatched: Mapping[str, int] | None = None,
@@ -82,7 +82,8 @@ class Passage:
             connection: of the session.
             rooms: are open.
             sent: origin -> sequence up to which the session has everything of these rooms.
-            base: what the cursors in frames go on from; None: frames carry none.
+            base: what the cursors in frames go on from, without what nobody has here; None: frames
+                carry none.
             room: what GAPs name; None: they concern all rooms.
             share: how many passages of one request share what may be held.
             dispatched: the session was in these rooms, and goes on where it was: it got what came
@@ -92,7 +93,8 @@ class Passage:
         self._joining = joining
         self._hub = joining.hub
         self._connection = connection
-        self._base = base
+        self._base = None if base is None else base.positions
+        self._said = ({}, None) if base is None else joining.owing.said(base)
         self._room = room
         self.join = Join(
             rooms=keys,
@@ -119,7 +121,9 @@ class Passage:
 
     def _frame(self, event: Event) -> bytes:
         base = self._base
-        cursor = None if base is None else self._hub.private_cursor(self.join.sent, base)
+        cursor = None
+        if base is not None:
+            cursor = self._hub.private_cursor(self.join.sent, base, *self._said)
         return self._hub.framed(self._connection.codec, event, None, cursor)
 
     async def send(self, events: Iterable[Event]) -> None:

@@ -5,6 +5,7 @@ import logging
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from relay.bus.records import find_record
@@ -134,8 +135,7 @@ class Membership:
                 connection.frozen = None
                 for passage in passages:
                     self._hub.take(connection, passage.join.rooms - passage.join.left)
-                for each in came:
-                    self._joining.owing.seat(each)
+                self._joining.owing.seat(came)
         finally:
             self._let_go_of_left()
 
@@ -196,10 +196,9 @@ class Membership:
             passage.declare(lost)
         for origin, first in begins.items():
             passage.join.read_up_to(origin, first - 1)
-        rooms = passage.join.rooms
-        came = await self._joining.owing.came(self._connection, rooms, wish.since, known)
-        if came not in known:
-            known.append(came)
+        owing, rooms = self._joining.owing, passage.join.rooms
+        came = await owing.came(self._connection, rooms, wish.since, known)
+        known += [each for each in came.each if each not in known]
         await passage.send(came.events)
 
     async def _gone(self, since: Cursor) -> tuple[list[Gap], dict[str, int]]:
@@ -316,7 +315,7 @@ class Membership:
         if record is None:
             return None
         places = {o: Position(*place) for o, place in record.positions.items()}
-        return Cursor(region, places, record.holes)
+        return Cursor(region, places, record.holes, record.owes)
 
     def _refuse(self, refuse: Refuse) -> None:
         connection = self._connection
@@ -339,7 +338,8 @@ class Membership:
         connection, budget = self._connection, self._joining.budget()
         keys = [connection.key(wish.room) for wish in effect.rooms]
         presented = cursor.positions.items()
-        base = {origin: place for origin, place in presented if origin in self._hub.seqs}
+        positions = {origin: place for origin, place in presented if origin in self._hub.seqs}
+        base = replace(cursor, positions=positions)
         passage = Passage(self._joining, connection, keys, accept.after, base=base)
         join = passage.join
         for lost in accept.gaps:
@@ -359,7 +359,7 @@ class Membership:
             join.settle(self._hub.seqs)
             self._hub.set_ahead(connection, Ahead.of(join.sent, self._hub.seqs))
             self._hub.take(connection, keys)
-            self._joining.owing.seat(came)
+            self._joining.owing.seat(came.each)
         self._say_resumed(effect, join.replayed + len(came.events), behind)
 
     def _say_resumed(self, effect: Resume, replayed: int, behind: Mapping[str, int]) -> None:

@@ -5,14 +5,15 @@ events, found later, that is not so: who resumes with it is sent them first, and
 the last minute, or since its region fell silent, is sent them when they are found.
 """
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakSet
 
 from relay.bus.following import Following
 from relay.core.codes import EventName
-from relay.core.cursor import Cursor
+from relay.core.cursor import OWES_MOST, Cursor
 from relay.core.event import Event, RoomKey
 from relay.core.feed import Feed
 from relay.core.hole import Hole, Owed, Passed, owed, passed
@@ -26,7 +27,8 @@ from relay.errors import BusError
 from relay.tasks import Tasks
 
 REMEMBERED_S = 60.0
-REMEMBERED = 20_000  # sessions, or their requests with cursors of their own
+REMEMBERED = 40_000  # requests with cursors of their own, once for each region that may owe
+SLICE = 64  # sessions whose frames change, between which others are served
 MOST = 8_192  # events of a hole and a session's rooms; beyond, all of the hole is declared
 
 Given = tuple[Dealt, ...]
@@ -45,12 +47,28 @@ class Came:
     seated: int | None = None  # `Jumps.stamp` when it was in the live feed, where the edge stands
     paid: set[tuple[str, int]] = field(default_factory=set)  # has, or was told: origin and sequence
     pending: list[tuple[Passed, Given]] = field(default_factory=list)  # until it has joined
+    flagged: bool = False  # the session's cursors say that its region may owe it something
+    # It was elsewhere since it left the cursor's region: what it got there of a room says nothing
+    # of what it had passed before, so all that lies in a hole may be missing.
+    moved: bool = False
+
+    def passed(self, holes: Iterable[Passed]) -> list[Passed]:
+        """The holes that its cursor has passed, as they concern it."""
+        return [replace(hole, skipped=True) for hole in holes] if self.moved else [*holes]
 
     def unpaid(self, events: Iterable[Event]) -> list[Event]:
         """Those that were neither sent nor declared yet: two edges may have recorded the same."""
         fresh = [event for event in events if (event.origin, event.seq) not in self.paid]
         self.paid.update((event.origin, event.seq) for event in fresh)
         return fresh
+
+
+@dataclass(slots=True)
+class Coming:
+    """What a request with a cursor brings: of the cursor's region, and of those before it."""
+
+    each: list[Came]
+    events: list[Event]  # to be sent first, in order
 
 
 class Owing:
@@ -76,9 +94,14 @@ class Owing:
         self._is_late = is_late
         self._tasks = Tasks("owing")
         self._came: deque[Came] = deque()
+        self._over: deque[Came] = deque()  # that are not remembered: but their cursors still say it
+        self._turning = asyncio.Lock()
         self._too_many: WeakSet[ClientConnection] = WeakSet()  # came lately, and not remembered
         self._forgot_s = float("-inf")
+        self._due: dict[str, int] = {}  # region -> newest of its holes of which all were paid, but
+        # for those who are still joining
         self.paid = 0  # events sent
+        self.dropped = 0  # regions that a cursor has no room for
 
     async def close(self) -> None:
         """End what is being paid."""
@@ -90,7 +113,7 @@ class Owing:
         rooms: frozenset[RoomKey],
         cursor: Cursor,
         known: Iterable[Came] = (),
-    ) -> Came:
+    ) -> Coming:
         """What a session is owed that comes to rooms with a cursor; it is remembered.
 
         Events for which it is too late are declared here.
@@ -104,13 +127,36 @@ class Owing:
         Raises:
             UnavailableError: NATS did not answer.
         """
-        came = next((each for each in known if each.cursor == cursor), None)
+        coming = Coming([], [])
+        for debt in cursor.debts:
+            moved = debt is not cursor
+            if not moved or debt.region in self._feeds:
+                before = (*known, *coming.each)
+                came = await self._came_with(connection, rooms, debt, before, moved=moved)
+                coming.each.append(came)
+                coming.events += came.events
+        coming.events.sort(key=lambda event: (event.origin, event.seq))
+        self.paid += len(coming.events)
+        return coming
+
+    async def _came_with(
+        self,
+        connection: ClientConnection,
+        rooms: frozenset[RoomKey],
+        cursor: Cursor,
+        known: Iterable[Came],
+        *,
+        moved: bool,
+    ) -> Came:
+        came = next((each for each in known if (each.cursor, each.moved) == (cursor, moved)), None)
         if came is None:
-            came = Came(clock.now().mono_s, connection, cursor)
+            came = Came(clock.now().mono_s, connection, cursor, moved=moved)
+            for other in known:  # what one region owes, another may owe as well: it is sent once
+                came.paid = other.paid
             self._remember(came)
         came.rooms |= rooms
         came.events = []
-        holes = self._holes.passed(cursor)
+        holes = came.passed(self._holes.passed(cursor))
         for hole in holes:
             if hole.origin not in self._feeds:
                 continue
@@ -128,27 +174,86 @@ class Owing:
                 continue
             self._declare(came, due.late)
             came.events += came.unpaid(due.events)
-        came.events.sort(key=lambda event: (event.origin, event.seq))
-        self.paid += len(came.events)
         return came
 
     def _remember(self, came: Came) -> None:
         self._came.append(came)
         while len(self._came) > REMEMBERED:
-            self._too_many.add(self._came.popleft().connection)
+            over = self._came.popleft()
+            self._over.append(over)
+            self._too_many.add(over.connection)
 
-    def seat(self, came: Came) -> None:
-        """The session is in the live feed now: what this edge dispatches late reaches it."""
-        came.joined = True
+    def said(self, cursor: Cursor) -> tuple[dict[str, int], int | None]:
+        """What the cursors of a session say that comes with this one, until it has joined: that it
+        has not got yet what it is owed.
+
+        Returns:
+            `owes`; and `holes`, None: as of anybody here.
+        """
+        others = {
+            debt.region: debt.holes
+            for debt in cursor.debts
+            if debt.region != self._hub.region and debt.region in self._feeds
+        }
+        owes = {region: others[region] for region in [*others][:OWES_MOST]}
+        own = [debt.holes for debt in cursor.debts if debt.region == self._hub.region]
+        return owes, own[0] if own else None
+
+    def seat(self, coming: Sequence[Came]) -> None:
+        """A session is in the live feed now: what this edge dispatches late reaches it.
+
+        Args:
+            coming: what it came with, its newest region first.
+        """
+        for came in reversed(coming):
+            self._seat(came)
+
+    def _seat(self, came: Came) -> None:
+        came.joined, came.at_s = True, clock.now().mono_s
+        self._flag(came)
         if came.connection.ahead is None:
             came.seated = self._jumps.stamp
         if came.pending:
             self._tasks.spawn(self._pay_pending(came), "pending")
 
     async def _pay_pending(self, came: Came) -> None:
-        pending, came.pending = came.pending, []
-        for hole, dealt in pending:
+        while came.pending:
+            hole, dealt = came.pending[0]
             await self._pay(came, hole, dealt)
+            del came.pending[0]
+        self._advance()
+
+    # --- what cursors say of it ----------------------------------------------------------------
+
+    def _flag(self, came: Came) -> None:
+        """From now on the session's cursors say from where it came."""
+        seat, region = came.connection, came.cursor.region
+        if region == self._hub.region or region not in self._feeds or came.flagged:
+            return
+        if seat.debts is None:
+            seat.debts = Counter()
+        came.flagged = True
+        seat.debts[region] = seat.debts.pop(region, 0) + 1  # the newest last
+        newest = [*seat.debts][-OWES_MOST:]
+        self.dropped += len(seat.debts) - len(newest)
+        self._hub.owe(seat, frozenset(newest))
+
+    def _unflag(self, came: Came) -> None:
+        """Its region has recorded by now all that it may owe."""
+        seat, region = came.connection, came.cursor.region
+        if not came.flagged or seat.debts is None:
+            return
+        seat.debts[region] -= 1
+        if seat.debts[region] <= 0:
+            del seat.debts[region]
+            self._hub.owe(seat, frozenset([*seat.debts][-OWES_MOST:]))
+
+    def _advance(self) -> None:
+        """Cursors name the holes of other regions that were dealt with, once all were paid."""
+        if self._due and not any(came.pending for came in (*self._came, *self._over)):
+            for region, number in self._due.items():
+                self._holes.paid(region, number)
+            self._due.clear()
 
     async def turn(self) -> None:
         """Once a second: follow the record of holes, and pay who has resumed since.
@@ -156,46 +261,66 @@ class Owing:
         Raises:
             BusError: NATS did not answer; holes that were read are not read again.
         """
-        self._forget_old(clock.now().mono_s)
-        for hole, dealt in await self._jumps.turn():
+        async with self._turning:
+            await self._forget_old(clock.now().mono_s)
+            await self._pay_all()
+            self._advance()
+
+    async def _pay_all(self) -> None:
+        news = await self._jumps.turn()
+        due = {self._hub.region: self._holes.reached}
+        for hole, dealt in news:
+            if hole.region != self._hub.region:
+                due[hole.region] = hole.number
             for forgotten in list(self._too_many):
                 forgotten.close(4000)  # it comes again with its cursor, and is sent what it is owed
             self._too_many.clear()
             for came in list(self._came):
                 # Also of one that was known when it came: what was not dealt with, nobody had.
                 if came.connection.alive:
-                    for each, given in self._concerned(came.cursor, hole, dealt):
+                    for each, given in self._concerned(came, hole, dealt):
                         if came.joined:
                             await self._pay(came, each, given)
                         else:
                             came.pending.append((each, given))
+        self._due |= due
 
-    def _forget_old(self, now_s: float) -> None:
+    async def _forget_old(self, now_s: float) -> None:
         """Who is gone, and of whom a hole that he passed would be known by now."""
         if now_s - self._forgot_s < 1.0:
             return
         self._forgot_s = now_s
         late: dict[str, bool] = {}
-        kept: deque[Came] = deque()
-        for came in self._came:
-            region = came.cursor.region
-            if region not in late:
-                # One that was removed records nothing any more.
-                late[region] = region in self._feeds and self._is_late(region)
-            if late[region]:
-                came.at_s = now_s  # the minute begins when its region's records come again
-            if came.connection.alive and now_s - came.at_s <= REMEMBERED_S:
-                kept.append(came)
-        self._came = kept
+        old: list[Came] = []
+        for remembered in (self._came, self._over):
+            old += [came for came in remembered if self._is_old(came, late, now_s)]
+        gone = set(map(id, old))
+        self._came = deque(came for came in self._came if id(came) not in gone)
+        self._over = deque(came for came in self._over if id(came) not in gone)
+        for number, came in enumerate(old, 1):
+            if came.connection.alive:
+                self._unflag(came)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
 
-    def _concerned(
-        self, cursor: Cursor, hole: Hole, dealt: Given
-    ) -> Iterable[tuple[Passed, Given]]:
+    def _is_old(self, came: Came, late: dict[str, bool], now_s: float) -> bool:
+        """`late`: of regions, whether their records may be on their way; filled in here."""
+        if not came.connection.alive:
+            return True
+        region = came.cursor.region
+        if region not in late:
+            # One that was removed records nothing any more.
+            late[region] = region in self._feeds and self._is_late(region)
+        if late[region] or (not came.joined and came.connection.membership.passages):
+            came.at_s = now_s  # the minute begins when its region's records come again
+        return now_s - came.at_s > REMEMBERED_S
+
+    def _concerned(self, came: Came, hole: Hole, dealt: Given) -> Iterable[tuple[Passed, Given]]:
         """A hole that is known now, where a cursor has passed it; and those before it: what seemed
         to show that nothing of a room was missing there may lie in this one.
         """
-        for new in passed([hole], cursor):
-            for each in self._holes.passed(cursor):
+        for new in came.passed(passed([hole], came.cursor)):
+            for each in came.passed(self._holes.passed(came.cursor)):
                 if each.origin == new.origin and each.last < new.first and not each.skipped:
                     yield each, self._jumps.given(each.origin, each.first, each.last)
             yield new, dealt
@@ -209,7 +334,8 @@ class Owing:
             if came.seated is not None and came.seated < given.stamp:
                 # From this edge's own dispatch.
                 came.paid.update((given.origin, seq) for seq in given.events)
-        rooms, holes = came.rooms & connection.seated, self._holes.passed(came.cursor)
+        rooms = came.rooms & connection.seated
+        holes = came.passed(self._holes.passed(came.cursor))
         try:
             due = await self._owed(hole, rooms, holes)
         except BusError:

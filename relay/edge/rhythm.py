@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from relay.bus.records import store_record
+from relay.bus.records import Record, store_record
 from relay.core.names import takeover_subject, telemetry_subject
 from relay.core.telemetry import encode_frame
 from relay.edge import clock
@@ -139,8 +139,10 @@ class Rhythm:
         hub = self._edge.hub
         if not self._edge.slot.stands(clock.now().mono_s):
             raise UnavailableError("the slot may be another edge's: it is renewed first")
-        s, positions = hub.numbering.seal(clock.wall_ms()), dict(hub.positions)
-        await store_record(self._inbox, self._region, self._name, s, positions, hub.holes)
+        places = {o: (place.epoch, place.seq) for o, place in hub.positions.items()}
+        s = hub.numbering.seal(clock.wall_ms())
+        record = Record(s, self._name, places, hub.holes, hub.owes(self._edge.holes.elsewhere))
+        await store_record(self._inbox, self._region, record)
         self._edge.lifeline.stored(clock.now().mono_s)
 
     async def _sweep(self) -> None:

@@ -1,6 +1,7 @@
 """A room as operators see it at one edge. Nothing is looked up before it is asked for."""
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from operator import attrgetter
@@ -130,12 +131,18 @@ class RoomView:
         """All that is known of the room here."""
         return RoomFound(
             row=self.row(),
-            encodings={name: len(seats) for name, seats in self._room.shared.items() if seats},
+            encodings=self._encodings(),
             private=len(self._room.private),
             looking=sum(self._key in seat.looking for seat in self._room.everybody()),
             present_here=len(self._edge.presence.attendance.said.get(self._key, {})),
             origins=[self._origin(origin) for origin in sorted(self._edge.feeds.feeds)],
         )
+
+    def _encodings(self) -> dict[str, int]:
+        found: Counter[str] = Counter()
+        for (name, _), seats in self._room.shared.items():
+            found[name] += len(seats)
+        return dict(+found)
 
     def _origin(self, origin: str) -> OriginOfRoom:
         feeds, ring = self._edge.feeds, self._edge.rings.get(self._key, origin)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from relay.core.wire import Codec
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable
 
     from relay.core.event import RoomKey
@@ -25,6 +26,9 @@ class Seat:
         self.ahead: Ahead | None = None
         self.frozen: str | None = None  # its cursor, while rooms that it is in are joined again
         self.seated: set[RoomKey] = set()
+        # Regions from which it came, and what these may owe it: how many requests of its own ask.
+        self.owing: frozenset[str] = frozenset()
+        self.debts: Counter[str] | None = None
         self.looking: Set[Scope] = NOBODY  # at whom it looks, as the viewers know it
         # Writes ready frames and looks at nothing; None: `put` has something to look at.
         self.push: Callable[[bytes], None] | None = None

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from relay.core.cursor import Cursor, Position
+from relay.core.cursor import Position
 from relay.core.event import Event, RoomKey
 from relay.core.wire import Codec
-from relay.edge.hub import Hub, Room
+from relay.edge.hub import NOBODY_OWES, Hub, Room
 from relay.edge.members import Members
 from relay.edge.seat import Seat
 from tests.mutants.mutant import Dice, patch
@@ -143,12 +143,12 @@ def cursor_behind(dice: Dice) -> None:
 
 
 def _shift_cursors(dice: Dice, by: int) -> None:
-    def mutated(hub: Hub) -> str:
+    def mutated(hub: Hub, owing: frozenset[str] = NOBODY_OWES) -> str:
         shift = by if dice.strikes() else 0
         positions = {
             origin: Position(place.epoch, max(place.seq + shift, 0))
             for origin, place in hub.positions.items()
         }
-        return hub._cursors.encode(Cursor(hub._region, positions))
+        return hub.cursor_at(positions, hub.owes(owing))
 
     patch(Hub, "cursor", mutated)

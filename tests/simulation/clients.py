@@ -126,8 +126,6 @@ class Client:
                 until = self.network.truth.epoch(d["origin"])
                 gap = Declared(d["origin"], d["epoch"], d["first"], d["last"], d.get("room"), until)
                 view.gap(gap, d["reason"])
-            elif frame.t in (EventName.READY, EventName.RESUMED):
-                view.moved.append((self.network.scheduler.now, view.region))
             if frame.t == EventName.READY:
                 view.begin(d["cursor"], tuple(d["rooms"]))
             elif frame.t == EventName.RESUMED:

@@ -18,7 +18,6 @@ HEALED_S = 60.0
 PROBED_S = 20.0
 LOOK_S = 0.25
 AT_ONCE = 3  # faults that last at the same time
-UNTOLD = "KNOWN: in a hole, moved on twice before it was known"
 
 
 @dataclass(slots=True)
@@ -202,12 +201,8 @@ class Run:
         self._compare()
 
     def _compare(self) -> None:
-        world = self.world
-        for client in world.clients:
-            if untold := client.view.untold(list(world.systems)):
-                world.truth.counts[UNTOLD] += untold
         for silent in self._gone():
-            world.violated(silent)
+            self.world.violated(silent)
 
     def _gone(self) -> list[str]:
         """Acknowledged events that no stream holds any more, and who was not told of it."""
@@ -221,12 +216,11 @@ class Run:
                     f"lost in silence: {place} ({user} {publish_id} in {room}) was acknowledged, "
                     f"no stream holds it, and there is no new epoch"
                 )
-            for client in world.clients:
-                if client.view.lost(place, room):
-                    if client.view.twice_moved(place):
-                        world.truth.counts[UNTOLD] += 1
-                    else:
-                        found.append(f"lost: {client.name}: {place} in {room}: not declared")
+            found += [
+                f"lost: {client.name}: {place} in {room}: not declared"
+                for client in world.clients
+                if client.view.lost(place, room)
+            ]
         return found
 
     def _expired(self, origin: str, seq: int) -> bool:

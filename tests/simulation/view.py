@@ -43,7 +43,6 @@ class View:
         self.gaps: list[Declared] = []
         self.reasons: Counter[str] = Counter()
         self.region = ""  # where it is
-        self.moved: list[tuple[float, str]] = []  # when it came to an edge, and of which region
         self._truth = truth
         self._cursors = cursors
         self._received: set[Place] = set()
@@ -196,30 +195,8 @@ class View:
         return any(gap.covers(place, room) for gap in self.gaps)
 
     def lacks(self, origins: list[str]) -> list[tuple[Place, str]]:
-        """Everything stored since its session began that it was neither sent nor told of.
-
-        Without what is `untold`.
-        """
-        found = [each for origin in origins for each in self._missing(origin, 0, None)]
-        return [each for each in found if not self.twice_moved(each[0])]
-
-    def untold(self, origins: list[str]) -> int:
-        """How many events of holes it does not know of, that moved on twice since.
-
-        The record of a hole may reach the region that it came to after it has left that again; its
-        cursor says nothing of the first region then.
-        """
-        found = [each for origin in origins for each in self._missing(origin, 0, None)]
-        return sum(self.twice_moved(place) for place, _ in found)
-
-    def twice_moved(self, place: Place) -> bool:
-        """Whether an event was in a hole, and it left the region that it went to since."""
-        hole_s = self._truth.holes.get((place.origin, place.seq))
-        if hole_s is None:
-            return False
-        before = [region for at_s, region in self.moved if at_s < hole_s][-1:]
-        since = [region for at_s, region in self.moved if at_s >= hole_s]
-        return any([region] != before for region in since[:-1])
+        """Everything stored since its session began that it was neither sent nor told of."""
+        return [each for origin in origins for each in self._missing(origin, 0, None)]
 
     def lost(self, place: Place, room: str) -> bool:
         """Whether an event that no stream holds any more went missing in silence here."""

@@ -67,3 +67,13 @@ def test_the_furthest_of_two_is_at_or_beyond_both(
 
 def test_a_later_epoch_is_beyond_every_sequence_of_an_earlier() -> None:
     assert Position(2, 1) > Position(1, 10**9)
+
+
+def test_a_cursor_says_of_which_regions_something_may_be_owed() -> None:
+    codec = CursorCodec(bytes(32))
+    places = {"us": Position(1, 20), "eu": Position(2, 7)}
+    told = codec.decode(codec.encode(Cursor("eu", places, 0, {"us": 3, "ap": 0})))
+    assert told == Cursor("eu", places, 0, {"us": 3, "ap": 0})
+    assert [(each.region, each.holes) for each in told.debts] == [("eu", 0), ("ap", 0), ("us", 3)]
+    assert all(each.positions == places for each in told.debts)
+    assert codec.decode(codec.encode(Cursor("eu", places, 5))).debts == [Cursor("eu", places, 5)]

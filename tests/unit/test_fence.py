@@ -52,7 +52,8 @@ async def test_no_record_goes_into_a_slot_that_may_be_another_edges() -> None:
     edge = SimpleNamespace(
         bus=SimpleNamespace(inbox=inbox),
         config=SimpleNamespace(region="us", edge="us-1"),
-        hub=SimpleNamespace(numbering=Numbering(0, 0), positions={}, holes=0),
+        hub=SimpleNamespace(numbering=Numbering(0, 0), positions={}, holes=0, owes=dict.fromkeys),
+        holes=SimpleNamespace(elsewhere=["eu"]),
         lifeline=SimpleNamespace(stored=records.append),
         slot=slot,
     )

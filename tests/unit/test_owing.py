@@ -28,6 +28,12 @@ class _Log:
 
     def __init__(self) -> None:
         self.known: list[Hole] = []
+        self.reached = 0
+        self.told: dict[str, int] = {}  # region -> which of its holes cursors name
+
+    def paid(self, region: str, number: int) -> None:
+        if number:
+            self.told[region] = number
 
     def newest(self, region: str) -> int:
         return max((hole.number for hole in self.known if hole.region == region), default=0)
@@ -60,6 +66,9 @@ class _Client:
         self.ahead: object | None = None
         self.codec = None
         self.seated: set[RoomKey] = set()
+        self.membership = SimpleNamespace(passages=[])
+        self.owing: frozenset[str] = frozenset()
+        self.debts: dict[str, int] | None = None
         self.got: list[tuple[object, ...]] = []
         self.closed = 0
 
@@ -90,6 +99,8 @@ class _World:
             epochs=lambda: {"us": 1},
             cursor_of=lambda _seat: "c",
             framed=lambda _codec, event, _s, _c: ("event", event.seq),
+            region="eu",
+            owe=lambda seat, regions: setattr(seat, "owing", regions),
         )
         feeds = {"us": SimpleNamespace(newest=lambda _room: self.newest)}
         replays = SimpleNamespace(
@@ -118,7 +129,7 @@ class _World:
 
     def sit(self, client: _Client, came: Any) -> None:
         client.seated |= {ROOM, OTHER}
-        self.owing.seat(came)
+        self.owing.seat(came.each)
 
     async def learn(self, hole: Hole, *dealt: Dealt) -> None:
         self.log.known.append(hole)
@@ -313,9 +324,10 @@ async def test_rooms_that_come_with_the_same_cursor_are_remembered_as_one(world:
     client = _Client()
     known: list[Any] = []
     for room in (ROOM, OTHER):
-        known.append(await world.owing.came(cast("Any", client), frozenset({room}), CURSOR, known))
+        came = await world.owing.came(cast("Any", client), frozenset({room}), CURSOR, known)
+        known += came.each
     assert known[0] is known[1]
-    world.sit(client, known[0])
+    world.sit(client, came)
     await world.learn(HOLE)
     assert client.got == [("event", 10), ("event", 11), ("event", 12)]
 
@@ -381,9 +393,9 @@ async def test_each_has_its_minute_after_its_region_is_heard_again(
 ) -> None:
     passed_s = 0.0
     monkeypatch.setattr("relay.edge.clock.now", lambda: SimpleNamespace(mono_s=passed_s))
-    world.owing._feeds = cast("Any", {"us": SimpleNamespace(), "eu": SimpleNamespace()})
-    first, second = replace(CURSOR, region="eu"), CURSOR
-    world.late |= {"eu", "us"}
+    world.owing._feeds = cast("Any", {"us": SimpleNamespace(), "ap": SimpleNamespace()})
+    first, second = replace(CURSOR, region="ap"), CURSOR
+    world.late |= {"ap", "us"}
     for cursor in (first, second):
         await world.owing.came(cast("Any", _Client()), frozenset({ROOM}), cursor)
     passed_s = 100.0
@@ -395,3 +407,82 @@ async def test_each_has_its_minute_after_its_region_is_heard_again(
     passed_s = 161.0
     await world.owing.turn()
     assert [came.cursor for came in world.owing._came] == [first]
+
+
+async def test_who_came_from_elsewhere_has_cursors_that_say_so_for_as_long_as_it_may_matter(
+    world: _World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed_s = 0.0
+    monkeypatch.setattr("relay.edge.clock.now", lambda: SimpleNamespace(mono_s=passed_s))
+    client = _Client()
+    await world.come(client)
+    assert client.owing == {"us"}
+    passed_s = 30.0
+    again = await world.owing.came(cast("Any", client), frozenset({ROOM}), CURSOR)
+    world.owing.seat(again.each)
+    passed_s = 61.0
+    await world.owing.turn()
+    assert client.owing == {"us"}, "a later request of its own asks still"
+    passed_s = 91.0
+    await world.owing.turn()
+    assert client.owing == frozenset()
+
+
+async def test_what_cursors_say_is_dealt_with_waits_for_who_is_still_joining(
+    world: _World,
+) -> None:
+    client = _Client()
+    came = await world.come(client, join=False)
+    await world.learn(HOLE)
+    assert world.log.told == {}
+    world.sit(client, came)
+    async with asyncio.timeout(5):
+        while not world.log.told:
+            await asyncio.sleep(0)
+    assert world.log.told == {"us": 5}
+    assert client.got == [("event", 10), ("event", 11), ("event", 12)]
+
+
+async def test_who_moves_on_is_owed_what_the_region_before_the_last_one_finds(
+    world: _World,
+) -> None:
+    """The record of the hole had not come when it left the region that it went to."""
+    moved = replace(CURSOR, region="ap", owes={"us": 3})
+    known, late = _Client(), _Client()
+    world.owing._feeds = {**world.owing._feeds, "ap": world.owing._feeds["us"]}
+    for client, learns in ((late, True), (known, False)):
+        came = await world.owing.came(cast("Any", client), frozenset({ROOM, OTHER}), moved)
+        assert [each.cursor.region for each in came.each] == ["ap", "us"]
+        client.got += [("event", event.seq) for event in came.events]
+        world.sit(client, came)
+        assert client.owing == {"ap", "us"}
+        if learns:
+            assert client.got == []
+            await world.learn(HOLE)
+    for client in (late, known):
+        assert client.got == [("event", 10), ("event", 11), ("event", 12)]
+    nothing = replace(moved, owes={"us": HOLE.number})
+    assert (await world.owing.came(cast("Any", _Client()), frozenset({ROOM}), nothing)).events == []
+
+
+async def test_what_it_may_have_passed_before_it_moved_is_declared_where_its_room_went_on(
+    world: _World,
+) -> None:
+    """What came in the room since, came from the region in between: that had nothing to repair."""
+    moved = replace(CURSOR, region="ap", owes={"us": 3})
+    world.owing._feeds = {**world.owing._feeds, "ap": world.owing._feeds["us"]}
+    world.log.known.append(HOLE)
+    world.followed[ROOM] = (15,)
+    client = _Client()
+    came = await world.owing.came(cast("Any", client), frozenset({ROOM, OTHER}), moved)
+    assert client.got == [("gap", 10, 12)]
+    assert [event.seq for event in came.events] == [11]
+
+
+async def test_what_two_regions_owe_is_sent_once(world: _World) -> None:
+    both = replace(CURSOR, owes={"ap": 0})
+    world.owing._feeds = {**world.owing._feeds, "ap": world.owing._feeds["us"]}
+    world.log.known += [HOLE, msgspec.structs.replace(HOLE, region="ap")]
+    client = _Client()
+    came = await world.owing.came(cast("Any", client), frozenset({ROOM, OTHER}), both)
+    assert [event.seq for event in came.events] == [10, 11, 12]

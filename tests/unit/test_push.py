@@ -1,9 +1,11 @@
 """Events go straight to transports, while nothing speaks against it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from relay.core.codes import CLOSES
@@ -144,3 +146,30 @@ def test_a_seat_without_a_straight_way_is_written_to(hub: Hub) -> None:
     hub.dispatch(EVENT, 7)
     assert len(got) == 1
     assert hub.fanout.bytes_out == 0, "whoever looks counts, too"
+
+
+def owes(transport: Transport) -> list[dict[str, int]]:
+    """What the cursors say of regions that may owe something, frame by frame."""
+    found = []
+    for framed in transport.straight:
+        payload = msgspec.json.decode(framed[2 if framed[1] < 126 else 4 :])
+        found.append(dict(CURSORS.decode(payload["c"]).owes))
+    return found
+
+
+def test_who_came_from_elsewhere_has_frames_of_his_own_that_say_so(hub: Hub) -> None:
+    hub.move("us", 1, 6)
+    hub.known = {"ap": 7}
+    (plain, first), (moved, second), (late, last) = (connected(hub) for _ in range(3))
+    hub.owe(moved, frozenset({"ap"}))
+    hub.owe(late, frozenset({"ap"}))
+    hub.dispatch(EVENT, 7)
+    hub.owe(moved, frozenset())
+    hub.dispatch(replace(EVENT, seq=8, id="e8"), 8)
+    assert owes(first) == [{}, {}]
+    assert owes(second) == [{"ap": 7}, {}]
+    assert owes(last) == [{"ap": 7}, {"ap": 7}]
+    assert CURSORS.decode(hub.cursor_of(late)).owes == {"ap": 7}
+    for connection in (plain, moved, late):
+        hub.forget(connection)
+    assert hub.rooms == {}

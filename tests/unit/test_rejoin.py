@@ -88,7 +88,7 @@ class _Client(Seat):
         hub.take(self, [A, B])
 
     async def _came(self, *_: object) -> SimpleNamespace:
-        return SimpleNamespace(events=[])
+        return SimpleNamespace(each=[], events=[])
 
     async def _acquire(self, _key: RoomKey) -> None:
         await asyncio.sleep(0)
