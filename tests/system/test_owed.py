@@ -22,6 +22,31 @@ async def record(world: World, hole: Hole) -> None:
         await connection.close()
 
 
+async def test_who_moved_on_before_a_hole_was_known_gets_what_was_in_it(world: World) -> None:
+    """It was in eu when it could have been told, and eu did not know yet."""
+    rooms, user = ["moved:quiet", "moved:busy"], token(world, "moved")
+    async with Raw(world.edges["us-1"].url) as raw:
+        session_id = (await raw.identify(user, *rooms))["d"]["session_id"]
+        acks = [
+            (await raw.request(Op.PUBLISH, room=room, data=data))["d"]
+            for data, room in enumerate(["moved:quiet", "moved:busy", "moved:busy"])
+        ]
+        while len(raw.data()) < 3:
+            await raw.receive()
+        cursor = (await raw.acked())["c"]
+    for edge in ("eu-1", "ap-1"):
+        async with Raw(world.edges[edge].url, query="v=10&resume=1") as raw:
+            await raw.resume(user, session_id, cursor=cursor, rooms=rooms)
+            assert (await raw.dispatched("RESUMED"))["d"]["replayed"] == 0
+            cursor = (await raw.acked())["c"]
+            if edge == "ap-1":
+                await record(world, Hole("us", "us", acks[0]["seq"], acks[1]["seq"]))
+                gap = await raw.dispatched("GAP")
+                (paid,) = await raw.messages(1)
+                assert paid["d"]["data"] == 0
+                assert (gap["d"]["room"], gap["d"]["first"]) == ("moved:busy", acks[1]["seq"])
+
+
 async def test_a_cursor_that_passed_a_hole_gets_what_was_in_it(world: World) -> None:
     """The hole is only said to be one: what the client is owed, it has in truth."""
     rooms = ["owed:quiet", "owed:busy"]
@@ -49,11 +74,11 @@ async def test_a_cursor_that_passed_a_hole_gets_what_was_in_it(world: World) -> 
         await record(world, hole)
         paid = await raw.messages(2)
         assert [message["d"]["data"] for message in paid] == [0, 2], "found after the resume"
-        cursor = paid[-1]["c"]
+        cursor = (await raw.acked())["c"]
     async with Raw(world.edges["eu-2"].url, query="v=10&resume=1") as raw:
         await raw.resume(user, session_id, cursor=cursor, rooms=rooms)
         resumed = await raw.dispatched("RESUMED")
-        assert resumed["d"]["replayed"] == 0, "a cursor of another region has nothing to be owed"
+        assert resumed["d"]["replayed"] == 0, "its cursor says that it was paid"
     async with asyncio.timeout(10):
         while True:  # until the edge has read the record
             async with Raw(world.edges["ap-1"].url, query="v=10&resume=1") as raw:
