@@ -152,7 +152,7 @@ async def test_consoles_hear_what_a_keeper_sees_and_what_operators_do(world: Wor
         )
         assert {each.name for each in view.steering["us"].value.regions} == {*world.regions}
         assert {told.value.by for told in view.steering.values()} == {"us"}
-        assert view.alerts_age_ms.keys() == {*world.regions}
+        assert view.alerts_age_ms.keys() == {"us"}
         await ctl(world, 0, "weight", "ap", "70", "--yes", "--why", "a test", "--by", "ops")
         view = await console.sees(lambda view: bool(view.books.orders))
         (order,) = view.books.orders
