@@ -10,10 +10,14 @@ from cli.logs import to_stderr
 from regions.commands import EDGE_PROGRAM
 from relay.config import EdgeConfig, load_config
 from relay.edge.process import EdgeProcess
-from relay.edge.workers import MOST, Workers, end_with_parent, worker_config
+from relay.edge.workers import (
+    MOST,
+    WRONG_CONFIGURATION,
+    Workers,
+    end_with_parent,
+    worker_config,
+)
 from relay.errors import ConfigError
-
-WRONG_CONFIGURATION = 3  # a supervisor need not hurry to try again
 
 
 @click.command("edge")

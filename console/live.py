@@ -113,7 +113,7 @@ class LiveFeed:
                 await connection.flush()
             await self._queue.put(LinkChanged(LinkState.CONNECTED, door.region))
             reader = Reader(inbox, READS)
-            tasks.keep(lambda: self._read_told(reader), "drills")
+            tasks.keep(lambda: self._read_told(reader), "told")
             reading = Reading(door.region, self._regions, reader)
             tasks.keep(lambda: self._read_books(reading), "books")
             await closed.wait()

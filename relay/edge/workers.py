@@ -11,6 +11,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -26,7 +27,7 @@ STEADY_S = 30.0  # one that served for so long is started again at once
 READY_S = 60.0  # for which a replaced one may take to serve
 LOOK_S = 0.1
 MARGIN_S = 10.0  # beyond its drain, for one to end
-WRONG_CONFIGURATION = 3
+WRONG_CONFIGURATION = 3  # an edge's exit code; who runs it need not hurry to try again
 _PR_SET_PDEATHSIG = 1
 
 
@@ -87,6 +88,7 @@ class Workers:
         self._workers = [_Worker(number) for number in range(1, count + 1)]
         self._tasks = Tasks("workers")
         self._code = 0
+        self._any_served = False  # what is wrong with one, later on, is no reason to end the others
         self._replacing: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()  # all are to end
 
@@ -113,6 +115,8 @@ class Workers:
         while not self._ended.is_set():
             worker.began_s, worker.served = loop.time(), False
             worker.process = await asyncio.create_subprocess_exec(*self._command(worker.number))
+            if self._ended.is_set():  # while it was being started
+                worker.signal(signal.SIGTERM)
             looking = self._tasks.spawn(self._look(worker), "look")
             code = await worker.process.wait()
             looking.cancel()
@@ -120,8 +124,8 @@ class Workers:
                 return
             if worker.wanted:
                 _log.error("worker %d ended with code %d", worker.number, code)
-            if code == WRONG_CONFIGURATION or (code == 1 and not worker.served):
-                self._code = code  # nor would it serve the next time
+            if code in (1, WRONG_CONFIGURATION) and not self._any_served:
+                self._code = code  # nor would it, or another one, the next time
                 self._end(signal.SIGTERM)
                 return
             lasted_s = loop.time() - worker.began_s
@@ -131,11 +135,9 @@ class Workers:
             wait_s = min(2 * wait_s, MOST_WAIT_S)
 
     async def _pause(self, seconds: float) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._ended.wait()
-        except TimeoutError:
-            pass
 
     async def _look(self, worker: _Worker) -> None:
         """Notice when it serves."""
@@ -143,6 +145,7 @@ class Workers:
         while not worker.served:
             await asyncio.sleep(LOOK_S)
             worker.served = await is_ready(config.admin_host, config.admin_port)
+        self._any_served = True
 
     # --- all of them ---------------------------------------------------------------------------
 

@@ -166,6 +166,29 @@ async def test_a_worker_that_dies_or_is_replaced_costs_nobody_an_event(
         assert {client.edge for client in clients} == {"us-1"}
 
 
+async def test_a_configuration_that_is_wrong_later_on_ends_one_worker_and_no_other(
+    world: World, tmp_path: Path
+) -> None:
+    await world.ctl("hold", "us-1")
+    try:
+        async with workers(world, tmp_path) as served:
+            pids, path = served.pids(), tmp_path / "workers.json"
+            good = path.read_bytes()
+            path.write_bytes(b"{}")
+            served.process.send_signal(signal.SIGHUP)
+            async with asyncio.timeout(20):
+                while served.pids().get("1") == pids["1"]:
+                    await asyncio.sleep(0.1)
+            await asyncio.sleep(2)  # it is tried again, and again in vain
+            assert served.process.returncode is None
+            assert served.pids()["2"] == pids["2"]
+            assert await is_ready("127.0.0.1", served.admin_port + 1)
+            path.write_bytes(good)
+            await served.ready()
+    finally:
+        await world.ctl("start", "us-1")
+
+
 async def test_workers_end_with_their_parent_and_a_wrong_configuration_ends_it(
     world: World, tmp_path: Path
 ) -> None:
