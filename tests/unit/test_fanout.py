@@ -1,7 +1,7 @@
 """The fan-out: each seat gets its own, once and in order, whatever happens meanwhile."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
@@ -16,6 +16,14 @@ from relay.edge.members import Members
 from relay.edge.seat import Seat
 
 ROOMS, SEATS = 3, 6
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_time_passes() -> Iterator[None]:
+    """What is one slice does not depend on how fast the machine is."""
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(module, "mono_ms", lambda: 0)
+        yield
 
 
 class _Call:
