@@ -159,14 +159,17 @@ def _not_here(region: str, known_ms: dict[str, int]) -> str:
 async def _wait_for_minutes(past: Past, material: Material, deadline_s: float) -> None:
     """Until the minutes in which a region's edges lived are stored, or late."""
     while True:
-        material.missing_minutes = await _missing_minutes(past, material)
         late = await past.now_ms() > compared(material)[1] * 1000 + LATE_MS
+        material.missing_minutes = await _missing_minutes(past, material, late=late)
         if not material.missing_minutes or late or time.monotonic() > deadline_s:
             return
         await asyncio.sleep(LOOK_S)
 
 
-async def _missing_minutes(past: Past, material: Material) -> int:
+async def _missing_minutes(past: Past, material: Material, *, late: bool) -> int:
+    """How many minutes are not stored, of those that have to be, and unless it is late, of those
+    that may come: else who asks a little later is told more.
+    """
     first_s, end_s = compared(material)
     first, end = first_s // 60, end_s // 60
     missing = 0
@@ -175,11 +178,17 @@ async def _missing_minutes(past: Past, material: Material) -> int:
             minute
             for life in material.lives
             if life.key[0] == region
-            for minute in _whole_minutes(life, material.until_ms)
+            for minute in (_whole_minutes if late else _all_minutes)(life, material.until_ms)
         }
         stored = {one.minute async for one in past.minutes(region, first, end)}
         missing += len(lived.intersection(range(first, end)) - stored)
     return missing
+
+
+def _all_minutes(life: Life, until_ms: int) -> set[int]:
+    """The minutes in which an edge was there, if only for a moment: it may have told figures."""
+    last_ms = until_ms if life.end_ms is None else life.end_ms
+    return set(range(life.first_ms // MINUTE_MS, last_ms // MINUTE_MS + 1))
 
 
 def _whole_minutes(life: Life, until_ms: int) -> set[int]:

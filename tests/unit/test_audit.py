@@ -439,6 +439,31 @@ async def test_who_was_here_for_hours_is_looked_for_further_back_and_no_part_rea
     assert all(end == begin for (_, end), (begin, _) in pairwise(parts[:-1])), "each part once"
 
 
+class _Brief(_Long):
+    """Streams of us, whose only edge began within a minute of which nothing is stored yet."""
+
+    def __init__(self, now_ms: int) -> None:
+        super().__init__()
+        self._now_ms, us = now_ms, Edge()
+        times = range(9 * HOUR_MS + 10_000, 9 * HOUR_MS + 80_000, 5_000)
+        self.logs = {"us": [(at_ms, us.snapshot()) for at_ms in times]}
+
+    async def origins(self) -> list[str]:
+        return ["us"]
+
+    async def now_ms(self) -> int:
+        return self._now_ms
+
+
+async def test_a_part_of_a_minute_that_may_be_stored_yet_is_waited_for() -> None:
+    """Else who asks a little later, or in another region, is told more."""
+    begin_ms, minute_ms = 9 * HOUR_MS, 60_000
+    for now_ms, missing in ((begin_ms + 2 * minute_ms, 1), (begin_ms + 10 * minute_ms, 0)):
+        past = cast("Any", _Brief(now_ms))
+        material = await gather(past, begin_ms, begin_ms + minute_ms, come_s=0)
+        assert material.missing_minutes == missing
+
+
 class _Dropping:
     """Streams of us and eu, of whose logs limits have dropped the begin of one."""
 
