@@ -126,6 +126,15 @@ async def epoch_said(reader: Reader, origin: str, api: str) -> int:
     return max((epoch_in(headers) for headers in found if headers), default=1)
 
 
+@dataclass(slots=True)
+class _Looks:
+    """Looks at one copy, one at a time."""
+
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    begun: int = 0
+    ended: tuple[int, Copy] = (0, _EMPTY)  # the newest one, by its number, and what it saw
+
+
 def _all(_origin: str, first: int, last: int) -> list[Run]:
     return [(first, last)]
 
@@ -146,6 +155,7 @@ class Copies:
         self._region = region
         self.origins = tuple(origins)
         self._copies: dict[str, Copy] = {}
+        self._looks = {origin: _Looks() for origin in self.origins}
         self._mirrors = {origin: _Mirror() for origin in self.mirrored}
         self._dropped: dict[str, list[Run]] = {}  # not told of yet
         self.found = 0  # sequences ever found missing
@@ -165,10 +175,25 @@ class Copies:
     async def look(self, origin: str) -> Copy:
         """The copy as it is now, as far as this region knows.
 
+        One look at a time: who asks while one is under way shares the next with all who do.
+
         Raises:
             UnavailableError: the region's NATS did not answer.
             BusError: there is no such stream here (a mirror may be made anew).
         """
+        looks = self._looks[origin]
+        since = looks.begun  # what began before this call does not do
+        async with looks.turn:
+            number, seen = looks.ended
+            if number > since:
+                return seen
+            looks.begun += 1
+            number = looks.begun
+            seen = await self._look(origin)
+            looks.ended = number, seen
+            return seen
+
+    async def _look(self, origin: str) -> Copy:
         stream = events_stream(origin)
         info = await self._reader.info(stream)
         if origin == self._region:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from relay.bus.copies import Copies
@@ -10,11 +11,17 @@ from relay.bus.reader import API, Reader
 from relay.bus.records import newest_epochs
 from relay.core.copy import Copy
 from relay.core.cursor import Position
+from relay.core.limits import TokenBucket
 from relay.core.names import events_stream
 from relay.core.resume import StreamState
+from relay.edge import clock
 from relay.edge.feeds import RESTART_S
 from relay.errors import BusError
 from relay.tasks import Tasks
+
+# Looks for those who come back: at once while they are few, and five a second in a herd, all of
+# whom wait for the next one.
+LOOKS, LOOKS_PER_S = 20, 5.0
 
 _Look = dict[str, Copy] | BusError
 
@@ -34,6 +41,8 @@ class Streams:
         self._running: asyncio.Task[_Look] | None = None
         self._asking: dict[str, asyncio.Task[Copy]] = {}  # shared by those who ask meanwhile
         self._next: asyncio.Task[_Look] | None = None  # begins when the one that runs is done
+        self._pace = TokenBucket.full(LOOKS_PER_S, LOOKS, clock.now().mono_s)
+        self._hurry = asyncio.Event()  # somebody waits who is not one of a herd
 
     async def close(self) -> None:
         """End what is being asked."""
@@ -59,16 +68,24 @@ class Streams:
                     found[origin] = max(found[origin], epoch)
         return found
 
-    async def states(self, epochs: Mapping[str, int]) -> Mapping[str, StreamState]:
+    async def states(
+        self, epochs: Mapping[str, int], *, at_once: bool = True
+    ) -> Mapping[str, StreamState]:
         """The state of every stream, read after the call was made.
 
         One look at a time: who asks while one is under way shares the next with all who do.
+
+        Args:
+            epochs: of every origin's stream, as the feeds know them.
+            at_once: begin as soon as may be; else looks are paced.
 
         Raises:
             UnavailableError: NATS did not answer.
         """
         if self._next is None:
             self._next = self._tasks.spawn(self._look(self._running), "look")
+        if at_once:
+            self._hurry.set()
         copies = await asyncio.shield(self._next)
         if isinstance(copies, BusError):
             raise copies
@@ -88,7 +105,8 @@ class Streams:
     async def states_since(
         self, epochs: Mapping[str, int], presented: Mapping[str, Position]
     ) -> Mapping[str, StreamState]:
-        """The state of every stream, for who has been sent what came before these positions.
+        """The state of every stream, for who has been sent what came before these positions. Many
+        may come back at once: looks are paced.
 
         Only where one lies before all that this region holds is its origin asked what it has. One
         that does not answer, and is not long gone, may be back soon: the state is `unsure` then.
@@ -96,7 +114,7 @@ class Streams:
         Raises:
             UnavailableError: this region's NATS did not answer.
         """
-        states = dict(await self.states(epochs))
+        states = dict(await self.states(epochs, at_once=False))
         before = [
             origin
             for origin, position in presented.items()
@@ -118,8 +136,17 @@ class Streams:
     async def _look(self, before: asyncio.Task[_Look] | None) -> _Look:
         if before is not None:
             await asyncio.wait([before])
+        await self._turn()
         self._running, self._next = self._next, None
+        self._hurry.clear()
         try:
             return await self._copies.look_at_all()
         except BusError as error:
             return error  # for all who wait
+
+    async def _turn(self) -> None:
+        """Wait until a look is due, or somebody hurries."""
+        while (wait_s := self._pace.take(clock.now().mono_s)) > 0 and not self._hurry.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._hurry.wait()

@@ -31,6 +31,7 @@ name = "eu"
 edges = 1
 """
 ORIGINS = 2
+CALM_S = 5.0  # in which it is counted what an edge reads without a herd
 ROW = "  {:<34}{:>12}{:>12}"
 
 
@@ -99,7 +100,11 @@ async def return_of(
     arguments: argparse.Namespace,
 ) -> Row:
     """The herd comes back to `edge`, while people go on talking."""
+    calm, calm_s = await metrics(world, edge), time.monotonic()
+    await asyncio.sleep(CALM_S)
     before, cpu_s = await metrics(world, edge), cpu_of(world, edge)
+    before_s = time.monotonic()
+    calm_reads_per_s = (before["reads_total"] - calm["reads_total"]) / (before_s - calm_s)
     peak = before["rss_bytes"]
     done = asyncio.Event()
 
@@ -124,6 +129,7 @@ async def return_of(
         done.set()
     lacking = await lack(all_folds, talk)
     after = await metrics(world, edge)
+    calm_reads = calm_reads_per_s * (time.monotonic() - before_s)
     tally = Tally()
     for each in await everywhere(all_folds, "resumed"):
         tally.add(each)
@@ -139,7 +145,8 @@ async def return_of(
         retried=tally.retried,
         lacking=lacking,
         reads=grown("replay_reads_total"),
-        other_reads=grown("reads_total"),
+        other_reads=max(0.0, grown("reads_total") - calm_reads),
+        calm_reads_per_s=calm_reads_per_s,
         replayed=grown("replayed_total"),
         rss_before=before["rss_bytes"],
         rss_peak=peak,
@@ -178,7 +185,9 @@ def show(arguments: argparse.Namespace, warm: Row, cold: Row, tally: Tally) -> N
     line("events replayed", lambda r: f"{r.replayed:,.0f}")
     line("reads from NATS for them", lambda r: f"{r.reads:,.0f}")
     line("  a room and origin", lambda r: f"{r.reads / places:.2f}")
-    line("reads of the edge itself meanwhile", lambda r: f"{r.other_reads:,.0f}")
+    line("reads of the edge itself for them", lambda r: f"{r.other_reads:,.0f}")
+    line("  all together, a room and origin", lambda r: f"{(r.reads + r.other_reads) / places:.2f}")
+    line("reads a second without a herd", lambda r: f"{r.calm_reads_per_s:.1f}")
     line("RSS before, MiB", lambda r: f"{r.rss_before / 2**20:,.0f}")
     line("RSS peak, MiB", lambda r: f"{r.rss_peak / 2**20:,.0f}")
     line("RSS after, MiB", lambda r: f"{r.rss_after / 2**20:,.0f}")

@@ -20,7 +20,8 @@ class Row:
     rss_after: float
     refused: int = 0
     retried: int = 0
-    other_reads: float = 0
+    other_reads: float = 0  # more than without a herd
+    calm_reads_per_s: float = 0
     replayed: float = 0
     ring_bytes: float = 0
     cpu_s: float = 0
@@ -31,8 +32,8 @@ class Row:
 class Bounds:
     """The most that is allowed.
 
-    `reads`: from NATS, of every kind, for each room and origin. `rss_mib`: resident memory of the
-    edge, at any moment, whatever the size of the herd.
+    `reads`: from NATS, of every kind, for each room and origin, beyond those without a herd.
+    `rss_mib`: resident memory of the edge, at any moment, whatever the size of the herd.
     """
 
     back_s: float = 60.0

@@ -12,12 +12,14 @@ from relay.bus.copies import Copies, Standing
 from relay.bus.events import SEQUENCE, SUBJECT
 from relay.bus.reader import API, Page, StreamInfo, remote_api
 from relay.core.codes import Invalid
+from relay.core.copy import Copy
 from relay.core.cursor import Position
 from relay.core.event import Event
 from relay.core.feed import Missed
 from relay.core.resume import Accept, Refuse, judge
 from relay.core.runs import Runs, ranges
 from relay.core.spans import Spans
+from relay.edge import streams as streams_at_edge
 from relay.edge.mirrors import Lacked, Mirrors
 from relay.edge.streams import Streams
 from relay.errors import UnavailableError
@@ -269,6 +271,53 @@ async def test_a_mirror_that_changes_while_it_is_searched_is_searched_again(
     assert (await one.look("us")).missing.runs == ((21, 199), (211, 399))
 
 
+async def test_who_looks_while_a_look_is_under_way_shares_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = Reader(region((5, 20)), region((5, 20)))
+    one, really = copies(reader), reader.info
+    gate = asyncio.Event()
+
+    async def held(stream: str) -> StreamInfo:
+        info = await really(stream)  # as it is now: what comes while it is on its way is not in it
+        await gate.wait()
+        return info
+
+    monkeypatch.setattr(reader, "info", held)
+    found: list[int] = []
+
+    async def look() -> None:
+        found.append((await one.look("us")).last)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(look())
+        await asyncio.sleep(0.01)
+        reader.here.held.add(21)
+        for _ in range(50):
+            group.create_task(look())
+        await asyncio.sleep(0.01)
+        gate.set()
+    assert (found, reader.looks) == ([20] + [21] * 50, 2)
+
+
+async def test_a_look_that_fails_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader(region((5, 20)), region((5, 20)))
+    one, really = copies(reader), reader.info
+
+    async def first_fails(stream: str) -> StreamInfo:
+        await asyncio.sleep(0)
+        info = await really(stream)
+        if reader.looks == 1:
+            raise UnavailableError("no answer")
+        return info
+
+    monkeypatch.setattr(reader, "info", first_fails)
+    looks = await asyncio.gather(*(one.look("us") for _ in range(3)), return_exceptions=True)
+    assert isinstance(looks[0], UnavailableError)
+    assert [each.last for each in looks[1:] if isinstance(each, Copy)] == [20, 20]
+    assert reader.looks == 2
+
+
 # --- resumes --------------------------------------------------------------------------------------
 
 
@@ -329,6 +378,31 @@ async def test_a_herd_asks_the_origin_once(streams: Any) -> None:
     verdicts = await asyncio.gather(*(_verdict(one, 6) for _ in range(100)))
     assert all(isinstance(verdict, Accept) for verdict in verdicts)
     assert len(reader.across) == 1
+
+
+async def test_a_herd_waits_for_one_look_and_who_hurries_brings_it_at_once(
+    streams: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_at_edge, "LOOKS", 1)
+    monkeypatch.setattr(streams_at_edge, "LOOKS_PER_S", 0.001)  # the next in a quarter of an hour
+    reader = Reader(region((10, 30)), region((6, 40)))
+    one = streams(reader)
+    assert isinstance(await _verdict(one, 12), Accept)
+    assert reader.looks == 1
+    known: list[int] = []
+
+    async def come_back() -> None:
+        found = await one.states_since({"us": 1, "eu": 1}, {"us": Position(1, 12)})
+        known.append(found["us"].last)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(100):
+            group.create_task(come_back())
+        await asyncio.sleep(0.05)
+        assert (known, reader.looks) == ([], 1)
+        reader.here.held |= {31, 32}  # what was stored since they came is in what they are told
+        await one.states({"us": 1, "eu": 1})
+    assert (known, reader.looks) == ([32] * 100, 2)
 
 
 # --- what the feed jumped over --------------------------------------------------------------------
