@@ -2,14 +2,15 @@
 uvicorn.
 
 uvicorn would parse the request, write it anew and hand it over to be parsed again: a tenth of all
-that a handshake costs an edge.
+that a handshake costs an edge. One that is plain is read at once.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from relay.edge.handshake import MOST_BYTES, read_upgrade
 from relay.edge.http import REQUEST_S, PatientHttp
-from relay.edge.websocket import ends_request
+from relay.edge.websocket import GatewayProtocol, ends_request
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 STARTS = (b"GET /gateway?", b"GET /gateway ", b"GET / ", b"GET /?")
 UPGRADE = b"\r\nupgrade: websocket\r\n"
-MOST_BYTES = 16 * 1024
 
 
 class Front(asyncio.Protocol):
@@ -48,17 +48,23 @@ class Front(asyncio.Protocol):
         assert transport is not None, "data came over it"
         self._let_go()
         protocol: asyncio.Protocol
-        if self._config.ws_protocol_class is not None and is_handshake(data):
-            protocol = self._config.ws_protocol_class(  # type: ignore[call-arg]
-                config=self._config,
-                server_state=self._server_state,
-                app_state=self._app_state,
-            )
+        gateway = self._gateway
+        if gateway is not None and is_handshake(data):
+            protocol = gateway(self._config, self._server_state, self._app_state)
+            upgrade = read_upgrade(data)
+            if upgrade is not None and gateway.allows(upgrade.origin):
+                transport.set_protocol(protocol)
+                protocol.upgraded(transport, upgrade)
+                return
         else:
             protocol = PatientHttp(self._config, self._server_state, self._app_state)
         protocol.connection_made(transport)
         transport.set_protocol(protocol)
         protocol.data_received(data)
+
+    @property
+    def _gateway(self) -> type[GatewayProtocol] | None:
+        return cast("type[GatewayProtocol] | None", self._config.ws_protocol_class)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """It is gone, and said nothing."""

@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import OPEN, Protocol
+from websockets.protocol import CONNECTING, OPEN, Protocol, State
 from websockets.server import ServerProtocol
 
 from relay.edge import clock
@@ -17,6 +17,7 @@ from relay.edge.admission import Door, Refusal, Ticket
 from relay.edge.connection import ClientConnection
 from relay.edge.departures import Departures
 from relay.edge.geography import Geography
+from relay.edge.handshake import Upgrade, accepting
 from relay.edge.kernel import TcpInfo, tcp_info
 
 if TYPE_CHECKING:
@@ -56,13 +57,7 @@ class GatewayProtocol(asyncio.Protocol):
     def __init__(self, config: Any, server_state: Any, app_state: Any) -> None:
         del config, app_state
         self._server_state = server_state
-        limits = self.gateway.rules.limits
-        self._ws = ServerProtocol(
-            origins=self.door.origins,
-            max_size=limits.frame_bytes,
-            logger=_quiet,
-        )
-        self._max_fragments = limits.fragments
+        self._ws: ServerProtocol
         self._parts: list[bytes] = []
         self._inbound = bytearray()  # read, and not parsed yet
         self._turn_due = False
@@ -91,11 +86,40 @@ class GatewayProtocol(asyncio.Protocol):
     # --- transport -----------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """uvicorn hands the connection over after it has read the upgrade request."""
+        """The request comes with the first data: it is read here, with care."""
+        self._begin(transport, CONNECTING)
+
+    def upgraded(self, transport: asyncio.Transport, upgrade: Upgrade) -> None:
+        """The request was read already, and its origin may connect."""
+        self.gateway.before()
+        answer = self._judged(upgrade.target)
+        if isinstance(answer, Refusal):
+            self._begin(transport, CONNECTING)
+            self._refuse(answer)
+            self._flush()
+            self._cut_off_later()
+            return
+        self._begin(transport, OPEN)
+        transport.write(accepting(upgrade))
+        self._remember(upgrade.forwarded, upgrade.agent)
+        self._open(answer, self.geography.country(self.address))
+
+    @classmethod
+    def allows(cls, origin: str | None) -> bool:
+        """Whether pages of this origin may connect."""
+        return cls.door.origins is None or origin in cls.door.origins
+
+    def _begin(self, transport: asyncio.BaseTransport, state: State) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]
         self._server_state.connections.add(self)
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)  # type: ignore[attr-defined]
+        self._ws = ServerProtocol(
+            origins=self.door.origins,
+            state=state,
+            max_size=self.gateway.rules.limits.frame_bytes,
+            logger=_quiet,
+        )
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client: parsed a little in each turn of the loop, so that nobody's flood
@@ -241,15 +265,9 @@ class GatewayProtocol(asyncio.Protocol):
             self._closing = asyncio.get_running_loop().call_later(CLOSING_S, self._transport.abort)
 
     def _handshake(self, request: Request) -> None:
-        path, _, search = request.path.partition("?")
-        query = dict(parse_qsl(search, keep_blank_values=True))
-        answer = self.door.judge(path, query)
+        answer = self._judged(request.path)
         if isinstance(answer, Refusal):
-            self.gateway.counters.refused[answer.reason] += 1
-            response = self._ws.reject(answer.status, answer.text)
-            if answer.retry_after_s is not None:
-                response.headers["Retry-After"] = str(answer.retry_after_s)
-            self._ws.send_response(response)
+            self._refuse(answer)
             return
         response = self._ws.accept(request)
         self._ws.send_response(response)
@@ -257,8 +275,21 @@ class GatewayProtocol(asyncio.Protocol):
             self.gateway.counters.refused["handshake"] += 1
             return
         self._flush()
-        self._remember(request)
+        headers = request.headers
+        agents = headers.get_all("User-Agent")
+        self._remember(headers.get_all("X-Forwarded-For"), agents[0] if agents else "")
         self._open(answer, self.geography.country(self.address))
+
+    def _judged(self, target: str) -> Refusal | Ticket:
+        path, _, search = target.partition("?")
+        return self.door.judge(path, dict(parse_qsl(search, keep_blank_values=True)))
+
+    def _refuse(self, answer: Refusal) -> None:
+        self.gateway.counters.refused[answer.reason] += 1
+        response = self._ws.reject(answer.status, answer.text)
+        if answer.retry_after_s is not None:
+            response.headers["Retry-After"] = str(answer.retry_after_s)
+        self._ws.send_response(response)
 
     def _forget_request(self) -> None:
         """Let what parses frames alone go on, where none has begun: what parsed the request holds
@@ -268,14 +299,12 @@ class GatewayProtocol(asyncio.Protocol):
         self._ws.parser = Protocol.parse(self._ws)
         next(self._ws.parser)
 
-    def _remember(self, request: Request) -> None:
+    def _remember(self, forwarded: Sequence[str], agent: str) -> None:
         assert self._transport is not None, "a request came over it"
         peer = self._transport.get_extra_info("peername")
-        forwarded = request.headers.get_all("X-Forwarded-For")
         self.opened_s = clock.now().mono_s
         self.address = self.geography.address(peer[0] if peer else "", forwarded)
-        agents = request.headers.get_all("User-Agent")
-        self.agent = sys.intern(agents[0][:AGENT_CHARS]) if agents else ""  # many have the same
+        self.agent = sys.intern(agent[:AGENT_CHARS])  # many have the same
 
     def _open(self, ticket: Ticket, country: str) -> None:
         if ticket.codec is None:
@@ -296,7 +325,7 @@ class GatewayProtocol(asyncio.Protocol):
             self._message(self._connection, bytes(frame.data))
             return
         self._parts.append(bytes(frame.data))
-        if len(self._parts) > self._max_fragments:
+        if len(self._parts) > self.gateway.rules.limits.fragments:
             self._parts.clear()
             self._connection.close(1009)
         elif frame.fin:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from relay.edge.front import MOST_BYTES, is_handshake
+from relay.edge.front import is_handshake
+from relay.edge.handshake import MOST_BYTES
 
 HANDSHAKE = (
     b"GET /gateway?v=10&encoding=json HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
