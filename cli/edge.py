@@ -7,7 +7,7 @@ import click
 import uvloop
 
 from cli.logs import to_stderr
-from regions.commands import EDGE_PROGRAM
+from regions.programs import EDGE_PROGRAM
 from relay.config import EdgeConfig, load_config
 from relay.edge.process import EdgeProcess
 from relay.edge.workers import (

@@ -11,6 +11,7 @@ from regions import http
 from regions.faults.route import LINKS
 from regions.layout import Layout
 from regions.process import Command
+from regions.programs import EDGE_PROGRAM
 from regions.state import write_private
 from regions.topology import Edge, NatsServer, Region
 from relay.config import save_config
@@ -19,7 +20,6 @@ NATS_END_S = 3.0
 EDGE_END_S = 3.0
 WAN_END_S = 2.0
 ORDERED = frozenset({"cordoned", "drained"})  # states of an edge that takes nobody, and is up
-EDGE_PROGRAM = (sys.executable, "-m", "cli", "edge")
 
 
 class _Why(msgspec.Struct):

@@ -8,7 +8,6 @@ from typing import IO
 
 from regions.apply import Report
 from regions.commands import (
-    EDGE_PROGRAM,
     answers,
     edge_command,
     nats_command,
@@ -33,6 +32,7 @@ from regions.nats_server import require_nats_server
 from regions.ports import Claims
 from regions.process import Command, Kind, Notice, Process
 from regions.processes import Processes, status
+from regions.programs import EDGE_PROGRAM
 from regions.state import StateDir
 from regions.topology import Topology
 from regions.world import VERSION, World, WorldEdge, WorldNats, WorldRecord, WorldRegion

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 
 from regions.children import ended
-from regions.commands import EDGE_PROGRAM
 from regions.drills.world_process import Begin
 from regions.errors import DrillError
 from regions.events import Event
+from regions.programs import EDGE_PROGRAM
 from regions.topology import LinkMode, Topology
 
 START_S = 180.0
