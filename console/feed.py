@@ -58,7 +58,7 @@ class BooksRead:
     """What operators ordered and did, as the books say it now."""
 
     runs: tuple[Run, ...]
-    orders: tuple[Order, ...]
+    orders: tuple[Order, ...] | None  # None: it is not known which stood
     holders: Mapping[str, Holder]
 
 

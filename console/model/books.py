@@ -20,7 +20,8 @@ class Books:
 
     read_ms: int | None = None  # our steady clock; None: they were not yet
     runs: tuple[Run, ...] = ()  # operations of the last day, oldest first
-    orders: tuple[Order, ...] = ()  # those that stand, and want something
+    # Those that stand, and want something; None: which did is not kept.
+    orders: tuple[Order, ...] | None = ()
     holders: Mapping[str, Holder] = field(default_factory=dict)  # who is at work, by region
 
     def stale_ms(self, now_ms: int) -> int | None:

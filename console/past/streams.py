@@ -64,7 +64,7 @@ class StreamPast:
             BusError: NATS did not answer.
         """
         await self._books.read()
-        return BooksRead(tuple(cut(self._books.runs, until_ms)), (), {})
+        return BooksRead(tuple(cut(self._books.runs, until_ms)), None, {})
 
     async def drills(self, until_ms: int) -> list[Moment]:
         """All that was told of drills before a time, in order.

@@ -58,11 +58,13 @@ class OrderTable(Listing[Order]):
         books = look.view.books
         standing = [
             order
-            for order in books.orders
+            for order in books.orders or ()
             if look.wants(order.region) and wanted(order, look.wall_ms)
         ]
         note = "" if standing else "none stands"
-        if books.read_ms is None:
+        if books.orders is None:
+            note = "which stood then is not kept"
+        elif books.read_ms is None:
             note = "the books were not read yet"
         elif (stale_ms := books.stale_ms(look.view.now_ms)) is not None:
             note = f"as of {figures.age(stale_ms)} ago: the books can't be read"

@@ -161,3 +161,17 @@ async def test_a_keeper_that_fell_silent_is_named_with_its_age() -> None:
         assert "no keeper is heard: as us's said 32s ago" in text
         text = await dialog(stage, pilot, "explain DE")
         assert "no keeper is heard now: as the keeper of us saw it" in text
+
+
+async def test_what_was_ordered_in_the_past_is_not_said_to_be_nothing() -> None:
+    stage = Stage(EDGES)
+    async with stage.app.run_test(size=(200, 50)) as pilot:
+        play_quiet(stage)
+        stage.app.hear(BooksRead((), (), {}))
+        assert "none stands" in await visit(stage, pilot, "6")
+        stage.app.hear(BooksRead((), None, {}))
+        stage.time.now_ms += 1_000
+        await settle(stage, pilot, NOW_MS + 1_000)
+        text = screen_text(stage.app.screen)
+        assert "which stood then is not kept" in text
+        assert "none stands" not in text

@@ -155,7 +155,7 @@ async def test_consoles_hear_what_a_keeper_sees_and_what_operators_do(world: Wor
         assert view.alerts_age_ms.keys() == {"us"}
         await ctl(world, 0, "weight", "ap", "70", "--yes", "--why", "a test", "--by", "ops")
         view = await console.sees(lambda view: bool(view.books.orders))
-        (order,) = view.books.orders
+        (order,) = view.books.orders or ()
         assert (order.region, order.weight, order.by) == ("ap", 70, "ops")
         view = await console.sees(
             lambda view: any("weight ap done" in each.text for each in view.timeline)
