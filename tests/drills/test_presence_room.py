@@ -18,6 +18,7 @@ MEMBERS = 600
 TURNOVER = 10  # who come, and who go, in a second
 FOR_S = 30
 WINDOW_S = 2.0
+PAGES = 3  # of a list of so many, 250 a page
 AT_ONCE = 25  # who connect at one time, when the room fills
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(600)]
@@ -115,5 +116,6 @@ async def test_a_room_of_600_costs_each_member_one_frame_in_two_seconds(three: W
     print(f"all views right {seen_s:.2f} s after the last change")
     assert all(len(set(windows)) == len(windows) for windows in map(Member.batches, everybody))
     assert frames <= (MEMBERS + TURNOVER) * (took_s / WINDOW_S + 1)
+    assert lists <= TURNOVER * FOR_S * PAGES, "who comes is told the room once"
     assert frames >= MEMBERS * (took_s / WINDOW_S - 2), "there was a change in each window"
     await asyncio.gather(*(member.leave() for member in members))

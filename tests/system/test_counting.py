@@ -13,6 +13,8 @@ from typing import Any
 import polars as pl
 import pytest
 from aiohttp import web
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from relay.bus.connection import open_connection
 from relay.bus.inbox import Inbox
@@ -171,6 +173,12 @@ async def test_an_edge_that_is_silent_stands_apart(counted: World) -> None:
             await settled(counted, 5, 4)
 
 
+def _families(text: str) -> dict[str, Metric]:
+    """What a scrape has, read as OpenMetrics."""
+    families: Iterator[Metric] = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+    return {family.name: family for family in families}
+
+
 async def test_metrics_have_the_figures_with_bounded_labels(counted: World) -> None:
     async with sessions(counted, *EVERYBODY):
         admin = counted.found().edge("eu-1").admin
@@ -189,7 +197,29 @@ async def test_metrics_have_the_figures_with_bounded_labels(counted: World) -> N
             'sessions_opened_total{edge="eu-1",how="identify",region="eu"}',
         ):
             assert f"jetrelay_{metric}" in text
-        assert text.endswith("# EOF\n")
+        families = _families(text)
+        assert families["jetrelay_users"].type == "gauge"
+        assert families["jetrelay_sessions_opened"].type == "counter"
+
+
+async def test_close_codes_of_clients_own_make_one_label(counted: World) -> None:
+    """Else a client could make as many as there are numbers."""
+    edge = counted.found().edge("us-1")
+    for code in range(3_100, 3_140):
+        async with Raw(edge.url) as raw:
+            await raw.identify(token(counted, "closer"), "room")
+            await raw.ws.close(code)
+
+    def closed() -> dict[str, float]:
+        with urllib.request.urlopen(f"{edge.admin}/metrics", timeout=10) as answer:
+            text: bytes = answer.read()
+        samples = _families(text.decode())["jetrelay_sessions_closed"].samples
+        return {sample.labels["code"]: sample.value for sample in samples}
+
+    async with asyncio.timeout(10):
+        while (found := await asyncio.to_thread(closed)).get("3000", 0) < 40:
+            await asyncio.sleep(0.2)
+    assert not [code for code in found if code.startswith("31")]
 
 
 async def test_the_log_rebuilds_who_was_here_whoever_is_asked(
@@ -242,7 +272,10 @@ async def test_the_log_rebuilds_who_was_here_whoever_is_asked(
     await run(counted, "audit", "user", "nobody", *span, code=1)
 
 
-async def test_the_series_is_read_back_and_written_to_a_receiver(counted: World) -> None:
+async def test_the_series_is_read_back_and_written_to_a_receiver(
+    counted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFLUX_TOKEN", "a-token")
     bodies: list[tuple[str, str, str]] = []
     answers = [503, 204]  # what it can't take now is sent again
 
@@ -268,7 +301,14 @@ async def test_the_series_is_read_back_and_written_to_a_receiver(counted: World)
             assert newest["sessions"]["max"] == 5
             url = f"http://127.0.0.1:{port}/api/v2/write?org=o&bucket=b"
             await run(counted, "stats", "export", "--influx", url, "--since", "20m")
-        ((query, _, body),) = bodies
+            csv = await run(counted, "stats", "--since", "20s", "--step", "1s", "--csv")
+            head, *table = (line.split(",") for line in csv.splitlines())
+            assert {len(row) for row in table} == {len(head)}
+            totals = [dict(zip(head, row, strict=True)) for row in table]
+            assert {row["scope"] for row in totals} == {"total", "us", "eu", "ap"}
+            assert "5" in {row["sessions_max"] for row in totals if row["scope"] == "total"}
+        ((query, auth, body),) = bodies
+        assert auth == "Token a-token"
         assert query == "org=o&bucket=b&precision=s"
         lines = body.splitlines()
         assert all(line.startswith("jetrelay,scope=") for line in lines)

@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import json
 import os
+import random
+import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -24,9 +27,10 @@ import dns.rcode
 import pytest
 import yaml
 
-from tests.countries import REGIONS, write_cities
+from tests.countries import REGIONS, write_cities, write_countries
+from tests.operators import ctl
 from tests.ready import serving
-from tests.system.test_dns import HOST, query, texts
+from tests.system.test_dns import HOST, noise, query, texts
 from tests.world import World, running
 
 TOPOLOGY = f"""
@@ -82,6 +86,30 @@ async def command(
             await process.wait()
 
 
+@pytest.fixture
+async def dug(world: World) -> AsyncIterator[int]:
+    """The port of one that runs."""
+    topology = world.state_dir.with_name("dug.toml")
+    topology.write_text(TOPOLOGY)
+    async with command(world, topology) as port:
+        yield port
+
+
+def _pid_of(topology: Path) -> int:
+    """The process that answers by this topology."""
+    wanted = str(topology).encode()
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if wanted in cmdline.read_bytes():
+                return int(cmdline.parent.name)
+    raise AssertionError("it does not run")
+
+
+def _rss_bytes(pid: int) -> int:
+    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
+
+
 async def ask(port: int, subnet: str, qtype: str = "A") -> list[str]:
     """What a client network is told."""
     asked = query("relay.test", qtype, subnet)
@@ -107,14 +135,6 @@ async def test_each_network_is_told_its_region_and_another_one_soon_after_that_d
         for subnet, address in NEAREST.items():
             assert await ask(port, subnet) == [address], subnet
         assert await ask(port, "192.0.2.0", "AAAA") == ["2001:db8::2"]
-        if shutil.which("dig"):
-            dug = await asyncio.to_thread(
-                subprocess.run,
-                ["dig", f"@{HOST}", "-p", str(port), "relay.test", "+short",
-                 "+subnet=203.0.113.0/24"],
-                capture_output=True, text=True, check=True,
-            )  # fmt: skip
-            assert dug.stdout.split() == ["192.0.2.3"]
         began_s = time.monotonic()
         for process in ("eu-n1", "eu-1"):  # all of the region
             await world.ctl("hold", process)
@@ -135,6 +155,113 @@ async def test_each_network_is_told_its_region_and_another_one_soon_after_that_d
                 await asyncio.sleep(0.2)
                 back = [await ask(port, subnet) for subnet in near].count(["192.0.2.2"])
         assert back < len(near) / 2
+
+
+@pytest.mark.skipif(shutil.which("dig") is None, reason="dig (bind9-dnsutils) is not there")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("relay.test", "+subnet=203.0.113.0/24"), r"192\.0\.2\.3$"),
+        (("relay.test", "+subnet=203.0.113.0/24"), r"CLIENT-SUBNET: 203\.0\.113\.0/24/24$"),
+        (("relay.test", "+tcp", "+subnet=192.0.2.0/24"), r"192\.0\.2\.1$"),
+        (("relay.test", "+tcp", "+subnet=192.0.2.0/24"), r"SERVER: .*\(TCP\)$"),
+        (("reLAY.tesT", "AAAA", "+subnet=192.0.2.0/24"), r"^reLAY\.tesT\..*2001:db8::2$"),
+        (("relay.test", "HTTPS"), r"IN\s+HTTPS\s+1 "),
+        (("relay.test", "SOA"), r"IN\s+SOA\s+ns1\.relay\.test\."),
+        (("relay.test", "+nsid"), r"NSID: "),
+        (("nothing.relay.test", "A"), r"status: NXDOMAIN"),
+        (("example.org", "A"), r"status: REFUSED"),
+    ],
+)
+async def test_dig_understands_it(
+    world: World, dug: int, arguments: tuple[str, ...], said: str
+) -> None:
+    done = await asyncio.to_thread(
+        subprocess.run,
+        ["dig", f"@{HOST}", "-p", str(dug), *arguments, "+norecurse"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert any(re.search(said, line) for line in lines), done.stdout
+
+
+async def test_what_operators_order_counts_in_its_answers(world: World) -> None:
+    topology = world.state_dir.with_name("ordered.toml")
+    topology.write_text(TOPOLOGY)
+    near_ap = [f"2001:db8:20{number:02x}::" for number in range(64)]
+
+    async def in_ap(port: int) -> int:
+        return [await ask(port, subnet) for subnet in near_ap].count(["192.0.2.3"])
+
+    async def until(port: int, fewest: int, most: int) -> None:
+        async with asyncio.timeout(15):
+            while not fewest <= (count := await in_ap(port)) <= most:
+                await asyncio.sleep(0.2)
+        assert fewest <= count <= most
+
+    async with command(world, topology) as port:
+        await until(port, 64, 64)
+        await ctl(world, 0, "cordon", "ap", "--yes", "--why", "it is the test")
+        try:
+            await until(port, 0, 0)
+            assert await ask(port, "203.0.113.0") != ["192.0.2.3"]
+        finally:
+            await ctl(world, 0, "uncordon", "ap", "--yes")
+        await until(port, 64, 64)
+        await ctl(world, 0, "weight", "ap", "25", "--yes")
+        try:
+            await until(port, 4, 32)
+        finally:
+            await ctl(world, 0, "weight", "ap", "100", "--yes")
+        await until(port, 64, 64)
+
+
+async def test_a_newer_database_of_places_counts_while_it_runs(world: World) -> None:
+    database = world.state_dir.with_name("newer.mmdb")
+    write_cities(database, abroad=True)
+    topology = world.state_dir.with_name("newer.toml")
+    topology.write_text(TOPOLOGY.replace("cities.mmdb", database.name))
+    async with command(world, topology) as port:
+        assert await ask(port, "198.51.100.0") == ["192.0.2.2"]
+        newer = database.with_suffix(".new")
+        write_countries(newer, {"198.51.100.0/24": "SG"})
+        os.utime(newer)
+        newer.replace(database)
+        async with asyncio.timeout(30):
+            while await ask(port, "198.51.100.0") != ["192.0.2.3"]:
+                await asyncio.sleep(0.2)
+
+
+async def test_a_hundred_thousand_packets_of_noise_cost_it_nothing_that_lasts(
+    world: World,
+) -> None:
+    """Malformed and random ones, over a socket: it answers no more than it was sent."""
+    topology = world.state_dir.with_name("noise.toml")
+    topology.write_text(TOPOLOGY)
+    dice = random.Random(6)
+    real = [query("relay.test", qtype, "192.0.2.0").to_wire() for qtype in ("A", "TXT", "HTTPS")]
+    async with command(world, topology) as port:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.8.8", 0))  # its answers do not use up what others may have
+            sock.setblocking(False)
+            sent = heard = 0
+            for number in range(100_000):
+                data = (
+                    noise(dice, dice.choice(real))
+                    if number % 2
+                    else dice.randbytes(dice.randrange(1, 600))
+                )
+                sock.sendto(data, (HOST, port))
+                sent += len(data)
+                if number % 50 == 0:
+                    await asyncio.sleep(0)
+                with contextlib.suppress(BlockingIOError):
+                    heard += len(sock.recv(65_536))
+                if number == 20_000:
+                    before = _rss_bytes(_pid_of(topology))
+        assert await ask(port, "198.51.100.0") == ["192.0.2.2"]
+        assert heard <= sent
+        assert _rss_bytes(_pid_of(topology)) - before < 16 * 2**20
 
 
 async def test_another_topology_counts_without_a_lost_query_and_a_bad_one_changes_nothing(

@@ -9,6 +9,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from relay.client import connect
+from relay.core.codes import Op
 from tests.operators import TOPOLOGY, Crowd, begin, ctl, open_all, orders, readiness
 from tests.raw import Raw, token
 from tests.ready import serving
@@ -94,6 +95,31 @@ async def test_an_edge_under_a_cordon_lets_in_who_comes_back_and_nobody_else(wor
     assert "no region and no edge 'mars'" in await ctl(world, 2, "status", "mars")
     await ctl(world, 0, "uncordon", "eu-1", "--yes")
     await serving(world, "eu-1")
+
+
+async def test_who_is_connected_is_told_when_a_region_closes_opens_and_dies(world: World) -> None:
+    async with Raw(world.edges["us-1"].url) as raw:
+        await raw.identify(token(world, "told"))
+
+        async def told(*names: str) -> None:
+            raw.seen.clear()
+            while [each["name"] for each in (await raw.op(Op.REGIONS))["d"]["regions"]] != [*names]:
+                pass
+
+        assert [each["name"] for each in raw.hello["d"]["regions"]] == ["us", "eu", "ap"]
+        await ctl(world, 0, "cordon", "ap", "--yes")
+        await told("us", "eu")
+        await ctl(world, 0, "uncordon", "ap", "--yes")
+        await told("us", "eu", "ap")
+        for edge in ("eu-1", "eu-2"):
+            await world.ctl("hold", edge)
+        try:
+            await told("us", "ap", "eu")  # it may come back: it is tried last
+        finally:
+            for edge in ("eu-1", "eu-2"):
+                await world.ctl("start", edge)
+        await serving(world, "eu-1")
+        await serving(world, "eu-2")
 
 
 async def test_an_edge_that_starts_under_a_drain_starts_empty(world: World) -> None:

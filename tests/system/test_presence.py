@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from relay.core.codes import Op
 from relay.core.grants import Act, RoomGrant
 from tests.raw import Payload, Raw, token
+from tests.ready import serving
 from tests.views import LEEWAY_S, SOON_S, View, looking
 from tests.world import World
 
@@ -134,6 +135,41 @@ async def test_who_moves_and_comes_back_is_not_let_go_by_what_is_said_of_the_mov
         assert [frame for frame in view.frames[before:] if frame["offline"]] == []
         await bo.ws.close(1000)
         await view.until({"ana": "online"})
+
+
+async def test_who_was_at_an_edge_that_died_goes_once_and_who_resumed_stays(world: World) -> None:
+    room = "presence:edge-dies"
+    await serving(world, "eu-2")
+    async with AsyncExitStack() as stack:
+        views = []
+        for edge in ("eu-1", "us-1"):
+            raw = await stack.enter_async_context(Raw(world.edges[edge].url))
+            await raw.identify(token(world, "ana"), looking(room))
+            views.append(View(raw, room))
+        users: dict[str, Payload] = {}
+        for user in ("bo", "cy"):
+            raw = await Raw(world.edges["eu-2"].url).__aenter__()
+            users[user] = (await raw.identify(token(world, user), room))["d"]
+        for view in views:
+            await view.until({"ana": "online", "bo": "online", "cy": "online"})
+        before = [len(view.frames) for view in views]
+        await world.ctl("hold", "eu-2")
+        try:
+            back = await stack.enter_async_context(Raw(world.edges["eu-1"].url))
+            bo = users["bo"]
+            await back.resume(
+                token(world, "bo"), bo["session_id"], cursor=bo["cursor"], rooms=[room]
+            )
+            await back.dispatched("RESUMED")
+            there = {"ana": "online", "bo": "online"}
+            went_s = await asyncio.gather(*(view.until(there, 14 + LEEWAY_S) for view in views))
+            assert min(went_s) > 6, "its edge may be heard again"
+            await asyncio.gather(*(view.read_for(5) for view in views))
+            for view, seen in zip(views, before, strict=True):
+                assert view.online == there
+                assert [f["offline"] for f in view.frames[seen:] if f["offline"]] == [["cy"]]
+        finally:
+            await world.ctl("start", "eu-2")
 
 
 async def two_devices(world: World, room: str) -> tuple[Raw, Raw]:
