@@ -208,9 +208,10 @@ async def test_a_thousand_visits_are_counted_to_the_unit_through_a_crash(
     edges = ["us-1", "us-2", "eu-1"]
     compared: list[tuple[int, int, int]] = []
     truth: Counter[str] = Counter()  # opened, closed, and lost closes, by owner
-    # What may be open by what its page knows: those that certainly are, and those that may be.
+    # What is open by what its page knows: those that are, and since when others may not be.
     alive: dict[str, None] = {}
-    doubtful: dict[str, float] = {}  # when its page went without a word, or began to close it
+    left: dict[str, float] = {}  # without a word
+    closing: dict[str, None] = {}
     killed = asyncio.Event()
 
     async def visit(number: int) -> None:
@@ -240,10 +241,11 @@ async def test_a_thousand_visits_are_counted_to_the_unit_through_a_crash(
                 assert status != 410, f"{mine} was heard of {late_s:.1f} s before"
             heard_s = time.monotonic()
         del alive[mine]
-        doubtful[mine] = time.monotonic()
         if dice.random() < 0.3:
             truth["lost"] += 1
+            left[mine] = heard_s
         else:
+            closing[mine] = None
             while True:
                 status, _ = await post(
                     http, address(visited, dice.choice(edges), "close"), {"visit": mine}
@@ -251,7 +253,7 @@ async def test_a_thousand_visits_are_counted_to_the_unit_through_a_crash(
                 if status in (202, 204):
                     break
             truth["closed"] += 1
-            del doubtful[mine]
+            del closing[mine]
 
     async def kill() -> None:
         await asyncio.sleep(5)
@@ -267,12 +269,15 @@ async def test_a_thousand_visits_are_counted_to_the_unit_through_a_crash(
         """
         async with asyncio.timeout(20):
             while True:
-                certain = set(alive)
+                before, maybe = {*alive, *left}, {*alive, *left, *closing}
                 await asyncio.sleep(2.5)  # a frame of each edge, and its way
                 counted = sum((await counts(visited)).values())
                 now_s = time.monotonic()
-                gone = [at for at in doubtful.values() if now_s - at < TIMEOUT_S + 2.5]
-                fewest, most = len(certain & alive.keys()), len(alive) + len(gone)
+                silent_s = {mine: now_s - heard_s for mine, heard_s in left.items()}
+                over = {mine for mine, since_s in silent_s.items() if since_s > TIMEOUT_S + 2.5}
+                soon = {mine for mine, since_s in silent_s.items() if since_s > TIMEOUT_S - 0.5}
+                fewest = len(before & {*alive, *left} - soon)
+                most = len({*maybe, *alive, *left, *closing} - over)
                 if fewest <= counted <= most:
                     compared.append((fewest, counted, most))
                     return
