@@ -5,6 +5,9 @@ from regions.topology import Region
 
 CERTIFICATE = ETC / "haproxy" / "public.pem"  # certificate, chain and key
 CHECK = "check inter 1s fastinter 500ms fall 2 rise 2"
+# Of those who are asked last: one that is slow to answer is better than none, and one that is gone
+# is passed over by `redispatch`.
+PATIENT = "check inter 1s fall 5 rise 1"
 NAMED = " resolvers engine resolve-prefer ipv4 init-addr last,libc,none"
 RESOLVERS = (
     "resolvers engine",
@@ -57,6 +60,7 @@ def balancer_config(site: Site, region: Region) -> str:
         "  option redispatch",
         "  retries 2",
         "  timeout connect 2s",
+        "  timeout check 2s",
         "  timeout client 30s",
         "  timeout server 30s",
         f"  timeout tunnel {QUIET_S}s",
@@ -77,8 +81,8 @@ def balancer_config(site: Site, region: Region) -> str:
         "  use_backend living if { nbsrv(edges) eq 0 }",
         "  default_backend edges",
         # An edge that is full says so itself, and when to come again.
-        *_backend(site, region, "edges", "/readyz", named),
-        *_backend(site, region, "living", "/healthz", named),
+        *_backend(site, region, "edges", "/readyz", CHECK + named),
+        *_backend(site, region, "living", "/healthz", PATIENT + named),
         "",
         "frontend metrics",
         f"  bind {site.inside}:{BALANCER_METRICS}",
@@ -95,7 +99,7 @@ def _families(site: Site, region: Region) -> list[tuple[str, str]]:
     return [("", ""), *([("::", " v6only")] if six and site.way == "systemd" else [])]
 
 
-def _backend(site: Site, region: Region, name: str, check: str, named: str) -> list[str]:
+def _backend(site: Site, region: Region, name: str, check: str, how: str) -> list[str]:
     """The edges of a region, as far as they answer this with 200."""
     return [
         "",
@@ -104,7 +108,7 @@ def _backend(site: Site, region: Region, name: str, check: str, named: str) -> l
         "  option httpchk",
         f"  http-check send meth GET uri {check}",
         "  http-check expect status 200",
-        f"  default-server {CHECK}{named}",
+        f"  default-server {how}",
         *(
             f"  use-server {edge.name} if {{ var(txn.edge) -m str {edge.name} }}"
             for edge in region.edges
