@@ -185,16 +185,18 @@ async def _missing_minutes(past: Past, material: Material, *, late: bool) -> int
     return missing
 
 
+def _last_ms(life: Life, until_ms: int) -> int:
+    return until_ms if life.end_ms is None else life.end_ms
+
+
 def _all_minutes(life: Life, until_ms: int) -> set[int]:
     """The minutes in which an edge was there, if only for a moment: it may have told figures."""
-    last_ms = until_ms if life.end_ms is None else life.end_ms
-    return set(range(life.first_ms // MINUTE_MS, last_ms // MINUTE_MS + 1))
+    return set(range(life.first_ms // MINUTE_MS, _last_ms(life, until_ms) // MINUTE_MS + 1))
 
 
 def _whole_minutes(life: Life, until_ms: int) -> set[int]:
     """The minutes in which an edge was there all the time, and so told its figures."""
-    last_ms = until_ms if life.end_ms is None else life.end_ms
-    minutes = set(range(life.first_ms // MINUTE_MS + 1, last_ms // MINUTE_MS))
+    minutes = set(range(life.first_ms // MINUTE_MS + 1, _last_ms(life, until_ms) // MINUTE_MS))
     for begin_ms, end_ms in life.silences:
         minutes -= set(range(begin_ms // MINUTE_MS, end_ms // MINUTE_MS + 1))
     return minutes

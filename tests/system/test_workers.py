@@ -78,6 +78,16 @@ def two_ports() -> int:
             return port
 
 
+@pytest.fixture
+async def held(world: World) -> AsyncIterator[World]:
+    """The world while its edge is held; afterwards it serves again."""
+    await world.ctl("hold", "us-1")
+    try:
+        yield world
+    finally:
+        await world.ctl("start", "us-1")
+
+
 @asynccontextmanager
 async def workers(world: World, directory: Path) -> AsyncIterator[Served]:
     config = load_config(StateDir(world.state_dir).edge_config("us-1"))
@@ -167,47 +177,39 @@ async def test_a_worker_that_dies_or_is_replaced_costs_nobody_an_event(
 
 
 async def test_a_configuration_that_is_wrong_later_on_ends_one_worker_and_no_other(
-    world: World, tmp_path: Path
+    held: World, tmp_path: Path
 ) -> None:
-    await world.ctl("hold", "us-1")
-    try:
-        async with workers(world, tmp_path) as served:
-            pids, path = served.pids(), tmp_path / "workers.json"
-            good = path.read_bytes()
-            path.write_bytes(b"{}")
-            served.process.send_signal(signal.SIGHUP)
-            async with asyncio.timeout(20):
-                while served.pids().get("1") == pids["1"]:
-                    await asyncio.sleep(0.1)
-            await asyncio.sleep(2)  # it is tried again, and again in vain
-            assert served.process.returncode is None
-            assert served.pids()["2"] == pids["2"]
-            assert await is_ready("127.0.0.1", served.admin_port + 1)
-            path.write_bytes(good)
-            await served.ready()
-    finally:
-        await world.ctl("start", "us-1")
+    async with workers(held, tmp_path) as served:
+        pids, path = served.pids(), tmp_path / "workers.json"
+        good = path.read_bytes()
+        path.write_bytes(b"{}")
+        served.process.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(20):
+            while served.pids().get("1") == pids["1"]:
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(2)  # it is tried again, and again in vain
+        assert served.process.returncode is None
+        assert served.pids()["2"] == pids["2"]
+        assert await is_ready("127.0.0.1", served.admin_port + 1)
+        path.write_bytes(good)
+        await served.ready()
 
 
 async def test_workers_end_with_their_parent_and_a_wrong_configuration_ends_it(
-    world: World, tmp_path: Path
+    held: World, tmp_path: Path
 ) -> None:
-    await world.ctl("hold", "us-1")
-    try:
-        async with workers(world, tmp_path) as served:
-            pids = served.pids()
-            served.process.kill()
-            async with asyncio.timeout(20):
-                while any(Path(f"/proc/{pid}").exists() for pid in pids.values()):
-                    await asyncio.sleep(0.1)
-        config = load_config(tmp_path / "workers.json")
-        save_config(msgspec.structs.replace(config, admin_port=65_535), tmp_path / "wrong.json")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cli", "edge", "--config", str(tmp_path / "wrong.json"),
-            "--workers", "2", stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        _, said = await process.communicate()
-        assert process.returncode == 3
-        assert b"admin_port: workers take 65535 and those after it" in said
-    finally:
-        await world.ctl("start", "us-1")
+    async with workers(held, tmp_path) as served:
+        pids = served.pids()
+        served.process.kill()
+        async with asyncio.timeout(20):
+            while any(Path(f"/proc/{pid}").exists() for pid in pids.values()):
+                await asyncio.sleep(0.1)
+    config = load_config(tmp_path / "workers.json")
+    save_config(msgspec.structs.replace(config, admin_port=65_535), tmp_path / "wrong.json")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli", "edge", "--config", str(tmp_path / "wrong.json"),
+        "--workers", "2", stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, said = await process.communicate()
+    assert process.returncode == 3
+    assert b"admin_port: workers take 65535 and those after it" in said
